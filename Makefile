@@ -1,0 +1,66 @@
+# The verbs a person needs; `make` alone lists them. Everything runs in .venv, which `make setup` makes from the lock.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+
+# `python -m` instead of the programs beside it: those hold the path of .venv, and break when the folder is moved.
+PY   := .venv/bin/python
+DEMO := config/demo.yaml
+# Two engines at once pay off for models this small, even on two cores; see profiles/default for real ones.
+SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo report test test-fast test-e2e slurm-test lint format bench tiny-models dag lock clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv from requirements/cpu.txt; for GPUs: tools/setup.sh gpu
+	@tools/setup.sh
+
+demo: setup ## run the whole experiment in miniature
+	@$(SNAKEMAKE_DEMO) --quiet host reason
+	@echo "The report is $(CURDIR)/results/report/index.html"
+
+report: setup ## make only what the miniature's report still lacks
+	@$(SNAKEMAKE_DEMO) --quiet host reason -- report
+	@echo "The report is $(CURDIR)/results/report/index.html"
+
+test: test-fast test-e2e ## pass all tests
+
+test-fast: setup ## the tests that take seconds
+	$(PY) -m pytest -m "not e2e and not slurm and not browser"
+
+test-e2e: setup ## the tests that run Snakemake, engines, Slurm and a browser (minutes)
+	@tools/install-packages.sh slurm browser
+	$(PY) -m pytest -m "e2e or slurm or browser"
+
+slurm-test: setup ## only the tests on a real Slurm
+	@tools/install-packages.sh slurm
+	$(PY) -m pytest -m slurm
+
+lint: setup ## check style: ruff for Python, snakefmt for the rules
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m snakefmt --check Snakefile rules
+
+format: setup ## rewrite the files in that style
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+	$(PY) -m snakefmt Snakefile rules
+
+bench: setup ## measure against the budgets in docs/
+	$(PY) bench/bench_complete_vs_bare.py resources/demo/models/strong
+
+tiny-models: setup ## make the miniature's data and checkpoints again (about 15 minutes)
+	$(PY) workflow/scripts/make_tiny_models.py
+
+dag: setup ## draw the graph of the rules for the README
+	@tools/install-packages.sh dag
+	$(SNAKEMAKE_DEMO) --rulegraph dot | dot -Tsvg -o docs/rulegraph.svg
+
+lock: setup ## resolve requirements/*.in again; newest versions: tools/lock.sh --upgrade
+	tools/lock.sh
+
+clean: ## remove what runs have made; .venv stays
+	rm -rf results/* .snakemake logs .pytest_cache .ruff_cache .hypothesis

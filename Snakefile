@@ -1,0 +1,99 @@
+# polypref: multilingual preference data made in competing ways, trained on, and judged.
+#
+# The table of contents. Rules are in rules/, one file per stage in the order of the experiment; what they imply for a
+# configuration (artifacts, batches) is in workflow/scripts/polypref/plan.py.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+if "architectures" not in config:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/checkpoints.smk"
+include: "rules/sources.smk"
+include: "rules/translate.smk"
+include: "rules/generate.smk"
+include: "rules/complete.smk"
+include: "rules/datasets.smk"
+include: "rules/train.smk"
+include: "rules/answer.smk"
+include: "rules/judge.smk"
+include: "rules/wmt.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    translations,
+    datasets,
+    train,
+    judge,
+    wmt,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        R + "/report/index.html",
+
+
+rule translations:
+    """Translated prompts, responses and WMT24++ segments."""
+    input:
+        expand(R + "/translations/{stem}.parquet", stem=[file.stem for file in PLAN.translations()]),
+
+
+rule datasets:
+    """The preference data set of each architecture, with its card."""
+    input:
+        expand(R + "/datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        expand(R + "/datasets/{architecture}/README.md", architecture=PLAN.architectures),
+
+
+rule train:
+    """A policy trained on each data set."""
+    input:
+        expand(R + "/policies/{architecture}/policy.json", architecture=PLAN.architectures),
+        R + "/figures/training.svg",
+
+
+rule judge:
+    """Verdicts of every policy against every opponent, and the tables made from them."""
+    input:
+        expand(
+            R + "/verdicts/{policy}/{language}.parquet",
+            policy=PLAN.policies,
+            language=CONFIG.all_languages,
+        ),
+        R + "/tables/win_rates.csv",
+
+
+rule wmt:
+    """BLEU and chrF++ of the translators on WMT24++, with heatmaps."""
+    input:
+        R + "/tables/translation_scores.csv",
+        R + "/figures/bleu.svg",
+
+
+rule report:
+    """One page with everything: results/report/index.html."""
+    input:
+        R + "/report/index.html",
+
+
+onstart:
+    STARTED.append(time.time())
+
+
+onsuccess:
+    print(run_summary(CONFIG, R, STARTED[-1]))
+
+
+onerror:
+    print(failure_summary(R))

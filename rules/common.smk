@@ -1,0 +1,70 @@
+# Configuration, plan, and what more than one stage needs.
+
+import sys
+import time
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.current_basedir).parent
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from polypref.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
+from polypref.config import is_local_data
+from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_config, read_languages
+from polypref.plan import Plan
+from polypref.summary import failure_summary, run_summary
+
+try:
+    CONFIG = load_config(config, ROOT)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+LANGUAGES = read_languages(ROOT)
+PLAN = Plan(CONFIG, LANGUAGES)
+R = CONFIG.results
+STARTED = []
+
+
+wildcard_constraints:
+    task="translate|generate|answer|judge",
+    corpus="pairs|wmt",
+    field="prompt|chosen|rejected|source",
+    language="|".join(LANGUAGES),
+    source="[^/]+",
+    checkpoint="[^/]+",
+    model="[^/]+",
+    origin="[^/]+",
+    policy="[^/]+",
+    architecture="|".join(PLAN.architectures),
+
+
+def local_file(path):
+    """A path of the configuration as a rule's input: in the working directory or in the workflow's folder."""
+    return str(find_file(path, ROOT))
+
+
+def local_data(path):
+    """The file that a data path names, or nothing where it is a data set on the Hub."""
+    return [local_file(path)] if is_local_data(path) else []
+
+
+def identity_of(name):
+    """The file with a local checkpoint's content digest; nothing for one on the Hub."""
+    return [f"{R}/checkpoints/{name}.json"] if CONFIG.checkpoints[name].is_local else []
+
+
+def policy_identity(name):
+    """The file that says which weights a policy or an opponent is."""
+    if name in CONFIG.architectures:
+        return [f"{R}/policies/{name}/policy.json"]
+    return identity_of(PLAN.batch_checkpoint("answer", name))
+
+
+def completions_of(task, checkpoint):
+    """The completions of a batch: older or newer, they make no artifact stale, since only its own requests can."""
+    return ancient(f"{R}/completions/{task}/{checkpoint}.parquet")
+
+
+def model_checkpoint(model, language):
+    return checkpoint_of(CONFIG.models[model], language)

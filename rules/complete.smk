@@ -1,0 +1,27 @@
+# Complete: one job per batch (task and checkpoint) starts the engine once and answers what is missing.
+
+
+rule complete:
+    input:
+        lambda wc: expand(
+            R + "/requests/{task}/{stem}.parquet",
+            task=wc.task,
+            stem=PLAN.batches()[wc.task, wc.checkpoint],
+        ),
+    output:
+        completions=R + "/completions/{task}/{checkpoint}.parquet",
+        cost=R + "/completions/{task}/{checkpoint}.cost.json",
+    log:
+        R + "/logs/complete/{task}.{checkpoint}.log",
+    benchmark:
+        R + "/benchmarks/complete/{task}.{checkpoint}.tsv"
+    threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).threads
+    resources:
+        engine_slots=1,
+        gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).gpus,
+        mem_mb=lambda wc, attempt: attempt * 1000 * int(PLAN.batch_runtime(wc.task, wc.checkpoint).memory_gb),
+        runtime=lambda wc, attempt: attempt * int(60 * PLAN.batch_runtime(wc.task, wc.checkpoint).hours),
+    message:
+        "Answering the batch {wildcards.task}/{wildcards.checkpoint}"
+    script:
+        "../workflow/scripts/complete.py"

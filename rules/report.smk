@@ -1,0 +1,136 @@
+# Tables, figures and the report.
+
+
+localrules:
+    tabulate_win_rates,
+    tabulate_datasets,
+    tabulate_cost,
+    plot_win_rates,
+    build_report,
+
+
+rule tabulate_win_rates:
+    input:
+        verdicts=expand(
+            R + "/verdicts/{policy}/{language}.parquet",
+            policy=PLAN.policies,
+            language=CONFIG.all_languages,
+        ),
+    output:
+        win_rates=R + "/tables/win_rates.csv",
+        win_rates_by_language=R + "/tables/win_rates_by_language.csv",
+        position_bias=R + "/tables/position_bias.csv",
+        improvement_by_language=R + "/tables/improvement_by_language.csv",
+    log:
+        R + "/logs/tabulate_win_rates.log",
+    params:
+        mode=CONFIG.judging.mode,
+        runs=CONFIG.judging.runs,
+        seed=CONFIG.judging.seed,
+        base="base",
+        languages=CONFIG.all_languages,
+    message:
+        "Counting wins, losses and ties"
+    script:
+        "../workflow/scripts/tabulate_win_rates.py"
+
+
+rule tabulate_datasets:
+    input:
+        sources=expand(R + "/sources/{source}.parquet", source=sorted(CONFIG.sources)),
+        sources_dropped=expand(R + "/sources/{source}.dropped.parquet", source=sorted(CONFIG.sources)),
+        pairs=R + "/pairs.parquet",
+        pairs_dropped=R + "/pairs.dropped.parquet",
+        datasets=expand(R + "/datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        datasets_dropped=expand(R + "/datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
+    output:
+        funnel=R + "/tables/funnel.csv",
+        dataset_counts=R + "/tables/dataset_counts.csv",
+    log:
+        R + "/logs/tabulate_datasets.log",
+    params:
+        languages=CONFIG.all_languages,
+    message:
+        "Counting the preference pairs"
+    script:
+        "../workflow/scripts/tabulate_datasets.py"
+
+
+rule tabulate_cost:
+    input:
+        costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
+    output:
+        R + "/tables/cost.csv",
+    log:
+        R + "/logs/tabulate_cost.log",
+    message:
+        "Adding up what the batches cost"
+    script:
+        "../workflow/scripts/tabulate_cost.py"
+
+
+rule plot_win_rates:
+    input:
+        win_rates=R + "/tables/win_rates.csv",
+        improvement_by_language=R + "/tables/improvement_by_language.csv",
+    output:
+        win_rates_svg=report(
+            R + "/figures/win_rates.svg", category="Win rates", caption="../docs/captions/win_rates.rst"
+        ),
+        win_rates_png=R + "/figures/win_rates.png",
+        improvement_svg=report(
+            R + "/figures/improvement.svg", category="Win rates", caption="../docs/captions/improvement.rst"
+        ),
+        improvement_png=R + "/figures/improvement.png",
+    log:
+        R + "/logs/plot_win_rates.log",
+    params:
+        languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
+    message:
+        "Drawing win rates and improvement by language"
+    script:
+        "../workflow/scripts/plot_win_rates.py"
+
+
+rule build_report:
+    input:
+        win_rates=R + "/tables/win_rates.csv",
+        win_rates_by_language=R + "/tables/win_rates_by_language.csv",
+        improvement_by_language=R + "/tables/improvement_by_language.csv",
+        position_bias=R + "/tables/position_bias.csv",
+        translation_scores=R + "/tables/translation_scores.csv",
+        funnel=R + "/tables/funnel.csv",
+        dataset_counts=R + "/tables/dataset_counts.csv",
+        cost=R + "/tables/cost.csv",
+        win_rates_svg=R + "/figures/win_rates.svg",
+        improvement_svg=R + "/figures/improvement.svg",
+        bleu_svg=R + "/figures/bleu.svg",
+        chrf_svg=R + "/figures/chrf.svg",
+        training_svg=R + "/figures/training.svg",
+        pairs=R + "/pairs.parquet",
+        datasets=expand(R + "/datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        cards=expand(R + "/datasets/{architecture}/README.md", architecture=PLAN.architectures),
+        training_logs=expand(R + "/policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        paper=(
+            [local_file(f"resources/paper/{name}.csv") for name in ("win_rates", "bleu", "chrf")]
+            if CONFIG.report.paper
+            else []
+        ),
+    output:
+        R + "/report/index.html",
+    log:
+        R + "/logs/build_report.log",
+    params:
+        title=CONFIG.report.title,
+        subtitle=CONFIG.report.subtitle,
+        sample_items=CONFIG.report.sample_items,
+        mode=CONFIG.judging.mode,
+        languages={
+            code: LANGUAGES[code].model_dump(include={"name", "direction"}) for code in CONFIG.all_languages
+        },
+        config=lambda wc: CONFIG.shown(),
+        command=lambda wc: "snakemake " + " ".join(f"--configfile {path}" for path in workflow.configfiles),
+    message:
+        "Writing the report"
+    script:
+        "../workflow/scripts/build_report.py"

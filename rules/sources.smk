@@ -1,0 +1,85 @@
+# Data: the English base set, WMT24++ and the evaluation prompts.
+
+
+localrules:
+    normalise_source,
+    sample_pairs,
+    normalise_wmt,
+    normalise_prompts,
+
+
+rule normalise_source:
+    input:
+        lambda wc: local_data(CONFIG.sources[wc.source].path),
+    output:
+        pairs=R + "/sources/{source}.parquet",
+        dropped=R + "/sources/{source}.dropped.parquet",
+    log:
+        R + "/logs/normalise_source/{source}.log",
+    params:
+        source=lambda wc: CONFIG.sources[wc.source].model_dump(exclude={"license", "gated"}),
+    message:
+        "Reading the preference set {wildcards.source}"
+    script:
+        "../workflow/scripts/normalise_source.py"
+
+
+rule sample_pairs:
+    input:
+        sources=expand(R + "/sources/{source}.parquet", source=sorted(CONFIG.sources)),
+        trainee=identity_of(CONFIG.training.base),
+    output:
+        pairs=R + "/pairs.parquet",
+        dropped=R + "/pairs.dropped.parquet",
+    log:
+        R + "/logs/sample_pairs.log",
+    params:
+        sampling=CONFIG.sampling.model_dump(),
+        trainee=PLAN.weights(CONFIG.training.base),
+    message:
+        "Drawing the English base set"
+    script:
+        "../workflow/scripts/sample_pairs.py"
+
+
+rule normalise_wmt:
+    input:
+        lambda wc: local_data(wmt_path(CONFIG.wmt, LANGUAGES[wc.language])),
+    output:
+        R + "/wmt/{language}.parquet",
+    log:
+        R + "/logs/normalise_wmt/{language}.log",
+    params:
+        path=lambda wc: wmt_path(CONFIG.wmt, LANGUAGES[wc.language]),
+        revision=CONFIG.wmt.revision,
+        segments=CONFIG.wmt.segments,
+        seed=CONFIG.sampling.seed,
+        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+    message:
+        "Reading WMT24++ in {wildcards.language}"
+    script:
+        "../workflow/scripts/normalise_wmt.py"
+
+
+rule normalise_prompts:
+    input:
+        lambda wc: [
+            file
+            for name in aya_configs(wc.language)
+            for file in local_data(aya_path(CONFIG.evaluation, LANGUAGES[wc.language], name))
+            if Path(file).exists() or name == MACHINE_TRANSLATED
+        ],
+    output:
+        R + "/prompts/{language}.parquet",
+    log:
+        R + "/logs/normalise_prompts/{language}.log",
+    params:
+        path=lambda wc: CONFIG.evaluation.path,
+        revision=CONFIG.evaluation.revision,
+        wanted=CONFIG.evaluation.prompts_per_language,
+        seed=CONFIG.evaluation.seed,
+        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+    message:
+        "Reading the evaluation prompts in {wildcards.language}"
+    script:
+        "../workflow/scripts/normalise_prompts.py"

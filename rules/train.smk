@@ -1,0 +1,49 @@
+# Training: a policy by DPO on each data set, keyed by what it is made of.
+
+
+localrules:
+    plot_training,
+
+
+rule train_policy:
+    input:
+        dataset=R + "/datasets/{architecture}.parquet",
+        checkpoint=identity_of(CONFIG.training.base),
+    output:
+        policy=R + "/policies/{architecture}/policy.json",
+        log=R + "/policies/{architecture}/log.csv",
+        overlong=R + "/policies/{architecture}/overlong.csv",
+    log:
+        R + "/logs/train_policy/{architecture}.log",
+    benchmark:
+        R + "/benchmarks/train_policy/{architecture}.tsv"
+    threads: CONFIG.training.runtime.threads
+    resources:
+        engine_slots=1,
+        gpu=CONFIG.training.runtime.gpus,
+        nodes=CONFIG.training.runtime.nodes,
+        mem_mb=lambda wc, attempt: attempt * 1000 * int(CONFIG.training.runtime.memory_gb),
+        runtime=lambda wc, attempt: attempt * int(60 * CONFIG.training.runtime.hours),
+    params:
+        base=PLAN.weights(CONFIG.training.base),
+        training=CONFIG.training.model_dump(exclude={"runtime"}),
+    message:
+        "Training a policy on data set {wildcards.architecture}"
+    script:
+        "../workflow/scripts/train.py"
+
+
+rule plot_training:
+    input:
+        logs=expand(R + "/policies/{architecture}/log.csv", architecture=PLAN.architectures),
+    output:
+        svg=report(R + "/figures/training.svg", category="Training", caption="../docs/captions/training.rst"),
+        png=R + "/figures/training.png",
+    log:
+        R + "/logs/plot_training.log",
+    params:
+        architectures=PLAN.architectures,
+    message:
+        "Drawing the training curves"
+    script:
+        "../workflow/scripts/plot_training.py"

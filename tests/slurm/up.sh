@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Bring up a real Slurm on this machine, on loopback, without systemd: munged, slurmctld and one slurmd per node.
+#
+# usage: tests/slurm/up.sh DIR        then `. DIR/env.sh` points a shell at it; tests/slurm/down.sh DIR stops it.
+#
+# All state is in DIR. Keep it short: a socket's path ends at 107 characters. Calling it again starts only what is not
+# running. The names can be set, so that a profile is tried against more than one cluster:
+set -euo pipefail
+nodes=${SLURM_TEST_NODES:-"node1 node2"} # names
+gpus=${SLURM_TEST_GPUS:-2}               # per node, declared only: there is /dev/null behind them
+gpu_type=${SLURM_TEST_GPU_TYPE:-h100}
+cpu_partition=${SLURM_TEST_CPU_PARTITION:-cpu}
+gpu_partition=${SLURM_TEST_GPU_PARTITION:-gpu}
+port=${SLURM_TEST_PORT:-16817} # slurmctld's; the slurmd have the next ones
+
+[ $# -eq 1 ] || { sed -n '4p' "$0" >&2; exit 2; }
+dir=$(realpath -m "$1")
+if [ ${#dir} -gt 80 ]; then echo "the path is too long for a socket in it: $dir" >&2; exit 2; fi
+PATH=$PATH:/usr/sbin
+for program in munged slurmctld slurmd; do
+  command -v $program >/dev/null || { echo "$program is missing: tools/install-packages.sh slurm" >&2; exit 2; }
+done
+mkdir -p "$dir"/{munge,state,log,run,gpu,bin}
+chmod 755 "$dir" && chmod 700 "$dir/munge"
+
+# `kill -0` also succeeds on a zombie, and under a process 1 that does not reap they stay: read the state instead.
+running() { [ -s "$1" ] && grep -qs '^State:.[^Z]' "/proc/$(cat "$1")/status"; }
+
+# --- munge ---------------------------------------------------------------------------------------------------------
+key=$dir/munge/munge.key
+if [ ! -s "$key" ]; then (umask 077 && head -c 1024 /dev/urandom >"$key"); fi
+if ! running "$dir/run/munged.pid"; then
+  rm -f "$dir"/run/munge.socket*
+  munged --force --key-file="$key" --socket="$dir/run/munge.socket" --pid-file="$dir/run/munged.pid" \
+    --seed-file="$dir/munge/seed" --log-file="$dir/log/munged.log"
+fi
+
+# --- slurm.conf and gres.conf --------------------------------------------------------------------------------------
+host=$(hostname -s)
+memory_mb=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
+export SLURM_CONF=$dir/slurm.conf
+cat >"$SLURM_CONF" <<CONF
+ClusterName=polypref
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=$port
+SlurmUser=$(id -un)
+SlurmdUser=$(id -un)
+AuthType=auth/munge
+AuthInfo=socket=$dir/run/munge.socket,cred_expire=20
+CredType=cred/munge
+StateSaveLocation=$dir/state
+SlurmdSpoolDir=$dir/spool.%n
+SlurmctldPidFile=$dir/run/slurmctld.pid
+SlurmdPidFile=$dir/run/slurmd.%n.pid
+SlurmctldLogFile=$dir/log/slurmctld.log
+SlurmdLogFile=$dir/log/slurmd.%n.log
+# no cgroups, no systemd, no database
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=2
+JobAcctGatherParams=OverMemoryKill
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/filetxt
+JobCompLoc=$dir/log/jobs.log
+MailProg=/bin/true
+MpiDefault=none
+SwitchType=switch/none
+# schedule at once: a test waits for every second of it
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=5,bf_interval=5,batch_sched_delay=1,sched_min_interval=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+GresTypes=gpu
+# squeue must still know a finished job when Snakemake asks, and it asks seldom
+MinJobAge=3600
+KillWait=5
+SlurmctldTimeout=120
+SlurmdTimeout=${SLURM_TEST_NODE_TIMEOUT:-60}
+ReturnToService=2
+# every node claims the whole machine
+SlurmdParameters=config_overrides
+CONF
+: >"$dir/gres.conf"
+n=0
+for node in $nodes; do
+  # A gpu without a device file is ignored without a word (Slurm 22.05), and each needs one of its own.
+  first=$((n * gpus)) last=$((n * gpus + gpus - 1)) n=$((n + 1))
+  for i in $(seq $first $last); do ln -sfn /dev/null "$dir/gpu/nvidia$i"; done
+  echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + n)) CPUs=$(nproc) RealMemory=$memory_mb" \
+    "Gres=gpu:$gpu_type:$gpus State=UNKNOWN" >>"$SLURM_CONF"
+  echo "NodeName=$node Name=gpu Type=$gpu_type File=$dir/gpu/nvidia[$first-$last]" >>"$dir/gres.conf"
+done
+echo "PartitionName=$cpu_partition Nodes=${nodes// /,} Default=YES MaxTime=24:00:00 DefMemPerCPU=500 State=UP" >>"$SLURM_CONF"
+echo "PartitionName=$gpu_partition Nodes=${nodes// /,} MaxTime=24:00:00 DefMemPerCPU=500 State=UP" >>"$SLURM_CONF"
+
+# --- wrappers, first on PATH by env.sh -----------------------------------------------------------------------------
+# Where slurm.conf is not in /etc/slurm, every call needs SLURM_CONF, and Snakemake's job step drops it from the
+# environment of its srun.
+cat >"$dir/bin/srun" <<SH
+#!/bin/sh
+SLURM_CONF=$SLURM_CONF exec /usr/bin/srun "\$@"
+SH
+# When slurmctld is away for half a minute the plugin turns to sacct, which without a database only fails, and after five
+# failures it waits for ever. So squeue tries again for a while, and sacct answers with what squeue knows.
+cat >"$dir/bin/squeue" <<SH
+#!/bin/sh
+for attempt in 1 2 3 4 5 6 7 8; do
+  rows=\$(SLURM_CONF=$SLURM_CONF /usr/bin/squeue "\$@") && { printf '%s\n' "\$rows"; exit 0; }
+  sleep 1
+done
+exit 1
+SH
+cat >"$dir/bin/sacct" <<SH
+#!/bin/sh
+while [ \$# -gt 0 ]; do
+  [ "\$1" = --name ] && exec "$dir/bin/squeue" --format='%i|%T' --states=all --noheader --name "\$2"
+  shift
+done
+SH
+chmod +x "$dir"/bin/*
+echo "export SLURM_CONF=$SLURM_CONF PATH=$dir/bin:\$PATH" >"$dir/env.sh"
+
+# --- daemons -------------------------------------------------------------------------------------------------------
+running "$dir/run/slurmctld.pid" || slurmctld -f "$SLURM_CONF"
+for node in $nodes; do
+  mkdir -p "$dir/spool.$node"
+  running "$dir/run/slurmd.$node.pid" || slurmd -f "$SLURM_CONF" -N "$node"
+done
+for _ in $(seq 100); do
+  up=$(timeout 5 sinfo -h -N -o '%N %t' 2>/dev/null | sort -u | grep -cE ' (idle|mix|alloc)$' || true)
+  if [ "$up" = "$n" ]; then exec sinfo -N -o '%N %P %t %c %m %G'; fi
+  sleep 0.2
+done
+echo "Slurm did not come up; the logs are in $dir/log:" >&2
+grep -hE 'fatal|error' "$dir"/log/*.log | tail -n 10 >&2 || true
+exit 1

@@ -1,0 +1,139 @@
+"""The configuration: shipped files are valid, the schema agrees, and every fault names key, found and allowed."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polypref.config import json_schema
+from polypref.config_checks import ConfigError, load_config
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def demo() -> dict:
+    return yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+
+
+def fault(raw: dict) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(raw, ROOT)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+def test_shipped_configurations_are_valid(name):
+    load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), ROOT)
+
+
+def test_schema_file_agrees_with_the_models():
+    written = json.loads((ROOT / "config/schema.json").read_text(encoding="utf-8"))
+    assert written == json_schema(), "run `make schema`"
+
+
+def test_loading_does_not_change_the_given_configuration(demo):
+    before = copy.deepcopy(demo)
+    load_config(demo, ROOT)
+    assert demo == before
+
+
+def test_unknown_key_names_the_key_what_is_allowed_and_what_is_close(demo):
+    demo["sampling"]["itmes"] = 3
+    text = fault(demo)
+    assert "sampling.itmes: unknown key" in text and "items" in text and "did you mean 'items'" in text
+
+
+def test_unknown_key_at_the_top(demo):
+    demo["langauges"] = ["en"]
+    assert "langauges: unknown key" in fault(demo) and "did you mean 'languages'" in fault(demo)
+
+
+def test_wrong_type_names_key_found_and_allowed(demo):
+    demo["sampling"]["items"] = "many"
+    text = fault(demo)
+    assert "sampling.items" in text and "'many'" in text and "integer" in text
+
+
+def test_value_out_of_range(demo):
+    demo["training"]["beta"] = -1
+    text = fault(demo)
+    assert "training.beta" in text and "-1" in text and "greater than 0" in text
+
+
+def test_missing_section(demo):
+    del demo["training"]
+    assert "training: is missing" in fault(demo)
+
+
+def test_unknown_model(demo):
+    demo["architectures"]["B"]["chosen"] = {"generate": "stron"}
+    text = fault(demo)
+    assert "architectures.B.chosen" in text and "'stron'" in text and "did you mean 'strong'" in text
+
+
+def test_unknown_checkpoint(demo):
+    demo["judging"]["judge"] = "gpt-7"
+    text = fault(demo)
+    assert "judging.judge" in text and "'gpt-7'" in text and "strong" in text
+
+
+def test_architecture_with_a_source_that_does_not_exist(demo):
+    demo["architectures"]["B"]["chosen"] = {"translte": "strong"}
+    text = fault(demo)
+    assert "architectures.B.chosen" in text and "translte" in text and "{translate: MODEL}" in text
+    demo["architectures"]["B"]["chosen"] = "german"
+    assert "'english'" in fault(demo)
+
+
+def test_architecture_without_a_field(demo):
+    del demo["architectures"]["A"]["rejected"]
+    assert "architectures.A.rejected" in fault(demo)
+
+
+def test_unknown_language(demo):
+    demo["languages"].append("xx")
+    text = fault(demo)
+    assert "languages: found 'xx'" in text and "resources/languages.yaml" in text
+
+
+def test_language_without_a_code_for_a_model_that_needs_one(demo):
+    registry = yaml.safe_load((ROOT / demo["registry"]).read_text(encoding="utf-8"))
+    nllb = registry["checkpoints"]["nllb"]
+    del nllb["languages"]["de"]
+    demo["checkpoints"] = {"nllb": nllb}
+    text = fault(demo)
+    assert "checkpoints.nllb.languages" in text and "'de'" in text and "architectures.C.rejected" in text
+
+
+def test_translator_that_does_not_serve_a_language(demo):
+    demo["models"] = {
+        "strong-beam": {"checkpoint": "strong", "prompt": "x-alma", "languages": ["de"], "decoding": {"beam_size": 5}}
+    }
+    text = fault(demo)
+    assert "architectures.A.prompt" in text and "strong-beam for ar" in text
+
+
+def test_checkpoint_folder_that_does_not_exist(demo):
+    demo["checkpoints"] = {"strong": {"engine": "vllm", "path": "./no/such/folder"}}
+    text = fault(demo)
+    assert "checkpoints.strong.path" in text and "./no/such/folder" in text
+
+
+def test_source_file_that_does_not_exist(demo):
+    demo["sources"]["gutenberg"]["path"] = "missing.jsonl"
+    assert "sources.gutenberg.path: found 'missing.jsonl'" in fault(demo)
+
+
+def test_several_faults_are_listed_at_once(demo):
+    demo["judging"]["judge"] = "nobody"
+    demo["languages"].append("xx")
+    text = fault(demo)
+    assert "2 errors" in text and "judging.judge" in text and "languages" in text
+
+
+def test_registry_that_does_not_exist(demo):
+    demo["registry"] = "no.yaml"
+    assert "registry: found 'no.yaml'" in fault(demo)

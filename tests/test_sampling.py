@@ -1,0 +1,71 @@
+"""The sample: stable under growth, even over the sources, and every pair accounted for."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypref.digests import pair_id
+from polypref.sampling import sample_pairs
+
+
+def pairs(source: str, prompts: list[str]) -> list[dict]:
+    rows = []
+    for n, prompt in enumerate(prompts, 1):
+        item_id = pair_id(source, prompt, f"c{n}", "r")
+        rows.append(
+            {
+                "item_id": item_id,
+                "source": source,
+                "row": n,
+                "task": "t",
+                "prompt": prompt,
+                "chosen": f"c{n}",
+                "rejected": "r",
+            }
+        )
+    return rows
+
+
+def count(prompt: str, response: str) -> int:
+    return len(prompt) + len(response)
+
+
+SOURCES = st.dictionaries(
+    st.sampled_from(["a", "b", "c"]), st.lists(st.text("xyz", min_size=1, max_size=6), max_size=12), min_size=1
+).map(lambda made: {name: pairs(name, prompts) for name, prompts in made.items()})
+
+
+@given(SOURCES, st.integers(1, 20), st.integers(1, 20), st.integers(0, 3))
+def test_a_larger_sample_contains_every_smaller_one(sources, small, more, seed):
+    first, _ = sample_pairs(sources, small, seed, 7, count)
+    second, _ = sample_pairs(sources, small + more, seed, 7, count)
+    assert {row["item_id"] for row in first} <= {row["item_id"] for row in second}
+
+
+@given(SOURCES, st.integers(1, 20))
+def test_every_pair_is_drawn_or_left_out_once(sources, items):
+    drawn, dropped = sample_pairs(sources, items, 1, 7, count)
+    everything = [(row["source"], row["row"]) for rows in sources.values() for row in rows]
+    assert sorted((r["source"], r["row"]) for r in [*drawn, *dropped]) == sorted(everything)
+    assert len({" ".join(r["prompt"].casefold().split()) for r in drawn}) == len(drawn) <= items
+    assert all(count(r["prompt"], r["chosen"]) <= 7 for r in drawn)
+
+
+@given(SOURCES, st.randoms())
+def test_the_order_of_rows_does_not_matter(sources, random):
+    shuffled = {name: random.sample(rows, len(rows)) for name, rows in sorted(sources.items(), reverse=True)}
+    one, two = sample_pairs(sources, 5, 1, 9, count)[0], sample_pairs(shuffled, 5, 1, 9, count)[0]
+    same_prompt = {" ".join(row["prompt"].split()) for row in one} == {" ".join(row["prompt"].split()) for row in two}
+    assert same_prompt
+
+
+def test_small_sources_are_made_up_for_by_the_others():
+    sources = {"big": pairs("big", [f"big {n}" for n in range(50)]), "small": pairs("small", ["s1", "s2"])}
+    drawn, dropped = sample_pairs(sources, 20, 1, 100, count)
+    assert [sum(r["source"] == s for r in drawn) for s in ("big", "small")] == [18, 2]
+    assert {r["reason"] for r in dropped} == {"not drawn"}
+
+
+def test_another_seed_draws_others():
+    sources = {"s": pairs("s", [f"p{n}" for n in range(100)])}
+    one, two = sample_pairs(sources, 20, 1, 100, count)[0], sample_pairs(sources, 20, 2, 100, count)[0]
+    assert {r["item_id"] for r in one} != {r["item_id"] for r in two}

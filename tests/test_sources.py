@@ -1,0 +1,208 @@
+"""Sources: real columns to pairs, every row accounted for, and errors that name file and row."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypref.reading import read_data
+from polypref.sources import COLUMNS, clean, normalise
+from polypref.tables import TableError
+
+
+def turn(role: str, content: str) -> dict:
+    return {"role": role, "content": content}
+
+
+def arena(winner: str, language: str = "English", extra: int = 0, prompt_b: str = "Hi?") -> dict:
+    a = [turn("user", "Hi?"), turn("assistant", "from a")] + [turn("user", "more")] * extra
+    b = [turn("user", prompt_b), turn("assistant", "from b")]
+    return {"winner": winner, "conversation_a": a, "conversation_b": b, "language": language}
+
+
+def helpsteer(prompt: str, response: str, score: int) -> dict:
+    return {"prompt": prompt, "response": response, "helpfulness": score, "correctness": score, "coherence": 4}
+
+
+def run(kind: str, rows: list[dict], bad_rows: str = "drop"):
+    return normalise("s", kind, rows, "file.jsonl", bad_rows)
+
+
+def test_chatbot_arena_takes_the_winner_and_leaves_out_ties_chats_and_other_languages():
+    rows = [
+        arena("model_a"),
+        arena("model_b"),
+        arena("tie"),
+        arena("tie (bothbad)"),
+        arena("model_a", language="German"),
+        arena("model_a", extra=1),
+        arena("model_a", prompt_b="Other?"),
+    ]
+    pairs, dropped = run("chatbot_arena", rows)
+    assert [(p["chosen"], p["rejected"], p["row"]) for p in pairs] == [("from a", "from b", 1), ("from b", "from a", 2)]
+    assert [d["reason"] for d in dropped] == [
+        "the vote is tie",
+        "the vote is tie (bothbad)",
+        "not English",
+        "more than one exchange",
+        "the two prompts differ",
+    ]
+
+
+def test_helpsteer_pairs_by_the_sum_of_scores():
+    rows = [
+        helpsteer("p", "low", 1),
+        helpsteer("p", "high", 3),
+        helpsteer("q", "same", 2),
+        helpsteer("q", "equal", 2),
+        helpsteer("alone", "x", 2),
+        helpsteer("r", "high", 4),
+        helpsteer("r", "low", 0),
+    ]
+    pairs, dropped = run("helpsteer2", rows)
+    assert [(p["prompt"], p["chosen"], p["rejected"]) for p in pairs] == [("p", "high", "low"), ("r", "high", "low")]
+    assert {(d["row"], d["reason"]) for d in dropped} == {
+        (2, "second response of a pair"),
+        (3, "both responses have the same score"),
+        (4, "both responses have the same score"),
+        (5, "no second response to the prompt"),
+        (7, "second response of a pair"),
+    }
+
+
+def test_math_step_takes_the_whole_answers():
+    row = {"prompt": "2+2?", "full_chosen": "It is 4.", "full_rejected": "It is 5.", "chosen": "4", "rejected": "5"}
+    pairs, _ = run("math_step", [row])
+    assert (pairs[0]["chosen"], pairs[0]["rejected"]) == ("It is 4.", "It is 5.")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "p", "chosen": "c", "rejected": "r"},
+        {"prompt": [turn("user", "p")], "chosen": [turn("assistant", "c")], "rejected": [turn("assistant", "r")]},
+        {
+            "chosen": [turn("user", "p"), turn("assistant", "c")],
+            "rejected": [turn("user", "p"), turn("assistant", "r")],
+        },
+        {"prompt": "p", "chosen": [turn("assistant", "c")], "rejected": [turn("assistant", "r")]},
+    ],
+)
+def test_trl_formats_give_the_same_pair(row):
+    pairs, _ = run("preference", [row])
+    assert [(p["prompt"], p["chosen"], p["rejected"]) for p in pairs] == [("p", "c", "r")]
+
+
+def test_several_turns_are_unusable():
+    chat = [turn("user", "a"), turn("assistant", "b"), turn("user", "p")]
+    row = {"prompt": chat, "chosen": [turn("assistant", "c")], "rejected": [turn("assistant", "r")]}
+    with pytest.raises(TableError, match=r"file.jsonl, row 2: prompt has 3 turns"):
+        run("preference", [{"prompt": "p", "chosen": "c", "rejected": "r"}, row], "error")
+
+
+@pytest.mark.parametrize("field", ["prompt", "chosen", "rejected"])
+def test_an_empty_text_stops_with_file_row_and_remedy(field):
+    rows = [
+        {"prompt": "p", "chosen": "c", "rejected": "r"},
+        {"prompt": "p2", "chosen": "c", "rejected": "r", field: " "},
+    ]
+    with pytest.raises(TableError, match=rf"file.jsonl, row 2: {field} is empty.*bad_rows: drop"):
+        run("preference", rows, "error")
+    pairs, dropped = run("preference", rows, "drop")
+    assert len(pairs) == 1 and dropped[0]["reason"] == f"{field} is empty"
+
+
+def test_equal_responses_and_duplicates_are_left_out():
+    rows = [
+        {"prompt": "p", "chosen": "c", "rejected": "r"},
+        {"prompt": "p ", "chosen": "c\r\n", "rejected": "r"},
+        {"prompt": "p", "chosen": "same", "rejected": "same"},
+    ]
+    pairs, dropped = run("preference", rows)
+    assert len(pairs) == 1
+    assert [d["reason"] for d in dropped] == ["the same pair as row 1", "chosen equals rejected"]
+
+
+TEXT = st.text(st.sampled_from("ab \n"), max_size=3)
+
+
+@given(st.lists(st.fixed_dictionaries({"prompt": TEXT, "chosen": TEXT, "rejected": TEXT}), max_size=20))
+def test_every_row_is_kept_or_left_out_exactly_once(rows):
+    rows = [{"prompt": "x", "chosen": "y", "rejected": "z"}, *rows]
+    pairs, dropped = run("preference", rows)
+    assert sorted([p["row"] for p in pairs] + [d["row"] for d in dropped]) == list(range(1, len(rows) + 1))
+    assert len({p["item_id"] for p in pairs}) == len(pairs)
+
+
+@given(st.text())
+def test_cleaning_twice_changes_nothing_more(text):
+    assert clean(clean(text)) == clean(text)
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+
+ROW = {"prompt": "é", "chosen": "c", "rejected": "r"}
+
+
+def write(tmp_path, suffix: str, rows: list[dict]):
+    path = tmp_path / f"pairs{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == ".csv":
+        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+        path.write_text("\n".join(lines), encoding="utf-8")
+    elif suffix == ".json":
+        path.write_text(json.dumps(rows), encoding="utf-8")
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
+def test_local_files_are_read(tmp_path, suffix):
+    assert read_data(str(write(tmp_path, suffix, [ROW, ROW])), COLUMNS["gutenberg"]) == [ROW, ROW]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_missing_column_is_named_with_those_found(tmp_path, suffix):
+    path = write(tmp_path, suffix, [{"prompt": "p", "chosen": "c"}])
+    with pytest.raises(TableError, match=rf"pairs\{suffix}: column rejected is missing; found prompt, chosen"):
+        read_data(str(path), COLUMNS["gutenberg"])
+
+
+def test_a_column_missing_in_one_row_names_the_row(tmp_path):
+    path = write(tmp_path, ".jsonl", [ROW, {"prompt": "p", "chosen": "c"}])
+    with pytest.raises(TableError, match="row 2: column rejected is missing"):
+        read_data(str(path), COLUMNS["gutenberg"])
+
+
+@pytest.mark.parametrize("name", ["empty.jsonl", "empty.csv"])
+def test_an_empty_source_is_an_error(tmp_path, name):
+    (tmp_path / name).write_text("")
+    with pytest.raises(TableError, match=f"{name}: has no rows"):
+        read_data(str(tmp_path / name), ("prompt",))
+
+
+def test_text_that_is_not_utf8_names_the_row(tmp_path):
+    path = tmp_path / "latin.jsonl"
+    path.write_bytes(json.dumps(ROW).encode() + b"\n" + '{"prompt": "é"}'.encode("latin-1"))
+    with pytest.raises(TableError, match=r"latin.jsonl, row 2: is not UTF-8 \(byte 0xe9\)"):
+        read_data(str(path), ("prompt",))
+
+
+def test_parquet_text_that_is_not_utf8_names_the_row(tmp_path):
+    raw = pa.StringArray.from_buffers(2, pa.py_buffer(b"\0\0\0\0\4\0\0\0\6\0\0\0"), pa.py_buffer(b"fine\xff\xfe"))
+    path = tmp_path / "bad.parquet"
+    pq.write_table(pa.table({"prompt": raw}), path)
+    with pytest.raises(TableError, match=r"bad.parquet, row 2: is not UTF-8"):
+        read_data(str(path), ("prompt",))
+
+
+def test_a_line_that_is_not_json_names_the_row(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"prompt": "p"}\n{"prompt": \n')
+    with pytest.raises(TableError, match="row 2: is not JSON"):
+        read_data(str(tmp_path / "x.jsonl"), ("prompt",))

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Make .venv from the pinned lock: requirements/cpu.txt, or requirements/gpu.txt with `tools/setup.sh gpu`.
+#
+# Done once: a stamp in .venv holds the digest of the lock, so a second call returns at once. An interrupted call goes
+# on where it stopped. What pip and uv print goes to .venv/setup.log.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+variant=${1:-cpu}
+lock=requirements/$variant.txt
+venv=.venv
+log=$venv/setup.log
+stamp=$venv/.setup-stamp
+torch_index=https://download.pytorch.org/whl/cpu # PyPI itself has only the CUDA build of torch, of several gigabytes
+
+say() { printf '[setup %4ds] %s\n' "$SECONDS" "$*"; }
+die() { # message, remedy
+  printf '\nset-up failed: %s\n' "$1" >&2
+  if [ -s "$log" ]; then printf -- '--- the last lines of %s:\n' "$log" >&2; grep -v '^WARNING' "$log" | tail -n 15 | cut -c1-200 >&2; fi
+  printf '%s\n' "$2" >&2
+  exit 1
+}
+
+# --- what has to be here already ---------------------------------------------------------------------------------
+[ -f "$lock" ] || die "there is no $lock" "Call it as: tools/setup.sh [cpu|gpu]"
+digest=$(sha256sum "$lock" | cut -d' ' -f1)
+if [ -x $venv/bin/python ] && [ "$(cat $stamp 2>/dev/null)" = "$digest" ]; then exit 0; fi
+
+is_311() { [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]; }
+if [ -e $venv/bin/python ] && ! is_311 $venv/bin/python; then
+  die "$venv is not a Python 3.11 environment" "Remove it (rm -rf $venv) and call this again."
+fi
+python=
+for candidate in "${PYTHON:-python3.11}" python3; do
+  if is_311 "$candidate"; then python=$candidate; break; fi
+done
+[ -n "$python" ] || die "Python 3.11 was not found (tried ${PYTHON:-python3.11} and python3)" \
+  "Install it (Debian 12: apt-get install python3.11 python3.11-venv python3.11-dev), or set PYTHON to its path."
+
+# --- the environment -----------------------------------------------------------------------------------------------
+if ! $venv/bin/python -m pip --version >/dev/null 2>&1; then
+  say "making $venv with $("$python" --version)"
+  "$python" -m venv $venv || die "'$python -m venv' did not work" \
+    "Debian keeps it in a package of its own: apt-get install python3.11-venv. Then remove $venv and call this again."
+fi
+: >$log
+
+# uv installs this lock ten times faster than pip, but does not read pip's configuration: pass on what matters. Where uv
+# cannot be had, or does not come through (a proxy or a login that only pip knows), pip does the same work.
+pip_option() { $venv/bin/python -m pip config list 2>/dev/null | sed -n "s/^[^=]*\.$1='\(.*\)'$/\1/p" | head -n 1; }
+uv=$(command -v uv || true)
+if [ -z "$uv" ]; then
+  pin=$(grep -E '^uv==' "$lock")
+  if $venv/bin/python -m pip install --no-deps "$pin" >>$log 2>&1; then uv=$venv/bin/uv; fi
+fi
+if [ -n "$uv" ]; then
+  find_links=$(pip_option find-links | tr -s ' ' ,)
+  index=$(pip_option index-url)
+  export UV_FIND_LINKS=${UV_FIND_LINKS:-$find_links} UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
+  if [ -z "$UV_FIND_LINKS" ]; then unset UV_FIND_LINKS; fi
+  if [ -z "$UV_DEFAULT_INDEX" ]; then unset UV_DEFAULT_INDEX; fi
+fi
+install() {
+  if [ -n "$uv" ]; then
+    printf '\n$ uv pip install --no-deps %s\n' "$*" >>$log
+    "$uv" pip install --python $venv/bin/python --no-deps "$@" >>$log 2>&1 && return
+  fi
+  printf '\n$ pip install --no-deps %s\n' "$*" >>$log
+  $venv/bin/python -m pip install --progress-bar off --no-deps "$@" >>$log 2>&1
+}
+
+# --- torch first: its CPU build is on no usual index ---------------------------------------------------------------
+torch=$(grep -E '^torch==' "$lock")
+if [ "$variant" = cpu ]; then
+  say "installing $torch"
+  if ! install "$torch"; then
+    say "no $torch where pip looks: taking it from PyTorch's own index of CPU builds, $torch_index"
+    install --index-url "$torch_index" "$torch" || die "$torch could not be installed" \
+      "Needed: $torch_index, or a wheel of it in a folder that pip is told of (PIP_FIND_LINKS=/path/to/wheels)."
+  fi
+fi
+
+say "installing the $(grep -cE '^[a-z0-9]' "$lock") packages of $lock"
+case $variant in
+  gpu) # flash-attn is published as source and is compiled against the installed torch, so it comes last
+    grep -vE '^flash-attn==' "$lock" >$venv/without-flash-attn.txt
+    install -r $venv/without-flash-attn.txt || die "the packages of $lock could not be installed" "See above."
+    say "compiling flash-attn against the installed torch (this can take half an hour)"
+    install --no-build-isolation "$(grep -E '^flash-attn==' "$lock")" || die "flash-attn could not be compiled" \
+      "It needs nvcc of the same major CUDA version as torch; a prebuilt wheel can be given with PIP_FIND_LINKS."
+    ;;
+  *) install -r "$lock" || die "the packages of $lock could not be installed" \
+    "Check that this machine reaches a package index (pip config list; pip download --no-deps six), and call this again." ;;
+esac
+
+echo "$digest" >$stamp
+say "done: $venv is ready"

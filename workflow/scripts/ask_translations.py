@@ -1,0 +1,17 @@
+"""Make requests to translate one field of the base set or of WMT24++ into one language."""
+
+from polypref.asking import ask_translations
+from polypref.logs import job
+from polypref.schemas import PAIRS, REQUESTS, SEGMENTS
+from polypref.script_inputs import read_asked
+from polypref.tables import read_rows, write_table
+
+if __name__ == "__main__":
+    wildcards, params = snakemake.wildcards, snakemake.params
+    with job(f"ask {wildcards.model} {wildcards.language}", snakemake.log[0]):
+        items = read_rows(snakemake.input.texts, PAIRS if wildcards.corpus == "pairs" else SEGMENTS)
+        asked = read_asked(params.asked, snakemake.input.get("checkpoint", []))
+        rows = ask_translations(
+            items, wildcards.field, asked, params.prompt, params.unit, wildcards.language, params.language_name
+        )
+        write_table(snakemake.output[0], rows, REQUESTS)

@@ -1,0 +1,26 @@
+"""Make requests to judge a policy against every opponent in one language, both orders."""
+
+from pathlib import Path
+
+from polypref.asking import ask_verdicts
+from polypref.logs import job
+from polypref.schemas import JUDGE_REQUESTS, PROMPTS, TEXTS
+from polypref.script_inputs import read_asked
+from polypref.tables import read_rows, write_table
+
+if __name__ == "__main__":
+    policy, params = snakemake.wildcards.policy, snakemake.params
+    with job(f"ask about {policy} in {snakemake.wildcards.language}", snakemake.log[0]) as terminal:
+        opponents = {
+            name: read_rows(path, TEXTS) for name, path in zip(params.opponents, snakemake.input.opponents, strict=True)
+        }
+        rows = ask_verdicts(
+            read_rows(snakemake.input.prompts, PROMPTS),
+            (policy, read_rows(snakemake.input.policy, TEXTS)),
+            opponents,
+            read_asked(params.asked, snakemake.input.get("checkpoint", [])),
+            Path(snakemake.input.template).read_text(encoding="utf-8"),
+            params.language_name,
+            terminal.say,
+        )
+        write_table(snakemake.output[0], rows, JUDGE_REQUESTS)

@@ -1,0 +1,22 @@
+"""Make ``datasets/{architecture}.parquet``: a preference pair per English pair and language."""
+
+from polypref.building import build_dataset
+from polypref.logs import job
+from polypref.schemas import DATASET, DROPPED, PAIRS, TEXTS
+from polypref.tables import TableError, read_rows, write_table
+
+if __name__ == "__main__":
+    name = snakemake.wildcards.architecture
+    with job(f"data set {name}", snakemake.log[0]) as terminal:
+        texts = {
+            language: {field: read_rows(path, TEXTS) if path else None for field, path in fields.items()}
+            for language, fields in snakemake.params.fields.items()
+        }
+        rows, dropped = build_dataset(read_rows(snakemake.input.pairs, PAIRS), texts)
+        if not rows:
+            raise TableError(
+                f"{snakemake.output.dataset}: no row is left; the first was dropped for {dropped[0]['reason']!r}"
+            )
+        write_table(snakemake.output.dataset, rows, DATASET)
+        write_table(snakemake.output.dropped, dropped, DROPPED)
+        terminal.say(f"{len(rows):,} rows in {len(texts)} languages, {len(dropped):,} left out")

@@ -1,0 +1,25 @@
+"""Make ``completions/{task}/{checkpoint}.parquet``: start the batch's engine once and answer what is missing."""
+
+import os
+from pathlib import Path
+
+from polypref.completing import complete, cost_so_far, write_completions
+from polypref.config_checks import load_config
+from polypref.logs import job
+from polypref.plan import Plan
+
+if __name__ == "__main__":
+    task, name = snakemake.wildcards.task, snakemake.wildcards.checkpoint
+    with job(f"{task}/{name}", snakemake.log[0]) as terminal:
+        os.environ.setdefault("OMP_NUM_THREADS", str(snakemake.threads))
+        root = Path(__file__).resolve().parents[2]
+        config = load_config(snakemake.config, root)
+        checkpoint = config.checkpoints[Plan(config, {}).batch_checkpoint(task, name)]
+        store = Path(config.results) / "store" / task / name
+        rows, run = complete(list(snakemake.input), store, checkpoint, terminal)
+        cost = cost_so_far(store, task, name, checkpoint.engine, run)
+        write_completions(snakemake.output.completions, rows, snakemake.output.cost, cost)
+        terminal.say(
+            f"done: {run['answered']:,} answered, {run['reused']:,} from the row store, {run['errors']:,} errors, "
+            f"{run['engine_starts']} engine starts"
+        )

@@ -1,0 +1,17 @@
+"""Make ``sources/{source}.parquet`` from a preference set, and a list of what was left out of it."""
+
+from polypref.logs import job
+from polypref.reading import read_data
+from polypref.schemas import DROPPED, PAIRS
+from polypref.sources import COLUMNS, normalise
+from polypref.tables import write_table
+
+if __name__ == "__main__":
+    name, source = snakemake.wildcards.source, snakemake.params.source
+    with job(f"source {name}", snakemake.log[0]) as terminal:
+        path = snakemake.input[0] if len(snakemake.input) else source["path"]
+        rows = read_data(path, COLUMNS[source["format"]], source["subset"], source["split"], source["revision"])
+        pairs, dropped = normalise(name, source["format"], rows, path, source["bad_rows"])
+        write_table(snakemake.output.pairs, pairs, PAIRS)
+        write_table(snakemake.output.dropped, dropped, DROPPED)
+        terminal.say(f"{len(rows):,} rows read, {len(pairs):,} pairs, {len(dropped):,} rows left out")

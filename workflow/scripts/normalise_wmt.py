@@ -1,0 +1,18 @@
+"""Make ``wmt/{language}.parquet``: the WMT24++ segments of one target language."""
+
+from polypref.benchmarks import WMT_COLUMNS, normalise_wmt, wmt_config
+from polypref.config import Language
+from polypref.logs import job
+from polypref.reading import read_data
+from polypref.schemas import SEGMENTS
+from polypref.tables import write_table
+
+if __name__ == "__main__":
+    code, params = snakemake.wildcards.language, snakemake.params
+    with job(f"WMT24++ {code}", snakemake.log[0]) as terminal:
+        language = Language.model_validate(params.language)
+        path = snakemake.input[0] if len(snakemake.input) else params.path
+        rows = read_data(path, WMT_COLUMNS, wmt_config(language), "train", params.revision)
+        segments = normalise_wmt(rows, path, code, language, params.segments, params.seed)
+        write_table(snakemake.output[0], segments, SEGMENTS)
+        terminal.say(f"{len(segments):,} segments of {len(rows):,} rows")

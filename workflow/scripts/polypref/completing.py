@@ -1,0 +1,187 @@
+"""Complete: answer all requests of a batch, from the row store where it holds the answer, else by the engine."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from polypref.config import Checkpoint
+from polypref.digests import seed_of
+from polypref.engines import Completion, Engine, EngineError, Request, open_engine
+from polypref.logs import Progress, Terminal
+from polypref.schemas import COMPLETIONS, REQUESTS
+from polypref.store import RowStore
+from polypref.tables import TableError, atomic_write, canonical_json, read_table, write_table
+
+RUNS = "runs.jsonl"
+MAX_LOSS_S = 5.0
+"""Answers are in the store at most this many seconds after they came, whatever the registry's flush_s says."""
+
+
+def read_requests(paths: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
+    """Unique requests of a batch in the order of files and rows, and the number of rows that ask."""
+    unique: dict[str, dict[str, Any]] = {}
+    total = 0
+    columns = ["request_id", "messages", "decoding", "checkpoint", "revision"]
+    for path in paths:
+        for row in read_table(path, REQUESTS, columns).to_pylist():
+            if row["request_id"] is not None:
+                total += 1
+                unique.setdefault(row["request_id"], row)
+    return list(unique.values()), total
+
+
+def to_request(row: dict[str, Any]) -> Request:
+    """A request row as engines take it; a sampled one gets the seed that its id implies."""
+    decoding = json.loads(row["decoding"])
+    if decoding.get("temperature", 0) > 0:
+        decoding["seed"] = seed_of(row["request_id"])
+    return Request(row["request_id"], row["messages"], decoding)
+
+
+def to_record(completion: Completion) -> dict[str, Any]:
+    """A completion as a row in COMPLETIONS."""
+    record = {name: value for name, value in asdict(completion).items() if name in COMPLETIONS.names}
+    logprobs = completion.logprobs
+    record["logprobs"] = None if logprobs is None else canonical_json({k: round(v, 6) for k, v in logprobs.items()})
+    return record
+
+
+def complete(
+    paths: list[str],
+    store: Path,
+    checkpoint: Checkpoint,
+    terminal: Terminal | None = None,
+    start: Callable[..., Engine] = open_engine,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Answer the requests in some files.
+
+    Parameters
+    ----------
+    paths : files in REQUESTS
+    store : folder of the batch's row store
+    checkpoint : registry entry; its ``path`` may be replaced by that in the requests (a trained variant)
+    start : opens the engine; it is called only when an answer is missing, and once
+
+    Returns
+    -------
+    rows in COMPLETIONS, one per unique request in order, and the figures of this run.
+
+    Raises
+    ------
+    EngineError, TableError, StoreError
+    """
+    requests, asked = read_requests(paths)
+    run: dict[str, Any] = {
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "requests": asked,
+        "unique_requests": len(requests),
+        "answered": 0,
+        "errors": 0,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "engine_starts": 0,
+        "start_seconds": 0.0,
+        "seconds": 0.0,
+        "cost_usd": 0.0,
+    }
+    say = terminal.say if terminal else print
+    with RowStore(store, report=say) as rows:
+        held = rows.get(request["request_id"] for request in requests)
+        missing = [request for request in requests if request["request_id"] not in held]
+        run["reused"] = len(held)
+        if missing:
+            say(f"{len(missing):,} requests to answer with {checkpoint.path}, {len(held):,} are in the row store")
+            held.update(_answer(missing, rows, checkpoint, run, terminal, start))
+        _keep_run(store, run)
+    unanswered = [r["request_id"] for r in requests if r["request_id"] not in held]
+    if unanswered:
+        raise EngineError(
+            f"the engine gave no answer to {len(unanswered)} requests, {unanswered[0]} for one; run again"
+        )
+    return [held[request["request_id"]] for request in requests], run
+
+
+def _answer(
+    missing: list[dict[str, Any]],
+    rows: RowStore,
+    checkpoint: Checkpoint,
+    run: dict[str, Any],
+    terminal: Terminal | None,
+    start: Callable[..., Engine],
+) -> dict[str, dict[str, Any]]:
+    """Start the engine, answer, and put every answer into the row store within seconds; errors are not kept there."""
+    path, revision = _one_checkpoint(missing)
+    began = time.monotonic()
+    checkpoint = checkpoint.model_copy(update={"path": path})
+    engine = start(checkpoint, path, None if checkpoint.is_local else revision, 0)
+    run["engine_starts"] = 1
+    run["start_seconds"] = round(time.monotonic() - began, 1)
+    if terminal:
+        terminal.say(f"engine started in {run['start_seconds']:.0f} s")
+    answers: dict[str, dict[str, Any]] = {}
+    progress = Progress(terminal, len(missing))
+    began = flushed = time.monotonic()
+    every = min(checkpoint.runtime.flush_s, MAX_LOSS_S)
+    try:
+        for completion in engine.answer([to_request(row) for row in missing]):
+            record = to_record(completion)
+            answers[completion.request_id] = record
+            if completion.error is None:
+                rows.add(record)
+            else:
+                run["errors"] += 1
+            run["prompt_tokens"] += completion.prompt_tokens
+            run["completion_tokens"] += completion.completion_tokens
+            run["cost_usd"] += completion.cost_usd
+            progress.add(1, completion.completion_tokens)
+            if time.monotonic() - flushed >= every:
+                rows.flush()
+                flushed = time.monotonic()
+    finally:
+        rows.flush()
+        engine.close()
+    run["answered"] = len(answers)
+    run["seconds"] = round(time.monotonic() - began, 1)
+    progress.say()
+    return answers
+
+
+def _one_checkpoint(requests: list[dict[str, Any]]) -> tuple[str, str | None]:
+    """Path and revision that all requests of a batch must share."""
+    found = {(row["checkpoint"], row["revision"]) for row in requests}
+    if len(found) > 1:
+        listing = "; ".join(f"{path} at {revision}" for path, revision in sorted(found, key=str))
+        raise TableError(f"the requests of this batch are for several checkpoints: {listing}. Ask again.")
+    return found.pop()
+
+
+def _keep_run(store: Path, run: dict[str, Any]) -> None:
+    """Append the run's figures beside the rows; runs that found nothing missing are left out."""
+    if run["engine_starts"]:
+        with open(store / RUNS, "a", encoding="utf-8") as file:
+            file.write(canonical_json(run) + "\n")
+
+
+def cost_so_far(store: Path, task: str, name: str, engine: str, last: dict[str, Any]) -> dict[str, Any]:
+    """Figures of all runs of a batch, with those of the last one for what is a state rather than a sum."""
+    path = store / RUNS
+    runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    summed = ("answered", "prompt_tokens", "completion_tokens", "engine_starts", "start_seconds", "seconds", "cost_usd")
+    totals = {key: round(sum(run[key] for run in runs), 6) for key in summed}
+    state = {key: last[key] for key in ("requests", "unique_requests", "reused", "errors")}
+    return {"task": task, "checkpoint": name, "engine": engine, **state, **totals, "runs": runs}
+
+
+def write_completions(path: str, rows: list[dict[str, Any]], cost_path: str, cost: dict[str, Any]) -> None:
+    """Write the completions and the figures, each whole or not at all."""
+    write_table(path, rows, COMPLETIONS)
+    with atomic_write(cost_path, "w") as file:
+        json.dump(cost, file, indent=1, sort_keys=True)

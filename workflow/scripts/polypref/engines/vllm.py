@@ -1,0 +1,246 @@
+"""vLLM, offline and in this process: all decoder models, on GPUs or on a CPU.
+
+Requests are rendered exactly as ``LLM.chat`` renders them, but the engine loop is driven here: a bounded number of
+requests is kept ahead of the scheduler, so that batching never drains and 100,000 prompts do not sit in memory, and
+each completion is yielded when it is there. Prompts keep the order in which they are given: neighbours share a prefix.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from polypref.engines import Completion, EngineError, Request
+from polypref.engines.vllm_jobs import MAX_LOGPROBS, Beams, Job, Single
+
+SHORTEST_CONTEXT = 2048
+"""Context in tokens that is reserved even for a batch of short requests, so that small changes change no setting."""
+
+REFILL = 32
+"""Requests that are rendered between two engine steps."""
+
+
+def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) -> VllmEngine:
+    """Start vLLM for a checkpoint (see :func:`polypref.engines.open_engine`).
+
+    Only safetensors weights are loaded. The context is ``runtime.max_model_len``, or else the model's own, but not
+    more than ``longest`` tokens need.
+
+    Raises
+    ------
+    EngineError
+        The folder is missing, there is no chat template, or vLLM can't start with this ``runtime``.
+    """
+    if revision is None and not Path(path).is_dir():
+        raise EngineError(
+            f"{path}: no such folder. Train or download the checkpoint, or correct `path` in the registry."
+        )
+    runtime = checkpoint.runtime
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    if not runtime.gpus:  # or else vLLM on CPU insists on an executor in a process of its own
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    import torch._dynamo
+    from vllm import LLM
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu() != (runtime.gpus == 0):
+        raise EngineError(
+            f"{path}: runtime.gpus is {runtime.gpus}, but the installed vLLM is built for "
+            f"{current_platform.device_type}. Set `gpus` in the registry's `runtime`, or install the other build (requirements/)."
+        )
+    if not runtime.gpus:
+        # enforce_eager leaves torch.compile on in vLLM's sampler: the first log-probability waits for a C++ compiler.
+        torch._dynamo.config.disable = True
+        torch.set_num_threads(runtime.threads)
+    settings: dict[str, Any] = {
+        "model": path,
+        "revision": revision,
+        "tokenizer_revision": revision,
+        "dtype": checkpoint.dtype,
+        "trust_remote_code": checkpoint.trust_remote_code,
+        "load_format": "safetensors",
+        "enable_prefix_caching": True,
+        "max_logprobs": MAX_LOGPROBS,
+        "disable_log_stats": True,
+        "max_num_seqs": runtime.max_num_seqs,
+    }
+    if runtime.gpus:
+        settings |= {"tensor_parallel_size": runtime.tensor_parallel, "gpu_memory_utilization": runtime.memory_fraction}
+    else:
+        settings |= {
+            "distributed_executor_backend": "uni",
+            "enforce_eager": True,
+            "kv_cache_memory_bytes": int(runtime.kv_cache_gb * 2**30),
+        }
+    try:
+        own_context = EngineArgs(**settings).create_model_config().max_model_len
+        settings["max_model_len"] = runtime.max_model_len or (
+            min(own_context, max(longest, SHORTEST_CONTEXT)) if longest else own_context
+        )
+        llm = LLM(**settings)
+    except Exception as error:  # vLLM and torch raise many kinds, and all of them mean that there is no engine
+        raise EngineError(_remedy(path, error, settings.get("max_model_len"), bool(runtime.gpus))) from error
+    engine = VllmEngine(llm, checkpoint.chat_template, own_context)
+    try:
+        engine.render([{"role": "user", "content": "x"}])
+    except ValueError as error:
+        engine.close()
+        raise EngineError(
+            f"{path}: the tokenizer's chat template is missing or fails: {_line(error)}. Set `chat_template` in the "
+            "model registry to the template the model was trained on."
+        ) from error
+    return engine
+
+
+class VllmEngine:
+    """A started ``vllm.LLM`` (see :class:`polypref.engines.Engine`)."""
+
+    def __init__(self, llm: Any, chat_template: str | None, own_context: int):
+        from vllm.renderers import ChatParams
+        from vllm.utils.mistral import is_mistral_tokenizer
+
+        self.llm = llm
+        self.tokenizer = llm.get_tokenizer()
+        self.context = llm.model_config.max_model_len
+        self.own_context = own_context
+        # What LLM.chat passes; the bound on prompt tokens is lifted so that an error can tell how long a prompt is.
+        self._chat_params = ChatParams(
+            chat_template=chat_template,
+            chat_template_kwargs={
+                "add_generation_prompt": True,
+                "continue_final_message": False,
+                "tools": None,
+                "tokenize": is_mistral_tokenizer(self.tokenizer),
+            },
+        )
+        self._token_params = replace(llm.renderer.default_chat_tok_params, max_total_tokens=None)
+        ends = llm.model_config.try_get_generation_config().get("eos_token_id") or []
+        ends = ends if isinstance(ends, list) else [ends]
+        self._ends = frozenset({*ends, self.tokenizer.eos_token_id} - {None})
+        # Twice what runs at a time: the scheduler always has the next request at hand.
+        self._ahead = 2 * llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
+
+    def render(self, messages: list[dict[str, str]]) -> Any:
+        """Chat messages as vLLM's engine input, the same token ids as ``LLM.chat``'s; ValueError if they can't be."""
+        _, (prompt,) = self.llm.renderer.render_chat([messages], self._chat_params, self._token_params)
+        return prompt
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Yield one completion per request as soon as it is there.
+
+        A prompt that leaves no room for an answer in the context is a permanent error. An answer that may outgrow the
+        context is asked for with ``max_tokens`` cut to what is left, and ends with finish_reason ``length`` there.
+        Sampling is seeded per request, so an answer does not depend on what else is in the batch (up to the rounding
+        of batched kernels). Beam search follows :class:`polypref.engines.beam.BeamSearch`; ``stop`` strings only cut
+        its best beam.
+
+        Raises
+        ------
+        EngineError
+            The engine died; what has been yielded is good, and the rest can be asked again.
+        """
+        from vllm.exceptions import VLLMServerError
+
+        engine, source, names = self.llm.llm_engine, iter(requests), itertools.count()
+        owners: dict[str, tuple[Job, int]] = {}
+        load = 0
+        exhausted = False
+
+        def ask(job: Job) -> None:
+            for index, (prompt, params) in enumerate(job.ask()):
+                name = f"p{next(names)}"
+                engine.add_request(name, prompt, params)
+                owners[name] = (job, index)
+
+        try:
+            while True:
+                while not exhausted and load < self._ahead:
+                    batch = list(itertools.islice(source, REFILL))
+                    exhausted = not batch
+                    for request in batch:
+                        try:
+                            job = self._start(request)
+                            ask(job)
+                            load += job.weight
+                        except ValueError as error:
+                            context_may_grow = isinstance(error, _DoesNotFit) and self.context < self.own_context
+                            yield Completion(request.request_id, error=_line(error), permanent=not context_may_grow)
+                if not owners:
+                    return
+                for output in engine.step():
+                    if not output.finished:
+                        continue
+                    job, index = owners.pop(output.request_id)
+                    completion = job.receive(index, output)
+                    if completion is not None:
+                        load -= job.weight
+                        yield completion
+                    elif job.ready:
+                        ask(job)
+        except (RuntimeError, MemoryError, VLLMServerError) as error:
+            raise EngineError(
+                f"vLLM stopped while answering: {_line(error)}. What was answered is kept; run again to go on, with a "
+                "lower runtime.memory_fraction or runtime.max_num_seqs if it ran out of memory."
+            ) from error
+        finally:
+            if owners:
+                engine.abort_request(list(owners))
+
+    def close(self) -> None:
+        """Free the device."""
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        if self.llm is None:
+            return
+        self.llm.llm_engine.engine_core.shutdown()
+        self.llm = None
+        cleanup_dist_env_and_memory()
+        gc.collect()
+
+    def _start(self, request: Request) -> Job:
+        prompt = self.render(request.messages)
+        tokens = len(prompt["prompt_token_ids"])
+        if tokens >= self.context:
+            raise _DoesNotFit(
+                f"the prompt has {tokens} tokens and the context holds {self.context} (runtime.max_model_len; the "
+                f"model's own is {self.own_context}): no room for an answer"
+            )
+        max_tokens = min(request.decoding["max_tokens"], self.context - tokens)
+        if request.decoding.get("beam_size", 1) > 1:
+            return Beams(request, prompt, max_tokens, self._ends, self.tokenizer)
+        return Single(request, prompt, max_tokens)
+
+
+class _DoesNotFit(ValueError):
+    """The prompt is longer than the context."""
+
+
+def _line(error: BaseException) -> str:
+    """The message of an error in one line, without a final full stop."""
+    return " ".join(str(error).split()).rstrip(".")[:500] or type(error).__name__
+
+
+def _remedy(path: str, error: BaseException, context: int | None, gpu: bool) -> str:
+    text = str(error).lower()
+    if "kv cache" in text or "max seq len" in text:
+        space = "memory_fraction or tensor_parallel" if gpu else "kv_cache_gb"
+        advice = f"raise runtime.{space}, or lower runtime.max_model_len (now {context})"
+    elif "out of memory" in text or "free memory" in text or "available memory" in text:
+        advice = "lower runtime.memory_fraction (others use the GPU too), or raise runtime.gpus and tensor_parallel"
+        advice = advice if gpu else "lower runtime.kv_cache_gb"
+    elif "max_model_len" in text:
+        advice = f"lower runtime.max_model_len (now {context})"
+    elif "engine core initialization failed" in text:
+        advice = "the cause is in the log above; out of memory: runtime.memory_fraction, max_model_len, tensor_parallel"
+    elif "model weights" in text or "safetensors" in text:
+        advice = "the checkpoint must have its weights as safetensors files"
+    else:
+        advice = "check the checkpoint's registry entry (path, revision, dtype, trust_remote_code, runtime)"
+    return f"{path}: vLLM can't start: {_line(error)}. Remedy: {advice}."

@@ -1,0 +1,109 @@
+"""Tables reshaped into the rows that the page shows."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import pandas as pd
+
+from polypref.translation_figures import heatmap_frame
+from polypref.win_rates import ALL
+
+CURVES = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
+
+
+def win_rate_groups(table: pd.DataFrame, paper: pd.DataFrame | None) -> list[dict]:
+    """Win rates by opponent, each row with the published numbers (``paper``, or None) beside it."""
+    published = {} if paper is None else {(r["policy"], r["opponent"]): r for r in paper.to_dict("records")}
+    return [
+        {
+            "opponent": opponent,
+            "rows": [row | {"paper": published.get((row["policy"], opponent))} for row in rows.to_dict("records")],
+        }
+        for opponent, rows in table.groupby("opponent", sort=False)
+    ]
+
+
+def language_matrix(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
+    """W - L by opponent and policy (rows) and language (columns); None where nothing was judged."""
+    wide = table.pivot(index=["opponent", "policy"], columns="language", values="difference")
+    wide = wide.reindex(columns=list(languages))
+    pairs = product(table["opponent"].unique(), table["policy"].unique())
+    return [
+        {"opponent": opponent, "policy": policy,
+         "cells": [None if pd.isna(value) else value for value in wide.loc[(opponent, policy)]]}
+        for opponent, policy in pairs if (opponent, policy) in wide.index
+    ]  # fmt: skip
+
+
+def improvement_rows(table: pd.DataFrame) -> list[dict]:
+    """Overall and per-opponent improvement of each variant, all languages together."""
+    return table[table["language"].eq(ALL)].to_dict("records")
+
+
+def score_comparison(
+    scores: pd.DataFrame, paper: pd.DataFrame | None, column: str, languages: Sequence[str]
+) -> list[dict]:
+    """Sentence means by translator and language, each cell (ours, published), in the heatmap's order."""
+    if paper is None:
+        return []
+    ours, theirs = heatmap_frame(scores, column, languages), paper.pivot(
+        index="translator", columns="language", values=column
+    ).reindex(columns=list(languages))
+    return [
+        {
+            "translator": name,
+            "cells": [
+                (ours.at[name, code] if code in ours else float("nan"),
+                 theirs.at[name, code] if name in theirs.index else float("nan"))
+                for code in languages
+            ],
+        }
+        for name in ours.index
+    ]  # fmt: skip
+
+
+def count_matrix(counts: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
+    """Pairs by architecture (rows) and language (columns), with the row's sum and mean lengths."""
+    rows = []
+    for architecture, table in counts.groupby("architecture", sort=False):
+        pairs = table.groupby("language")["pairs"].sum()
+        lengths = {
+            field: (table[f"{field}_characters"] * table["pairs"]).sum() / max(table["pairs"].sum(), 1)
+            for field in ("prompt", "chosen", "rejected")
+        }
+        cells = [int(pairs.get(code, 0)) for code in languages]
+        rows.append({"architecture": architecture, "cells": cells, "total": sum(cells), "lengths": lengths})
+    return rows
+
+
+def funnel_rows(funnel: pd.DataFrame, stage: str) -> list[dict]:
+    """One row per source or architecture of a stage, languages together: read, drops by reason, kept."""
+    rows = []
+    for name, table in funnel[funnel["stage"].eq(stage)].groupby("name", sort=False):
+        sums = table.groupby(["step", "reason"], sort=False)["rows"].sum()
+        drops = [
+            {"step": step, "reason": reason, "rows": int(n)}
+            for (step, reason), n in sums.items()
+            if step not in ("read", "kept")
+        ]
+        rows.append({
+            "name": name, "read": int(sums["read"].sum()), "drops": drops,
+            "dropped": sum(drop["rows"] for drop in drops), "kept": int(sums["kept"].sum()),
+        })  # fmt: skip
+    return rows
+
+
+def training_rows(logs: Mapping[str, pd.DataFrame]) -> tuple[list[str], list[dict]]:
+    """First and last value of each curve in the training logs.
+
+    Returns
+    -------
+    The curves that any log has, and one dict per architecture with ``steps`` and ``ends``: curve to (first, last).
+    """
+    curves = [name for name in CURVES if any(name in log for log in logs.values())]
+    rows = []
+    for architecture, log in logs.items():
+        known = {name: log[name].dropna() for name in curves if name in log}
+        ends = {name: (values.iloc[0], values.iloc[-1]) for name, values in known.items() if len(values)}
+        rows.append({"architecture": architecture, "steps": len(log), "ends": ends})
+    return curves, rows

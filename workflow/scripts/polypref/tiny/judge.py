@@ -1,0 +1,190 @@
+"""The tiny judge: the strong checkpoint with two more layers, trained to compare two answers.
+
+It learns from right answers and spoilt ones, in both orders. Which of the two is better is decided by how much of
+each agrees with the right answer, word by word and in order, so the judge has to know the right answer. One token
+per comparison is little to learn from; an auxiliary head, thrown away after training, also predicts for each word
+of the two answers whether it belongs there.
+"""
+
+import copy
+import random
+from collections.abc import Callable
+from difflib import SequenceMatcher
+
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from polypref.tiny.lexicon import GROUPS, LANGUAGES, WORDS
+from polypref.tiny.models import WIDTH, build_model
+from polypref.tiny.world import join, realise, realise_words, task, wrong
+
+EXTRA_LAYERS = 2
+TIE_WITHIN = 0.05
+MARKS = GROUPS["mark"]
+
+
+def agreement(answer: list[str], right: list[str]) -> float:
+    """How much of `answer` agrees with `right` in order: 1 for the same words, 0 for none in common."""
+    return SequenceMatcher(None, answer, right, autojunk=False).ratio()
+
+
+def noise(words: list[str], language: str, rng: random.Random) -> list[str]:
+    """Spoil a share of the words, as a half-trained model would: another word, another language, lost, doubled."""
+    share, spoilt = rng.random(), []
+    groups = {forms[language]: group for group, members in GROUPS.items() for forms in map(WORDS.get, members)}
+    concepts = {forms[language]: concept for concept, forms in WORDS.items()}
+    for word in words:
+        draw = rng.random()
+        if rng.random() > share or word not in groups:
+            spoilt.append(word)
+        elif draw < 0.6:
+            spoilt.append(WORDS[rng.choice(GROUPS[groups[word]])][language])
+        elif draw < 0.75:
+            spoilt.append(WORDS[rng.choice(list(WORDS))][language])
+        elif draw < 0.85:
+            spoilt.append(WORDS[concepts[word]][rng.choice(LANGUAGES)])
+        elif draw < 0.93:
+            spoilt += [word] * rng.randrange(2, 4)
+    return spoilt
+
+
+def candidate(prompt, answer, language: str, rng: random.Random) -> list[str]:
+    """Words of an answer to compare: right, wrong in one place, or spoilt in some other way."""
+    draw, right = rng.random(), realise_words(answer, language)
+    if draw < 0.35:
+        return right
+    if draw < 0.55:
+        return realise_words(wrong(answer, rng), language)
+    if draw < 0.62:
+        return realise_words(wrong(wrong(answer, rng), rng), language)
+    if draw < 0.68:
+        return realise_words(answer if rng.random() < 0.7 else wrong(answer, rng), rng.choice(LANGUAGES))
+    if draw < 0.71:
+        return realise_words(prompt, language)
+    if draw < 0.74:
+        return right[: rng.randrange(len(right))]
+    if draw < 0.77:
+        return rng.sample(right, len(right))
+    if draw < 0.80:
+        return [WORDS[rng.choice(list(WORDS))][language]] * rng.randrange(1, 12)
+    return noise(right, language, rng)
+
+
+def comparison(rng: random.Random, held_out: frozenset[str]) -> tuple[str, list[str], list[str], list[str], str]:
+    """A prompt, words of its right answer and of two candidates, and the language."""
+    while True:
+        prompt, answer = task(rng)
+        if realise(prompt, "en") in held_out:
+            continue
+        language = rng.choice(LANGUAGES)
+        pair = [candidate(prompt, answer, language, rng) for _ in range(2)]
+        return realise(prompt, language), realise_words(answer, language), *pair, language
+
+
+def verdict(left: float, right: float) -> str:
+    """A, B or TIE for the agreement of answer A and of answer B with the right answer."""
+    if abs(left - right) < TIE_WITHIN:
+        return "TIE"
+    return "A" if left > right else "B"
+
+
+class Examples:
+    """Encodes comparisons with the judge's prompt, piece by piece so that each word's position is known."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, template: str, held_out: frozenset[str]):
+        self.tokenizer, self.held_out = tokenizer, held_out
+        head, rest = template.split("{prompt}")
+        middle, rest = rest.split("{answer_a}")
+        between, tail = rest.split("{answer_b}")
+        start, end = f"{tokenizer.bos_token}<|user|>", "<|assistant|>"
+        self.pieces = self.ids([start + head, middle, between, tail + end, tail + "\n" + end])
+        self.verdicts = {name: self.ids([name])[0] for name in ("A", "B", "TIE")}
+
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+
+    def draw(self, rng: random.Random) -> tuple[list[int], list[int], list[int]]:
+        """Token ids, for each whether it is a right word (1), a wrong one (0) or neither (-100), and the verdict."""
+        prompt, right, left_words, right_words, language = comparison(rng, self.held_out)
+        name = verdict(agreement(left_words, right), agreement(right_words, right))
+        texts = self.ids([prompt, join(left_words, language), join(right_words, language), join(right, language)])
+        tokens = [[token.strip() for token in self.tokenizer.convert_ids_to_tokens(ids)] for ids in texts[1:]]
+        head, middle, between, tail, tail_newline = self.pieces
+        ids, flags = head + texts[0] + middle, []
+        flags += [-100] * len(ids)
+        for answer_ids, answer, piece in (
+            (texts[1], tokens[0], between),
+            (texts[2], tokens[1], tail_newline if rng.random() < 0.2 else tail),
+        ):
+            belongs = [0] * len(answer)
+            for block in SequenceMatcher(None, answer, tokens[2], autojunk=False).get_matching_blocks():
+                belongs[block.a : block.a + block.size] = [1] * block.size
+            ids, flags = ids + answer_ids + piece, flags + belongs + [-100] * len(piece)
+        return ids, flags, self.verdicts[name]
+
+
+def grow(strong: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+    """`strong` with EXTRA_LAYERS more layers that at first change nothing."""
+    layers = len(strong.model.layers)
+    judge = build_model(tokenizer, seed, layers + EXTRA_LAYERS)
+    judge.load_state_dict(copy.deepcopy(strong.state_dict()), strict=False)
+    with torch.no_grad():
+        for layer in judge.model.layers[layers:]:
+            layer.self_attn.o_proj.weight.mul_(0.1)
+            layer.mlp.down_proj.weight.mul_(0.1)
+    return judge
+
+
+def train(
+    judge: LlamaForCausalLM,
+    examples: Examples,
+    steps: int,
+    seed: int,
+    peak: float = 2e-3,
+    size: int = 64,
+    report: Callable[[int, float, float], None] | None = None,
+) -> None:
+    """One-cycle AdamW on verdicts and, with the auxiliary head, on the words of the answers.
+
+    Parameters
+    ----------
+    report
+        Called every 100 steps with the step and the shares of right verdicts and right word flags since the last.
+    """
+    torch.manual_seed(seed)
+    head = torch.nn.Linear(WIDTH, 2)
+    parameters = [*judge.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
+    rng, window, hits, flag_hits = random.Random(seed), [], [], []
+    for step in range(1, steps + 1):
+        if not window:
+            drawn = sorted((examples.draw(rng) for _ in range(size * 8)), key=lambda row: len(row[0]))
+            window = rng.sample([drawn[i : i + size] for i in range(0, len(drawn), size)], 8)
+        ids, flags, last, verdicts = stack(window.pop(), judge.config.pad_token_id)
+        states = judge.model(input_ids=ids, output_hidden_states=True).hidden_states
+        rows = torch.arange(len(ids))
+        logits = judge.lm_head(states[-1][rows, last])
+        keep = flags != -100
+        guesses = head(judge.model.norm(states[-2][keep]))
+        loss = torch.nn.functional.cross_entropy(logits, verdicts)
+        loss = loss + torch.nn.functional.cross_entropy(guesses, flags[keep])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        hits.append((logits.argmax(-1) == verdicts).float().mean().item())
+        flag_hits.append((guesses.argmax(-1) == flags[keep]).float().mean().item())
+        if report and step % 100 == 0:
+            report(step, sum(hits) / len(hits), sum(flag_hits) / len(flag_hits))
+            hits, flag_hits = [], []
+
+
+def stack(rows: list[tuple[list[int], list[int], list[int]]], pad_id: int) -> tuple[torch.Tensor, ...]:
+    """Input ids and flags (batch, longest), position of the last token, id of the verdict (batch,)."""
+    longest = max(len(ids) for ids, _, _ in rows)
+    ids = torch.tensor([row + [pad_id] * (longest - len(row)) for row, _, _ in rows])
+    flags = torch.tensor([row + [-100] * (longest - len(row)) for _, row, _ in rows])
+    last = torch.tensor([len(row) - 1 for row, _, _ in rows])
+    return ids, flags, last, torch.tensor([name[0] for _, _, name in rows])

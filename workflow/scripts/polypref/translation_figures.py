@@ -1,0 +1,73 @@
+"""Heatmaps of translation scores: translators by languages."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from polypref import figures
+
+METRICS = {"bleu": "BLEU", "chrf": "chrF++"}
+
+
+def heatmap_frame(scores: pd.DataFrame, column: str, languages: Sequence[str]) -> pd.DataFrame:
+    """Translators by languages, the best average first.
+
+    The average is over the languages that all translators serve, or else one that leaves out a hard language would
+    rank too high; where there is no such language, over its own.
+
+    Parameters
+    ----------
+    scores : table of :func:`polypref.translation_scores.score_translations`, or the paper's.
+    column : the score, for example ``bleu_sentence_mean``.
+    languages : order of the columns.
+
+    Returns
+    -------
+    Scores (translators x languages and ``mean``), nan where a translator does not serve a language; ``mean`` is over
+    the languages that all serve.
+    """
+    wide = scores.pivot(index="translator", columns="language", values=column)
+    wide = wide.reindex(columns=[code for code in languages if code in wide])
+    shared = wide.dropna(axis="columns")
+    wide["mean"] = shared.mean(axis=1) if shared.shape[1] else wide.mean(axis=1)
+    return wide.sort_values("mean", ascending=False, kind="stable")
+
+
+def plot_heatmap(wide: pd.DataFrame, title: str, names: Mapping[str, str]) -> Figure:
+    """Draw one heatmap, 0 at the light end, the highest score at the dark end, the number in each cell.
+
+    Parameters
+    ----------
+    wide : output of :func:`heatmap_frame`.
+    title : metric and statistic.
+    names : language code to English name.
+    """
+    rows, columns = wide.shape
+    values = wide.to_numpy(float)
+    colours = mpl.colormaps["YlGnBu"]
+    scale = mpl.colors.Normalize(0, max(float(np.nanmax(values)), 1e-9))
+    with figures.style():
+        figure, axes = plt.subplots(figsize=(1.6 + 0.86 * columns, 0.75 + 0.4 * rows))
+        left = [column + (0.18 if column == columns - 1 else 0) for column in range(columns)]
+        for row in range(rows):
+            for column in range(columns):
+                value = values[row, column]
+                if np.isnan(value):
+                    axes.text(left[column] + 0.5, row + 0.5, "–", ha="center", va="center")
+                    continue
+                colour = colours(scale(value))
+                axes.add_patch(Rectangle((left[column] + 0.02, row + 0.03), 0.96, 0.94, facecolor=colour, linewidth=0))
+                axes.text(left[column] + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center_baseline",
+                          color=figures.text_on(colour), weight="bold" if column == columns - 1 else "normal")  # fmt: skip
+        axes.set(xlim=(0, columns + 0.2), ylim=(rows, 0), yticks=np.arange(rows) + 0.5, yticklabels=wide.index)
+        labels = ["Mean" if code == "mean" else names.get(code, code) for code in wide.columns]
+        axes.set_xticks(np.array(left) + 0.5, labels)
+        axes.xaxis.tick_top()
+        axes.set_title(title, pad=12)
+        figures.bare(axes)
+    return figure

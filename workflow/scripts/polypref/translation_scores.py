@@ -1,0 +1,183 @@
+"""BLEU and chrF++ of translations against WMT24++ references, by sacreBLEU.
+
+Both metrics are computed from one matrix of segment statistics (sacreBLEU's own sufficient statistics): summed over
+segments they give the corpus score, row by row the sentence scores. A reference is tokenised once per language, a
+hypothesis once per metric.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pandas as pd
+from sacrebleu.metrics.base import Metric
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from polypref.result_tables import TableError, is_error, name_ids
+
+COLUMNS = [
+    "translator", "language", "segments", "errors",
+    "bleu_corpus", "bleu_sentence_mean", "chrf_corpus", "chrf_sentence_mean",
+    "signature_bleu", "signature_bleu_sentence", "signature_chrf", "signature_chrf_sentence",
+]  # fmt: skip
+
+
+def align(segments: pd.DataFrame, texts: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Put each translation beside its reference, by ``item_id``.
+
+    A row with an ``error`` keeps its segment and gets an empty hypothesis: every translator is scored on the same
+    segments, and a failure costs what a missing translation costs. The number of such rows is reported beside the
+    score.
+
+    Parameters
+    ----------
+    segments : schema SEGMENTS, one language.
+    texts : schema TEXTS, one translator's output for that language.
+    where : named in errors, for example ``"nllb-200, is"``.
+
+    Returns
+    -------
+    DataFrame in the order of `segments`: item_id, document_id, reference, hypothesis, failed (bool).
+
+    Raises
+    ------
+    TableError
+        Ids are duplicated, missing or not in the segments; the message names them.
+    """
+    for name, frame in (("segments", segments), ("translations", texts)):
+        twice = frame.loc[frame["item_id"].duplicated(), "item_id"].unique()
+        if len(twice):
+            raise TableError(f"{where}: item_id more than once in the {name}: {name_ids(twice)}")
+    wanted, found = set(segments["item_id"]), set(texts["item_id"])
+    if wanted != found:
+        complaints = [
+            f"{len(ids)} {kind}: {name_ids(ids)}"
+            for kind, ids in (("missing", wanted - found), ("not in the segments", found - wanted))
+            if ids
+        ]
+        raise TableError(f"{where}: translations and segments differ; " + "; ".join(complaints))
+    aligned = segments[["item_id", "document_id", "reference"]].merge(
+        texts[["item_id", "text", "error"]], on="item_id", validate="one_to_one"
+    )
+    failed = is_error(aligned["error"])
+    return aligned.assign(hypothesis=aligned["text"].where(~failed, "").fillna(""), failed=failed).drop(
+        columns=["text", "error"]
+    )
+
+
+def segment_statistics(metric: Metric, hypotheses: Iterable[str]) -> np.ndarray:
+    """sacreBLEU's sufficient statistics of each segment against the metric's cached references.
+
+    Parameters
+    ----------
+    metric : made with ``references=``, whose order is that of `hypotheses`.
+    hypotheses : one string per segment.
+
+    Returns
+    -------
+    Array (segments, statistics). Any sum of rows gives a corpus score by :func:`score_of`: the whole for the corpus,
+    one row for a sentence, a draw with replacement for a bootstrap (the way of sacreBLEU's own significance tests).
+    """
+    return np.asarray(metric._extract_corpus_statistics(list(hypotheses), None))
+
+
+def score_of(metric: Metric, statistics: np.ndarray) -> float:
+    """The score, 0 to 100, of one vector of statistics."""
+    return metric._compute_score_from_stats(statistics.tolist()).score
+
+
+def score_language(
+    segments: pd.DataFrame, translations: Mapping[str, pd.DataFrame], tokenizer: str, language: str
+) -> list[dict]:
+    """Score all translators of one language.
+
+    Parameters
+    ----------
+    segments : schema SEGMENTS, one language.
+    translations : translator to schema TEXTS.
+    tokenizer : sacreBLEU's name: ``ja-mecab`` for Japanese, ``zh`` for Chinese, ``13a`` elsewhere.
+    language : ISO 639-1 code, copied to the result.
+
+    Returns
+    -------
+    One dict per translator with the keys `COLUMNS`. Scores are 0 to 100. ``*_sentence_mean`` is the plain mean over
+    segments; sentence BLEU has ``effective_order``, as sacreBLEU advises for single sentences.
+
+    Raises
+    ------
+    TableError
+        There are no segments, or ids do not match (:func:`align`).
+    """
+    if segments.empty:
+        raise TableError(f"{language}: no segments to score against")
+    references = [segments["reference"].tolist()]
+    # Statistics do not depend on effective_order: one cache serves corpus and sentence BLEU.
+    bleu, sentence_bleu = BLEU(tokenize=tokenizer, references=references), BLEU(tokenize=tokenizer, effective_order=True)
+    chrf = CHRF(word_order=2, references=references)
+    sentence_bleu.num_refs = bleu.num_refs
+    rows = []
+    for translator, texts in translations.items():
+        aligned = align(segments, texts, f"{translator}, {language}")
+        bleu_statistics = segment_statistics(bleu, aligned["hypothesis"])
+        chrf_statistics = segment_statistics(chrf, aligned["hypothesis"])
+        rows.append({
+            "translator": translator, "language": language,
+            "segments": len(aligned), "errors": int(aligned["failed"].sum()),
+            "bleu_corpus": score_of(bleu, bleu_statistics.sum(axis=0)),
+            "bleu_sentence_mean": float(np.mean([score_of(sentence_bleu, row) for row in bleu_statistics])),
+            "chrf_corpus": score_of(chrf, chrf_statistics.sum(axis=0)),
+            "chrf_sentence_mean": float(np.mean([score_of(chrf, row) for row in chrf_statistics])),
+            "signature_bleu": bleu.get_signature().format(),
+            "signature_bleu_sentence": sentence_bleu.get_signature().format(),
+            "signature_chrf": chrf.get_signature().format(),
+            "signature_chrf_sentence": chrf.get_signature().format(),
+        })  # fmt: skip
+    return rows
+
+
+def _score_task(task: tuple[pd.DataFrame, dict[str, pd.DataFrame], str, str]) -> list[dict]:
+    return score_language(*task)
+
+
+def score_translations(
+    segments: Mapping[str, pd.DataFrame],
+    translations: Mapping[tuple[str, str], pd.DataFrame],
+    tokenizers: Mapping[str, str],
+    processes: int = 1,
+) -> pd.DataFrame:
+    """Score every translator in every language it serves.
+
+    Parameters
+    ----------
+    segments : language to schema SEGMENTS.
+    translations : (translator, language) to schema TEXTS. A pair that is absent is a language the model does not serve.
+    tokenizers : language to sacreBLEU tokeniser.
+    processes : languages scored at a time; the result does not depend on it.
+
+    Returns
+    -------
+    DataFrame with `COLUMNS`, translators and languages in the order they first come in `translations`.
+
+    Raises
+    ------
+    TableError
+        A language has no segments or no tokeniser, or ids do not match.
+    """
+    languages = list(dict.fromkeys(language for _, language in translations))
+    for what, known in (("segments", segments), ("tokeniser", tokenizers)):
+        unknown = [language for language in languages if language not in known]
+        if unknown:
+            raise TableError(f"no {what} for {', '.join(unknown)}; there are some for {', '.join(known)}")
+    tasks = [
+        (segments[code], {t: f for (t, other), f in translations.items() if other == code}, tokenizers[code], code)
+        for code in languages
+    ]
+    if processes > 1 and len(tasks) > 1:
+        with ProcessPoolExecutor(min(processes, len(tasks))) as pool:
+            scored = list(pool.map(_score_task, tasks))
+    else:
+        scored = list(map(_score_task, tasks))
+    order = {pair: position for position, pair in enumerate(translations)}
+    rows = sorted((row for rows in scored for row in rows), key=lambda row: order[row["translator"], row["language"]])
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,0 +1,20 @@
+"""Score every translator's WMT24++ output with BLEU and chrF++.
+
+Reads the segments and the translations of all languages, writes one row per translator and language. Files are named
+by their path: ``.../{translator}/{language}.parquet`` and ``.../{language}.parquet``.
+"""
+
+from pathlib import Path
+
+from polypref import schemas
+from polypref.result_tables import read_frame, write_csv
+from polypref.translation_scores import score_translations
+
+if __name__ == "__main__":
+    segments = {Path(path).stem: read_frame(path, schemas.SEGMENTS) for path in snakemake.input.segments}
+    translations = {
+        (Path(path).parent.name, Path(path).stem): read_frame(path, schemas.TEXTS)
+        for path in snakemake.input.translations
+    }
+    scores = score_translations(segments, translations, snakemake.params.tokenizers, snakemake.threads)
+    write_csv(scores, snakemake.output[0])

@@ -1,0 +1,34 @@
+"""Count the preference data: the funnel with every row accounted for, and pairs per data set, language and source.
+
+Files are named by their path: ``.../{source}.parquet`` and ``.../{architecture}.parquet``.
+"""
+
+from pathlib import Path
+
+from polypref import schemas
+from polypref.dataset_counts import tabulate_dataset_counts, tabulate_funnel
+from polypref.result_tables import read_frame, write_csv
+
+
+def _read_both(kept_paths, dropped_paths, schema) -> dict:
+    """Name to (kept, dropped), matched by file name."""
+    dropped = {Path(path).name.removesuffix(".dropped.parquet"): path for path in dropped_paths}
+    return {
+        Path(path).stem: (read_frame(path, schema), read_frame(dropped[Path(path).stem], schemas.DROPPED))
+        for path in kept_paths
+    }
+
+
+if __name__ == "__main__":
+    files, languages = snakemake.input, snakemake.params.languages
+    datasets = _read_both(files.datasets, files.datasets_dropped, schemas.DATASET)
+    funnel = tabulate_funnel(
+        _read_both(files.sources, files.sources_dropped, schemas.PAIRS),
+        read_frame(files.pairs, schemas.PAIRS),
+        read_frame(files.pairs_dropped, schemas.DROPPED),
+        datasets,
+        languages,
+    )
+    write_csv(funnel, snakemake.output.funnel)
+    counts = tabulate_dataset_counts({name: kept for name, (kept, _) in datasets.items()}, languages)
+    write_csv(counts, snakemake.output.dataset_counts)

@@ -1,0 +1,19 @@
+"""Make the folder ``datasets/{architecture}/``: the data set and its card, as ``datasets.load_dataset`` reads them."""
+
+import shutil
+
+from polypref.cards import card
+from polypref.logs import job
+from polypref.schemas import DATASET, DROPPED
+from polypref.tables import atomic_write, read_table
+
+if __name__ == "__main__":
+    name, params = snakemake.wildcards.architecture, snakemake.params
+    with job(f"card {name}", snakemake.log[0]):
+        rows = read_table(snakemake.input.dataset, DATASET, ["language", "source"]).to_pylist()
+        dropped = read_table(snakemake.input.dropped, DROPPED, ["language", "reason"]).to_pylist()
+        text = card(name, params.title, params.architecture, params.languages, params.licenses, rows, dropped)
+        with atomic_write(snakemake.output.card, "w") as file:
+            file.write(text)
+        with open(snakemake.input.dataset, "rb") as source, atomic_write(snakemake.output.data) as file:
+            shutil.copyfileobj(source, file)
