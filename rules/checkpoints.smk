@@ -8,9 +8,7 @@ localrules:
 rule identify_checkpoint:
     input:
         lambda wc: sorted(
-            str(file)
-            for file in Path(local_file(CONFIG.checkpoints[wc.checkpoint].path)).iterdir()
-            if file.is_file()
+            str(file) for file in Path(local_file(CONFIG.checkpoints[wc.checkpoint].path)).iterdir() if file.is_file()
         ),
     output:
         R + "/checkpoints/{checkpoint}.json",

@@ -125,9 +125,7 @@ rule build_report:
         subtitle=CONFIG.report.subtitle,
         sample_items=CONFIG.report.sample_items,
         mode=CONFIG.judging.mode,
-        languages={
-            code: LANGUAGES[code].model_dump(include={"name", "direction"}) for code in CONFIG.all_languages
-        },
+        languages={code: LANGUAGES[code].model_dump(include={"name", "direction"}) for code in CONFIG.all_languages},
         config=lambda wc: CONFIG.shown(),
         command=lambda wc: "snakemake " + " ".join(f"--configfile {path}" for path in workflow.configfiles),
     message:

@@ -30,13 +30,9 @@ rule plot_translation_heatmaps:
     input:
         scores=R + "/tables/translation_scores.csv",
     output:
-        bleu_svg=report(
-            R + "/figures/bleu.svg", category="Translation quality", caption="../docs/captions/bleu.rst"
-        ),
+        bleu_svg=report(R + "/figures/bleu.svg", category="Translation quality", caption="../docs/captions/bleu.rst"),
         bleu_png=R + "/figures/bleu.png",
-        chrf_svg=report(
-            R + "/figures/chrf.svg", category="Translation quality", caption="../docs/captions/chrf.rst"
-        ),
+        chrf_svg=report(R + "/figures/chrf.svg", category="Translation quality", caption="../docs/captions/chrf.rst"),
         chrf_png=R + "/figures/chrf.png",
     log:
         R + "/logs/plot_translation_heatmaps.log",

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from polypref import schemas
 
 LANGUAGES = ["en", "ar", "de", "es", "is", "ja", "nl", "ru", "zh"]

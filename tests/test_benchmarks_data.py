@@ -81,10 +81,10 @@ def test_the_same_prompts_are_drawn_in_every_language():
 
 
 def test_too_few_prompts_is_an_error():
-    with pytest.raises(TableError, match="has 1 prompts in German .* asks for 5"):
+    with pytest.raises(TableError, match=r"has 1 prompts in German .* asks for 5"):
         prompts([prompt(1)], wanted=5)
 
 
 def test_a_duplicate_id_names_file_and_row():
-    with pytest.raises(TableError, match="mt.jsonl, row 2: id 1 occurs twice"):
+    with pytest.raises(TableError, match=r"mt.jsonl, row 2: id 1 occurs twice"):
         prompts([prompt(1), prompt(1)])

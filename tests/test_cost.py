@@ -4,6 +4,7 @@ import json
 
 import pytest
 import synthetic
+
 from polypref.cost import read_cost, tabulate_cost
 from polypref.tables import TableError
 

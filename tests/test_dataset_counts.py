@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import synthetic
+
 from polypref.dataset_counts import tabulate_dataset_counts, tabulate_funnel
 from polypref.schemas import DROPPED
 from polypref.tables import TableError
@@ -21,7 +22,9 @@ def data():
 def test_every_row_is_accounted_for(data):
     funnel = tabulate_funnel(**data, languages=synthetic.LANGUAGES)
     groups = funnel.assign(part=funnel["step"].where(funnel["step"].isin(["read", "kept"]), "dropped"))
-    sums = groups.pivot_table(index=["stage", "name", "language"], columns="part", values="rows", aggfunc="sum").fillna(0)
+    sums = groups.pivot_table(index=["stage", "name", "language"], columns="part", values="rows", aggfunc="sum").fillna(
+        0
+    )
     assert (sums["read"] == sums["dropped"] + sums["kept"]).all()
     assert sums.loc[("architecture", "B", "is")].to_dict() == {"read": 45, "dropped": 3, "kept": 42}
     source = funnel[funnel["stage"].eq("source") & funnel["name"].eq("gutenberg")]
@@ -34,7 +37,11 @@ def test_every_row_is_accounted_for(data):
 @pytest.mark.parametrize(
     ("key", "change", "complaint"),
     [
-        ("pairs", lambda f: f[f["item_id"].ne("gutenberg-003")], "base set, source gutenberg: 1 rows are neither.*-003"),
+        (
+            "pairs",
+            lambda f: f[f["item_id"].ne("gutenberg-003")],
+            "base set, source gutenberg: 1 rows are neither.*-003",
+        ),
         ("pairs_dropped", lambda f: pd.concat([f, f.head(1)]), "source chatbot_arena: 1 rows .*more than once.*-015"),
         ("pairs", lambda f: pd.concat([f, f.head(1).assign(item_id="new")]), "source chatbot_arena: 1 .*nowhere: new"),
         ("pairs", lambda f: pd.concat([f, f.head(1).assign(source="web")]), "pairs of web"),

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import synthetic
+
 from polypref.report import text
 from polypref.report.headline import headline
 from polypref.report.report import without_secrets
@@ -18,8 +19,10 @@ from polypref.report.svg import inline_svg
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "workflow/scripts"
-NAMES = dict(zip(synthetic.LANGUAGES, "English Arabic German Spanish Icelandic Japanese Dutch Russian Chinese".split()))
-HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)> [x](javascript:alert(3)) \u202egnp.exe " + "W" * 10**6
+NAMES = dict(zip(synthetic.LANGUAGES, ["English", "Arabic", "German", "Spanish", "Icelandic", "Japanese", "Dutch", "Russian", "Chinese"]))
+HOSTILE = (
+    "</td><script>alert(1)</script><img src=x onerror=alert(2)> [x](javascript:alert(3)) \u202egnp.exe " + "W" * 10**6
+)
 
 
 class Named(dict):
@@ -59,7 +62,10 @@ def run_all(folder: Path) -> Path:
     run_script(
         "tabulate_datasets",
         input={"pairs": folder / "pairs.parquet", "pairs_dropped": folder / "pairs.dropped.parquet"}
-        | {kind: sorted(set(folder.glob(f"{kind}/*.parquet")) - set(folder.glob(f"{kind}/*.dropped.*"))) for kind in counted}
+        | {
+            kind: sorted(set(folder.glob(f"{kind}/*.parquet")) - set(folder.glob(f"{kind}/*.dropped.*")))
+            for kind in counted
+        }
         | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted},
         output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts")},
         params={"languages": languages},

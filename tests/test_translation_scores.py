@@ -4,11 +4,12 @@ import math
 
 import pytest
 import synthetic
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
 from polypref.tables import TableError
 from polypref.translation_figures import heatmap_frame, plot_heatmap
 from polypref.translation_scores import COLUMNS, align, score_language, score_translations
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 
 
 @pytest.mark.parametrize(("language", "tokenizer"), [("de", "13a"), ("ja", "ja-mecab"), ("zh", "zh"), ("ar", "13a")])
@@ -60,7 +61,10 @@ def test_an_error_is_an_empty_hypothesis_and_is_counted():
     ("change", "complaint"),
     [
         (lambda t: t.drop(index=[3]), "1 missing: doc0:3"),
-        (lambda t: t.assign(item_id=t["item_id"].replace("doc1:0", "docX")), "1 missing: doc1:0; 1 not in the segm.*docX"),
+        (
+            lambda t: t.assign(item_id=t["item_id"].replace("doc1:0", "docX")),
+            "1 missing: doc1:0; 1 not in the segm.*docX",
+        ),
         (lambda t: t.assign(item_id=t["item_id"].replace("doc1:0", "doc0:0")), "more than once.*doc0:0"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+
 from polypref.tables import TableError
 from polypref.win_rates import (
     ORDERS,

@@ -10,11 +10,12 @@ if __name__ == "__main__":
     wildcards = snakemake.wildcards
     with job(f"ask in {wildcards.language}", snakemake.log[0]):
         path = snakemake.input.prompts
-        if wildcards.get("origin", "") == "english":
-            items = read_rows(path, PAIRS)
-        elif "origin" in wildcards.keys():
-            items = [{"item_id": row["item_id"], "prompt": row["text"]} for row in read_rows(path, TEXTS)]
-        else:
+        origin = wildcards.get("origin")
+        if origin is None:
             items = read_rows(path, PROMPTS)
+        elif origin == "english":
+            items = read_rows(path, PAIRS)
+        else:
+            items = [{"item_id": row["item_id"], "prompt": row["text"]} for row in read_rows(path, TEXTS)]
         asked = read_asked(snakemake.params.asked, snakemake.input.get("checkpoint", []))
         write_table(snakemake.output[0], ask_replies(items, asked, wildcards.language), REQUESTS)

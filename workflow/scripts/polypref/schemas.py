@@ -75,7 +75,8 @@ TEXTS = pa.schema(
 )  # fmt: skip
 
 # A preference pair in one language. chosen_messages and rejected_messages are whole conversations (user, assistant),
-# prompt_messages the user turn alone. *_provenance: JSON {model, checkpoint, revision, decoding} or {"model": "source"}.
+# prompt_messages the user turn alone. *_provenance: JSON {model, checkpoint, revision, decoding}, or
+# {"model": "source"} for the English original.
 DATASET = pa.schema(
     [
         ("item_id", pa.string()), ("language", pa.string()), ("source", pa.string()), ("task", pa.string()),

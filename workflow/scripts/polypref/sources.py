@@ -50,7 +50,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
-    """lmsys/chatbot_arena_conversations: the winner of a vote is chosen; ties, chats and other languages are left out."""
+    """lmsys/chatbot_arena_conversations: the winner of a vote is chosen, ties and chats are left out."""
     for n, row in enumerate(rows, 1):
         winner, a, b = row["winner"], row["conversation_a"], row["conversation_b"]
         if row["language"] != "English":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sentencex
 
@@ -104,7 +105,7 @@ def _cut_at(line: str, sentences: list[str]) -> list[str]:
         starts.append(at)
         position = at + len(sentence)
     edges = [0, *starts[1:], len(line)]
-    return [line[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [line[a:b] for a, b in pairwise(edges)]
 
 
 def _shorten(sentence: str) -> list[str]:

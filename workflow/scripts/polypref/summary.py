@@ -48,7 +48,7 @@ def run_summary(config: Config, results: str, since: float) -> str:
 def failure_summary(results: str) -> str:
     """What to do after a failure."""
     return (
-        "\nThe run stopped before everything was made. The message above that begins with ERROR names the cause, and the\n"
-        f"job's whole log is under {results}/logs/. What was answered is kept in {results}/store/: run the same command\n"
-        "again and it goes on from there.\n"
+        "\nThe run stopped before everything was made. The message above that begins with ERROR names the cause; the\n"
+        f"job's whole log is under {results}/logs/. What was answered is kept in {results}/store/: run the same\n"
+        "command again and it goes on from there.\n"
     )

@@ -113,7 +113,10 @@ def score_language(
         raise TableError(f"{language}: no segments to score against")
     references = [segments["reference"].tolist()]
     # Statistics do not depend on effective_order: one cache serves corpus and sentence BLEU.
-    bleu, sentence_bleu = BLEU(tokenize=tokenizer, references=references), BLEU(tokenize=tokenizer, effective_order=True)
+    bleu, sentence_bleu = (
+        BLEU(tokenize=tokenizer, references=references),
+        BLEU(tokenize=tokenizer, effective_order=True),
+    )
     chrf = CHRF(word_order=2, references=references)
     sentence_bleu.num_refs = bleu.num_refs
     rows = []

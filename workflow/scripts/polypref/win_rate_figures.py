@@ -117,5 +117,7 @@ def plot_improvement(table: pd.DataFrame, languages: Sequence[str], names: Mappi
         )
         handles, labels = axes.get_legend_handles_labels()
         first = [*handles[-1:], *handles[:-1]], [*labels[-1:], *labels[:-1]]
-        figure.legend(*first, loc="outside upper center", ncols=min(4, len(labels)), handletextpad=0.3, columnspacing=1.4)
+        figure.legend(
+            *first, loc="outside upper center", ncols=min(4, len(labels)), handletextpad=0.3, columnspacing=1.4
+        )
     return figure

@@ -129,7 +129,9 @@ def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
     check_verdicts(verdicts)
     parsed = verdicts[verdicts["status"].eq("parsed")]
     won_first = (parsed["verdict"] + "_first").eq(parsed["order"])
-    place = pd.Series(np.where(parsed["verdict"].eq("tie"), "tie", np.where(won_first, "first", "second")), parsed.index)
+    place = pd.Series(
+        np.where(parsed["verdict"].eq("tie"), "tie", np.where(won_first, "first", "second")), parsed.index
+    )
     wide = parsed.pivot(index=PAIR, columns="order", values="verdict").reindex(columns=list(ORDERS)).dropna()
     flips = wide[ORDERS[0]].ne(wide[ORDERS[1]]).rename("flipped").reset_index()
 

@@ -25,6 +25,10 @@ def _interval(row: pd.Series) -> str:
     return f"95% interval {signed(row['low'])} to {signed(row['high'])}"
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def headline(improvement: pd.DataFrame) -> Headline:
     """Say which variant gains most over the base, and whether chance explains it.
 
@@ -48,7 +52,7 @@ def headline(improvement: pd.DataFrame) -> Headline:
     languages = improvement.loc[improvement["language"].ne(ALL), "language"].nunique()
     rest = "; ".join(f"{row['policy']} {signed(row['improvement'])} ({_interval(row)})" for _, row in others.iterrows())
     detail = (
-        f"Paired by prompt, over {opponents} opponents and {languages} languages; "
-        f"{best['prompts']} source prompts, whose languages and opponents are taken together in the interval."
+        f"Paired by prompt, over {_count(opponents, 'opponent')} and {_count(languages, 'language')}; "
+        f"{_count(best['prompts'], 'source prompt')}, whose languages and opponents are taken together in the interval."
     )
     return Headline(QUESTION, answer, f"The others: {rest}. {detail}" if rest else detail)

@@ -46,9 +46,10 @@ def score_comparison(
     """Sentence means by translator and language, each cell (ours, published), in the heatmap's order."""
     if paper is None:
         return []
-    ours, theirs = heatmap_frame(scores, column, languages), paper.pivot(
-        index="translator", columns="language", values=column
-    ).reindex(columns=list(languages))
+    ours, theirs = (
+        heatmap_frame(scores, column, languages),
+        paper.pivot(index="translator", columns="language", values=column).reindex(columns=list(languages)),
+    )
     return [
         {
             "translator": name,

@@ -167,21 +167,25 @@ def render(results: Results, settings: Settings) -> str:
     """
     css, script = ((HERE / "static" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     languages = list(settings.languages)
-    return _environment().get_template("index.html.j2").render(
-        settings=settings,
-        languages=languages,
-        names={code: language["name"] for code, language in settings.languages.items()},
-        css=Markup(css),
-        script=Markup(script),
-        content_policy=f"default-src 'none'; style-src {_digest(css)}; script-src {_digest(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
-        headline=headline(results.tables["improvement_by_language"]),
-        figures=_figures(results.figures),
-        with_paper=bool(results.paper),
-        pair_count=len(results.pairs),
-        architectures=list(results.datasets),
-        samples=sample_items(results.pairs, results.datasets, languages, settings.sample_items),
-        config=yaml.safe_dump(without_secrets(settings.config), sort_keys=False, allow_unicode=True, width=100),
-        versions=versions(),
-        **_tables(results, languages),
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            settings=settings,
+            languages=languages,
+            names={code: language["name"] for code, language in settings.languages.items()},
+            css=Markup(css),
+            script=Markup(script),
+            content_policy=f"default-src 'none'; style-src {_digest(css)}; script-src {_digest(script)}; img-src data:; "
+            "base-uri 'none'; form-action 'none'",
+            headline=headline(results.tables["improvement_by_language"]),
+            figures=_figures(results.figures),
+            with_paper=bool(results.paper),
+            pair_count=len(results.pairs),
+            architectures=list(results.datasets),
+            samples=sample_items(results.pairs, results.datasets, languages, settings.sample_items),
+            config=yaml.safe_dump(without_secrets(settings.config), sort_keys=False, allow_unicode=True, width=100),
+            versions=versions(),
+            **_tables(results, languages),
+        )
     )
