@@ -17,7 +17,7 @@ rule complete:
         R + "/benchmarks/complete/{task}.{checkpoint}.tsv"
     threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).threads
     resources:
-        engine_slots=1,
+        engine=1,
         gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).gpus,
         mem_mb=lambda wc, attempt: attempt * 1000 * int(PLAN.batch_runtime(wc.task, wc.checkpoint).memory_gb),
         runtime=lambda wc, attempt: attempt * int(60 * PLAN.batch_runtime(wc.task, wc.checkpoint).hours),

@@ -19,13 +19,13 @@ rule train_policy:
         R + "/benchmarks/train_policy/{architecture}.tsv"
     threads: CONFIG.training.runtime.threads
     resources:
-        engine_slots=1,
+        engine=1,
         gpu=CONFIG.training.runtime.gpus,
         nodes=CONFIG.training.runtime.nodes,
         mem_mb=lambda wc, attempt: attempt * 1000 * int(CONFIG.training.runtime.memory_gb),
         runtime=lambda wc, attempt: attempt * int(60 * CONFIG.training.runtime.hours),
     params:
-        base=PLAN.weights(CONFIG.training.base),
+        base=PLAN.trainee(),
         training=CONFIG.training.model_dump(exclude={"runtime"}),
     message:
         "Training a policy on data set {wildcards.architecture}"
@@ -43,6 +43,7 @@ rule plot_training:
         R + "/logs/plot_training.log",
     params:
         architectures=PLAN.architectures,
+        batch_size=CONFIG.training.batch_size,
     message:
         "Drawing the training curves"
     script:

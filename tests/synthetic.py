@@ -134,13 +134,23 @@ def cost(task: str, checkpoint: str, seed: int = 0) -> dict:
 
 
 def training_log(seed: int = 0, steps: int = 40) -> pd.DataFrame:
-    """A training log: the loss falls from ln 2 and the margin grows."""
+    """A training log: the loss falls from ln 2, and chosen and rejected rewards part."""
     rng = np.random.default_rng(seed)
     step = np.arange(1, steps + 1)
-    return pd.DataFrame({
-        "step": step, "loss": 0.4 + 0.293 * np.exp(-step / 15) + rng.normal(0, 0.01, steps),
-        "margin": step / 20 + rng.normal(0, 0.05, steps), "accuracy": np.clip(0.5 + step / 90, 0, 1),
-    })  # fmt: skip
+    chosen, rejected = step / 40 + rng.normal(0, 0.05, steps), -step / 40 + rng.normal(0, 0.05, steps)
+    return pd.DataFrame(
+        {
+            "step": step,
+            "epoch": 1,
+            "loss": 0.4 + 0.293 * np.exp(-step / 15) + rng.normal(0, 0.01, steps),
+            "chosen_reward": chosen,
+            "rejected_reward": rejected,
+            "margin": chosen - rejected,
+            "accuracy": np.clip(0.5 + step / 90, 0, 1),
+            "lr": 5e-6,
+            "grad_norm": 1.0,
+        }
+    )
 
 
 def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:

@@ -26,8 +26,8 @@ def test_a_cost_file_that_lacks_something(tmp_path):
     cost = synthetic.cost("judge", "m")
     del cost["seconds"], cost["engine"]
     path.write_text(json.dumps(cost))
-    with pytest.raises(TableError, match="m.cost.json: no field engine, seconds"):
+    with pytest.raises(TableError, match=r"m\.cost\.json: no field engine, seconds"):
         read_cost(path)
     path.write_text("{")
-    with pytest.raises(TableError, match="m.cost.json: not JSON"):
+    with pytest.raises(TableError, match=r"m\.cost\.json: not JSON"):
         read_cost(path)

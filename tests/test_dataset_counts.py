@@ -56,9 +56,9 @@ def test_a_sum_that_does_not_add_up_names_the_source(data, key, change, complain
 def test_a_lost_row_names_architecture_and_language(data):
     kept, dropped = data["datasets"]["B"]
     data["datasets"]["B"] = kept[~(kept["language"].eq("ja") & kept["item_id"].eq("gutenberg-001"))], dropped
-    with pytest.raises(TableError, match="architecture B, ja: 1 rows are neither kept nor dropped: gutenberg-001"):
+    with pytest.raises(TableError, match=r"architecture B, ja: 1 rows are neither kept nor dropped: gutenberg-001"):
         tabulate_funnel(**data, languages=synthetic.LANGUAGES)
-    with pytest.raises(TableError, match="architecture A: rows in .*zh"):
+    with pytest.raises(TableError, match=r"architecture A: rows in .*zh"):
         tabulate_funnel(**data, languages=synthetic.LANGUAGES[:-1])
 
 

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import html.parser
+import os
 import re
 import runpy
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +21,10 @@ from polypref.report.svg import inline_svg
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "workflow/scripts"
-NAMES = dict(zip(synthetic.LANGUAGES, ["English", "Arabic", "German", "Spanish", "Icelandic", "Japanese", "Dutch", "Russian", "Chinese"]))
+NAMES = {
+    "en": "English", "ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese",
+    "nl": "Dutch", "ru": "Russian", "zh": "Chinese",
+}  # fmt: skip
 HOSTILE = (
     "</td><script>alert(1)</script><img src=x onerror=alert(2)> [x](javascript:alert(3)) \u202egnp.exe " + "W" * 10**6
 )
@@ -37,8 +42,15 @@ class Named(dict):
 def run_script(name: str, **directives) -> None:
     """Run one of the workflow's scripts as Snakemake would."""
     named = {key: Named(value) if isinstance(value, dict) else value for key, value in directives.items()}
-    snakemake = SimpleNamespace(**{"params": Named(), "threads": 1} | named)
-    runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": snakemake}, run_name="__main__")
+    log = [next(iter(directives["output"].values())).parent.parent / f"logs/{name}.log"]
+    snakemake = SimpleNamespace(**{"params": Named(), "threads": 1, "log": log} | named)
+    streams = {number: os.dup(number) for number in (1, 2)}  # a script sends both into its log
+    try:
+        runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": snakemake}, run_name="__main__")
+    finally:
+        for number, kept in streams.items():
+            os.dup2(kept, number)
+            os.close(kept)
 
 
 def run_all(folder: Path) -> Path:
@@ -78,12 +90,15 @@ def run_all(folder: Path) -> Path:
                params={"languages": NAMES})  # fmt: skip
     run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates}, output=drawn,
                params={"languages": NAMES})  # fmt: skip
+    logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]
+    training = {"svg": figures / "training.svg", "png": figures / "training.png"}
+    run_script("plot_training", input={"logs": logs}, output=training, params=Named(architectures=list("ABC")))
     run_script(
         "build_report",
         input={path.stem: path for path in tables.glob("*.csv")} | drawn | {
-            "training_svg": drawn["bleu_svg"], "pairs": folder / "pairs.parquet",
+            "training_svg": training["svg"], "pairs": folder / "pairs.parquet",
             "datasets": [folder / f"datasets/{name}.parquet" for name in "ABC"],
-            "training_logs": [folder / f"policies/{name}/log.csv" for name in "ABC"],
+            "training_logs": logs,
             "paper": sorted((ROOT / "resources/paper").glob("*.csv")),
         },
         output={"page": folder / "report/index.html"},
@@ -190,6 +205,24 @@ def test_numbers_and_directions(page, report):
 def test_same_inputs_same_page(report):
     before = report.read_bytes()
     assert run_all(report.parent.parent).read_bytes() == before
+
+
+@pytest.mark.browser
+def test_a_browser_shows_one_language_and_complains_of_nothing(report, tmp_path):
+    """Any script or style that the policy does not know, and any error in the page's own, is a line on the console."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    command = [
+        "chromium",
+        *flags,
+        "--enable-logging=stderr",
+        f"--user-data-dir={tmp_path}",
+        "--dump-dom",
+        report.as_uri(),
+    ]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in shown.stderr
+    samples = [a for tag, a in Page(shown.stdout).tags if tag == "div" and a.get("class") == "sample"]
+    assert [a["data-language"] for a in samples if "hidden" not in a] == ["ar"]
 
 
 def _improvement(low: float, mean: float, high: float) -> pd.DataFrame:

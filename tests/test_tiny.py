@@ -59,9 +59,9 @@ def test_a_wrong_answer_nearly_always_differs_from_the_right_one():
 
 
 def test_agreement_ranks_a_spoilt_answer_below_the_right_one():
-    right = "bear lives in forest .".split()
+    right = ["bear", "lives", "in", "forest", "."]
     assert judge.agreement(right, right) == 1
-    assert judge.agreement("bear lives in city .".split(), right) == pytest.approx(0.8)
+    assert judge.agreement(["bear", "lives", "in", "city", "."], right) == pytest.approx(0.8)
     assert judge.verdict(1.0, 0.8) == "A"
     assert judge.verdict(0.8, 1.0) == "B"
     assert judge.verdict(0.8, 0.8) == "TIE"

@@ -25,8 +25,10 @@ def rows(*specs: tuple[str, str, str, str], opponent: str = "x", language: str =
     for policy, item, *verdicts in specs:
         for order, verdict in zip(ORDERS, verdicts, strict=True):
             status = {"": "unparsed", "error": "error"}.get(verdict, "parsed")
-            out.append({"item_id": item, "prompt_id": item, "language": language, "policy": policy, "order": order,
-                        "opponent": opponent, "verdict": "" if verdict == "error" else verdict, "status": status})  # fmt: skip
+            out.append({
+                "item_id": item, "prompt_id": item, "language": language, "policy": policy, "opponent": opponent,
+                "order": order, "verdict": "" if verdict == "error" else verdict, "status": status,
+            })  # fmt: skip
     return pd.DataFrame(out)
 
 

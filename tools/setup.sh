@@ -10,13 +10,14 @@ variant=${1:-cpu}
 lock=requirements/$variant.txt
 venv=.venv
 log=$venv/setup.log
+logging=
 stamp=$venv/.setup-stamp
 torch_index=https://download.pytorch.org/whl/cpu # PyPI itself has only the CUDA build of torch, of several gigabytes
 
 say() { printf '[setup %4ds] %s\n' "$SECONDS" "$*"; }
 die() { # message, remedy
   printf '\nset-up failed: %s\n' "$1" >&2
-  if [ -s "$log" ]; then printf -- '--- the last lines of %s:\n' "$log" >&2; grep -v '^WARNING' "$log" | tail -n 15 | cut -c1-200 >&2; fi
+  if [ -n "$logging" ]; then printf -- '--- the last lines of %s:\n' "$log" >&2; grep -v '^WARNING' "$log" | tail -n 15 | cut -c1-200 >&2 || true; fi
   printf '%s\n' "$2" >&2
   exit 1
 }
@@ -44,6 +45,7 @@ if ! $venv/bin/python -m pip --version >/dev/null 2>&1; then
     "Debian keeps it in a package of its own: apt-get install python3.11-venv. Then remove $venv and call this again."
 fi
 : >$log
+logging=yes
 
 # uv installs this lock ten times faster than pip, but does not read pip's configuration: pass on what matters. Where uv
 # cannot be had, or does not come through (a proxy or a login that only pip knows), pip does the same work.

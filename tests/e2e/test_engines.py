@@ -1,7 +1,9 @@
 """The engines as they are, on tiny models with random weights (and the demo's checkpoints where they exist)."""
 
+import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from polypref.config import Checkpoint
 from polypref.engines import EngineError, Request
 
@@ -172,9 +175,7 @@ def test_vllm_choices(engine):
         assert completion.finish_reason == "stop"
         assert sum(map(math.exp, completion.logprobs.values())) == pytest.approx(1, abs=1e-4)
         if completion.text != "TIE":  # greedy takes the likeliest token, and TIE can begin with three
-            assert completion.logprobs[completion.text] >= max(
-                completion.logprobs[c] for c in choices if len(c) == 1
-            )
+            assert completion.logprobs[completion.text] >= max(completion.logprobs[c] for c in choices if len(c) == 1)
     (ambiguous,) = answers(engine, [ask("same", "fox", choices=["Tie", "Two"])]).values()
     assert ambiguous.text in ("Tie", "Two")
     assert ambiguous.logprobs is None
@@ -210,3 +211,241 @@ def test_vllm_stop_strings(engine):
     cut = answers(engine, [ask("r", CONTENTS[3], stop=[stop])])["r"]
     assert cut.text == free[: free.index(stop)]
     assert cut.finish_reason == "stop"
+
+
+CODES = ["eng_Latn", "deu_Latn", "jpn_Jpan"]
+WORDS = "the quick brown fox jumps over lazy dog der schnelle braune fuchs springt über den faulen hund".split()  # noqa: SIM905
+
+
+def save_translator(folder):
+    """A random NLLB of two layers, whose tokenizer has one piece per word and three languages."""
+    import torch
+    from tokenizers import Tokenizer, models, trainers
+    from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
+
+    bpe = Tokenizer(models.BPE(unk_token="<unk>"))
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=special, show_progress=False)
+    bpe.train_from_iterator([f"▁{word}" for word in WORDS] * 3, trainer)
+    inner = json.loads(bpe.to_str())["model"]
+    tokenizer = NllbTokenizer(
+        vocab=inner["vocab"], merges=[tuple(pair) for pair in inner["merges"]], extra_special_tokens=CODES,
+        src_lang=CODES[0], model_max_length=40,
+    )  # fmt: skip
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = M2M100Config(
+        vocab_size=len(tokenizer), d_model=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=128, decoder_ffn_dim=128, max_position_embeddings=40, init_std=0.3,
+        bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2,
+    )  # fmt: skip
+    M2M100ForConditionalGeneration(config).save_pretrained(folder)
+    return str(folder)
+
+
+def translation(name, text, target="deu_Latn", source="eng_Latn", **decoding):
+    decoding = {"max_tokens": 16, "temperature": 0.0, "source_code": source, "target_code": target, **decoding}
+    return Request(name, [{"role": "user", "content": text}], decoding)
+
+
+@pytest.fixture(scope="module")
+def translator_path(tmp_path_factory):
+    return save_translator(tmp_path_factory.mktemp("models") / "nllb")
+
+
+@pytest.fixture(scope="module")
+def translator(translator_path, tmp_path_factory):
+    from polypref.engines.seq2seq import open_engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        checkpoint = Checkpoint(engine="seq2seq", path=translator_path, runtime={"threads": 2, "batch_tokens": 128})
+        engine = open_engine(checkpoint, translator_path, None, 0)
+        yield engine
+        engine.close()
+
+
+SENTENCES = [" ".join(WORDS[i % 9 : i % 9 + 2 + i % 6]) for i in range(40)]
+
+
+def test_seq2seq_translates_like_transformers(translator, translator_path):
+    import torch
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    requests = [
+        translation(f"{width}.{i}", text, CODES[1 + i % 2], beam_size=width)
+        for width in (1, 3)
+        for i, text in enumerate(SENTENCES)
+    ]
+    got = answers(translator, requests)
+    model = AutoModelForSeq2SeqLM.from_pretrained(translator_path, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(translator_path, src_lang="eng_Latn")
+    reasons = set()
+    for request in requests:
+        if not request.request_id.startswith("1."):
+            continue  # beam searches stop by different rules
+        text = request.messages[0]["content"]
+        inputs = tokenizer(text, return_tensors="pt")
+        with torch.no_grad():
+            output = model.generate(
+                **inputs, num_beams=1, do_sample=False, max_new_tokens=17,
+                forced_bos_token_id=tokenizer.convert_tokens_to_ids(request.decoding["target_code"]),
+            )  # fmt: skip
+        completion = got[request.request_id]
+        assert completion.text == tokenizer.decode(output[0], skip_special_tokens=True)
+        assert completion.prompt_tokens == inputs["input_ids"].shape[1]
+        assert completion.finish_reason == ("stop" if output[0, -1] == 2 else "length")
+        assert completion.completion_tokens <= 16
+        reasons.add(completion.finish_reason)
+    assert "length" in reasons
+
+
+def test_seq2seq_answers_do_not_depend_on_the_batch(translator):
+    requests = [translation(f"r{i}", text, CODES[1 + i % 2]) for i, text in enumerate(SENTENCES)]
+    together = answers(translator, requests)
+    alone = answers(translator, requests[::-1][3:5])
+    assert all(together[name] == completion for name, completion in alone.items())
+
+
+def test_seq2seq_refuses_instead_of_truncating(translator):
+    got = answers(
+        translator,
+        [
+            translation("long", "fox " * 60), translation("code", "the fox", "xxx_Latn"),
+            translation("word", "the fox", "▁fox"), translation("smuggled", "fox </s> deu_Latn fox"),
+            translation("fine", "fox"), translation("room", "fox", max_tokens=500), translation("empty", ""),
+        ],
+    )  # fmt: skip
+    assert got["long"].permanent
+    assert "63 tokens" in got["long"].error
+    assert "40" in got["long"].error
+    assert "xxx_Latn" in got["code"].error
+    assert got["word"].error
+    assert got["fine"].error is None
+    assert got["smuggled"].error is None
+    assert got["smuggled"].prompt_tokens > 8
+    assert got["room"].finish_reason in ("stop", "length")
+    assert got["room"].completion_tokens <= 38
+
+
+def test_seq2seq_converts_once(translator_path, tmp_path, monkeypatch):
+    from polypref.engines import seq2seq
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    command = (
+        "import sys; sys.path.insert(0, 'workflow/scripts'); from polypref.engines.seq2seq import convert; "
+        f"print(convert({translator_path!r}, None, 'float32', False))"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", command], cwd=DEMO.parents[2], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    folders = {process.communicate(timeout=120)[0].strip() for process in both}
+    assert len(folders) == 1
+    (folder,) = map(Path, folders)
+    assert (folder / "model.bin").is_file()
+    before = (folder / "model.bin").stat()
+    assert seq2seq.convert(translator_path, None, "float32", False) == folder
+    assert (folder / "model.bin").stat() == before
+    assert [p.name for p in folder.parent.iterdir() if p.name.startswith(".converting")] == []
+
+
+def test_vllm_start_failures_say_what_to_change(chat_model, tmp_path):
+    with pytest.raises(EngineError, match=r"nowhere: no such folder.*registry"):
+        open_vllm(chat_checkpoint(str(tmp_path / "nowhere")))
+    with pytest.raises(EngineError, match=r"cache.*raise runtime\.kv_cache_gb.*max_model_len"):
+        open_vllm(chat_checkpoint(chat_model, runtime={"kv_cache_gb": 1e-5}))
+    with pytest.raises(EngineError, match=r"runtime\.max_model_len \(now 9999\)"):
+        open_vllm(chat_checkpoint(chat_model, runtime={"max_model_len": 9999}))
+    with pytest.raises(EngineError, match=r"runtime\.gpus is 1"):
+        open_vllm(chat_checkpoint(chat_model, runtime={"gpus": 1}))
+    bare = save_chat_model(tmp_path / "bare", template=None, positions=4096)
+    with pytest.raises(EngineError, match="chat_template"):
+        open_vllm(chat_checkpoint(bare))
+    engine = open_vllm(chat_checkpoint(bare, chat_template=TEMPLATE), longest=100)
+    try:
+        assert engine.context == 2048, "room for the batch and no more"
+        (completion,) = engine.answer([ask("r", "zq" * 1100)])
+        assert completion.error
+        assert not completion.permanent, "a larger runtime.max_model_len would do"
+        assert answers(engine, [ask("r", "fox")])["r"].error is None
+    finally:
+        engine.close()
+
+
+def test_vllm_loads_safetensors_only(chat_model, tmp_path):
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file
+
+    folder = shutil.copytree(chat_model, tmp_path / "pickled")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(EngineError, match="safetensors"):
+        open_vllm(chat_checkpoint(str(folder)))
+
+
+def test_openai_against_vllms_own_server(chat_model, monkeypatch):
+    from polypref.engines.openai import open_engine
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", chat_model,
+        "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32",
+        "--enforce-eager", "--max-num-seqs", "8", "--api-key", "local-key",
+    ]  # fmt: skip
+    env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "WARNING", "TORCHDYNAMO_DISABLE": "1"}
+    env.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
+    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0)
+    try:
+        for _ in range(600):
+            assert server.poll() is None, server.stderr.read().decode()[-3000:]
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.5)
+        base_url = f"http://127.0.0.1:{port}/v1"
+        checkpoint = Checkpoint(engine="openai", path="tiny", base_url=base_url, api_key_env="LOCAL_KEY")
+        monkeypatch.setenv("LOCAL_KEY", "local-key")
+        client = open_engine(checkpoint, "tiny", None, 0)
+        got = answers(client, [*(ask(f"r{i}", f"fox {i}") for i in range(20)), ask("long", "zq" * 400)])
+        assert got["long"].permanent
+        assert "HTTP 400" in got["long"].error
+        assert all(got[f"r{i}"].finish_reason in ("stop", "length") for i in range(20))
+        assert all(got[f"r{i}"].prompt_tokens > 3 and got[f"r{i}"].completion_tokens <= 24 for i in range(20))
+        client.close()
+        monkeypatch.setenv("LOCAL_KEY", "wrong")
+        client = open_engine(checkpoint, "tiny", None, 0)
+        with pytest.raises(EngineError, match="LOCAL_KEY is refused"):
+            list(client.answer([ask("r", "fox")]))
+        client.close()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(30)
+        server.stderr.close()
+
+
+@pytest.mark.skipif(not (DEMO / "strong").is_dir(), reason="the demo's checkpoints are not made yet")
+def test_demo_checkpoints_answer(tmp_path, monkeypatch):
+    from polypref.engines.seq2seq import open_engine
+
+    engine = open_vllm(Checkpoint(engine="vllm", path=str(DEMO / "strong")))
+    try:
+        got = answers(engine, [ask("greedy", "hello"), ask("beam", "hello", beam_size=3)])
+        assert all(c.error is None for c in got.values())
+    finally:
+        engine.close()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = str(DEMO / "nllb")
+    engine = open_engine(Checkpoint(engine="seq2seq", path=path), path, None, 0)
+    (completion,) = engine.answer([translation("r", "the dog sees the house .", beam_size=4)])
+    assert completion.error is None
+    assert completion.text
+    engine.close()

@@ -5,15 +5,16 @@ from pathlib import Path
 from polypref.logs import job
 from polypref.sampling import sample_pairs, token_counter
 from polypref.schemas import DROPPED, PAIRS
+from polypref.script_inputs import read_weights
 from polypref.tables import read_rows, write_table
 
 if __name__ == "__main__":
     with job("base set", snakemake.log[0]) as terminal:
         from transformers import AutoTokenizer
 
-        trainee, sampling = snakemake.params.trainee, snakemake.params.sampling
-        revision = None if trainee["local"] else trainee["revision"]
-        tokenizer = AutoTokenizer.from_pretrained(trainee["path"], revision=revision)
+        sampling = snakemake.params.sampling
+        path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
         sources = {Path(path).stem: read_rows(path, PAIRS) for path in snakemake.input.sources}
         pairs, dropped = sample_pairs(sources, count=token_counter(tokenizer), **sampling)
         write_table(snakemake.output.pairs, pairs, PAIRS)

@@ -7,14 +7,16 @@ by their path: ``.../{translator}/{language}.parquet`` and ``.../{language}.parq
 from pathlib import Path
 
 from polypref import schemas
+from polypref.logs import job
 from polypref.result_tables import read_frame, write_csv
 from polypref.translation_scores import score_translations
 
 if __name__ == "__main__":
-    segments = {Path(path).stem: read_frame(path, schemas.SEGMENTS) for path in snakemake.input.segments}
-    translations = {
-        (Path(path).parent.name, Path(path).stem): read_frame(path, schemas.TEXTS)
-        for path in snakemake.input.translations
-    }
-    scores = score_translations(segments, translations, snakemake.params.tokenizers, snakemake.threads)
-    write_csv(scores, snakemake.output[0])
+    with job("scores of the translations", snakemake.log[0]):
+        segments = {Path(path).stem: read_frame(path, schemas.SEGMENTS) for path in snakemake.input.segments}
+        translations = {
+            (Path(path).parent.name, Path(path).stem): read_frame(path, schemas.TEXTS)
+            for path in snakemake.input.translations
+        }
+        scores = score_translations(segments, translations, snakemake.params.tokenizers, snakemake.threads)
+        write_csv(scores, snakemake.output[0])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from polypref import schemas
 from polypref.dataset_counts import tabulate_dataset_counts, tabulate_funnel
+from polypref.logs import job
 from polypref.result_tables import read_frame, write_csv
 
 
@@ -20,15 +21,16 @@ def _read_both(kept_paths, dropped_paths, schema) -> dict:
 
 
 if __name__ == "__main__":
-    files, languages = snakemake.input, snakemake.params.languages
-    datasets = _read_both(files.datasets, files.datasets_dropped, schemas.DATASET)
-    funnel = tabulate_funnel(
-        _read_both(files.sources, files.sources_dropped, schemas.PAIRS),
-        read_frame(files.pairs, schemas.PAIRS),
-        read_frame(files.pairs_dropped, schemas.DROPPED),
-        datasets,
-        languages,
-    )
-    write_csv(funnel, snakemake.output.funnel)
-    counts = tabulate_dataset_counts({name: kept for name, (kept, _) in datasets.items()}, languages)
-    write_csv(counts, snakemake.output.dataset_counts)
+    with job("counts of the data sets", snakemake.log[0]):
+        files, languages = snakemake.input, snakemake.params.languages
+        datasets = _read_both(files.datasets, files.datasets_dropped, schemas.DATASET)
+        funnel = tabulate_funnel(
+            _read_both(files.sources, files.sources_dropped, schemas.PAIRS),
+            read_frame(files.pairs, schemas.PAIRS),
+            read_frame(files.pairs_dropped, schemas.DROPPED),
+            datasets,
+            languages,
+        )
+        write_csv(funnel, snakemake.output.funnel)
+        counts = tabulate_dataset_counts({name: kept for name, (kept, _) in datasets.items()}, languages)
+        write_csv(counts, snakemake.output.dataset_counts)

@@ -207,7 +207,7 @@ class Training(Section):
     adam_offload: bool = False
     ref_offload: bool = False
     attn_implementation: Literal["eager", "sdpa", "flash_attention_2"] = "flash_attention_2"
-    param_dtype: Literal["bf16", "fp16", "fp32"] = "bf16"
+    param_dtype: Literal["bf16", "fp16"] = "bf16"
     lora: Lora | None = None
     overlong: Literal["error", "drop", "cut"] = "drop"
     runtime: TrainingRuntime = TrainingRuntime()

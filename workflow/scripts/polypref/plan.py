@@ -153,6 +153,11 @@ class Plan:
         checkpoint = self.config.checkpoints[name]
         return {"path": checkpoint.path, "revision": checkpoint.revision, "local": checkpoint.is_local}
 
+    def trainee(self) -> dict[str, Any]:
+        """The base model as training takes it."""
+        name = self.config.training.base
+        return {**self.weights(name), "chat_template": self.config.checkpoints[name].chat_template}
+
     def _asked(self, model: str, name: str, decoding: Decoding, **extra: Any) -> dict[str, Any]:
         checkpoint = self.config.checkpoints[name]
         return {

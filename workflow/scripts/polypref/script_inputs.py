@@ -15,6 +15,13 @@ from polypref.schemas import COMPLETIONS
 from polypref.tables import read_table
 
 
+def read_weights(params: dict[str, Any], identity: Sequence[str]) -> tuple[str, str | None]:
+    """Path and Hub revision of a checkpoint, as ``from_pretrained`` takes them; a local folder has no revision."""
+    if identity:
+        return json.loads(Path(identity[0]).read_text(encoding="utf-8"))["path"], None
+    return params["path"], params["revision"]
+
+
 def read_asked(params: dict[str, Any], identity: Sequence[str]) -> Asked:
     """The model that requests go to: a rule's params, with path and digest of a local checkpoint from its file."""
     asked = dict(params)

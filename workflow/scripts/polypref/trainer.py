@@ -166,14 +166,20 @@ def merge_command(settings: Any, *, model: str, adapter: str, output: str) -> li
     return [*start, *paths, "--ds.param_dtype", settings.param_dtype]
 
 
-def environment(base: Mapping[str, str], cache: Path) -> dict[str, str]:
+def environment(base: Mapping[str, str], cache: Path, threads: int | None = None) -> dict[str, str]:
     """Environment of the trainer: the data set's cache lies beside the data, and output comes as it is printed."""
     ours = {"HF_DATASETS_CACHE": str(cache), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    ours |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
     return {name: value for name, value in base.items() if not name.startswith("TQDM_")} | ours
 
 
 def run(
-    arguments: list[str], folder: Path, attempt: Path, read: Callable[[str], None], lock: int | None = None
+    arguments: list[str],
+    folder: Path,
+    attempt: Path,
+    read: Callable[[str], None],
+    lock: int | None = None,
+    threads: int | None = None,
 ) -> None:
     """Run a command in a folder; its output goes to ``attempt`` as it comes, to standard output, and to ``read``.
 
@@ -187,6 +193,8 @@ def run(
         Gets every line, and every redrawn progress bar as a line.
     lock : int, optional
         File descriptor that the process keeps open, so that a trainer whose parent was killed still holds the lock.
+    threads : int, optional
+        CPU threads to compute with.
 
     Raises
     ------
@@ -196,7 +204,7 @@ def run(
     with open(attempt, "ab") as file:
         process = subprocess.Popen(
             arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment(os.environ, folder.resolve() / "cache"), pass_fds=() if lock is None else (lock,),
+            env=environment(os.environ, folder.resolve() / "cache", threads), pass_fds=() if lock is None else (lock,),
         )  # fmt: skip
         try:
             for line in _lines(process.stdout, file):

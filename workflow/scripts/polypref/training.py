@@ -131,9 +131,11 @@ def _lock(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
     with open(folder / "lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             say(f"waiting for another job that trains {folder}")
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # some parallel file systems have no locks
+            say(f"{folder} can't be locked ({error.strerror}); no other job must train it")
         yield file.fileno()
 
 
@@ -173,6 +175,7 @@ def _train(
     number = len(list((folder / "attempts").glob("*.log")))
     attempt = folder / "attempts" / f"{number:03d}.log"
     shutil.rmtree(folder / "model.part", ignore_errors=True)
+    (folder / "policy.json").unlink(missing_ok=True)  # of a training whose model was deleted
     adapted = "adapter.part" if settings.lora is not None else "model.part"
     arguments = trainer.command(
         settings, model=str(model), data="data.parquet", output=adapted, checkpoints="checkpoints",
@@ -180,12 +183,13 @@ def _train(
         chat_template=base.get("chat_template"),
     )  # fmt: skip
     start, steps = time.time(), steps_of(rows, settings)
+    threads = settings.runtime.threads if settings.runtime.launcher == "cpu" else None
     say(f"training {steps:,} steps in {folder}")
     read = training_log.progress(say, settings.batch_size, trainer.micro_steps(settings), steps)
-    trainer.run(arguments, folder, attempt, read, lock)
+    trainer.run(arguments, folder, attempt, read, lock, threads)
     if settings.lora is not None:
         merge = trainer.merge_command(settings, model=str(model), adapter=adapted, output="model.part")
-        trainer.run(merge, folder, folder / "attempts" / "merge.txt", lambda _: None, lock)
+        trainer.run(merge, folder, folder / "attempts" / "merge.txt", lambda _: None, lock, threads)
     run = {"seconds": round(time.time() - start, 1), "attempts": number + 1, "processes": trainer.world_size(settings)}
     _write_json(folder / "run.json", run | {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
 

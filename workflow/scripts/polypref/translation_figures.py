@@ -38,6 +38,15 @@ def heatmap_frame(scores: pd.DataFrame, column: str, languages: Sequence[str]) -
     return wide.sort_values("mean", ascending=False, kind="stable")
 
 
+def caption(scores: pd.DataFrame, metric: str) -> str:
+    """Metric, statistic, range and number of segments, for the head of a heatmap."""
+    if scores.empty:
+        return "no translator was scored"
+    low, high = scores["segments"].min(), scores["segments"].max()
+    count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{METRICS[metric]}, mean of sentences (0 to 100); n = {count} segments per language"
+
+
 def plot_heatmap(wide: pd.DataFrame, title: str, names: Mapping[str, str]) -> Figure:
     """Draw one heatmap, 0 at the light end, the highest score at the dark end, the number in each cell.
 
@@ -50,7 +59,7 @@ def plot_heatmap(wide: pd.DataFrame, title: str, names: Mapping[str, str]) -> Fi
     rows, columns = wide.shape
     values = wide.to_numpy(float)
     colours = mpl.colormaps["YlGnBu"]
-    scale = mpl.colors.Normalize(0, max(float(np.nanmax(values)), 1e-9))
+    scale = mpl.colors.Normalize(0, np.nanmax(values, initial=1e-9))
     with figures.style():
         figure, axes = plt.subplots(figsize=(1.6 + 0.86 * columns, 0.75 + 0.4 * rows))
         left = [column + (0.18 if column == columns - 1 else 0) for column in range(columns)]
@@ -62,10 +71,13 @@ def plot_heatmap(wide: pd.DataFrame, title: str, names: Mapping[str, str]) -> Fi
                     continue
                 colour = colours(scale(value))
                 axes.add_patch(Rectangle((left[column] + 0.02, row + 0.03), 0.96, 0.94, facecolor=colour, linewidth=0))
+                weight = "bold" if column == columns - 1 else "normal"
                 axes.text(left[column] + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center_baseline",
-                          color=figures.text_on(colour), weight="bold" if column == columns - 1 else "normal")  # fmt: skip
-        axes.set(xlim=(0, columns + 0.2), ylim=(rows, 0), yticks=np.arange(rows) + 0.5, yticklabels=wide.index)
-        labels = ["Mean" if code == "mean" else names.get(code, code) for code in wide.columns]
+                          color=figures.text_on(colour), weight=weight)  # fmt: skip
+        axes.set(xlim=(0, columns + 0.2), ylim=(max(rows, 1), 0), yticks=np.arange(rows) + 0.5, yticklabels=wide.index)
+        served = wide.drop(columns="mean").notna().all().sum()
+        mean = "Mean" if served in (0, columns - 1) else f"Mean of the\n{served} all serve"
+        labels = [mean if code == "mean" else names.get(code, code) for code in wide.columns]
         axes.set_xticks(np.array(left) + 0.5, labels)
         axes.xaxis.tick_top()
         axes.set_title(title, pad=12)

@@ -59,7 +59,8 @@ def plot_win_rates(table: pd.DataFrame) -> Figure:
         axes.set_xlabel("share of judgements (%)")
         handles, labels = axes.get_legend_handles_labels()
         if not table["unparsed_percent"].any():
-            handles, labels = zip(*(pair for pair in zip(handles, labels) if pair[1] != "Unparsed"), strict=True)
+            kept = [number for number, label in enumerate(labels) if label != "Unparsed"]
+            handles, labels = [handles[number] for number in kept], [labels[number] for number in kept]
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), handlelength=1.1)
     return figure
 
@@ -71,9 +72,9 @@ def _draw_improvement(axes: Axes, table: pd.DataFrame, order: list[str], opponen
     place = {code: row for row, code in enumerate(order)}
     for number, opponent in enumerate(opponents):
         here = table[table["opponent"].eq(opponent)]
-        axes.plot(here["improvement"], here["language"].map(place), linestyle="none", marker=figures.MARKERS[number + 1],
-                  markersize=4, color=figures.SERIES[(number + 1) % len(figures.SERIES)], alpha=0.85,
-                  label=f"against {opponent}")  # fmt: skip
+        look = (number + 1) % len(figures.SERIES)
+        axes.plot(here["improvement"], here["language"].map(place), linestyle="none", marker=figures.MARKERS[look],
+                  markersize=4, color=figures.SERIES[look], alpha=0.85, label=f"against {opponent}")  # fmt: skip
     pooled = table[table["opponent"].eq(ALL)]
     rows = pooled["language"].map(place)
     axes.hlines(rows, pooled["low"], pooled["high"], color=figures.WIN, linewidth=1.6)
@@ -112,7 +113,8 @@ def plot_improvement(table: pd.DataFrame, languages: Sequence[str], names: Mappi
         prompts = table.loc[table["opponent"].eq(ALL) & table["language"].ne(ALL), "prompts"]
         count = f"{prompts.min()}" if prompts.nunique() == 1 else f"{prompts.min()} to {prompts.max()}"
         figure.supxlabel(
-            f"change of Win% − Loss% in percentage points (right of zero: better than the base); n = {count} prompts per language",
+            "change of Win% − Loss% in percentage points (right of zero: better than the base); "
+            f"n = {count} prompts per language",
             fontsize=8.5,
         )
         handles, labels = axes.get_legend_handles_labels()

@@ -53,7 +53,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) 
     if current_platform.is_cpu() != (runtime.gpus == 0):
         raise EngineError(
             f"{path}: runtime.gpus is {runtime.gpus}, but the installed vLLM is built for "
-            f"{current_platform.device_type}. Set `gpus` in the registry's `runtime`, or install the other build (requirements/)."
+            f"{current_platform.device_type}. Set `gpus` in the registry's `runtime`, or install the other build."
         )
     if not runtime.gpus:
         # enforce_eager leaves torch.compile on in vLLM's sampler: the first log-probability waits for a C++ compiler.
@@ -229,7 +229,7 @@ def _line(error: BaseException) -> str:
 
 def _remedy(path: str, error: BaseException, context: int | None, gpu: bool) -> str:
     text = str(error).lower()
-    if "kv cache" in text or "max seq len" in text:
+    if "kv cache" in text or "cache blocks" in text or "max seq len" in text:
         space = "memory_fraction or tensor_parallel" if gpu else "kv_cache_gb"
         advice = f"raise runtime.{space}, or lower runtime.max_model_len (now {context})"
     elif "out of memory" in text or "free memory" in text or "available memory" in text:

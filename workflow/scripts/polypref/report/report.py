@@ -51,7 +51,10 @@ class Results:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the report shows it. ``languages``: code to {name, endonym, direction}; ``config``: the whole, as a dict."""
+    """How the report shows it.
+
+    ``languages``: code to {name, direction} and perhaps endonym; ``config``: the whole configuration as a dict.
+    """
 
     title: str
     subtitle: str
@@ -92,6 +95,14 @@ def versions() -> dict[str, str]:
 def _digest(code: str) -> str:
     """A source expression for a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
+
+
+def _content_policy(css: str, script: str) -> str:
+    """Nothing is allowed but this very style and this very script."""
+    return (
+        f"default-src 'none'; style-src {_digest(css)}; script-src {_digest(script)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _environment() -> jinja2.Environment:
@@ -176,8 +187,7 @@ def render(results: Results, settings: Settings) -> str:
             names={code: language["name"] for code, language in settings.languages.items()},
             css=Markup(css),
             script=Markup(script),
-            content_policy=f"default-src 'none'; style-src {_digest(css)}; script-src {_digest(script)}; img-src data:; "
-            "base-uri 'none'; form-action 'none'",
+            content_policy=_content_policy(css, script),
             headline=headline(results.tables["improvement_by_language"]),
             figures=_figures(results.figures),
             with_paper=bool(results.paper),

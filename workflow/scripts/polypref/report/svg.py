@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ElementTree
 
 from markupsafe import Markup
 
-from polypref.figures import GRID, INK
+from polypref.figures import GRID, INK, LOSS, WIN
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-THEME = {INK: "currentColor", GRID: "var(--line)"}
+THEME = {INK: "currentColor", GRID: "var(--line)", WIN: "var(--win)", LOSS: "var(--loss)"}
 POINT = 1.6
 """CSS pixels per point: a fifth larger than in print, for 9-point labels to be as large as the text."""
 

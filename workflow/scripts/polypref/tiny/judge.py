@@ -1,9 +1,10 @@
-"""The tiny judge: the strong checkpoint with two more layers, trained to compare two answers.
+"""The tiny judge: a checkpoint of the family with two more layers, trained to compare two answers.
 
 It learns from right answers and spoilt ones, in both orders. Which of the two is better is decided by how much of
 each agrees with the right answer, word by word and in order, so the judge has to know the right answer. One token
-per comparison is little to learn from; an auxiliary head, thrown away after training, also predicts for each word
-of the two answers whether it belongs there.
+per comparison is little to learn from, so there are two auxiliary losses: the parent's layers go on predicting the
+next word of an answer where it is right, and a head, thrown away after training, tells from the first new layer
+whether each word belongs there. What is left to the last layer is to weigh one answer against the other.
 """
 
 import copy
@@ -123,11 +124,11 @@ class Examples:
         return ids, flags, self.verdicts[name]
 
 
-def grow(strong: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """`strong` with EXTRA_LAYERS more layers that at first change nothing."""
-    layers = len(strong.model.layers)
+def grow(parent: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+    """`parent` with EXTRA_LAYERS more layers that at first change nothing."""
+    layers = len(parent.model.layers)
     judge = build_model(tokenizer, seed, layers + EXTRA_LAYERS)
-    judge.load_state_dict(copy.deepcopy(strong.state_dict()), strict=False)
+    judge.load_state_dict(copy.deepcopy(parent.state_dict()), strict=False)
     with torch.no_grad():
         for layer in judge.model.layers[layers:]:
             layer.self_attn.o_proj.weight.mul_(0.1)
@@ -141,7 +142,7 @@ def train(
     steps: int,
     seed: int,
     peak: float = 2e-3,
-    size: int = 64,
+    size: int = 32,
     report: Callable[[int, float, float], None] | None = None,
 ) -> None:
     """One-cycle AdamW on verdicts and, with the auxiliary head, on the words of the answers.
@@ -169,6 +170,9 @@ def train(
         guesses = head(judge.model.norm(states[-2][keep]))
         loss = torch.nn.functional.cross_entropy(logits, verdicts)
         loss = loss + torch.nn.functional.cross_entropy(guesses, flags[keep])
+        before = flags[:, 1:] == 1
+        words = judge.lm_head(judge.model.norm(states[-1 - EXTRA_LAYERS][:, :-1][before]))
+        loss = loss + torch.nn.functional.cross_entropy(words, ids[:, 1:][before])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()

@@ -139,8 +139,12 @@ describe صف 描述 beschreibe lýstu 説明する beschrijf опиши describ
 
 # Other right words, never seen in training: references that use them keep a perfect translator below 100 BLEU.
 SYNONYMS = {
-    "car": dict(ar="عربة", zh="轿车", de="Wagen", nl="wagen", ru="автомобиль", es="auto", ja="自動車", **{"is": "bifreið"}),
-    "doctor": dict(ar="دكتور", zh="大夫", de="Doktor", nl="arts", ru="доктор", es="doctor", ja="医師", **{"is": "doktor"}),
+    "car": dict(
+        ar="عربة", zh="轿车", de="Wagen", nl="wagen", ru="автомобиль", es="auto", ja="自動車", **{"is": "bifreið"}
+    ),
+    "doctor": dict(
+        ar="دكتور", zh="大夫", de="Doktor", nl="arts", ru="доктор", es="doctor", ja="医師", **{"is": "doktor"}
+    ),
     "boat": dict(ar="زورق", zh="小船", de="Kahn", nl="schuit", ru="шлюпка", es="barca", ja="舟", **{"is": "skip"}),
 }
 

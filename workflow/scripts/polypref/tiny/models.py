@@ -52,8 +52,8 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int, layers: int = 3) 
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=layers,
         num_attention_heads=4, num_key_value_heads=4, head_dim=32, max_position_embeddings=MAX_LENGTH,
-        tie_word_embeddings=True, initializer_range=WIDTH**-0.5, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=WIDTH**-0.5, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     start_embeddings(model.get_input_embeddings().weight, tokenizer)
@@ -105,7 +105,9 @@ def batches(
     order: list[int] = []
     for _ in range(steps):
         if not order:
-            window = sorted((encode(tokenizer, draw(rng)) for _ in range(size * 8)), key=lambda pair: sum(map(len, pair)))
+            window = sorted(
+                (encode(tokenizer, draw(rng)) for _ in range(size * 8)), key=lambda pair: sum(map(len, pair))
+            )
             order = rng.sample(range(8), 8)
         start = order.pop() * size
         yield pad(window[start : start + size], tokenizer.pad_token_id)

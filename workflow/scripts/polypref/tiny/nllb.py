@@ -4,6 +4,7 @@ It translates sentences out of English, from random embeddings and a small BPE, 
 it is worse than the strong decoder and better than noise.
 """
 
+import json
 import random
 from pathlib import Path
 
@@ -44,8 +45,6 @@ def build_tokenizer() -> NllbTokenizer:
 
 
 def _merges(bpe: Tokenizer) -> list[tuple[str, str]]:
-    import json
-
     return [tuple(pair) for pair in json.loads(bpe.to_str())["model"]["merges"]]
 
 

@@ -137,26 +137,26 @@ def _instruction(verb: tuple[str, ...], thing: tuple[str, ...]) -> Sentence:
 
 
 def ask_colour(rng: random.Random) -> tuple[Text, Text]:
-    """"what colour is apple?" -> "apple is red."."""
+    """ "what colour is apple?" -> "apple is red."."""
     noun = rng.choice(sorted(COLOURS))
     return (_question(("what", "which-colour"), "is", (noun,)),), (is_sentence((noun,), (COLOURS[noun],)),)
 
 
 def ask_home(rng: random.Random) -> tuple[Text, Text]:
-    """"where lives bear?" -> "bear lives in forest."."""
+    """ "where lives bear?" -> "bear lives in forest."."""
     noun = rng.choice(sorted(HOMES))
     return (_question(("where",), "lives", (noun,)),), (lives_sentence(noun, HOMES[noun]),)
 
 
 def ask_opposite(rng: random.Random) -> tuple[Text, Text]:
-    """"say opposite: big cat." -> "small cat."."""
+    """ "say opposite: big cat." -> "small cat."."""
     quality, noun = _some(rng, "quality"), rng.choice(NOUNS)
     answer = Sentence("plain", (("O", (OPPOSITES[quality], noun)),))
     return (_instruction(("say", "opposite"), (quality, noun)),), (answer,)
 
 
 def ask_sum(rng: random.Random) -> tuple[Text, Text]:
-    """"what is two plus three?" -> "two plus three is five."."""
+    """ "what is two plus three?" -> "two plus three is five."."""
     total = rng.randrange(2, 11)
     left = rng.randrange(1, total)
     addition = (NUMBERS[left - 1], "plus", NUMBERS[total - left - 1])
@@ -164,7 +164,7 @@ def ask_sum(rng: random.Random) -> tuple[Text, Text]:
 
 
 def ask_count(rng: random.Random) -> tuple[Text, Text]:
-    """"count from two to four." -> "two, three, four."."""
+    """ "count from two to four." -> "two, three, four."."""
     first = rng.randrange(1, 9)
     last = rng.randrange(first + 1, min(first + 5, 10) + 1)
     ends = (("P", ("from", NUMBERS[first - 1])), ("P", ("to", NUMBERS[last - 1])))
@@ -176,7 +176,7 @@ def ask_count(rng: random.Random) -> tuple[Text, Text]:
 
 
 def ask_description(rng: random.Random) -> tuple[Text, Text]:
-    """"describe: bear." -> "bear is animal. bear is brown. bear lives in forest."."""
+    """ "describe: bear." -> "bear is animal. bear is brown. bear lives in forest."."""
     noun = rng.choice(NOUNS)
     answer = [is_sentence((noun,), (KIND[noun],))]
     if noun in COLOURS:
@@ -187,7 +187,7 @@ def ask_description(rng: random.Random) -> tuple[Text, Text]:
 
 
 def ask_who(rng: random.Random) -> tuple[Text, Text]:
-    """"old wolf finds black book in garden. who finds book?" -> "wolf finds book."."""
+    """ "old wolf finds black book in garden. who finds book?" -> "wolf finds book."."""
     told = statement(rng)
     subject, verb, thing = (phrase[1] for phrase in told.phrases[:3])
     question = Sentence("statement", (("S", ("who",)), ("V", verb), ("O", thing[-1:])), "?")

@@ -1,0 +1,215 @@
+"""The miniature's own results: whole, in agreement with each other, and meaning something."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sacrebleu
+
+from polypref.schemas import DATASET
+
+TARGETS = ["ar", "de", "es", "is", "ja", "nl", "ru", "zh"]
+LANGUAGES = ["en", *TARGETS]
+
+
+def chrf(hypothesis: str, reference: str) -> float:
+    return sacrebleu.sentence_chrf(hypothesis, [reference], word_order=2).score
+
+
+def test_the_run_ends_with_a_summary_that_says_where_to_look(miniature):
+    assert "Report:    results/report/index.html" in miniature.output
+    starts, batches = map(int, re.search(r"Engine starts: (\d+), batches .*?: (\d+)", miniature.output).groups())
+    costs = [json.loads(p.read_text()) for p in (miniature.results / "completions").glob("*/*.cost.json")]
+    assert starts == batches == len(costs) and all(cost["engine_starts"] == 1 for cost in costs)
+
+
+def test_every_job_has_a_log(miniature):
+    logs = {path.parent.name for path in (miniature.results / "logs").glob("*/*.log")}
+    assert {"complete", "train_policy", "ask_translations", "build_dataset"} <= logs
+
+
+# -- what the numbers mean ------------------------------------------------------------------------------------------
+
+
+def test_a_stronger_translator_scores_higher_in_most_languages(miniature):
+    scores = pd.read_csv(miniature.results / "tables/translation_scores.csv", keep_default_na=False)
+    wide = scores.pivot(index="language", columns="translator", values="bleu_corpus").astype(float)
+    assert list(wide.index) == TARGETS
+    assert (wide["strong-beam"] > wide["weak"]).sum() >= 6
+    assert (wide["strong-beam"] > wide["nllb"]).sum() >= 5
+    assert (wide["nllb"] > wide["weak"]).sum() >= 5
+
+
+def test_the_chosen_generator_answers_better_than_the_rejected_one(miniature):
+    dataset = {name: pd.read_parquet(miniature.results / f"datasets/{name}.parquet") for name in "AB"}
+    both = dataset["B"].merge(dataset["A"], on=["item_id", "language"], suffixes=("", "_reference"))
+    chosen = [chrf(*pair) for pair in zip(both["chosen"], both["chosen_reference"], strict=True)]
+    rejected = [chrf(*pair) for pair in zip(both["rejected"], both["chosen_reference"], strict=True)]
+    better = pd.DataFrame({"language": both["language"], "gap": pd.Series(chosen) - pd.Series(rejected)})
+    assert (better.groupby("language")["gap"].mean() > 0).sum() >= 8
+    assert better["gap"].mean() > 5
+
+
+def test_the_judge_prefers_the_better_answer_more_often_than_not(miniature):
+    verdicts = read_all(miniature.results / "verdicts")
+    answers = read_all(miniature.results / "answers", named="who")
+    prompts = pd.concat(pd.read_parquet(path) for path in (miniature.results / "prompts").glob("*.parquet"))
+    scored = answers.merge(prompts[["item_id", "reference"]], on="item_id")
+    scored["score"] = [chrf(*pair) for pair in zip(scored["text"], scored["reference"], strict=True)]
+    score = scored.set_index(["who", "item_id"])["score"]
+    decided = verdicts[verdicts["verdict"].isin(["policy", "opponent"])]
+    mine = score.loc[list(zip(decided["policy"], decided["item_id"], strict=True))].to_numpy()
+    theirs = score.loc[list(zip(decided["opponent"], decided["item_id"], strict=True))].to_numpy()
+    gap = mine - theirs
+    right = (gap > 0) == (decided["verdict"] == "policy").to_numpy()
+    assert len(right) > 300 and right[abs(gap) > 1].mean() > 0.6
+
+
+# -- the tables, by other code --------------------------------------------------------------------------------------
+
+
+def read_all(folder: Path, named: str | None = None) -> pd.DataFrame:
+    frames = []
+    for path in sorted(folder.glob("*/*.parquet")):
+        frame = pd.read_parquet(path)
+        frames.append(frame.assign(**{named: path.parent.name}) if named else frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def test_win_rates_follow_from_the_verdicts(miniature):
+    verdicts = read_all(miniature.results / "verdicts")
+    table = pd.read_csv(miniature.results / "tables/win_rates.csv")
+    assert len(table) == 4 * 2
+    for row in table.itertuples():
+        mine = verdicts[(verdicts["policy"] == row.policy) & (verdicts["opponent"] == row.opponent)]
+        mine = mine[mine["status"] != "error"]
+        counts = mine["verdict"].value_counts()
+        assert row.win == pytest.approx(100 * counts.get("policy", 0) / len(mine), abs=1e-4)
+        assert row.loss == pytest.approx(100 * counts.get("opponent", 0) / len(mine), abs=1e-4)
+        assert row.tie == pytest.approx(100 * counts.get("tie", 0) / len(mine), abs=1e-4)
+
+
+def test_every_prompt_is_judged_in_both_orders(miniature):
+    verdicts = read_all(miniature.results / "verdicts")
+    assert len(verdicts) == 9 * 12 * 4 * 2 * 2
+    keys = ["item_id", "policy", "opponent"]
+    assert (verdicts.groupby(keys)["order"].nunique() == 2).all()
+    assert set(verdicts["reply"]) <= {"A", "B", "TIE", ""}
+
+
+def test_scores_follow_from_the_translations(miniature):
+    table = pd.read_csv(miniature.results / "tables/translation_scores.csv")
+    for row in table[table["language"].isin(["de", "ja"])].itertuples():
+        segments = pd.read_parquet(miniature.results / f"wmt/{row.language}.parquet").set_index("item_id")
+        path = miniature.results / f"translations/wmt/source/{row.translator}/{row.language}.parquet"
+        texts = pd.read_parquet(path).set_index("item_id").loc[segments.index, "text"]
+        tokenizer = "ja-mecab" if row.language == "ja" else "13a"
+        bleu = sacrebleu.corpus_bleu(list(texts), [list(segments["reference"])], tokenize=tokenizer)
+        assert row.bleu_corpus == pytest.approx(bleu.score, abs=1e-3)
+
+
+def test_every_pair_in_every_language_is_kept_or_left_out(miniature):
+    pairs = pd.read_parquet(miniature.results / "pairs.parquet")
+    for name in "ABC":
+        rows = pd.read_parquet(miniature.results / f"datasets/{name}.parquet")
+        dropped = pd.read_parquet(miniature.results / f"datasets/{name}.dropped.parquet")
+        assert list(rows.columns) == DATASET.names
+        assert len(rows) + len(dropped) == len(pairs) * 9
+        both = pd.concat([rows[["item_id", "language"]], dropped[["item_id", "language"]]])
+        assert not both.duplicated().any() and set(both["language"]) == set(LANGUAGES)
+
+
+def test_b_and_c_share_what_they_have_in_common(miniature):
+    b, c = (pd.read_parquet(miniature.results / f"datasets/{name}.parquet") for name in "BC")
+    both = b.merge(c, on=["item_id", "language"])
+    assert len(both) and (both["chosen_x"] == both["chosen_y"]).all() and (both["prompt_x"] == both["prompt_y"]).all()
+
+
+def test_cards_load(miniature, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(str(miniature.results / "datasets/B"), split="train", cache_dir=str(tmp_path))
+    assert loaded.num_rows == len(pd.read_parquet(miniature.results / "datasets/B.parquet"))
+
+
+def test_trained_policies_are_other_weights(miniature):
+    policies = [json.loads((miniature.results / f"policies/{n}/policy.json").read_text()) for n in "ABC"]
+    assert len({policy["revision"] for policy in policies}) == 3
+    for policy in policies:
+        assert (miniature.folder / policy["path"] / "config.json").exists()
+        assert list((miniature.folder / policy["path"]).glob("*.safetensors"))
+
+
+def test_the_report_is_one_page_without_outside_addresses(miniature):
+    page = (miniature.results / "report/index.html").read_text(encoding="utf-8")
+    assert not re.search(r"""(?:src|href)=["']https?:""", page)
+    for word in ("Win", "BLEU", "chrF", "engine"):
+        assert word in page
+
+
+# -- what runs again ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_changed_runs_nothing(miniature):
+    assert miniature.planned() == {}
+
+
+def test_the_order_of_languages_changes_nothing(miniature):
+    assert miniature.planned(config={**miniature.config, "languages": LANGUAGES[::-1]}) == {}
+
+
+def test_one_language_edited_runs_that_language(miniature):
+    path = miniature.folder / "data/wmt24pp/en-de_DE.jsonl"
+    backup = path.read_bytes()
+    stat = path.stat()
+    try:
+        path.write_text(path.read_text(encoding="utf-8").replace("Der", "Die", 1) + "\n", encoding="utf-8")
+        plan = miniature.snakemake("-n")
+    finally:
+        path.write_bytes(backup)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    jobs = re.findall(r"^Job \d+: (.*)$", plan, re.MULTILINE)
+    asked = [job for job in jobs if job.startswith("Asking ")]
+    assert asked and all(job.endswith(" in de") and "wmt source" in job for job in asked), asked
+    collected = [job for job in jobs if job.startswith("Collecting ")]
+    assert collected and all("wmt source in de" in job for job in collected), collected
+    batches = {job for job in jobs if job.startswith("Answering ")}
+    assert batches == {f"Answering the batch translate/{name}" for name in ("mid", "nllb", "strong", "weak")}
+    assert not [job for job in jobs if "rain" in job and "policy" in job]
+
+
+def test_a_deleted_artifact_is_made_again_without_an_engine(miniature):
+    path = miniature.results / "translations/wmt/source/weak/de.parquet"
+    before = path.read_bytes()
+    path.unlink()
+    output = miniature.snakemake("--", str(path.relative_to(miniature.folder)))
+    assert path.read_bytes() == before and "Engine starts: 0" in output
+    miniature.snakemake("--touch", "--quiet", "all")
+
+
+def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
+    copy = tmp_path / "again"
+    shutil.copytree(miniature.folder, copy, symlinks=True)
+    path = copy / "data/sources/gutenberg.jsonl"
+    pairs = pd.read_parquet(copy / "results/pairs.parquet")
+    row = pairs[pairs["source"] == "gutenberg"].iloc[0]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    edited = json.loads(lines[row["row"] - 1])
+    edited["rejected"] = edited["rejected"] + " " + edited["rejected"]
+    lines[row["row"] - 1] = json.dumps(edited, ensure_ascii=False)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    again = type(miniature)(copy, miniature.config)
+    again.snakemake("--", *(f"results/translations/pairs/rejected/nllb/{code}.parquet" for code in TARGETS))
+    new = pd.read_parquet(copy / "results/pairs.parquet")
+    changed = set(new["item_id"]) - set(pairs["item_id"])
+    assert len(changed) == 1
+    cost = json.loads((copy / "results/completions/translate/nllb.cost.json").read_text())
+    requests = [pd.read_parquet(p) for p in (copy / "results/requests/translate/pairs/rejected/nllb").glob("*.parquet")]
+    asked = pd.concat(requests)
+    new_ids = set(asked[asked["item_id"].isin(changed)]["request_id"].dropna())
+    old_ids = set(asked[~asked["item_id"].isin(changed)]["request_id"].dropna())
+    assert cost["runs"][-1]["answered"] == len(new_ids - old_ids) > 0
