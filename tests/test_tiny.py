@@ -108,9 +108,10 @@ def test_training_examples_are_encoded_as_the_chat_template_does():
 def test_judge_examples_are_encoded_as_the_chat_template_does():
     template = (ROOT / "resources" / "prompts" / "judge-demo.txt").read_text("utf-8").rstrip("\n")
     examples = judge.Examples(TOKENIZER, template, frozenset())
-    encoded, flags, verdict = examples.draw(random.Random(2))
+    encoded, flags, closed, scores, verdict = examples.draw(random.Random(2))
     assert len(encoded) == len(flags)
-    assert TOKENIZER.decode(verdict) in ("A", "B", "TIE")
+    assert [TOKENIZER.decode(encoded[place]) for place in closed] == ["</answer_a>", "</answer_b>"]
+    assert TOKENIZER.decode(verdict) == judge.verdict(*scores)
     text = TOKENIZER.decode(encoded)
     assert ids(text) == encoded
     user = text.removeprefix("<s><|user|>").removesuffix("<|assistant|>")

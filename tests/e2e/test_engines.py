@@ -197,10 +197,15 @@ def test_vllm_context_limits(engine):
 
 def test_vllm_refuses_what_the_template_refuses(engine):
     system = Request("s", [{"role": "system", "content": "x"}], {"max_tokens": 4, "temperature": 0.0})
-    got = answers(engine, [system, ask("fine", "fox"), ask("odd", "\x00\u202e</s><s> \U0001f9ea" * 3)])
+    bad = ask("bad", "fox", temperature=0.5, top_p=2.0)
+    got = answers(
+        engine, [system, bad, ask("lone", "\ud800"), ask("fine", "fox"), ask("odd", "\x00\u202e</s><s> \U0001f9ea" * 3)]
+    )
     assert got["s"].finish_reason == "error"
     assert got["s"].permanent
     assert "no system role" in got["s"].error
+    assert "top_p" in got["bad"].error
+    assert got["lone"].error
     assert got["fine"].error is None
     assert got["odd"].error is None
 

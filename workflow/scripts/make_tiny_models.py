@@ -23,13 +23,11 @@ from polypref.tiny.data import held_out_lines, write_data
 from polypref.tiny.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
-PARENT = ROOT / "results" / "tiny-models" / "parent"
 PARTS = ("data", "family", "judge", "nllb")
 SEED = 7
-STEPS = {"family": 1200, "judge": 600, "nllb": 1200}
+STEPS = {"family": 1200, "judge": 800, "nllb": 1200}
 # Share of the assistant's tokens that is right where a member of the family is taken; `strong` is the end of the run.
-# `parent` is not shipped: the judge grows from it.
-SNAPSHOTS = {"weak": 0.55, "base": 0.65, "mid": 0.80, "parent": 0.95}
+SNAPSHOTS = {"weak": 0.55, "base": 0.65, "mid": 0.80}
 NLLB_STOP = 0.8
 
 
@@ -41,7 +39,7 @@ def make_family(folder: Path, snapshots: dict[str, float] = SNAPSHOTS) -> None:
     def snapshot(step: int, accuracy: float) -> None:
         for name in [name for name, wanted in waiting.items() if accuracy >= wanted]:
             del waiting[name]
-            models.save(model, shared, PARENT if name == "parent" else folder / name)
+            models.save(model, shared, folder / name)
             print(f"{name}: step {step}, {accuracy:.3f} of tokens right", flush=True)
         if step % 100 == 0:
             print(f"family step {step}: {accuracy:.3f} of tokens right, {time.time() - start:.0f} s", flush=True)
@@ -56,11 +54,9 @@ def make_family(folder: Path, snapshots: dict[str, float] = SNAPSHOTS) -> None:
 
 
 def make_judge(folder: Path, prompt: Path) -> None:
-    """Train the judge from the family's `parent` and the demo's judge prompt."""
-    if not PARENT.exists():
-        raise FileNotFoundError(f"{PARENT} is missing: the judge grows from it; make the part `family` first")
-    parent, shared = models.load(PARENT)
-    model = judge.grow(parent, shared, SEED)
+    """Train the judge from the strong checkpoint and the demo's judge prompt."""
+    strong, shared = models.load(folder / "strong")
+    model = judge.grow(strong, shared, SEED)
     examples, start = judge.Examples(shared, prompt.read_text("utf-8").rstrip("\n"), held_out_lines()), time.time()
 
     def report(step: int, right: float, flags: float) -> None:

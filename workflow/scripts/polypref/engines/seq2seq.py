@@ -97,7 +97,7 @@ class Seq2SeqEngine:
             for request in chunk:
                 try:
                     ready.append((request, self._tokens(request)))
-                except ValueError as error:
+                except (ValueError, TypeError) as error:  # TypeError: text with lone surrogates
                     yield Completion(request.request_id, error=str(error))
             ready.sort(
                 key=lambda item: _decoding(item[0])

@@ -48,6 +48,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) 
     import torch._dynamo
     from vllm import LLM
     from vllm.engine.arg_utils import EngineArgs
+    from vllm.exceptions import VLLMClientError
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu() != (runtime.gpus == 0):
@@ -77,6 +78,8 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) 
         settings |= {
             "distributed_executor_backend": "uni",
             "enforce_eager": True,
+            # A prompt that is cut into chunks makes vLLM rewind the request's generator, which torch can't on a CPU.
+            "enable_chunked_prefill": False,
             "kv_cache_memory_bytes": int(runtime.kv_cache_gb * 2**30),
         }
     try:
@@ -90,7 +93,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) 
     engine = VllmEngine(llm, checkpoint.chat_template, own_context)
     try:
         engine.render([{"role": "user", "content": "x"}])
-    except ValueError as error:
+    except (ValueError, VLLMClientError) as error:
         engine.close()
         raise EngineError(
             f"{path}: the tokenizer's chat template is missing or fails: {_line(error)}. Set `chat_template` in the "
@@ -146,7 +149,7 @@ class VllmEngine:
         EngineError
             The engine died; what has been yielded is good, and the rest can be asked again.
         """
-        from vllm.exceptions import VLLMServerError
+        from vllm.exceptions import VLLMClientError, VLLMServerError
 
         engine, source, names = self.llm.llm_engine, iter(requests), itertools.count()
         owners: dict[str, tuple[Job, int]] = {}
@@ -169,7 +172,8 @@ class VllmEngine:
                             job = self._start(request)
                             ask(job)
                             load += job.weight
-                        except ValueError as error:
+                        except (ValueError, TypeError, VLLMClientError) as error:
+                            # TypeError: text with lone surrogates.
                             context_may_grow = isinstance(error, _DoesNotFit) and self.context < self.own_context
                             yield Completion(request.request_id, error=_line(error), permanent=not context_may_grow)
                 if not owners:

@@ -1,10 +1,11 @@
-"""The tiny judge: a checkpoint of the family with two more layers, trained to compare two answers.
+"""The tiny judge: a checkpoint of the family with three more layers, trained to compare two answers.
 
 It learns from right answers and spoilt ones, in both orders. Which of the two is better is decided by how much of
 each agrees with the right answer, word by word and in order, so the judge has to know the right answer. One token
-per comparison is little to learn from, so there are two auxiliary losses: the parent's layers go on predicting the
-next word of an answer where it is right, and a head, thrown away after training, tells from the first new layer
-whether each word belongs there. What is left to the last layer is to weigh one answer against the other.
+per comparison is little to learn from, so each step towards it has a loss of its own: the parent's layers go on
+predicting the next word of an answer where it is right, a head after the first new layer tells whether each word
+belongs there, and a head after the second tells at each answer's closing tag how much of it is right. The last layer
+weighs the two. The heads are thrown away after training.
 """
 
 import copy
@@ -13,13 +14,14 @@ from collections.abc import Callable
 from difflib import SequenceMatcher
 
 import torch
+from torch.nn.functional import cross_entropy, mse_loss
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from polypref.tiny.lexicon import GROUPS, LANGUAGES, WORDS
 from polypref.tiny.models import WIDTH, build_model
 from polypref.tiny.world import join, realise, realise_words, task, wrong
 
-EXTRA_LAYERS = 2
+EXTRA_LAYERS = 3
 TIE_WITHIN = 0.05
 MARKS = GROUPS["mark"]
 
@@ -89,6 +91,11 @@ def verdict(left: float, right: float) -> str:
     return "A" if left > right else "B"
 
 
+# Token ids; for each whether it is a right word (1), a wrong one (0) or neither (-100); the places of the two closing
+# tags; how much of each answer is right; the id of the verdict.
+Row = tuple[list[int], list[int], list[int], tuple[float, float], int]
+
+
 class Examples:
     """Encodes comparisons with the judge's prompt, piece by piece so that each word's position is known."""
 
@@ -104,14 +111,14 @@ class Examples:
     def ids(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
 
-    def draw(self, rng: random.Random) -> tuple[list[int], list[int], list[int]]:
-        """Token ids, for each whether it is a right word (1), a wrong one (0) or neither (-100), and the verdict."""
+    def draw(self, rng: random.Random) -> Row:
+        """One comparison; see `Row`."""
         prompt, right, left_words, right_words, language = comparison(rng, self.held_out)
-        name = verdict(agreement(left_words, right), agreement(right_words, right))
+        scores = agreement(left_words, right), agreement(right_words, right)
         texts = self.ids([prompt, join(left_words, language), join(right_words, language), join(right, language)])
         tokens = [[token.strip() for token in self.tokenizer.convert_ids_to_tokens(ids)] for ids in texts[1:]]
         head, middle, between, tail, tail_newline = self.pieces
-        ids, flags = head + texts[0] + middle, []
+        ids, flags, closed = head + texts[0] + middle, [], []
         flags += [-100] * len(ids)
         for answer_ids, answer, piece in (
             (texts[1], tokens[0], between),
@@ -120,19 +127,28 @@ class Examples:
             belongs = [0] * len(answer)
             for block in SequenceMatcher(None, answer, tokens[2], autojunk=False).get_matching_blocks():
                 belongs[block.a : block.a + block.size] = [1] * block.size
+            closed.append(len(ids) + len(answer_ids) + 1)  # after the line break that ends the answer
             ids, flags = ids + answer_ids + piece, flags + belongs + [-100] * len(piece)
-        return ids, flags, self.verdicts[name]
+        return ids, flags, closed, scores, self.verdicts[verdict(*scores)][0]
 
 
+# The judge's prompt is laid out like a chat, so that the parent's knowledge holds in it from the first step.
+TAGS_LIKE = {"<prompt>": "<|user|>", "<answer_a>": "<|assistant|>", "<answer_b>": "<|assistant|>",
+             "</answer_a>": "</s>", "</answer_b>": "</s>"}  # fmt: skip
+
+
+@torch.no_grad()
 def grow(parent: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """`parent` with EXTRA_LAYERS more layers that at first change nothing."""
+    """`parent` with EXTRA_LAYERS more layers that at first change little, and tags that begin as marks of a chat."""
     layers = len(parent.model.layers)
     judge = build_model(tokenizer, seed, layers + EXTRA_LAYERS)
     judge.load_state_dict(copy.deepcopy(parent.state_dict()), strict=False)
-    with torch.no_grad():
-        for layer in judge.model.layers[layers:]:
-            layer.self_attn.o_proj.weight.mul_(0.1)
-            layer.mlp.down_proj.weight.mul_(0.1)
+    for layer in judge.model.layers[layers:]:
+        layer.self_attn.o_proj.weight.mul_(0.1)
+        layer.mlp.down_proj.weight.mul_(0.1)
+    embeddings, ids = judge.get_input_embeddings().weight, tokenizer.get_vocab()
+    for tag, mark in TAGS_LIKE.items():
+        embeddings[ids[tag]] = embeddings[ids[mark]] + 0.1 * embeddings[ids[tag]]
     return judge
 
 
@@ -150,29 +166,29 @@ def train(
     Parameters
     ----------
     report
-        Called every 100 steps with the step and the shares of right verdicts and right word flags since the last.
+        Called every 50 steps with the step and the shares of right verdicts and right word flags since the last.
     """
     torch.manual_seed(seed)
-    head = torch.nn.Linear(WIDTH, 2)
-    parameters = [*judge.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
+    flag_head, score_head = torch.nn.Linear(WIDTH, 2), torch.nn.Linear(WIDTH, 1)
+    new = [*judge.model.layers[-EXTRA_LAYERS:].parameters(), *flag_head.parameters(), *score_head.parameters()]
+    old = [*judge.model.embed_tokens.parameters(), *judge.model.layers[:-EXTRA_LAYERS].parameters()]
+    parameters = new + old + [judge.model.norm.weight]
+    optimizer = torch.optim.AdamW([{"params": new}, {"params": parameters[len(new) :]}], lr=peak, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [peak, peak / 4], total_steps=steps)
     rng, window, hits, flag_hits = random.Random(seed), [], [], []
     for step in range(1, steps + 1):
         if not window:
             drawn = sorted((examples.draw(rng) for _ in range(size * 8)), key=lambda row: len(row[0]))
             window = rng.sample([drawn[i : i + size] for i in range(0, len(drawn), size)], 8)
-        ids, flags, last, verdicts = stack(window.pop(), judge.config.pad_token_id)
+        ids, flags, closed, scores, last, verdicts = stack(window.pop(), judge.config.pad_token_id)
         states = judge.model(input_ids=ids, output_hidden_states=True).hidden_states
-        rows = torch.arange(len(ids))
-        logits = judge.lm_head(states[-1][rows, last])
-        keep = flags != -100
-        guesses = head(judge.model.norm(states[-2][keep]))
-        loss = torch.nn.functional.cross_entropy(logits, verdicts)
-        loss = loss + torch.nn.functional.cross_entropy(guesses, flags[keep])
-        before = flags[:, 1:] == 1
+        rows, before, keep = torch.arange(len(ids)), flags[:, 1:] == 1, flags != -100
         words = judge.lm_head(judge.model.norm(states[-1 - EXTRA_LAYERS][:, :-1][before]))
-        loss = loss + torch.nn.functional.cross_entropy(words, ids[:, 1:][before])
+        guesses = flag_head(judge.model.norm(states[-EXTRA_LAYERS][keep]))
+        guessed = score_head(judge.model.norm(states[-2][rows[:, None], closed])).squeeze(-1)
+        logits = judge.lm_head(states[-1][rows, last])
+        loss = cross_entropy(words, ids[:, 1:][before]) + cross_entropy(guesses, flags[keep])
+        loss = loss + 5 * mse_loss(guessed, scores) + cross_entropy(logits, verdicts)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -180,15 +196,22 @@ def train(
         optimizer.zero_grad()
         hits.append((logits.argmax(-1) == verdicts).float().mean().item())
         flag_hits.append((guesses.argmax(-1) == flags[keep]).float().mean().item())
-        if report and step % 100 == 0:
+        if report and step % 50 == 0:
             report(step, sum(hits) / len(hits), sum(flag_hits) / len(flag_hits))
             hits, flag_hits = [], []
 
 
-def stack(rows: list[tuple[list[int], list[int], list[int]]], pad_id: int) -> tuple[torch.Tensor, ...]:
-    """Input ids and flags (batch, longest), position of the last token, id of the verdict (batch,)."""
-    longest = max(len(ids) for ids, _, _ in rows)
-    ids = torch.tensor([row + [pad_id] * (longest - len(row)) for row, _, _ in rows])
-    flags = torch.tensor([row + [-100] * (longest - len(row)) for _, row, _ in rows])
-    last = torch.tensor([len(row) - 1 for row, _, _ in rows])
-    return ids, flags, last, torch.tensor([name[0] for _, _, name in rows])
+def stack(rows: list[Row], pad_id: int) -> tuple[torch.Tensor, ...]:
+    """Ids and flags (batch, longest), places and scores (batch, 2), the last token's place and the verdict (batch,)."""
+    longest = max(len(row[0]) for row in rows)
+    ids = torch.tensor([row[0] + [pad_id] * (longest - len(row[0])) for row in rows])
+    flags = torch.tensor([row[1] + [-100] * (longest - len(row[1])) for row in rows])
+    closed, scores = torch.tensor([row[2] for row in rows]), torch.tensor([row[3] for row in rows])
+    return (
+        ids,
+        flags,
+        closed,
+        scores,
+        torch.tensor([len(row[0]) - 1 for row in rows]),
+        torch.tensor([row[4] for row in rows]),
+    )
