@@ -14,6 +14,7 @@ if "architectures" not in config:
 
 
 include: "rules/common.smk"
+include: "rules/checks.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sources.smk"
 include: "rules/translate.smk"
@@ -41,6 +42,8 @@ rule all:
     default_target: True
     input:
         R + "/report/index.html",
+        R + "/tables/diagnostics.csv",
+        R + "/tables/estimate.csv",
 
 
 rule translations:

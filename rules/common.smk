@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 from polypref.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
 from polypref.config import is_local_data
 from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_config, read_languages
+from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
 from polypref.summary import failure_summary, run_summary
 
@@ -59,6 +60,11 @@ def policy_identity(name):
     if name in CONFIG.architectures:
         return [f"{R}/policies/{name}/policy.json"]
     return identity_of(PLAN.batch_checkpoint("answer", name))
+
+
+def checked():
+    """What stands before every GPU job: the preflight, once, where there is anything to check. It makes nothing stale."""
+    return [] if nothing_outside(PLAN) else [ancient(f"{R}/preflight.txt")]
 
 
 def completions_of(task, checkpoint):

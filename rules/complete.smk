@@ -3,7 +3,8 @@
 
 rule complete:
     input:
-        lambda wc: expand(
+        checked=checked(),
+        requests=lambda wc: expand(
             R + "/requests/{task}/{stem}.parquet",
             task=wc.task,
             stem=PLAN.batches()[wc.task, wc.checkpoint],

@@ -3,6 +3,7 @@
 
 localrules:
     build_dataset,
+    tabulate_diagnostics,
     write_card,
 
 
@@ -10,6 +11,7 @@ rule build_dataset:
     input:
         pairs=R + "/pairs.parquet",
         texts=lambda wc: PLAN.dataset_inputs(wc.architecture),
+        diagnostics=lambda wc: [f"{R}/diagnostics/{wc.architecture}.parquet"] if PLAN.drops_by_diagnostics else [],
     output:
         dataset=R + "/datasets/{architecture}.parquet",
         dropped=R + "/datasets/{architecture}.dropped.parquet",
@@ -17,16 +19,50 @@ rule build_dataset:
         R + "/logs/build_dataset/{architecture}.log",
     params:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
+        drop=sorted(CONFIG.diagnostics.drop),
     message:
         "Building data set {wildcards.architecture}"
     script:
         "../workflow/scripts/build_dataset.py"
 
 
+rule diagnose_pairs:
+    input:
+        pairs=R + "/pairs.parquet",
+        texts=lambda wc: PLAN.dataset_inputs(wc.architecture),
+        trainee=identity_of(CONFIG.training.base),
+    output:
+        R + "/diagnostics/{architecture}.parquet",
+    log:
+        R + "/logs/diagnose_pairs/{architecture}.log",
+    params:
+        fields=lambda wc: PLAN.dataset_fields(wc.architecture),
+        trainee=PLAN.weights(CONFIG.training.base),
+        languages=CONFIG.all_languages,
+    message:
+        "Looking for faults in the pairs of data set {wildcards.architecture}"
+    script:
+        "../workflow/scripts/diagnose_pairs.py"
+
+
+rule tabulate_diagnostics:
+    input:
+        expand(R + "/diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
+    output:
+        R + "/tables/diagnostics.csv",
+    log:
+        R + "/logs/tabulate_diagnostics.log",
+    message:
+        "Counting the faults of the pairs"
+    script:
+        "../workflow/scripts/tabulate_diagnostics.py"
+
+
 rule write_card:
     input:
         dataset=R + "/datasets/{architecture}.parquet",
         dropped=R + "/datasets/{architecture}.dropped.parquet",
+        diagnostics=R + "/diagnostics/{architecture}.parquet",
     output:
         card=R + "/datasets/{architecture}/README.md",
         data=R + "/datasets/{architecture}/train.parquet",

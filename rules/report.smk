@@ -5,6 +5,7 @@ localrules:
     tabulate_win_rates,
     tabulate_datasets,
     tabulate_cost,
+    tabulate_estimate,
     plot_win_rates,
     build_report,
 
@@ -67,6 +68,19 @@ rule tabulate_cost:
         "Adding up what the batches cost"
     script:
         "../workflow/scripts/tabulate_cost.py"
+
+
+rule tabulate_estimate:
+    input:
+        costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
+    output:
+        R + "/tables/estimate.csv",
+    log:
+        R + "/logs/tabulate_estimate.log",
+    message:
+        "Setting the estimate beside what the batches took"
+    script:
+        "../workflow/scripts/tabulate_estimate.py"
 
 
 rule plot_win_rates:

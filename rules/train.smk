@@ -9,6 +9,7 @@ rule train_policy:
     input:
         dataset=R + "/datasets/{architecture}.parquet",
         checkpoint=identity_of(CONFIG.training.base),
+        checked=checked(),
     output:
         policy=R + "/policies/{architecture}/policy.json",
         log=R + "/policies/{architecture}/log.csv",

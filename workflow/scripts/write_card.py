@@ -4,7 +4,7 @@ import shutil
 
 from polypref.cards import card
 from polypref.logs import job
-from polypref.schemas import DATASET, DROPPED
+from polypref.schemas import DATASET, DIAGNOSTICS, DROPPED
 from polypref.tables import atomic_write, read_table
 
 if __name__ == "__main__":
@@ -12,7 +12,9 @@ if __name__ == "__main__":
     with job(f"card {name}", snakemake.log[0]):
         rows = read_table(snakemake.input.dataset, DATASET, ["language", "source"]).to_pylist()
         dropped = read_table(snakemake.input.dropped, DROPPED, ["language", "reason"]).to_pylist()
-        text = card(name, params.title, params.architecture, params.languages, params.licenses, rows, dropped)
+        found = read_table(snakemake.input.diagnostics, DIAGNOSTICS, ["language", "token_gap", "flags"]).to_pylist()
+        made = (params.architecture, params.languages, params.licenses)
+        text = card(name, params.title, *made, rows, dropped, found)
         with atomic_write(snakemake.output.card, "w") as file:
             file.write(text)
         with open(snakemake.input.dataset, "rb") as source, atomic_write(snakemake.output.data) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from polypref.collecting import provenance
@@ -11,16 +12,24 @@ from polypref.tables import TableError, by_id
 
 Row = dict[str, Any]
 FIELDS = ("prompt", "chosen", "rejected")
+EQUAL = "chosen_equals_rejected"
 ORIGINAL = json.dumps({"model": "source"})
 
 
-def build_dataset(pairs: list[Row], texts: dict[str, dict[str, list[Row] | None]]) -> tuple[list[Row], list[Row]]:
+def build_dataset(
+    pairs: list[Row],
+    texts: dict[str, dict[str, list[Row] | None]],
+    drop: Sequence[str] = (EQUAL,),
+    flags: dict[tuple[str, str], list[str]] | None = None,
+) -> tuple[list[Row], list[Row]]:
     """Join the fields of an architecture on ``item_id``.
 
     Parameters
     ----------
     pairs : rows in PAIRS
     texts : {language: {field: rows in TEXTS, or None for the English original}}
+    drop : flags for which a pair is left out; one with an error always is
+    flags : {(item_id, language): flags of the pair}, needed for flags other than ``chosen_equals_rejected``
 
     Returns
     -------
@@ -39,8 +48,14 @@ def build_dataset(pairs: list[Row], texts: dict[str, dict[str, list[Row] | None]
         for item_id in sorted(base):
             pair = base[item_id]
             row, reason = _join(pair, language, {name: fields[name].get(item_id) for name in FIELDS})
+            found = (flags or {}).get((item_id, language), [])
+            flagged = next((flag for flag in drop if flag != EQUAL and flag in found), None)
             if row is None:
                 dropped.append(left_out(pair, "answer", reason, language))
+            elif EQUAL in drop and row["chosen"].strip() == row["rejected"].strip():
+                dropped.append(left_out(pair, "answer", "chosen equals rejected", language))
+            elif flagged:
+                dropped.append(left_out(pair, "diagnose", flagged.replace("_", " "), language))
             else:
                 kept.append(row)
     return kept, dropped
@@ -70,8 +85,6 @@ def _join(pair: Row, language: str, found: dict[str, Row | None]) -> tuple[Row |
             return None, f"{name}: {row['error']}"
         values[name] = pair[name] if row["text"] is None else row["text"]
         sources[f"{name}_provenance"] = ORIGINAL if row["text"] is None else provenance(row)
-    if values["chosen"].strip() == values["rejected"].strip():
-        return None, "chosen equals rejected"
     turn = {"role": "user", "content": values["prompt"]}
     messages = {
         "prompt_messages": [turn],

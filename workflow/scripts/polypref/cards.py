@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from polypref.licenses import compose
+
 Row = dict[str, Any]
 _SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
 
@@ -24,6 +26,7 @@ def card(
     licenses: dict[str, str],
     rows: list[Row],
     dropped: list[Row],
+    diagnostics: list[Row] | None = None,
 ) -> str:
     """The README of a data set.
 
@@ -33,12 +36,14 @@ def card(
     languages : {code: English name}
     licenses : {source or checkpoint: licence}, named one by one
     rows, dropped : with at least ``language`` and ``source``, and ``language`` and ``reason``
+    diagnostics : with at least ``language``, ``token_gap`` and ``flags``
     """
-    known = {value for value in licenses.values() if value != "unknown"}
+    composed = compose(licenses)
     header = {
         "pretty_name": f"{title}: {name}",
         "language": sorted(languages),
-        "license": known.pop() if len(known) == 1 and "unknown" not in licenses.values() else "other",
+        "license": composed.license,
+        **({"license_name": "composed"} if composed.license == "other" else {}),
         "task_categories": ["text-generation"],
         "tags": ["preference", "dpo", "synthetic", "multilingual", "polypref"],
         "size_categories": [size_category(len(rows))],
@@ -64,6 +69,7 @@ def card(
             if reasons
             else []
         ),
+        *(_diagnosed(diagnostics, languages) if diagnostics else []),
         "## Columns\n",
         "`item_id` is the same for one English pair in every language and architecture. `prompt`, `chosen` and",
         "`rejected` are texts; `prompt_messages`, `chosen_messages` and `rejected_messages` are the same as chat",
@@ -72,11 +78,31 @@ def card(
         "## Loading\n",
         "```python\nfrom datasets import load_dataset\n\n"
         f'pairs = load_dataset("path/to/datasets/{name}", split="train")\n```\n',
-        "## Licences of what went in\n",
+        "## Licence\n",
+        f"Made from data and models under the licences below. The strictest of them is of the kind *{composed.kind}* "
+        f"({', '.join(composed.strictest)}); each keeps applying to what came from it. This is no legal advice.\n",
         *[f"- {what}: {licence}" for what, licence in licenses.items()],
         "",
     ]
     return "\n".join(parts)
+
+
+def _diagnosed(diagnostics: list[Row], languages: dict[str, str]) -> list[str]:
+    """Section on the pairs' flags: the commonest per language, of all pairs that could be made."""
+    lines = [
+        "## Diagnostics\n",
+        "Signs of faults in the pairs, found by rule and not by people; such pairs are in the data unless the list",
+        "above says that they were left out. Gap: tokens of chosen minus tokens of rejected, the mean.\n",
+        "| language | pairs | gap | flagged | commonest flags |\n|---|---|---|---|---|",
+    ]
+    for code, name in languages.items():
+        mine = [row for row in diagnostics if row["language"] == code]
+        flags = Counter(flag for row in mine for flag in row["flags"])
+        common = ", ".join(f"{flag.replace('_', ' ')} {n:,}" for flag, n in flags.most_common(3))
+        gap = sum(row["token_gap"] for row in mine) / max(len(mine), 1)
+        flagged = sum(bool(row["flags"]) for row in mine)
+        lines.append(f"| {name} | {len(mine):,} | {gap:+.1f} | {flagged:,} | {common or '–'} |")
+    return [*lines, ""]
 
 
 def _made(made: Any) -> str:

@@ -97,6 +97,9 @@ class Checkpoint(Section):
     languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
     chat_template: str | None = Field(None, description="Jinja template, where the tokenizer has none")
     trust_remote_code: bool = False
+    weights: Literal["safetensors", "pytorch"] = Field(
+        "safetensors", description="files that `fetch` downloads; pytorch only where the repository has nothing else"
+    )
     gated: bool = False
     license: str = "unknown"
     parameters: float | None = Field(None, gt=0, description="parameter count, for estimates")
@@ -142,6 +145,24 @@ class Architecture(Section):
     )
     rejected: Literal["english"] | Translate | Generate = Field(
         description="'english', {translate: MODEL} or {generate: MODEL}"
+    )
+
+
+Flag = Literal[
+    "prompt_wrong_language", "prompt_copies_source", "prompt_truncated", "prompt_repeats",
+    "chosen_wrong_language", "chosen_copies_prompt", "chosen_copies_source", "chosen_truncated", "chosen_repeats",
+    "rejected_wrong_language", "rejected_copies_prompt", "rejected_copies_source", "rejected_truncated",
+    "rejected_repeats", "chosen_equals_rejected",
+]  # fmt: skip
+"""What :mod:`polypref.diagnostics` may find in a pair."""
+
+
+class Diagnostics(Section):
+    """What is looked for in every pair, and which pairs are left out for it."""
+
+    drop: list[Flag] = Field(
+        ["chosen_equals_rejected"],
+        description="flags for which a pair is left out; one with a text that could not be made always is",
     )
 
 
@@ -244,6 +265,7 @@ class Config(Section):
     sources: dict[Name, Source] = Field(min_length=1)
     sampling: Sampling = Sampling()
     architectures: dict[Name, Architecture] = Field(min_length=1)
+    diagnostics: Diagnostics = Diagnostics()
     wmt: Wmt = Wmt()
     training: Training
     evaluation: Evaluation

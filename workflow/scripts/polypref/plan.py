@@ -205,6 +205,11 @@ class Plan:
         """The artifacts that an architecture is joined from."""
         return sorted({path for fields in self.dataset_fields(name).values() for path in fields.values() if path})
 
+    @property
+    def drops_by_diagnostics(self) -> bool:
+        """Whether data sets leave pairs out for what only diagnostics find."""
+        return bool(set(self.config.diagnostics.drop) - {"chosen_equals_rejected"})
+
     def licenses(self, name: str) -> dict[str, str]:
         """Licence of every data set and model that an architecture is made from."""
         found = {source: entry.license for source, entry in self.config.sources.items()}

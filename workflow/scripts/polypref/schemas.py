@@ -21,7 +21,7 @@ PAIRS = _schema(
     prompt=pa.string(), chosen=pa.string(), rejected=pa.string(),
 )  # fmt: skip
 
-# What was left out and why: step in normalise, clean, deduplicate, length, sample, answer.
+# What was left out and why: step in normalise, clean, deduplicate, length, sample, answer, diagnose.
 DROPPED = _schema(
     source=pa.string(), row=pa.int64(), item_id=pa.string(), language=pa.string(), step=pa.string(), reason=pa.string(),
 )  # fmt: skip
@@ -83,6 +83,25 @@ DATASET = pa.schema(
         ("prompt", pa.string()), ("chosen", pa.string()), ("rejected", pa.string()),
         ("prompt_messages", MESSAGES), ("chosen_messages", MESSAGES), ("rejected_messages", MESSAGES),
         ("prompt_provenance", pa.string()), ("chosen_provenance", pa.string()), ("rejected_provenance", pa.string()),
+    ]
+)  # fmt: skip
+
+# What a preference pair in one language looks like (see polypref.diagnostics). `*_language`: ISO 639-1 code that lingua
+# finds, empty where the text is too short. `*_tokens`: by the trainee's tokenizer; `token_gap` = chosen - rejected.
+# `*_overlap` and `*_repetition`: shares in [0, 1]. `flags`: names in polypref.diagnostics.FLAGS, empty for most pairs.
+DIAGNOSTICS = pa.schema(
+    [
+        ("item_id", pa.string()), ("language", pa.string()), ("source", pa.string()),
+        *(
+            (f"{field}_{signal}", kind)
+            for field in ("prompt", "chosen", "rejected")
+            for signal, kind in (
+                ("language", pa.string()), ("tokens", pa.int64()), ("characters", pa.int64()),
+                ("repetition", pa.float64()), ("source_overlap", pa.float64()), ("prompt_overlap", pa.float64()),
+                ("truncated", pa.bool_()),
+            )
+        ),
+        ("token_gap", pa.int64()), ("flags", pa.list_(pa.string())),
     ]
 )  # fmt: skip
 

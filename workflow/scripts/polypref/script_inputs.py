@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polypref.asking import Asked
-from polypref.schemas import COMPLETIONS
-from polypref.tables import read_table
+from polypref.schemas import COMPLETIONS, TEXTS
+from polypref.tables import read_rows, read_table
 
 
 def read_weights(params: dict[str, Any], identity: Sequence[str]) -> tuple[str, str | None]:
@@ -29,6 +29,14 @@ def read_asked(params: dict[str, Any], identity: Sequence[str]) -> Asked:
         found = json.loads(Path(identity[0]).read_text(encoding="utf-8"))
         asked |= {"path": found["path"], "revision": found["revision"], "local": True}
     return Asked(**asked)
+
+
+def read_fields(fields: dict[str, dict[str, str | None]]) -> dict[str, dict[str, list[dict[str, Any]] | None]]:
+    """The texts that an architecture is joined from: {language: {field: rows in TEXTS, None for the original}}."""
+    return {
+        language: {field: read_rows(path, TEXTS) if path else None for field, path in files.items()}
+        for language, files in fields.items()
+    }
 
 
 def read_completions(path: str, requests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

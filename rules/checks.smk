@@ -1,0 +1,60 @@
+# Before money is spent: what would go wrong, what it would cost, what would be asked, and what can be fetched now.
+
+
+rule preflight:
+    log:
+        R + "/logs/preflight.log",
+    localrule: True
+    params:
+        here=not workflow.non_local_exec,
+    message:
+        "Checking tokens, keys, repositories, GPUs, disk and context lengths"
+    script:
+        "../workflow/scripts/preflight.py"
+
+
+rule check_before_gpu:
+    output:
+        R + "/preflight.txt",
+    log:
+        R + "/logs/check_before_gpu.log",
+    localrule: True
+    params:
+        here=not workflow.non_local_exec,
+        needs=[repository._asdict() for repository in repositories(PLAN)] + sorted(api_keys(PLAN)),
+    message:
+        "Checking tokens, keys, repositories, GPUs, disk and context lengths before the first GPU job"
+    script:
+        "../workflow/scripts/preflight.py"
+
+
+rule estimate:
+    log:
+        R + "/logs/estimate.log",
+    localrule: True
+    message:
+        "Estimating requests, tokens, GPU hours, disk and cost"
+    script:
+        "../workflow/scripts/estimate.py"
+
+
+rule show_requests:
+    name:
+        "show-requests"
+    log:
+        R + "/logs/show_requests.log",
+    localrule: True
+    message:
+        "Showing the first request of every batch"
+    script:
+        "../workflow/scripts/show_requests.py"
+
+
+rule fetch:
+    log:
+        R + "/logs/fetch.log",
+    localrule: True
+    message:
+        "Fetching data and checkpoints"
+    script:
+        "../workflow/scripts/fetch.py"

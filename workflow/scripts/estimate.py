@@ -1,0 +1,18 @@
+"""Print what the experiment will cost: requests, tokens, GPU hours, disk and dollars per batch and for training."""
+
+from pathlib import Path
+
+from polypref.config_checks import load_config, read_languages
+from polypref.estimating import disk_gb, estimate_batches, estimate_training, measured_costs, table
+from polypref.logs import job
+from polypref.needs import training_bytes
+from polypref.plan import Plan
+
+if __name__ == "__main__":
+    with job("estimate", snakemake.log[0]) as terminal:
+        root = Path(__file__).resolve().parents[2]
+        plan = Plan(load_config(snakemake.config, root), read_languages(root))
+        results = Path(plan.config.results)
+        rows = estimate_batches(plan, results, measured_costs(results))
+        peak = (training_bytes(plan) or 0) / 1e9
+        terminal.say("\n" + table(rows, estimate_training(plan), disk_gb(plan), peak))

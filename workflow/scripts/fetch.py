@@ -1,0 +1,18 @@
+"""Download all data and checkpoints of the configuration into the Hub's cache; afterwards HF_HUB_OFFLINE=1 will do."""
+
+from pathlib import Path
+
+from polypref.config_checks import load_config, read_languages
+from polypref.fetching import fetch
+from polypref.logs import job
+from polypref.plan import Plan
+
+if __name__ == "__main__":
+    with job("fetch", snakemake.log[0]) as terminal:
+        from datasets import load_dataset
+        from huggingface_hub import snapshot_download
+
+        root = Path(__file__).resolve().parents[2]
+        plan = Plan(load_config(snakemake.config, root), read_languages(root))
+        fetch(plan, load_dataset, snapshot_download, terminal.say)
+        terminal.say("everything is in the cache; from here on HF_HUB_OFFLINE=1 will do")

@@ -1,0 +1,33 @@
+"""Check what would go wrong hours later: tokens, keys, repositories, GPUs, disk, context; fails if any is wrong."""
+
+import os
+from pathlib import Path
+
+from polypref.config_checks import load_config, read_languages
+from polypref.estimating import longest_requests
+from polypref.logs import job
+from polypref.plan import Plan
+from polypref.preflight import listing, preflight
+from polypref.tables import atomic_write
+
+if __name__ == "__main__":
+    with job("preflight", snakemake.log[0]) as terminal:
+        from huggingface_hub import constants, get_token
+
+        root = Path(__file__).resolve().parents[2]
+        plan = Plan(load_config(snakemake.config, root), read_languages(root))
+        findings = preflight(
+            plan,
+            os.environ,
+            get_token(),
+            Path(constants.HF_HUB_CACHE),
+            snakemake.params.here,
+            longest_requests(plan, Path(plan.config.results)),
+        )
+        terminal.say("\n" + listing(findings))
+        wrong = sum(finding.level == "wrong" for finding in findings)
+        if wrong:
+            raise RuntimeError(f"{wrong} of {len(findings)} findings above are wrong; nothing was started")
+        for path in snakemake.output:
+            with atomic_write(path, "w") as file:
+                file.write(listing(findings) + "\n")

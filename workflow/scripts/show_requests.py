@@ -1,0 +1,15 @@
+"""Print the first request of every batch: messages, decoding, and the chat text where the tokenizer is at hand."""
+
+from pathlib import Path
+
+from polypref.config_checks import find_file, load_config, read_languages
+from polypref.logs import job
+from polypref.plan import Plan
+from polypref.showing import local_renderer, show
+
+if __name__ == "__main__":
+    with job("show-requests", snakemake.log[0]) as terminal:
+        root = Path(__file__).resolve().parents[2]
+        plan = Plan(load_config(snakemake.config, root), read_languages(root))
+        template = find_file(plan.config.judging.prompt, root).read_text(encoding="utf-8")
+        terminal.say("\n" + show(plan, Path(plan.config.results), template, local_renderer()))
