@@ -25,7 +25,7 @@ from polypref.tiny.evaluate import evaluate
 ROOT = Path(__file__).parents[2]
 PARTS = ("data", "family", "judge", "nllb")
 SEED = 7
-STEPS = {"family": 1200, "judge": 800, "nllb": 1200}
+STEPS = {"family": 1200, "judge": 1500, "nllb": 1200}
 # Share of the assistant's tokens that is right where a member of the family is taken; `strong` is the end of the run.
 SNAPSHOTS = {"weak": 0.55, "base": 0.65, "mid": 0.80}
 NLLB_STOP = 0.8
