@@ -25,11 +25,9 @@ from polypref.tiny.evaluate import evaluate
 ROOT = Path(__file__).parents[2]
 PARTS = ("data", "family", "judge", "nllb")
 SEED = 7
-STEPS = {"family": 1200, "nllb": 1200}
+STEPS = {"family": 1200, "judge": 1500, "nllb": 1200}
 # Share of the assistant's tokens that is right where a member of the family is taken; `strong` is the end of the run.
 SNAPSHOTS = {"weak": 0.55, "base": 0.65, "mid": 0.80}
-# The judge's two cycles: steps, peak learning rate, share of ties kept.
-JUDGE_CYCLES = ((1500, 2e-3, 1.0), (800, 1e-3, 0.3))
 NLLB_STOP = 0.8
 
 
@@ -59,17 +57,14 @@ def make_judge(folder: Path, prompt: Path) -> None:
     """Train the judge from the strong checkpoint and the demo's judge prompt."""
     strong, shared = models.load(folder / "strong")
     model, start = judge.grow(strong, shared, SEED), time.time()
-    template = prompt.read_text("utf-8").rstrip("\n")
+    examples = judge.Examples(shared, prompt.read_text("utf-8").rstrip("\n"), held_out_lines())
 
     def report(step: int, right: float, flags: float) -> None:
         took = time.time() - start
         print(f"judge step {step}: {right:.3f} of verdicts, {flags:.3f} of words right, {took:.0f} s", flush=True)
 
-    for cycle, (steps, peak, ties) in enumerate(JUDGE_CYCLES):
-        examples = judge.Examples(shared, template, held_out_lines(), ties)
-        judge.train(model, examples, steps, SEED + cycle, peak, report=report)
-        models.save(model, shared, folder / "judge")
-        model, _ = models.load(folder / "judge")
+    judge.train(model, examples, STEPS["judge"], SEED, report=report)
+    models.save(model, shared, folder / "judge")
 
 
 def make_nllb(folder: Path) -> None:

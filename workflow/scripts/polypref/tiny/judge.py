@@ -100,10 +100,7 @@ Row = tuple[list[int], list[int], list[int], tuple[float, float], int]
 
 
 class Examples:
-    """Encodes comparisons with the judge's prompt, piece by piece so that each word's position is known.
-
-    A share `ties` of the ties that come up is kept: a judge that sees fewer calls fewer when it is in doubt.
-    """
+    """Encodes comparisons with the judge's prompt, piece by piece so that each word's position is known."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, template: str, held_out: frozenset[str], ties: float = 1.0):
         self.tokenizer, self.held_out, self.ties = tokenizer, held_out, ties
@@ -122,8 +119,6 @@ class Examples:
         """One comparison; see `Row`."""
         prompt, right, left_words, right_words, language = comparison(rng, self.held_out)
         scores = agreement(left_words, right), agreement(right_words, right)
-        if self.ties < 1 and verdict(*scores) == "TIE" and rng.random() > self.ties:
-            return self.draw(rng)
         texts = self.ids([prompt, join(left_words, language), join(right_words, language), join(right, language)])
         tokens = [[token.strip() for token in self.tokenizer.convert_ids_to_tokens(ids)] for ids in texts[1:]]
         head, middle, between, tail, tail_newline = self.pieces
