@@ -41,53 +41,53 @@ localrules:
 rule all:
     default_target: True
     input:
-        R + "/report/index.html",
-        R + "/tables/diagnostics.csv",
-        R + "/tables/estimate.csv",
+        R / "report/index.html",
+        R / "tables/diagnostics.csv",
+        R / "tables/estimate.csv",
 
 
 rule translations:
     """Translated prompts, responses and WMT24++ segments."""
     input:
-        expand(R + "/translations/{stem}.parquet", stem=[file.stem for file in PLAN.translations()]),
+        expand(R / "translations/{stem}.parquet", stem=[file.stem for file in PLAN.translations()]),
 
 
 rule datasets:
     """The preference data set of each architecture, with its card."""
     input:
-        expand(R + "/datasets/{architecture}.parquet", architecture=PLAN.architectures),
-        expand(R + "/datasets/{architecture}/README.md", architecture=PLAN.architectures),
+        expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        expand(R / "datasets/{architecture}/README.md", architecture=PLAN.architectures),
 
 
 rule train:
     """A policy trained on each data set."""
     input:
-        expand(R + "/policies/{architecture}/policy.json", architecture=PLAN.architectures),
-        R + "/figures/training.svg",
+        expand(R / "policies/{architecture}/policy.json", architecture=PLAN.architectures),
+        R / "figures/training.svg",
 
 
 rule judge:
     """Verdicts of every policy against every opponent, and the tables made from them."""
     input:
         expand(
-            R + "/verdicts/{policy}/{language}.parquet",
+            R / "verdicts/{policy}/{language}.parquet",
             policy=PLAN.policies,
             language=CONFIG.all_languages,
         ),
-        R + "/tables/win_rates.csv",
+        R / "tables/win_rates.csv",
 
 
 rule wmt:
     """BLEU and chrF++ of the translators on WMT24++, with heatmaps."""
     input:
-        R + "/tables/translation_scores.csv",
-        R + "/figures/bleu.svg",
+        R / "tables/translation_scores.csv",
+        R / "figures/bleu.svg",
 
 
 rule report:
     """One page with everything: results/report/index.html."""
     input:
-        R + "/report/index.html",
+        R / "report/index.html",
 
 
 onstart:

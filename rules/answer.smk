@@ -8,12 +8,14 @@ localrules:
 
 rule ask_answers:
     input:
-        prompts=R + "/prompts/{language}.parquet",
+        prompts=R / "prompts/{language}.parquet",
         checkpoint=lambda wc: policy_identity(wc.policy),
     output:
-        R + "/requests/answer/{policy}/{language}.parquet",
+        R / "requests/answer/{policy}/{language}.parquet",
     log:
-        R + "/logs/ask_answers/{policy}.{language}.log",
+        R / "logs/ask_answers/{policy}.{language}.log",
+    conda:
+        "../environment.yml"
     params:
         asked=lambda wc: PLAN.asked_of_policy(wc.policy),
     message:
@@ -24,12 +26,14 @@ rule ask_answers:
 
 rule collect_answers:
     input:
-        requests=R + "/requests/answer/{policy}/{language}.parquet",
+        requests=R / "requests/answer/{policy}/{language}.parquet",
         completions=lambda wc: completions_of("answer", wc.policy),
     output:
-        R + "/answers/{policy}/{language}.parquet",
+        R / "answers/{policy}/{language}.parquet",
     log:
-        R + "/logs/collect_answers/{policy}.{language}.log",
+        R / "logs/collect_answers/{policy}.{language}.log",
+    conda:
+        "../environment.yml"
     params:
         may_be_empty=True,
     message:

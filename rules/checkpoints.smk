@@ -11,9 +11,11 @@ rule identify_checkpoint:
             str(file) for file in Path(local_file(CONFIG.checkpoints[wc.checkpoint].path)).iterdir() if file.is_file()
         ),
     output:
-        R + "/checkpoints/{checkpoint}.json",
+        R / "checkpoints/{checkpoint}.json",
     log:
-        R + "/logs/identify_checkpoint/{checkpoint}.log",
+        R / "logs/identify_checkpoint/{checkpoint}.log",
+    conda:
+        "../environment.yml"
     params:
         path=lambda wc: local_file(CONFIG.checkpoints[wc.checkpoint].path),
     message:

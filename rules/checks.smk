@@ -3,8 +3,10 @@
 
 rule preflight:
     log:
-        R + "/logs/preflight.log",
+        R / "logs/preflight.log",
     localrule: True
+    conda:
+        "../environment.yml"
     params:
         here=not workflow.non_local_exec,
     message:
@@ -15,10 +17,12 @@ rule preflight:
 
 rule check_before_gpu:
     output:
-        R + "/preflight.txt",
+        R / "preflight.txt",
     log:
-        R + "/logs/check_before_gpu.log",
+        R / "logs/check_before_gpu.log",
     localrule: True
+    conda:
+        "../environment.yml"
     params:
         here=not workflow.non_local_exec,
         needs=[repository._asdict() for repository in repositories(PLAN)] + sorted(api_keys(PLAN)),
@@ -30,8 +34,10 @@ rule check_before_gpu:
 
 rule estimate:
     log:
-        R + "/logs/estimate.log",
+        R / "logs/estimate.log",
     localrule: True
+    conda:
+        "../environment.yml"
     message:
         "Estimating requests, tokens, GPU hours, disk and cost"
     script:
@@ -42,8 +48,10 @@ rule show_requests:
     name:
         "show-requests"
     log:
-        R + "/logs/show_requests.log",
+        R / "logs/show_requests.log",
     localrule: True
+    conda:
+        "../environment.yml"
     message:
         "Showing the first request of every batch"
     script:
@@ -52,8 +60,10 @@ rule show_requests:
 
 rule fetch:
     log:
-        R + "/logs/fetch.log",
+        R / "logs/fetch.log",
     localrule: True
+    conda:
+        "../environment.yml"
     message:
         "Fetching data and checkpoints"
     script:

@@ -23,7 +23,7 @@ except ConfigError as error:
 
 LANGUAGES = read_languages(ROOT)
 PLAN = Plan(CONFIG, LANGUAGES)
-R = CONFIG.results
+R = Path(CONFIG.results)
 STARTED = []
 
 

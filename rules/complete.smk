@@ -5,17 +5,19 @@ rule complete:
     input:
         checked=checked(),
         requests=lambda wc: expand(
-            R + "/requests/{task}/{stem}.parquet",
+            R / "requests/{task}/{stem}.parquet",
             task=wc.task,
             stem=PLAN.batches()[wc.task, wc.checkpoint],
         ),
     output:
-        completions=R + "/completions/{task}/{checkpoint}.parquet",
-        cost=R + "/completions/{task}/{checkpoint}.cost.json",
+        completions=R / "completions/{task}/{checkpoint}.parquet",
+        cost=R / "completions/{task}/{checkpoint}.cost.json",
     log:
-        R + "/logs/complete/{task}.{checkpoint}.log",
+        R / "logs/complete/{task}.{checkpoint}.log",
     benchmark:
-        R + "/benchmarks/complete/{task}.{checkpoint}.tsv"
+        R / "benchmarks/complete/{task}.{checkpoint}.tsv"
+    conda:
+        "../environment.yml"
     threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).threads
     resources:
         engine=1,

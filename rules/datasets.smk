@@ -9,14 +9,16 @@ localrules:
 
 rule build_dataset:
     input:
-        pairs=R + "/pairs.parquet",
+        pairs=R / "pairs.parquet",
         texts=lambda wc: PLAN.dataset_inputs(wc.architecture),
         diagnostics=lambda wc: [f"{R}/diagnostics/{wc.architecture}.parquet"] if PLAN.drops_by_diagnostics else [],
     output:
-        dataset=R + "/datasets/{architecture}.parquet",
-        dropped=R + "/datasets/{architecture}.dropped.parquet",
+        dataset=R / "datasets/{architecture}.parquet",
+        dropped=R / "datasets/{architecture}.dropped.parquet",
     log:
-        R + "/logs/build_dataset/{architecture}.log",
+        R / "logs/build_dataset/{architecture}.log",
+    conda:
+        "../environment.yml"
     params:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
         drop=sorted(CONFIG.diagnostics.drop),
@@ -28,13 +30,15 @@ rule build_dataset:
 
 rule diagnose_pairs:
     input:
-        pairs=R + "/pairs.parquet",
+        pairs=R / "pairs.parquet",
         texts=lambda wc: PLAN.dataset_inputs(wc.architecture),
         trainee=identity_of(CONFIG.training.base),
     output:
-        R + "/diagnostics/{architecture}.parquet",
+        R / "diagnostics/{architecture}.parquet",
     log:
-        R + "/logs/diagnose_pairs/{architecture}.log",
+        R / "logs/diagnose_pairs/{architecture}.log",
+    conda:
+        "../environment.yml"
     params:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
         trainee=PLAN.weights(CONFIG.training.base),
@@ -47,11 +51,13 @@ rule diagnose_pairs:
 
 rule tabulate_diagnostics:
     input:
-        expand(R + "/diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
+        expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
     output:
-        R + "/tables/diagnostics.csv",
+        R / "tables/diagnostics.csv",
     log:
-        R + "/logs/tabulate_diagnostics.log",
+        R / "logs/tabulate_diagnostics.log",
+    conda:
+        "../environment.yml"
     message:
         "Counting the faults of the pairs"
     script:
@@ -60,14 +66,16 @@ rule tabulate_diagnostics:
 
 rule write_card:
     input:
-        dataset=R + "/datasets/{architecture}.parquet",
-        dropped=R + "/datasets/{architecture}.dropped.parquet",
-        diagnostics=R + "/diagnostics/{architecture}.parquet",
+        dataset=R / "datasets/{architecture}.parquet",
+        dropped=R / "datasets/{architecture}.dropped.parquet",
+        diagnostics=R / "diagnostics/{architecture}.parquet",
     output:
-        card=R + "/datasets/{architecture}/README.md",
-        data=R + "/datasets/{architecture}/train.parquet",
+        card=R / "datasets/{architecture}/README.md",
+        data=R / "datasets/{architecture}/train.parquet",
     log:
-        R + "/logs/write_card/{architecture}.log",
+        R / "logs/write_card/{architecture}.log",
+    conda:
+        "../environment.yml"
     params:
         architecture=lambda wc: CONFIG.architectures[wc.architecture].model_dump(),
         licenses=lambda wc: PLAN.licenses(wc.architecture),

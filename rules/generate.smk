@@ -15,9 +15,11 @@ rule ask_responses:
         ),
         checkpoint=lambda wc: identity_of(model_checkpoint(wc.model, wc.language)),
     output:
-        R + "/requests/generate/{origin}/{model}/{language}.parquet",
+        R / "requests/generate/{origin}/{model}/{language}.parquet",
     log:
-        R + "/logs/ask_responses/{origin}.{model}.{language}.log",
+        R / "logs/ask_responses/{origin}.{model}.{language}.log",
+    conda:
+        "../environment.yml"
     params:
         asked=lambda wc: PLAN.asked_of_model(wc.model, wc.language),
     message:
@@ -28,12 +30,14 @@ rule ask_responses:
 
 rule collect_responses:
     input:
-        requests=R + "/requests/generate/{origin}/{model}/{language}.parquet",
+        requests=R / "requests/generate/{origin}/{model}/{language}.parquet",
         completions=lambda wc: completions_of("generate", model_checkpoint(wc.model, wc.language)),
     output:
-        R + "/responses/{origin}/{model}/{language}.parquet",
+        R / "responses/{origin}/{model}/{language}.parquet",
     log:
-        R + "/logs/collect_responses/{origin}.{model}.{language}.log",
+        R / "logs/collect_responses/{origin}.{model}.{language}.log",
+    conda:
+        "../environment.yml"
     message:
         "Collecting responses in {wildcards.language} by {wildcards.model}"
     script:

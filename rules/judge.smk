@@ -8,18 +8,20 @@ localrules:
 
 rule ask_verdicts:
     input:
-        prompts=R + "/prompts/{language}.parquet",
-        policy=R + "/answers/{policy}/{language}.parquet",
+        prompts=R / "prompts/{language}.parquet",
+        policy=R / "answers/{policy}/{language}.parquet",
         opponents=expand(
-            R + "/answers/{opponent}/{{language}}.parquet",
+            R / "answers/{opponent}/{{language}}.parquet",
             opponent=sorted(set(CONFIG.evaluation.opponents)),
         ),
         template=local_file(CONFIG.judging.prompt),
         checkpoint=identity_of(CONFIG.judging.judge),
     output:
-        R + "/requests/judge/{policy}/{language}.parquet",
+        R / "requests/judge/{policy}/{language}.parquet",
     log:
-        R + "/logs/ask_verdicts/{policy}.{language}.log",
+        R / "logs/ask_verdicts/{policy}.{language}.log",
+    conda:
+        "../environment.yml"
     params:
         asked=PLAN.asked_of_judge(),
         opponents=sorted(set(CONFIG.evaluation.opponents)),
@@ -32,12 +34,14 @@ rule ask_verdicts:
 
 rule collect_verdicts:
     input:
-        requests=R + "/requests/judge/{policy}/{language}.parquet",
+        requests=R / "requests/judge/{policy}/{language}.parquet",
         completions=completions_of("judge", CONFIG.judging.judge),
     output:
-        R + "/verdicts/{policy}/{language}.parquet",
+        R / "verdicts/{policy}/{language}.parquet",
     log:
-        R + "/logs/collect_verdicts/{policy}.{language}.log",
+        R / "logs/collect_verdicts/{policy}.{language}.log",
+    conda:
+        "../environment.yml"
     message:
         "Collecting the verdicts on {wildcards.policy} in {wildcards.language}"
     script:

@@ -13,17 +13,19 @@ localrules:
 rule tabulate_win_rates:
     input:
         verdicts=expand(
-            R + "/verdicts/{policy}/{language}.parquet",
+            R / "verdicts/{policy}/{language}.parquet",
             policy=PLAN.policies,
             language=CONFIG.all_languages,
         ),
     output:
-        win_rates=R + "/tables/win_rates.csv",
-        win_rates_by_language=R + "/tables/win_rates_by_language.csv",
-        position_bias=R + "/tables/position_bias.csv",
-        improvement_by_language=R + "/tables/improvement_by_language.csv",
+        win_rates=R / "tables/win_rates.csv",
+        win_rates_by_language=R / "tables/win_rates_by_language.csv",
+        position_bias=R / "tables/position_bias.csv",
+        improvement_by_language=R / "tables/improvement_by_language.csv",
     log:
-        R + "/logs/tabulate_win_rates.log",
+        R / "logs/tabulate_win_rates.log",
+    conda:
+        "../environment.yml"
     params:
         mode=CONFIG.judging.mode,
         runs=CONFIG.judging.runs,
@@ -38,17 +40,19 @@ rule tabulate_win_rates:
 
 rule tabulate_datasets:
     input:
-        sources=expand(R + "/sources/{source}.parquet", source=sorted(CONFIG.sources)),
-        sources_dropped=expand(R + "/sources/{source}.dropped.parquet", source=sorted(CONFIG.sources)),
-        pairs=R + "/pairs.parquet",
-        pairs_dropped=R + "/pairs.dropped.parquet",
-        datasets=expand(R + "/datasets/{architecture}.parquet", architecture=PLAN.architectures),
-        datasets_dropped=expand(R + "/datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
+        sources=expand(R / "sources/{source}.parquet", source=sorted(CONFIG.sources)),
+        sources_dropped=expand(R / "sources/{source}.dropped.parquet", source=sorted(CONFIG.sources)),
+        pairs=R / "pairs.parquet",
+        pairs_dropped=R / "pairs.dropped.parquet",
+        datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
     output:
-        funnel=R + "/tables/funnel.csv",
-        dataset_counts=R + "/tables/dataset_counts.csv",
+        funnel=R / "tables/funnel.csv",
+        dataset_counts=R / "tables/dataset_counts.csv",
     log:
-        R + "/logs/tabulate_datasets.log",
+        R / "logs/tabulate_datasets.log",
+    conda:
+        "../environment.yml"
     params:
         languages=CONFIG.all_languages,
     message:
@@ -61,9 +65,11 @@ rule tabulate_cost:
     input:
         costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
     output:
-        R + "/tables/cost.csv",
+        R / "tables/cost.csv",
     log:
-        R + "/logs/tabulate_cost.log",
+        R / "logs/tabulate_cost.log",
+    conda:
+        "../environment.yml"
     message:
         "Adding up what the batches cost"
     script:
@@ -74,9 +80,11 @@ rule tabulate_estimate:
     input:
         costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
     output:
-        R + "/tables/estimate.csv",
+        R / "tables/estimate.csv",
     log:
-        R + "/logs/tabulate_estimate.log",
+        R / "logs/tabulate_estimate.log",
+    conda:
+        "../environment.yml"
     message:
         "Setting the estimate beside what the batches took"
     script:
@@ -85,19 +93,21 @@ rule tabulate_estimate:
 
 rule plot_win_rates:
     input:
-        win_rates=R + "/tables/win_rates.csv",
-        improvement_by_language=R + "/tables/improvement_by_language.csv",
+        win_rates=R / "tables/win_rates.csv",
+        improvement_by_language=R / "tables/improvement_by_language.csv",
     output:
         win_rates_svg=report(
-            R + "/figures/win_rates.svg", category="Win rates", caption="../docs/captions/win_rates.rst"
+            R / "figures/win_rates.svg", category="Win rates", caption="../docs/captions/win_rates.rst"
         ),
-        win_rates_png=R + "/figures/win_rates.png",
+        win_rates_png=R / "figures/win_rates.png",
         improvement_svg=report(
-            R + "/figures/improvement.svg", category="Win rates", caption="../docs/captions/improvement.rst"
+            R / "figures/improvement.svg", category="Win rates", caption="../docs/captions/improvement.rst"
         ),
-        improvement_png=R + "/figures/improvement.png",
+        improvement_png=R / "figures/improvement.png",
     log:
-        R + "/logs/plot_win_rates.log",
+        R / "logs/plot_win_rates.log",
+    conda:
+        "../environment.yml"
     params:
         languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
     message:
@@ -108,32 +118,34 @@ rule plot_win_rates:
 
 rule build_report:
     input:
-        win_rates=R + "/tables/win_rates.csv",
-        win_rates_by_language=R + "/tables/win_rates_by_language.csv",
-        improvement_by_language=R + "/tables/improvement_by_language.csv",
-        position_bias=R + "/tables/position_bias.csv",
-        translation_scores=R + "/tables/translation_scores.csv",
-        funnel=R + "/tables/funnel.csv",
-        dataset_counts=R + "/tables/dataset_counts.csv",
-        cost=R + "/tables/cost.csv",
-        win_rates_svg=R + "/figures/win_rates.svg",
-        improvement_svg=R + "/figures/improvement.svg",
-        bleu_svg=R + "/figures/bleu.svg",
-        chrf_svg=R + "/figures/chrf.svg",
-        training_svg=R + "/figures/training.svg",
-        pairs=R + "/pairs.parquet",
-        datasets=expand(R + "/datasets/{architecture}.parquet", architecture=PLAN.architectures),
-        cards=expand(R + "/datasets/{architecture}/README.md", architecture=PLAN.architectures),
-        training_logs=expand(R + "/policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        win_rates=R / "tables/win_rates.csv",
+        win_rates_by_language=R / "tables/win_rates_by_language.csv",
+        improvement_by_language=R / "tables/improvement_by_language.csv",
+        position_bias=R / "tables/position_bias.csv",
+        translation_scores=R / "tables/translation_scores.csv",
+        funnel=R / "tables/funnel.csv",
+        dataset_counts=R / "tables/dataset_counts.csv",
+        cost=R / "tables/cost.csv",
+        win_rates_svg=R / "figures/win_rates.svg",
+        improvement_svg=R / "figures/improvement.svg",
+        bleu_svg=R / "figures/bleu.svg",
+        chrf_svg=R / "figures/chrf.svg",
+        training_svg=R / "figures/training.svg",
+        pairs=R / "pairs.parquet",
+        datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        cards=expand(R / "datasets/{architecture}/README.md", architecture=PLAN.architectures),
+        training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
         paper=(
             [local_file(f"resources/paper/{name}.csv") for name in ("win_rates", "bleu", "chrf")]
             if CONFIG.report.paper
             else []
         ),
     output:
-        R + "/report/index.html",
+        R / "report/index.html",
     log:
-        R + "/logs/build_report.log",
+        R / "logs/build_report.log",
+    conda:
+        "../environment.yml"
     params:
         title=CONFIG.report.title,
         subtitle=CONFIG.report.subtitle,

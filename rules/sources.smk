@@ -12,10 +12,12 @@ rule normalise_source:
     input:
         lambda wc: local_data(CONFIG.sources[wc.source].path),
     output:
-        pairs=R + "/sources/{source}.parquet",
-        dropped=R + "/sources/{source}.dropped.parquet",
+        pairs=R / "sources/{source}.parquet",
+        dropped=R / "sources/{source}.dropped.parquet",
     log:
-        R + "/logs/normalise_source/{source}.log",
+        R / "logs/normalise_source/{source}.log",
+    conda:
+        "../environment.yml"
     params:
         source=lambda wc: CONFIG.sources[wc.source].model_dump(exclude={"license", "gated"}),
     message:
@@ -26,13 +28,15 @@ rule normalise_source:
 
 rule sample_pairs:
     input:
-        sources=expand(R + "/sources/{source}.parquet", source=sorted(CONFIG.sources)),
+        sources=expand(R / "sources/{source}.parquet", source=sorted(CONFIG.sources)),
         trainee=identity_of(CONFIG.training.base),
     output:
-        pairs=R + "/pairs.parquet",
-        dropped=R + "/pairs.dropped.parquet",
+        pairs=R / "pairs.parquet",
+        dropped=R / "pairs.dropped.parquet",
     log:
-        R + "/logs/sample_pairs.log",
+        R / "logs/sample_pairs.log",
+    conda:
+        "../environment.yml"
     params:
         sampling=CONFIG.sampling.model_dump(),
         trainee=PLAN.weights(CONFIG.training.base),
@@ -46,9 +50,11 @@ rule normalise_wmt:
     input:
         lambda wc: local_data(wmt_path(CONFIG.wmt, LANGUAGES[wc.language])),
     output:
-        R + "/wmt/{language}.parquet",
+        R / "wmt/{language}.parquet",
     log:
-        R + "/logs/normalise_wmt/{language}.log",
+        R / "logs/normalise_wmt/{language}.log",
+    conda:
+        "../environment.yml"
     params:
         path=lambda wc: wmt_path(CONFIG.wmt, LANGUAGES[wc.language]),
         revision=CONFIG.wmt.revision,
@@ -70,9 +76,11 @@ rule normalise_prompts:
             if Path(file).exists() or name == MACHINE_TRANSLATED
         ],
     output:
-        R + "/prompts/{language}.parquet",
+        R / "prompts/{language}.parquet",
     log:
-        R + "/logs/normalise_prompts/{language}.log",
+        R / "logs/normalise_prompts/{language}.log",
+    conda:
+        "../environment.yml"
     params:
         path=lambda wc: CONFIG.evaluation.path,
         revision=CONFIG.evaluation.revision,

@@ -7,17 +7,19 @@ localrules:
 
 rule train_policy:
     input:
-        dataset=R + "/datasets/{architecture}.parquet",
+        dataset=R / "datasets/{architecture}.parquet",
         checkpoint=identity_of(CONFIG.training.base),
         checked=checked(),
     output:
-        policy=R + "/policies/{architecture}/policy.json",
-        log=R + "/policies/{architecture}/log.csv",
-        overlong=R + "/policies/{architecture}/overlong.csv",
+        policy=R / "policies/{architecture}/policy.json",
+        log=R / "policies/{architecture}/log.csv",
+        overlong=R / "policies/{architecture}/overlong.csv",
     log:
-        R + "/logs/train_policy/{architecture}.log",
+        R / "logs/train_policy/{architecture}.log",
     benchmark:
-        R + "/benchmarks/train_policy/{architecture}.tsv"
+        R / "benchmarks/train_policy/{architecture}.tsv"
+    conda:
+        "../environment.yml"
     threads: CONFIG.training.runtime.threads
     resources:
         engine=1,
@@ -36,12 +38,14 @@ rule train_policy:
 
 rule plot_training:
     input:
-        logs=expand(R + "/policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
     output:
-        svg=report(R + "/figures/training.svg", category="Training", caption="../docs/captions/training.rst"),
-        png=R + "/figures/training.png",
+        svg=report(R / "figures/training.svg", category="Training", caption="../docs/captions/training.rst"),
+        png=R / "figures/training.png",
     log:
-        R + "/logs/plot_training.log",
+        R / "logs/plot_training.log",
+    conda:
+        "../environment.yml"
     params:
         architectures=PLAN.architectures,
         batch_size=CONFIG.training.batch_size,

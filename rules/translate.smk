@@ -11,9 +11,11 @@ rule ask_translations:
         texts=lambda wc: f"{R}/pairs.parquet" if wc.corpus == "pairs" else f"{R}/wmt/{wc.language}.parquet",
         checkpoint=lambda wc: identity_of(model_checkpoint(wc.model, wc.language)),
     output:
-        R + "/requests/translate/{corpus}/{field}/{model}/{language}.parquet",
+        R / "requests/translate/{corpus}/{field}/{model}/{language}.parquet",
     log:
-        R + "/logs/ask_translations/{corpus}.{field}.{model}.{language}.log",
+        R / "logs/ask_translations/{corpus}.{field}.{model}.{language}.log",
+    conda:
+        "../environment.yml"
     params:
         asked=lambda wc: PLAN.asked_of_model(wc.model, wc.language, translate=True),
         prompt=lambda wc: CONFIG.models[wc.model].prompt,
@@ -27,12 +29,14 @@ rule ask_translations:
 
 rule collect_translations:
     input:
-        requests=R + "/requests/translate/{corpus}/{field}/{model}/{language}.parquet",
+        requests=R / "requests/translate/{corpus}/{field}/{model}/{language}.parquet",
         completions=lambda wc: completions_of("translate", model_checkpoint(wc.model, wc.language)),
     output:
-        R + "/translations/{corpus}/{field}/{model}/{language}.parquet",
+        R / "translations/{corpus}/{field}/{model}/{language}.parquet",
     log:
-        R + "/logs/collect_translations/{corpus}.{field}.{model}.{language}.log",
+        R / "logs/collect_translations/{corpus}.{field}.{model}.{language}.log",
+    conda:
+        "../environment.yml"
     message:
         "Collecting {wildcards.corpus} {wildcards.field} in {wildcards.language} by {wildcards.model}"
     script:
