@@ -10,7 +10,7 @@ DEMO := config/demo.yaml
 SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report test test-fast test-e2e slurm-test lint format bench schema tiny-models pictures lock clean
+.PHONY: help setup demo report test test-fast test-e2e slurm-test lint format bench push schema tiny-models pictures lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ format: setup ## rewrite the files in that style
 
 bench: setup ## measure against the budgets in docs/
 	$(PY) bench/bench_complete_vs_bare.py resources/demo/models/strong
+
+push: setup ## put a data set on the Hub: make push REPO=owner/name ARCHITECTURE=A
+	@test -n "$(REPO)" -a -n "$(ARCHITECTURE)" || { echo "usage: make push REPO=owner/name ARCHITECTURE=A [RESULTS=results]"; exit 2; }
+	$(PY) workflow/scripts/push_dataset.py $(or $(RESULTS),results)/datasets/$(ARCHITECTURE) $(REPO)
 
 schema: setup ## write config/schema.json and config/README.md from the configuration's classes
 	@PYTHONPATH=workflow/scripts $(PY) -m polypref.config_reference config

@@ -26,7 +26,7 @@ def fault(raw: dict) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "single_gpu.yaml"])
 def test_shipped_configurations_are_valid(name):
     load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), ROOT)
 

@@ -103,6 +103,7 @@ class Checkpoint(Section):
     gated: bool = False
     license: str = "unknown"
     parameters: float | None = Field(None, gt=0, description="parameter count, for estimates")
+    weights_gb: float | None = Field(None, gt=0, description="size of the weights where they are quantised")
     base_url: str | None = Field(None, description="openai: address of the endpoint")
     api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable that holds the key")
     price: Price | None = None

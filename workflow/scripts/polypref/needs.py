@@ -72,6 +72,8 @@ def api_keys(plan: Plan) -> dict[str, list[str]]:
 
 def weight_bytes(checkpoint: Checkpoint) -> float | None:
     """Bytes of a checkpoint's weights; None where its registry entry has no ``parameters``."""
+    if checkpoint.weights_gb:
+        return checkpoint.weights_gb * 1e9
     return checkpoint.parameters * BYTES[checkpoint.dtype] if checkpoint.parameters else None
 
 

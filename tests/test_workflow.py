@@ -1,0 +1,87 @@
+"""The workflow as Snakemake sees it: plans within budget, a fourth architecture, use as a module, lint, targets."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> str:
+    """Run Snakemake with a folder of its own as working directory; returns what it printed."""
+    profile = ["--workflow-profile", "none"]
+    command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "-d", str(folder), "--cores", "1", *profile]
+    done = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def jobs(text: str) -> dict[str, int]:
+    stats = text.split("Job stats:")[1].split("total")[0] + "total" + text.split("total")[1].splitlines()[0]
+    return {name: int(count) for name, count in re.findall(r"^([a-z_-]+)\s+(\d+)$", stats, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("name", ["config", "single_gpu"])
+def test_plan_lists_every_artifact_within_budget(name, tmp_path):
+    began = time.monotonic()
+    found = jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", str(ROOT / f"config/{name}.yaml")))
+    assert time.monotonic() - began < 30, "about 5 s alone; other work on the machine makes it slower"
+    assert found["total"] < 500
+    assert found["train_policy"] == found["build_dataset"] == found["diagnose_pairs"] == 3
+    assert found["check_before_gpu"] == 1, "the preflight comes before the first GPU job"
+    if name == "config":
+        assert (found["complete"], found["ask_answers"], found["ask_verdicts"]) == (21, 7 * 9, 4 * 9)
+
+
+def test_a_fourth_architecture_needs_no_code(tmp_path):
+    configs = [str(ROOT / "config/demo.yaml"), str(ROOT / "tests/configs/fourth.yaml")]
+    text = snakemake(tmp_path, "-n", "--configfile", *configs)
+    found = jobs(text)
+    assert found["train_policy"] == found["build_dataset"] == 4
+    assert "responses/english/strong/de.parquet" in text, "a prompt that stays English is answered in English"
+    assert "check_before_gpu" not in found, "there is nothing to check for local models on a CPU"
+    build = text.split("Building data set D")[1].split("Job ")[0]
+    assert "results/diagnostics/D.parquet" in build, "dropping by a flag needs the diagnostics first"
+
+
+def test_as_a_module_of_another_workflow(tmp_path):
+    settings = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+    settings["results"] = "made/polypref"
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump({"polypref": settings}), encoding="utf-8")
+    snakefile = tmp_path / "Snakefile"
+    snakefile.write_text(
+        'configfile: "settings.yaml"\n\n'
+        f"module polypref:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    config: config['polypref']\n\n"
+        "use rule * from polypref as polypref_*\n\n"
+        "rule mine:\n    default_target: True\n"
+        '    input: "made/polypref/wmt/de.parquet"\n    output: "made/mine.txt"\n    shell: "cp {input} {output}"\n',
+        encoding="utf-8",
+    )
+    snakemake(tmp_path, "--quiet", "reason", snakefile=snakefile)
+    assert (tmp_path / "made/mine.txt").is_file()
+    found = jobs(snakemake(tmp_path, "-n", "made/polypref/report/index.html", snakefile=snakefile))
+    assert found["polypref_complete"] == 13 and found["polypref_train_policy"] == 3
+    # a rule whose script reads the configuration gets the module's, not the whole workflow's
+    assert "judge/judge" in snakemake(tmp_path, "polypref_estimate", snakefile=snakefile)
+
+
+def test_lint_is_clean(tmp_path):
+    assert "Congratulations" in snakemake(tmp_path, "--lint", "--configfile", str(ROOT / "config/demo.yaml"))
+
+
+def test_preflight_and_requests_are_targets(tmp_path):
+    demo = ["--configfile", str(ROOT / "config/demo.yaml")]
+    assert "nothing to check" in snakemake(tmp_path, "preflight", *demo)
+    shown = snakemake(tmp_path, "show-requests", *demo)
+    assert "=== judge/judge" in shown and "as the model reads it" in shown
+
+
+def test_the_catalogue_reads_the_metadata():
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
+    assert {"mandatory-flags", "software-stack-deployment", "report"} <= usage.keys()
+    assert (ROOT / "environment.yml").is_file() is usage["software-stack-deployment"]["conda"]
