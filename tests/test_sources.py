@@ -73,6 +73,37 @@ def test_helpsteer_pairs_by_the_sum_of_scores():
     }
 
 
+def test_helpsteer_counts_three_scores_and_leaves_out_chats():
+    more = {"complexity": 4, "verbosity": 4}
+    chat = "Hi\n<extra_id_1>Assistant\nHello\n<extra_id_1>User\nAnd now?"
+    rows = [
+        {**helpsteer("p", "long", 1), **more},
+        helpsteer(chat, "x", 4),
+        helpsteer(chat, "y", 1),
+        {**helpsteer("p", "good", 2), "complexity": 0, "verbosity": 0},
+    ]
+    pairs, dropped = run("helpsteer2", rows)
+    assert [(p["chosen"], p["rejected"]) for p in pairs] == [("good", "long")], "verbosity and complexity do not count"
+    assert [(d["row"], d["reason"]) for d in dropped if d["row"] in (2, 3)] == [
+        (2, "more than one exchange"),
+        (3, "more than one exchange"),
+    ]
+
+
+def test_chatbot_arena_of_unequal_length_or_other_roles_is_no_single_exchange():
+    longer = arena("model_a")
+    longer["conversation_b"] = [*longer["conversation_b"], turn("user", "more"), turn("assistant", "yes")]
+    system = arena("model_b")
+    system["conversation_a"] = [turn("system", "Be kind"), turn("user", "Hi?"), turn("assistant", "from a")]
+    pairs, dropped = run("chatbot_arena", [longer, system, arena("model_a")])
+    assert len(pairs) == 1 and [d["reason"] for d in dropped] == ["more than one exchange"] * 2
+
+
+def test_tasksource_keeps_the_name_of_the_task():
+    pairs, _ = run("tasksource", [{"task": "glue/mnli", "prompt": "p", "chosen": "c", "rejected": "r"}])
+    assert pairs[0]["task"] == "glue/mnli"
+
+
 def test_math_step_takes_the_whole_answers():
     row = {"prompt": "2+2?", "full_chosen": "It is 4.", "full_rejected": "It is 5.", "chosen": "4", "rejected": "5"}
     pairs, _ = run("math_step", [row])

@@ -38,6 +38,9 @@ class Left:
     bad: bool = False
 
 
+TURN = "<extra_id_1>"
+"""What stands before each further turn in HelpSteer2's prompts."""
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "chatbot_arena": ("winner", "conversation_a", "conversation_b", "language"),
     "helpsteer2": ("prompt", "response", "helpfulness", "correctness", "coherence"),
@@ -71,9 +74,15 @@ def _is_exchange(conversation: Any) -> bool:
 
 
 def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | Left]:
-    """nvidia/HelpSteer2: two rows per prompt, paired by helpfulness + correctness + coherence (each 0 to 4)."""
+    """nvidia/HelpSteer2: two rows per prompt, paired by helpfulness + correctness + coherence (each 0 to 4).
+
+    Some prompts are whole chats in one text, their turns marked by `TURN`; they are left out as the Arena's chats are.
+    """
     waiting: tuple[int, Row] | None = None
     for n, row in enumerate(rows, 1):
+        if TURN in str(row["prompt"]):
+            yield Left(n, "more than one exchange")
+            continue
         if waiting is None or waiting[1]["prompt"] != row["prompt"]:
             if waiting is not None:
                 yield Left(waiting[0], "no second response to the prompt")
