@@ -54,7 +54,7 @@ def answers(rows: list[dict], positions: int) -> tuple[dict, Translator]:
 def ask(text: str) -> list[dict]:
     asked = Asked("nllb", "o/n", "r", False, {"max_tokens": 512, **CODES})
     return ask_translations(
-        [{"item_id": "i", "rejected": text}], "rejected", model, "text", "sentences", "de", "German"
+        [{"item_id": "i", "rejected": text}], "rejected", asked, "text", "sentences", "de", "German"
     )
 
 
