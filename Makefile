@@ -19,11 +19,11 @@ setup: ## make .venv from requirements/cpu.txt; for GPUs: tools/setup.sh gpu
 	@tools/setup.sh
 
 demo: setup ## run the whole experiment in miniature
-	@$(SNAKEMAKE_DEMO) --quiet host reason
+	@$(SNAKEMAKE_DEMO) --quiet host reason rules
 	@echo "The report is $(CURDIR)/results/report/index.html"
 
 report: setup ## make only what the miniature's report still lacks
-	@$(SNAKEMAKE_DEMO) --quiet host reason -- report
+	@$(SNAKEMAKE_DEMO) --quiet host reason rules -- report
 	@echo "The report is $(CURDIR)/results/report/index.html"
 
 test: test-fast test-e2e ## pass all tests
