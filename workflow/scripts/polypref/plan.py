@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from polypref.collecting import LABELS
-from polypref.config import ENGLISH, Architecture, Config, Decoding, Generate, Language, Runtime, Translate
+from polypref.config import ENGLISH, Architecture, Config, Decoding, Generate, Language, Translate
 from polypref.config_checks import checkpoint_of, serves
+from polypref.registry import Runtime
 
 TASKS = ("translate", "generate", "answer", "judge")
 FIELDS = ("prompt", "chosen", "rejected")

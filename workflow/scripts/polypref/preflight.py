@@ -28,6 +28,8 @@ from polypref.needs import (
 from polypref.plan import Plan
 
 GB = 1e9
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""Variables that keep huggingface_hub from the network."""
 HUB_SECONDS = 15.0
 """What the Hub has for all answers together."""
 
@@ -258,7 +260,7 @@ def preflight(
     if nothing_outside(plan):
         return [Finding("fine", "nothing to check: all data and models are local, and no job asks for a GPU")]
     found = repositories(plan)
-    if environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+    if any(environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in OFFLINE):
         hub = list(check_fetched(found, cache))
     else:
         hub = [*check_token(found, token), *check_hub(found, hub_reader(token, endpoint))]

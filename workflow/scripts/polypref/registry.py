@@ -1,0 +1,95 @@
+"""The registry's sections: checkpoints (weights that an engine runs) and models (named uses of them)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+"""A name that can stand in a file path."""
+
+
+class Section(BaseModel):
+    """A section of the configuration; a key that it does not have is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Decoding(Section):
+    """What determines an answer besides the checkpoint and the messages."""
+
+    temperature: float = Field(0.0, ge=0, description="0 is greedy")
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int = Field(2048, ge=1)
+    beam_size: int | None = Field(None, ge=1)
+    stop: list[str] | None = None
+
+
+class Price(Section):
+    """US dollars per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class Runtime(Section):
+    """How a checkpoint is run. Nothing here changes an answer, so nothing here makes a file stale."""
+
+    gpus: int = Field(0, ge=0, description="GPUs of a batch; 0 runs on CPU")
+    tensor_parallel: int = Field(1, ge=1)
+    memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that vLLM may take")
+    max_model_len: int | None = Field(None, ge=1, description="tokens; by default what the longest request needs")
+    max_num_seqs: int | None = Field(None, ge=1)
+    kv_cache_gb: float = Field(1, gt=0, description="vLLM on CPU: memory for the key-value cache")
+    batch_tokens: int = Field(4096, ge=1, description="seq2seq: tokens per forward pass")
+    threads: int = Field(1, ge=1, description="CPU threads of a batch")
+    concurrency: int = Field(16, ge=1, description="openai: requests under way at once")
+    max_retries: int = Field(6, ge=0)
+    timeout_s: float = Field(120, gt=0)
+    flush_s: float = Field(5, gt=0, description="seconds between two writes to the row store")
+    memory_gb: float = Field(8, gt=0, description="main memory of a batch")
+    hours: float = Field(4, gt=0, description="time limit of a batch on a cluster")
+
+
+class Checkpoint(Section):
+    """Weights that an engine can run."""
+
+    engine: Literal["vllm", "seq2seq", "openai"]
+    path: str = Field(description="repository on the Hub, local folder (starts with '.', '/' or exists), or API model")
+    revision: str | None = Field(None, description="commit on the Hub; local folders are known by their content")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
+    chat_template: str | None = Field(None, description="Jinja template, where the tokenizer has none")
+    trust_remote_code: bool = False
+    weights: Literal["safetensors", "pytorch"] = Field(
+        "safetensors", description="files that `fetch` downloads; pytorch only where the repository has nothing else"
+    )
+    gated: bool = False
+    license: str = "unknown"
+    parameters: float | None = Field(None, gt=0, description="parameter count, for estimates")
+    weights_gb: float | None = Field(None, gt=0, description="size of the weights where they are quantised")
+    base_url: str | None = Field(None, description="openai: address of the endpoint")
+    api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable that holds the key")
+    price: Price | None = None
+    max_cost_usd: float | None = Field(None, gt=0)
+    runtime: Runtime = Runtime()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether ``path`` is a folder, known by its content, rather than a name at the Hub or an API."""
+        named_as_path = self.path.startswith((".", "/")) or self.path.count("/") > 1
+        return self.engine != "openai" and (named_as_path or Path(self.path).is_dir())
+
+
+class Model(Section):
+    """A named use of a checkpoint as a translator or a generator."""
+
+    checkpoint: str | dict[str, str] = Field(description="a checkpoint, or one per language")
+    prompt: Literal["x-alma", "tower", "instruct", "text"] | None = Field(
+        None, description="translation prompt; 'text' sends the text alone (NLLB)"
+    )
+    split: Literal["none", "lines", "sentences"] = Field("none", description="unit that is translated at a time")
+    languages: list[str] | None = Field(None, description="languages it serves, where not all")
+    decoding: Decoding = Decoding()
