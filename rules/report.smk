@@ -126,6 +126,7 @@ rule build_report:
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
         cost=R / "tables/cost.csv",
+        estimate=R / "tables/estimate.csv",
         win_rates_svg=R / "figures/win_rates.svg",
         improvement_svg=R / "figures/improvement.svg",
         bleu_svg=R / "figures/bleu.svg",

@@ -81,6 +81,19 @@ def test_preflight_and_requests_are_targets(tmp_path):
     assert "=== judge/judge" in shown and "as the model reads it" in shown
 
 
+def test_no_gpu_job_starts_before_what_is_wrong_is_known(tmp_path, monkeypatch):
+    for name in ("HF_TOKEN", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    with pytest.raises(AssertionError) as caught:
+        snakemake(tmp_path, "results/preflight.txt", "--configfile", str(ROOT / "config/config.yaml"))
+    text = str(caught.value)
+    assert "OPENAI_API_KEY (for gpt-3.5-turbo, gpt-4o) is not set" in text
+    assert "23 of 23 repositories are not in" in text and "snakemake fetch" in text
+    assert not (tmp_path / "results/preflight.txt").exists()
+
+
 def test_the_catalogue_reads_the_metadata():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
     assert {"mandatory-flags", "software-stack-deployment", "report"} <= usage.keys()

@@ -9,14 +9,14 @@ from polypref.result_tables import read_csv, read_frame
 from polypref.tables import atomic_write
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
-          "funnel", "dataset_counts", "cost")  # fmt: skip
+          "funnel", "dataset_counts", "cost", "estimate")  # fmt: skip
 FIGURES = ("win_rates", "improvement", "bleu", "chrf", "training")
 
 if __name__ == "__main__":
     with job("report", snakemake.log[0]):
         files, params = snakemake.input, snakemake.params
         results = Results(
-            tables={name: read_csv(files[name]) for name in TABLES},
+            tables={name: read_csv(files[name]) for name in TABLES if files.get(name)},
             figures={name: Path(files[f"{name}_svg"]).read_text(encoding="utf-8") for name in FIGURES},
             pairs=read_frame(files.pairs, schemas.PAIRS),
             datasets={Path(path).stem: read_frame(path, schemas.DATASET) for path in files.datasets},

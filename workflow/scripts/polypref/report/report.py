@@ -37,8 +37,8 @@ class Results:
     """What the report shows. Tables are those of ``R/tables/``, figures the text of their SVG files.
 
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
-    translation_scores, funnel, dataset_counts, cost; ``paper`` win_rates, bleu, chrf, or nothing; ``figures`` any of
-    win_rates, improvement, bleu, chrf, training.
+    translation_scores, funnel, dataset_counts, cost, and perhaps estimate; ``paper`` win_rates, bleu, chrf, or
+    nothing; ``figures`` any of win_rates, improvement, bleu, chrf, training.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -160,6 +160,7 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
         "training": curves,
         "batches": cost[:-1],
         "cost_total": cost[-1],
+        "estimates": tables["estimate"].to_dict("records") if "estimate" in tables else [],
     }
 
 
