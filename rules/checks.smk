@@ -8,7 +8,7 @@ rule preflight:
     conda:
         "../environment.yml"
     params:
-        here=not workflow.non_local_exec,
+        here=lambda wc: not workflow.non_local_exec,
     message:
         "Checking tokens, keys, repositories, GPUs, disk and context lengths"
     script:
@@ -24,7 +24,7 @@ rule check_before_gpu:
     conda:
         "../environment.yml"
     params:
-        here=not workflow.non_local_exec,
+        here=lambda wc: not workflow.non_local_exec,
         needs=[repository._asdict() for repository in repositories(PLAN)] + sorted(api_keys(PLAN)),
     message:
         "Checking tokens, keys, repositories, GPUs, disk and context lengths before the first GPU job"
