@@ -20,6 +20,8 @@ rule tabulate_win_rates:
         win_rates=R + "/tables/win_rates.csv",
         win_rates_by_language=R + "/tables/win_rates_by_language.csv",
         position_bias=R + "/tables/position_bias.csv",
+        estimates=R + "/tables/estimates.csv",
+        self_agreement=R + "/tables/self_agreement.csv",
         improvement_by_language=R + "/tables/improvement_by_language.csv",
     log:
         R + "/logs/tabulate_win_rates.log",
@@ -98,6 +100,8 @@ rule build_report:
         win_rates_by_language=R + "/tables/win_rates_by_language.csv",
         improvement_by_language=R + "/tables/improvement_by_language.csv",
         position_bias=R + "/tables/position_bias.csv",
+        estimates=R + "/tables/estimates.csv",
+        self_agreement=R + "/tables/self_agreement.csv",
         translation_scores=R + "/tables/translation_scores.csv",
         funnel=R + "/tables/funnel.csv",
         dataset_counts=R + "/tables/dataset_counts.csv",

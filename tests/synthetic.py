@@ -84,6 +84,19 @@ def verdicts(
     return pd.DataFrame(rows)
 
 
+def judged_by_hand(*specs: tuple[str, str, str, str], opponent: str = "x", language: str = "de") -> pd.DataFrame:
+    """Verdicts from (policy, item, verdict when first, verdict when second); "error" and "" are no verdicts."""
+    out = []
+    for policy, item, *verdicts in specs:
+        for order, verdict in zip(("policy_first", "opponent_first"), verdicts, strict=True):
+            status = {"": "unparsed", "error": "error"}.get(verdict, "parsed")
+            out.append({
+                "item_id": item, "prompt_id": item, "language": language, "policy": policy, "opponent": opponent,
+                "order": order, "verdict": "" if verdict == "error" else verdict, "status": status,
+            })  # fmt: skip
+    return pd.DataFrame(out)
+
+
 def dropped(rows: list[tuple[str, int, str, str, str, str]]) -> pd.DataFrame:
     """Rows left out (schema DROPPED)."""
     return pd.DataFrame(rows, columns=schemas.DROPPED.names)
