@@ -85,18 +85,22 @@ def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     Always from both orders, whatever the mode of the win rates.
 
+    Parameters
+    ----------
+    verdicts : item_id, policy, opponent, order, verdict, status, and perhaps run.
+
     Returns
     -------
     policy, opponent, judgements (parsed), first_percent (the first-shown answer won), second_percent, tie_percent,
     pairs (both orders parsed), flipped (the two orders disagree: the winner changes, or one is a tie), flip_percent.
     """
-    check_verdicts(verdicts)
     parsed = verdicts[verdicts["status"].eq("parsed")]
+    key = [*PAIR, "run"] if "run" in parsed else PAIR
     won_first = (parsed["verdict"] + "_first").eq(parsed["order"])
     place = pd.Series(
         np.where(parsed["verdict"].eq("tie"), "tie", np.where(won_first, "first", "second")), parsed.index
     )
-    wide = parsed.pivot(index=PAIR, columns="order", values="verdict").reindex(columns=list(ORDERS)).dropna()
+    wide = parsed.pivot(index=key, columns="order", values="verdict").reindex(columns=list(ORDERS)).dropna()
     flips = wide[ORDERS[0]].ne(wide[ORDERS[1]]).rename("flipped").reset_index()
 
     rows = []
