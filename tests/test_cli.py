@@ -1,4 +1,4 @@
-"""Other people's files: every format, other words and columns, graded preferences, and what is said when they are wrong."""
+"""Other people's files: formats, other words and columns, graded preferences, and what is said when they are wrong."""
 
 import sys
 from types import ModuleType, SimpleNamespace

@@ -13,8 +13,13 @@ CATEGORIES = ("policy", "opponent", "tie")
 _ITEM = ["item_id", "policy", "opponent"]
 
 
-def _kappa(counts: pd.DataFrame) -> tuple[float, float]:
-    """Fleiss' kappa and the share of equal pairs of ratings, from ratings per item and category, all rows alike."""
+def fleiss(counts: pd.DataFrame) -> tuple[float, float]:
+    """Fleiss' kappa and the share of equal pairs of ratings.
+
+    Parameters
+    ----------
+    counts : (items, categories), how many ratings of an item are in a category; every row has the same sum.
+    """
     raters = counts.sum(axis=1).iloc[0]
     observed = ((counts**2).sum(axis=1) - raters).div(raters * (raters - 1)).mean()
     if (counts.sum() > 0).sum() < 2:
@@ -50,7 +55,7 @@ def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
         if policy != ALL:
             here = counts[counts["policy"].eq(policy) & counts["opponent"].eq(opponent)]
         known = len(here) > 0 and ratings > 1
-        kappa, observed = _kappa(here[columns]) if known else (np.nan, np.nan)
+        kappa, observed = fleiss(here[columns]) if known else (np.nan, np.nan)
         rows.append({
             "policy": policy, "opponent": opponent, "raters": "runs" if judged["run"].nunique() > 1 else "orders",
             "ratings": ratings, "pairs": len(here), "kappa": kappa, "agreement_percent": 100 * observed,

@@ -1,4 +1,4 @@
-"""``polypref score-verdicts`` and ``polypref score-translations``: this project's statistics on other people's files."""
+"""``polypref score-verdicts`` and ``polypref score-translations``, for other people's files."""
 
 import argparse
 import sys

@@ -44,7 +44,7 @@ def read_file(path: str | Path, columns: Mapping[str, str] = {}) -> pd.DataFrame
         if kind in (".csv", ".tsv"):
             frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", keep_default_na=False, na_values=[])
         elif kind in (".jsonl", ".ndjson"):
-            frame = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+            frame = pd.read_json(path, lines=True, dtype=False, precise_float=True)
         elif kind == ".parquet":
             frame = pd.read_parquet(path)
         else:
