@@ -87,8 +87,12 @@ def test_verdicts_that_are_wrong(change, complaint):
 
 
 def test_files_that_are_wrong(tmp_path):
-    for name, text, complaint in (("v.xlsx", "", "expected a name that ends in"), ("v.jsonl", "{", "can't be read"),
-                                  ("v.parquet", "x", "can't be read"), ("absent.csv", None, "can't be read")):  # fmt: skip
+    for name, text, complaint in (
+        ("v.xlsx", "", "expected a name that ends in"),
+        ("v.jsonl", "{", "can't be read"),
+        ("v.parquet", "x", "can't be read"),
+        ("absent.csv", None, "can't be read"),
+    ):
         if text is not None:
             (tmp_path / name).write_text(text)
         with pytest.raises(TableError, match=complaint):

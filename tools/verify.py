@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
@@ -19,13 +20,14 @@ from polypref.bootstrap import sign_flip_test  # noqa: E402
 from polypref.estimates import estimate_rates, language_rows, pooled_rows  # noqa: E402
 from polypref.improvement import adjust  # noqa: E402
 from polypref.result_tables import read_csv  # noqa: E402
-from polypref.translation_bootstrap import bleu_scores  # noqa: E402
+from polypref.translation_bootstrap import bleu_scores, chrf_scores  # noqa: E402
 from polypref.translation_scores import score_of, segment_statistics  # noqa: E402
 
 VERDICTS_A_ROW = 6750
 """150 prompts x 9 languages x 5 runs."""
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
-HOCHBERG = [.0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344, .0459, .3240, .4262, .5719, .6528, .7590, 1.0]  # fmt: skip
+HOCHBERG = np.array([1, 4, 19, 95, 201, 278, 298, 344, 459, 3240, 4262, 5719, 6528, 7590, 10000]) / 10000
+HOCHBERG = [.0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344, .0459, .3240, .4262, .5719, .6528, .7590, 1]  # fmt: skip
 FLEISS = """0 0 0 0 14/0 2 6 4 2/0 0 3 5 6/0 3 9 2 0/2 2 8 1 1/7 7 0 0 0/3 2 6 3 0/2 5 3 2 2/6 5 2 1 0/0 2 2 3 7"""
 NEWCOMBE = {
     (81, 263): (0.2553, 0.3662),
@@ -79,6 +81,8 @@ def check_translation() -> list[tuple]:
     bleu, sentence = BLEU(references=DOG_REFERENCES), BLEU(effective_order=True)
     statistics = segment_statistics(bleu, DOG)
     rows = [(source, "BLEU of the corpus", float(bleu_scores(statistics.sum(axis=0).astype(float))), 48.53, 2)]
+    chrf = segment_statistics(CHRF(references=DOG_REFERENCES), DOG).sum(axis=0).astype(float)
+    rows.append((source, "chrF2 of the corpus", float(chrf_scores(chrf)), 59.73, 2))
     for number, published in enumerate((100.0, 14.794015674776452, 29.071536848410968)):
         rows.append((source, f"BLEU of sentence {number + 1}", score_of(sentence, statistics[number]), published, 12))
     return rows
@@ -114,12 +118,13 @@ def main() -> int:
         difference = round(float(ours), digits) - published
         wrong += abs(difference) > 10.0**-digits / 2
         shown = min(digits, 9)
-        print(
-            f"{source:{widths[0]}}  {what:{widths[1]}}  {ours:14.{shown}f}  {published:14.{shown}f}  {difference:.{shown}f}"
-        )
+        numbers = f"{ours:14.{shown}f}  {published:14.{shown}f}  {difference:.{shown}f}"
+        print(f"{source:{widths[0]}}  {what:{widths[1]}}  {numbers}")
     impossible = sum("impossible" in what and what.startswith("win") for _, what, *_ in rows)
-    print(f"\n{len(rows) - wrong} of {len(rows)} numbers agree to the last published digit. "
-          f"{12 - impossible} of the paper's 12 rows are whole numbers of {VERDICTS_A_ROW:,} verdicts, each in one way.")  # fmt: skip
+    print(f"\n{len(rows) - wrong} of {len(rows)} numbers agree to the last published digit.")
+    print(
+        f"{12 - impossible} of the paper's 12 rows are whole numbers of {VERDICTS_A_ROW:,} verdicts, each in one way."
+    )
     return int(wrong > 0)
 
 

@@ -45,7 +45,8 @@ def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
     length that the longer one won), decided (how many those are), score = (W + T/2)/N of the parsed in percent,
     score_equal_length with ``_low`` and ``_high`` (95%, clustered by prompt) and length_slope. The last four are of a
     logistic regression of the policy's points (1, 0.5, 0; fractional logit, Papke and Wooldridge 1996) on the
-    difference in length in standard deviations of its language; nan with fewer than ten prompts, or where length decides all.
+    difference in length in standard deviations of its language; nan with fewer than ten prompts, or where length
+    decides all.
     """
     parsed = judged[judged["status"].eq("parsed")].copy()
     parsed["_length"] = (parsed["policy_length"] - parsed["opponent_length"]).astype(float)
@@ -96,7 +97,7 @@ def wrong_languages(answers: pd.DataFrame, languages: Sequence[str], least_lette
     ----------
     answers : name (of the model), language (ISO 639-1) and text.
     languages : the languages that an answer may be in; lingua tells only these apart.
-    least_letters : answers with fewer letters (a kana or Chinese character counts as three) are left out.
+    least_letters : answers with fewer letters (kana and Chinese characters count as three) are left out.
 
     Returns
     -------

@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "(block of the bootstrap), source (for COMET).",
     )  # fmt: skip
     translations.add_argument("--tokenizer", action="append", default=[], metavar="LANGUAGE=NAME",
-                              help="sacreBLEU's tokeniser of a language (default: ja-mecab, ko-mecab, zh, else 13a)")  # fmt: skip
+                              help="tokeniser of a language (or ja-mecab, ko-mecab, zh, 13a)")  # fmt: skip
     translations.add_argument("--comet", metavar="CHECKPOINT", help="also score with this COMET checkpoint")
     for command in (verdicts, translations):
         command.add_argument("file", help=".csv, .tsv, .jsonl or .parquet")
