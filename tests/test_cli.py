@@ -58,7 +58,9 @@ def test_other_words_and_columns(tmp_path, capsys):
 def test_graded_preferences(tmp_path):
     """AlpacaEval's preference: 1 is the other's, 2 the model's; its win rate is the mean, its error the plain one."""
     frame = pd.DataFrame({"preference": [1.0, 2.0, 1.9, 1.5, None], "policy": "m", "opponent": "ref"})
-    judged = as_judged(frame.rename(columns={"preference": "points"}), points_range=(1, 2))
+    path = tmp_path / "annotations.json"
+    frame.to_json(path, orient="records")
+    judged = as_judged(read_file(path, {"points": "preference"}), points_range=(1, 2))
     assert judged["verdict"].tolist() == ["opponent", "policy", "policy", "tie", ""]
     assert judged["points"].tolist() == pytest.approx([0, 1, 0.9, 0.5, 0])
     with pytest.raises(TableError, match="points are outside 0 to 1 in row 2"):

@@ -248,6 +248,8 @@ def _improvement(low: float, mean: float, high: float) -> pd.DataFrame:
 def test_headline_says_what_the_interval_allows(interval, start):
     found = headline(_improvement(*interval))
     assert found.answer.startswith(start)
+    by_chance = headline(_improvement(*interval).assign(p_adjusted=0.2))
+    assert not by_chance.answer.startswith("B gains")
     assert "1 opponents" not in found.detail
     assert headline(_improvement(*interval).head(0)).answer.startswith("Nothing was compared")
 

@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
                               help="tokeniser of a language (or ja-mecab, ko-mecab, zh, 13a)")  # fmt: skip
     translations.add_argument("--comet", metavar="CHECKPOINT", help="also score with this COMET checkpoint")
     for command in (verdicts, translations):
-        command.add_argument("file", help=".csv, .tsv, .jsonl or .parquet")
+        command.add_argument("file", help=".csv, .tsv, .jsonl, .json or .parquet")
         command.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS", help="name of a column")
         command.add_argument("--draws", type=int, default=DRAWS, help="bootstrap draws (default: %(default)s)")
         command.add_argument("--seed", type=int, default=1)

@@ -26,7 +26,7 @@ WORDS = {"policy": ("policy", "win"), "opponent": ("opponent", "loss"), "tie": (
 
 
 def read_file(path: str | Path, columns: Mapping[str, str] = {}) -> pd.DataFrame:
-    """Read CSV, TSV, JSON Lines or Parquet by the name's ending.
+    """Read CSV, TSV, JSON Lines, a JSON list of objects or Parquet by the name's ending.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def read_file(path: str | Path, columns: Mapping[str, str] = {}) -> pd.DataFrame
     try:
         if kind in (".csv", ".tsv"):
             frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", keep_default_na=False, na_values=[])
-        elif kind in (".jsonl", ".ndjson"):
-            frame = pd.read_json(path, lines=True, dtype=False, precise_float=True)
+        elif kind in (".jsonl", ".ndjson", ".json"):
+            frame = pd.read_json(path, lines=kind != ".json", dtype=False, precise_float=True)
         elif kind == ".parquet":
             frame = pd.read_parquet(path)
         else:
-            raise TableError(f"{path}: expected a name that ends in .csv, .tsv, .jsonl or .parquet")
+            raise TableError(f"{path}: expected a name that ends in .csv, .tsv, .jsonl, .json or .parquet")
     except (OSError, ValueError, ImportError) as error:
         if isinstance(error, TableError):
             raise
