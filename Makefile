@@ -10,7 +10,7 @@ DEMO := config/demo.yaml
 SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench tiny-models dag lock clean
+.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench schema tiny-models pictures lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,11 +19,11 @@ setup: ## make .venv from requirements/cpu.txt; for GPUs: tools/setup.sh gpu
 	@tools/setup.sh
 
 demo: setup ## run the whole experiment in miniature
-	@$(SNAKEMAKE_DEMO) --quiet host reason
+	@$(SNAKEMAKE_DEMO) --quiet host reason rules
 	@echo "The report is $(CURDIR)/results/report/index.html"
 
 report: setup ## make only what the miniature's report still lacks
-	@$(SNAKEMAKE_DEMO) --quiet host reason -- report
+	@$(SNAKEMAKE_DEMO) --quiet host reason rules -- report
 	@echo "The report is $(CURDIR)/results/report/index.html"
 
 test: test-fast test-e2e ## pass all tests
@@ -55,12 +55,15 @@ verify: setup ## recompute published numbers with this code
 bench: setup ## measure against the budgets in docs/
 	$(PY) bench/bench_complete_vs_bare.py resources/demo/models/strong
 
+schema: setup ## write config/schema.json and config/README.md from the configuration's classes
+	@PYTHONPATH=workflow/scripts $(PY) -m polypref.config_reference config
+
 tiny-models: setup ## make the miniature's data and checkpoints again (about 15 minutes)
 	$(PY) workflow/scripts/make_tiny_models.py
 
-dag: setup ## draw the graph of the rules for the README
-	@tools/install-packages.sh dag
-	$(SNAKEMAKE_DEMO) --rulegraph dot | dot -Tsvg -o docs/rulegraph.svg
+pictures: setup ## draw the README's pictures from the miniature's results
+	@tools/install-packages.sh dag browser
+	@tools/pictures.sh
 
 lock: setup ## resolve requirements/*.in again; newest versions: tools/lock.sh --upgrade
 	tools/lock.sh

@@ -3,14 +3,17 @@
 # The table of contents. Rules are in rules/, one file per stage in the order of the experiment; what they imply for a
 # configuration (artifacts, batches) is in workflow/scripts/polypref/plan.py.
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
+# Without --configfile: the published experiment, from the working directory or else as it came with the workflow.
 if "architectures" not in config:
 
-    configfile: "config/config.yaml"
+    configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{workflow.basedir}/config/config.yaml"
 
 
 include: "rules/common.smk"

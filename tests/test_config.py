@@ -4,11 +4,13 @@ import copy
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
 from polypref.config import json_schema
 from polypref.config_checks import ConfigError, load_config
+from polypref.config_reference import reference
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,9 +31,15 @@ def test_shipped_configurations_are_valid(name):
     load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), ROOT)
 
 
-def test_schema_file_agrees_with_the_models():
+def test_schema_and_reference_agree_with_the_models():
     written = json.loads((ROOT / "config/schema.json").read_text(encoding="utf-8"))
     assert written == json_schema(), "run `make schema`"
+    assert (ROOT / "config/README.md").read_text(encoding="utf-8") == reference(), "run `make schema`"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+def test_shipped_configurations_fit_the_schema(name):
+    jsonschema.validate(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), json_schema())
 
 
 def test_loading_does_not_change_the_given_configuration(demo):

@@ -221,8 +221,6 @@ def test_openrlhf_knows_every_flag():
 def test_settings_that_cannot_be_run():
     with pytest.raises(TrainingError, match="multiple of"):
         trainer.command(Training(base="aya", batch_size=100, runtime={"gpus": 8}), **PATHS)
-    with pytest.raises(TrainingError, match="bf16 or fp16, not fp32"):
-        trainer.command(settings(param_dtype="fp32"), **PATHS)
 
 
 def bar(place: int, total: int, loss: float, epoch: int = 0, done: str = "") -> str:

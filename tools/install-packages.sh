@@ -25,7 +25,7 @@ for group in "$@"; do
       need chromium chromium "the tests of the report open it in a browser"
       need chromium-driver chromedriver "Selenium drives that browser through it"
       ;;
-    dag) need graphviz dot "make dag draws with it" ;;
+    dag) need graphviz dot "make pictures draws with it" ;;
     *) echo "unknown group '$group': slurm, browser or dag" >&2; exit 2 ;;
   esac
 done

@@ -31,8 +31,8 @@ class Run:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(config or self.config, allow_unicode=True), encoding="utf-8")
         command = [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)),
-            *("--configfile", str(path), "--cores", "2", *arguments),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--directory", str(self.folder), "--configfile", str(path), "--cores", "2", *arguments),
         ]
         env = {**os.environ, "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
         done = subprocess.run(

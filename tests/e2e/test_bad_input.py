@@ -36,7 +36,8 @@ def test_text_that_is_not_utf8(fresh):
 
 
 def test_a_missing_column(fresh):
-    edit(fresh, "data/wmt24pp/en-de_DE.jsonl", lambda rows: [{k: v for k, v in r.items() if k != "target"} for r in rows])
+    without = lambda row: {name: value for name, value in row.items() if name != "target"}  # noqa: E731
+    edit(fresh, "data/wmt24pp/en-de_DE.jsonl", lambda rows: [without(row) for row in rows])
     fails(fresh, "results/wmt/de.parquet", "data/wmt24pp/en-de_DE.jsonl: column target is missing; found")
 
 

@@ -25,7 +25,7 @@ from polypref.tiny.evaluate import evaluate
 ROOT = Path(__file__).parents[2]
 PARTS = ("data", "family", "judge", "nllb")
 SEED = 7
-STEPS = {"family": 1200, "judge": 800, "nllb": 1200}
+STEPS = {"family": 1200, "judge": 1500, "nllb": 1200}
 # Share of the assistant's tokens that is right where a member of the family is taken; `strong` is the end of the run.
 SNAPSHOTS = {"weak": 0.55, "base": 0.65, "mid": 0.80}
 NLLB_STOP = 0.8
@@ -56,8 +56,8 @@ def make_family(folder: Path, snapshots: dict[str, float] = SNAPSHOTS) -> None:
 def make_judge(folder: Path, prompt: Path) -> None:
     """Train the judge from the strong checkpoint and the demo's judge prompt."""
     strong, shared = models.load(folder / "strong")
-    model = judge.grow(strong, shared, SEED)
-    examples, start = judge.Examples(shared, prompt.read_text("utf-8").rstrip("\n"), held_out_lines()), time.time()
+    model, start = judge.grow(strong, shared, SEED), time.time()
+    examples = judge.Examples(shared, prompt.read_text("utf-8").rstrip("\n"), held_out_lines())
 
     def report(step: int, right: float, flags: float) -> None:
         took = time.time() - start

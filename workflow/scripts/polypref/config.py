@@ -296,9 +296,3 @@ def is_local_data(path: str) -> bool:
 def json_schema() -> dict[str, Any]:
     """JSON schema of the configuration file."""
     return Config.model_json_schema()
-
-
-if __name__ == "__main__":
-    import json
-
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

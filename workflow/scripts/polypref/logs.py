@@ -46,7 +46,9 @@ def job(name: str, log: str | os.PathLike[str]) -> Iterator[Terminal]:
         traceback.print_exc()
         sys.stderr.flush()
         message = str(error) or type(error).__name__
-        if not isinstance(error, ValueError | RuntimeError | OSError):
+        if isinstance(error, KeyboardInterrupt):
+            message = "stopped on request; what was flushed is kept, and the same command goes on from there"
+        elif not isinstance(error, ValueError | RuntimeError | OSError):
             message = f"{type(error).__name__}: {message}"
         shown.write(f"\nERROR in {name}: {message}\nThe log is {log}\n\n")
         shown.flush()

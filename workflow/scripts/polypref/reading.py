@@ -115,6 +115,6 @@ def _read_hub(path: str, subset: str | None, split: str, revision: str | None) -
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         where = f"{path}{f' ({subset})' if subset else ''} at {revision or 'main'}"
         raise TableError(
-            f"{where}: can't be read from the Hub: {error}\nIs the machine online, or was the set fetched before? A "
-            f"gated set needs its licence accepted at https://huggingface.co/datasets/{path} and HF_TOKEN in the environment."
+            f"{where}: can't be read from the Hub: {error}\nIs this machine online, or was the set fetched before? A "
+            f"gated set needs its licence accepted at https://huggingface.co/datasets/{path} and HF_TOKEN set."
         ) from error

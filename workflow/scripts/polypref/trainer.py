@@ -86,11 +86,9 @@ def command(
     Raises
     ------
     TrainingError
-        When the settings can't be run: an uneven batch, a type OpenRLHF lacks, no host file, too few visible GPUs.
+        When the settings can't be run: an uneven batch, no host file, too few visible GPUs.
     """
     micro_steps(settings)
-    if settings.param_dtype not in ("bf16", "fp16"):
-        raise TrainingError(f"training.param_dtype: OpenRLHF 0.11 trains in bf16 or fp16, not {settings.param_dtype}")
     flags = {
         "--model.model_name_or_path": model, "--data.dataset": data, "--data.chosen_key": "chosen_messages",
         "--data.rejected_key": "rejected_messages", "--data.max_len": settings.max_length,

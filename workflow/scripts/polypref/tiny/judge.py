@@ -19,7 +19,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from polypref.tiny.lexicon import GROUPS, LANGUAGES, WORDS
 from polypref.tiny.models import WIDTH, build_model
-from polypref.tiny.world import join, realise, realise_words, task, wrong
+from polypref.tiny.world import ask_who, join, realise, realise_words, task, wrong
 
 EXTRA_LAYERS = 3
 TIE_WITHIN = 0.05
@@ -54,21 +54,24 @@ def noise(words: list[str], language: str, rng: random.Random) -> list[str]:
 def candidate(prompt, answer, language: str, rng: random.Random) -> list[str]:
     """Words of an answer to compare: right, wrong in one place, or spoilt in some other way."""
     draw, right = rng.random(), realise_words(answer, language)
-    if draw < 0.35:
+    if draw < 0.32:
         return right
-    if draw < 0.55:
+    if draw < 0.46:
         return realise_words(wrong(answer, rng), language)
-    if draw < 0.62:
+    if draw < 0.52:
         return realise_words(wrong(wrong(answer, rng), rng), language)
-    if draw < 0.68:
+    if draw < 0.72:  # true or not, but the answer to something else: what half-trained models say most
+        other = task(rng)[1]
+        return realise_words(other if rng.random() < 0.7 else wrong(other, rng), language)
+    if draw < 0.76:
         return realise_words(answer if rng.random() < 0.7 else wrong(answer, rng), rng.choice(LANGUAGES))
-    if draw < 0.71:
+    if draw < 0.78:
         return realise_words(prompt, language)
-    if draw < 0.74:
-        return right[: rng.randrange(len(right))]
-    if draw < 0.77:
-        return rng.sample(right, len(right))
     if draw < 0.80:
+        return right[: rng.randrange(len(right))]
+    if draw < 0.82:
+        return rng.sample(right, len(right))
+    if draw < 0.84:
         return [WORDS[rng.choice(list(WORDS))][language]] * rng.randrange(1, 12)
     return noise(right, language, rng)
 
@@ -76,7 +79,7 @@ def candidate(prompt, answer, language: str, rng: random.Random) -> list[str]:
 def comparison(rng: random.Random, held_out: frozenset[str]) -> tuple[str, list[str], list[str], list[str], str]:
     """A prompt, words of its right answer and of two candidates, and the language."""
     while True:
-        prompt, answer = task(rng)
+        prompt, answer = ask_who(rng) if rng.random() < 0.3 else task(rng)
         if realise(prompt, "en") in held_out:
             continue
         language = rng.choice(LANGUAGES)
@@ -99,13 +102,14 @@ Row = tuple[list[int], list[int], list[int], tuple[float, float], int]
 class Examples:
     """Encodes comparisons with the judge's prompt, piece by piece so that each word's position is known."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, template: str, held_out: frozenset[str]):
-        self.tokenizer, self.held_out = tokenizer, held_out
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, template: str, held_out: frozenset[str], ties: float = 1.0):
+        self.tokenizer, self.held_out, self.ties = tokenizer, held_out, ties
         head, rest = template.split("{prompt}")
         middle, rest = rest.split("{answer_a}")
         between, tail = rest.split("{answer_b}")
         start, end = f"{tokenizer.bos_token}<|user|>", "<|assistant|>"
         self.pieces = self.ids([start + head, middle, between, tail + end, tail + "\n" + end])
+        self.closing = set(tokenizer.convert_tokens_to_ids(["</answer_a>", "</answer_b>"]))
         self.verdicts = {name: self.ids([name])[0] for name in ("A", "B", "TIE")}
 
     def ids(self, texts: list[str]) -> list[list[int]]:
@@ -127,7 +131,8 @@ class Examples:
             belongs = [0] * len(answer)
             for block in SequenceMatcher(None, answer, tokens[2], autojunk=False).get_matching_blocks():
                 belongs[block.a : block.a + block.size] = [1] * block.size
-            closed.append(len(ids) + len(answer_ids) + 1)  # after the line break that ends the answer
+            tag = next(i for i, token in enumerate(piece) if token in self.closing)
+            closed.append(len(ids) + len(answer_ids) + tag)
             ids, flags = ids + answer_ids + piece, flags + belongs + [-100] * len(piece)
         return ids, flags, closed, scores, self.verdicts[verdict(*scores)][0]
 

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Draw the README's pictures into docs/pictures/: the graph of the rules, and the top of the miniature's report.
+#
+# usage: tools/pictures.sh        (after `make demo`)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=docs/pictures
+mkdir -p "$out"
+
+echo "drawing the graph of the rules"
+.venv/bin/python -m snakemake --configfile config/demo.yaml --forceall --dag dot 2>/dev/null |
+  .venv/bin/python tools/draw_dag.py | dot -Tsvg -o "$out/rulegraph.svg"
+
+page=results/report/index.html
+[ -f "$page" ] || { echo "$page is not there: run make demo first" >&2; exit 1; }
+echo "taking a picture of $page"
+profile=$(mktemp -d)
+trap 'rm -rf "$profile"' EXIT
+chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+  --disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$profile" --window-size=1100,1000 \
+  --screenshot="$PWD/$out/report.png" "file://$PWD/$page" >/dev/null 2>&1
+echo "pictures are in $out"
