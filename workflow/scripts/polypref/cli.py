@@ -34,7 +34,7 @@ def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int
     """
     estimates = estimate_rates(judged, draws, seed)
     if judged["language"].eq(UNDETERMINED).all():
-        estimates = estimates[estimates["average"].eq("pooled")]
+        estimates = estimates[estimates["average"].eq("")]  # one language: there is nothing to average
     tables = {"estimates": estimates}
     if base is not None:
         paired = paired_differences(judged, base)
