@@ -10,7 +10,7 @@ DEMO := config/demo.yaml
 SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report test test-fast test-e2e slurm-test lint format bench push schema tiny-models pictures lock clean
+.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema tiny-models pictures lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: setup ## rewrite the files in that style
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
 	$(PY) -m snakefmt Snakefile rules
+
+verify: setup ## recompute published numbers with this code
+	$(PY) tools/verify.py
 
 bench: setup ## measure against the budgets in docs/
 	$(PY) bench/bench_complete_vs_bare.py resources/demo/models/strong

@@ -6,6 +6,7 @@ localrules:
     tabulate_datasets,
     tabulate_cost,
     tabulate_estimate,
+    tabulate_biases,
     plot_win_rates,
     build_report,
 
@@ -21,6 +22,8 @@ rule tabulate_win_rates:
         win_rates=R / "tables/win_rates.csv",
         win_rates_by_language=R / "tables/win_rates_by_language.csv",
         position_bias=R / "tables/position_bias.csv",
+        estimates=R / "tables/estimates.csv",
+        self_agreement=R / "tables/self_agreement.csv",
         improvement_by_language=R / "tables/improvement_by_language.csv",
     log:
         R / "logs/tabulate_win_rates.log",
@@ -36,6 +39,32 @@ rule tabulate_win_rates:
         "Counting wins, losses and ties"
     script:
         "../workflow/scripts/tabulate_win_rates.py"
+
+
+rule tabulate_biases:
+    input:
+        verdicts=rules.tabulate_win_rates.input.verdicts,
+        answers=expand(
+            R / "answers/{policy}/{language}.parquet",
+            policy=[*PLAN.policies, *sorted(set(CONFIG.evaluation.opponents))],
+            language=CONFIG.all_languages,
+        ),
+    output:
+        length_bias=R / "tables/length_bias.csv",
+        wrong_languages=R / "tables/wrong_languages.csv",
+    log:
+        R / "logs/tabulate_biases.log",
+    conda:
+        "../environment.yml"
+    params:
+        mode=CONFIG.judging.mode,
+        runs=CONFIG.judging.runs,
+        seed=CONFIG.judging.seed,
+        languages=CONFIG.all_languages,
+    message:
+        "Looking for what the judge prefers beside the better answer"
+    script:
+        "../workflow/scripts/tabulate_biases.py"
 
 
 rule tabulate_datasets:
@@ -122,7 +151,12 @@ rule build_report:
         win_rates_by_language=R / "tables/win_rates_by_language.csv",
         improvement_by_language=R / "tables/improvement_by_language.csv",
         position_bias=R / "tables/position_bias.csv",
+        estimates=R / "tables/estimates.csv",
+        self_agreement=R / "tables/self_agreement.csv",
+        length_bias=R / "tables/length_bias.csv",
+        wrong_languages=R / "tables/wrong_languages.csv",
         translation_scores=R / "tables/translation_scores.csv",
+        translation_comparisons=R / "tables/translation_comparisons.csv",
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
         cost=R / "tables/cost.csv",

@@ -14,7 +14,8 @@ rule score_translations:
             stem=[file.stem for file in PLAN.wmt_translations()],
         ),
     output:
-        R / "tables/translation_scores.csv",
+        scores=R / "tables/translation_scores.csv",
+        comparisons=R / "tables/translation_comparisons.csv",
     log:
         R / "logs/score_translations.log",
     conda:

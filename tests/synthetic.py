@@ -84,6 +84,31 @@ def verdicts(
     return pd.DataFrame(rows)
 
 
+def judged_by_hand(*specs: tuple[str, str, str, str], opponent: str = "x", language: str = "de") -> pd.DataFrame:
+    """Verdicts from (policy, item, verdict when first, verdict when second); "error" and "" are no verdicts."""
+    out = []
+    for policy, item, *verdicts in specs:
+        for order, verdict in zip(("policy_first", "opponent_first"), verdicts, strict=True):
+            status = {"": "unparsed", "error": "error"}.get(verdict, "parsed")
+            out.append({
+                "item_id": item, "prompt_id": item, "language": language, "policy": policy, "opponent": opponent,
+                "order": order, "verdict": "" if verdict == "error" else verdict, "status": status,
+            })  # fmt: skip
+    return pd.DataFrame(out)
+
+
+def answers(model: str, language: str, prompts: int = 20) -> pd.DataFrame:
+    """Answers (schema TEXTS) of one model to the prompts of :func:`verdicts`; "A" answers in English now and then."""
+    rng = np.random.default_rng([sum(map(ord, model)), LANGUAGES.index(language)])
+    rows = []
+    for prompt in range(prompts):
+        spoken = "en" if model == "A" and rng.random() < 0.2 else language
+        text = " ".join([SAMPLES[spoken]] * int(rng.integers(1, 4)))
+        rows.append({"item_id": f"{language}-{prompt:04d}", "language": language, "text": text, "finish_reason": "stop",
+                     "prompt_tokens": 9, "completion_tokens": 9, "error": None, **PROVENANCE})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def dropped(rows: list[tuple[str, int, str, str, str, str]]) -> pd.DataFrame:
     """Rows left out (schema DROPPED)."""
     return pd.DataFrame(rows, columns=schemas.DROPPED.names)
@@ -172,6 +197,9 @@ def write_results(folder: Path, prompts: int = 20, per_source: int = 20, n_segme
         for language in LANGUAGES:
             rows = verdicts(policy, language, prompts, edge=0.05 * number)
             write(rows, folder / f"verdicts/{policy}/{language}.parquet", schemas.VERDICTS)
+    for model in [*POLICIES, *OPPONENTS]:
+        for language in LANGUAGES:
+            write(answers(model, language, prompts), folder / f"answers/{model}/{language}.parquet", schemas.TEXTS)
     sources = {name: source(name, per_source) for name in SOURCES}
     everything = pd.concat([kept for kept, _ in sources.values()], ignore_index=True)
     chosen = everything["row"] < per_source * 3 // 4

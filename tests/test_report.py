@@ -60,16 +60,25 @@ def run_all(folder: Path) -> Path:
         "score_translations",
         input={"segments": sorted(folder.glob("wmt/*.parquet")),
                "translations": sorted(folder.glob("translations/wmt/source/*/*.parquet"))},
-        output={"scores": tables / "translation_scores.csv"},
+        output={"scores": tables / "translation_scores.csv", "comparisons": tables / "translation_comparisons.csv"},
         params={"tokenizers": {code: synthetic.TOKENIZERS.get(code, "13a") for code in languages}},
     )  # fmt: skip
-    rates = ("win_rates", "win_rates_by_language", "position_bias", "improvement_by_language")
+    rates = ("win_rates", "win_rates_by_language", "position_bias", "improvement_by_language", "estimates",
+             "self_agreement")  # fmt: skip
     run_script(
         "tabulate_win_rates",
         input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages]},
         output={name: tables / f"{name}.csv" for name in rates},
         params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages},
     )
+    names = [*synthetic.POLICIES, *synthetic.OPPONENTS]
+    run_script(
+        "tabulate_biases",
+        input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
+               "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages]},
+        output={name: tables / f"{name}.csv" for name in ("length_bias", "wrong_languages")},
+        params={"mode": "paper", "runs": 5, "seed": 1, "languages": languages},
+    )  # fmt: skip
     counted = ("sources", "datasets")
     run_script(
         "tabulate_datasets",
@@ -239,6 +248,8 @@ def _improvement(low: float, mean: float, high: float) -> pd.DataFrame:
 def test_headline_says_what_the_interval_allows(interval, start):
     found = headline(_improvement(*interval))
     assert found.answer.startswith(start)
+    by_chance = headline(_improvement(*interval).assign(p_adjusted=0.2))
+    assert not by_chance.answer.startswith("B gains")
     assert "1 opponents" not in found.detail
     assert headline(_improvement(*interval).head(0)).answer.startswith("Nothing was compared")
 

@@ -16,7 +16,7 @@ from polypref.translation_scores import COLUMNS, align, score_language, score_tr
 def test_scores_are_sacrebleus_own(language, tokenizer):
     segments = synthetic.segments(language)
     texts = synthetic.translations(segments, 0.3).sample(frac=1, random_state=1)  # rows in another order
-    (row,) = score_language(segments, {"weak": texts}, tokenizer, language)
+    ((row,), _) = score_language(segments, {"weak": texts}, tokenizer, language, 100)
 
     hypotheses = texts.set_index("item_id")["text"].loc[segments["item_id"]].tolist()
     references = segments["reference"].tolist()
@@ -39,19 +39,20 @@ def test_a_stronger_translator_scores_higher_and_absent_languages_stay_absent():
     segments = {code: synthetic.segments(code) for code in ("de", "is")}
     translations = {("good", code): synthetic.translations(segments[code], 0.1) for code in segments}
     translations["weak", "de"] = synthetic.translations(segments["de"], 0.5)
-    table = score_translations(segments, translations, {"de": "13a", "is": "13a"})
+    table, compared = score_translations(segments, translations, {"de": "13a", "is": "13a"})
     assert table.columns.tolist() == COLUMNS
     assert table[["translator", "language"]].values.tolist() == [["good", "de"], ["good", "is"], ["weak", "de"]]
     assert table.loc[0, "bleu_corpus"] > table.loc[2, "bleu_corpus"]
     two = score_translations(segments, translations, {"de": "13a", "is": "13a"}, processes=2)
-    assert two.equals(table)
+    assert two[0].equals(table) and two[1].equals(compared)
+    assert len(compared) == 4 and (compared["low"] > 0).all() and (compared["p_adjusted"] < 0.05).all()
 
 
 def test_an_error_is_an_empty_hypothesis_and_is_counted():
     segments = synthetic.segments("de")
     texts = synthetic.translations(segments, 0.0)
     texts.loc[0, ["text", "error"]] = ["Traceback: this is no translation", "timeout"]
-    (row,) = score_language(segments, {"good": texts}, "13a", "de")
+    ((row,), _) = score_language(segments, {"good": texts}, "13a", "de", 100)
     assert (row["segments"], row["errors"]) == (24, 1)
     assert row["bleu_sentence_mean"] == pytest.approx(100 * 23 / 24)
     assert align(segments, texts, "good, de")["hypothesis"][0] == ""
@@ -87,7 +88,7 @@ def test_heatmap_orders_by_the_shared_languages_and_leaves_blanks():
     segments = {code: synthetic.segments(code) for code in ("de", "is")}
     noise = {("all", "de"): 0.2, ("all", "is"): 0.9, ("some", "de"): 0.4}
     texts = {(name, code): synthetic.translations(segments[code], x) for (name, code), x in noise.items()}
-    scores = score_translations(segments, texts, {"de": "13a", "is": "13a"})
+    scores, _ = score_translations(segments, texts, {"de": "13a", "is": "13a"}, draws=100)
     wide = heatmap_frame(scores, "chrf_sentence_mean", ["is", "de"])
     # "some" leaves out the hard language: over its own languages it would come first.
     assert wide.index.tolist() == ["all", "some"]

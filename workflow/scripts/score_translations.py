@@ -1,6 +1,7 @@
 """Score every translator's WMT24++ output with BLEU and chrF++.
 
-Reads the segments and the translations of all languages, writes one row per translator and language. Files are named
+Reads the segments and the translations of all languages, writes one row per translator and language, and one per
+language, metric and pair of translators. Files are named
 by their path: ``.../{translator}/{language}.parquet`` and ``.../{language}.parquet``.
 """
 
@@ -18,5 +19,6 @@ if __name__ == "__main__":
             (Path(path).parent.name, Path(path).stem): read_frame(path, schemas.TEXTS)
             for path in snakemake.input.translations
         }
-        scores = score_translations(segments, translations, snakemake.params.tokenizers, snakemake.threads)
-        write_csv(scores, snakemake.output[0])
+        scores, comparisons = score_translations(segments, translations, snakemake.params.tokenizers, snakemake.threads)
+        write_csv(scores, snakemake.output.scores)
+        write_csv(comparisons, snakemake.output.comparisons)

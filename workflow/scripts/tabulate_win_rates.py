@@ -1,21 +1,29 @@
 """Turn verdicts into the tables of the evaluation.
 
-Reads the verdicts of all policies and languages. Writes win rates per policy and opponent, the same per language,
-position bias, and the paired difference to the base per opponent and language.
+Reads the verdicts of all policies and languages. Writes win rates per policy and opponent, the same per language, all
+levels with their averages (``estimates``), position bias, the agreement of the judge with itself, and the paired
+difference to the base per opponent and language.
 """
 
 from polypref import schemas
+from polypref.agreement import self_agreement
+from polypref.estimates import estimate_rates, language_rows, pooled_rows
+from polypref.improvement import paired_differences, tabulate_improvement
 from polypref.logs import job
 from polypref.result_tables import read_all, write_csv
-from polypref.win_rates import judgements, paired_differences, position_bias, tabulate_improvement, tabulate_rates
+from polypref.win_rates import judgements, position_bias
 
 if __name__ == "__main__":
     with job("win rates", snakemake.log[0]):
-        params = snakemake.params
+        params, tables = snakemake.params, snakemake.output
         verdicts = read_all(snakemake.input.verdicts, schemas.VERDICTS)
         judged = judgements(verdicts, params.mode, params.runs, params.seed)
-        write_csv(tabulate_rates(judged, ["policy", "opponent"]), snakemake.output.win_rates)
-        write_csv(tabulate_rates(judged, ["policy", "opponent", "language"]), snakemake.output.win_rates_by_language)
-        write_csv(position_bias(verdicts), snakemake.output.position_bias)
+        estimates = estimate_rates(judged, seed=params.seed)
+        write_csv(estimates, tables.estimates)
+        write_csv(pooled_rows(estimates), tables.win_rates)
+        write_csv(language_rows(estimates), tables.win_rates_by_language)
+        write_csv(position_bias(verdicts), tables.position_bias)
+        write_csv(self_agreement(judged), tables.self_agreement)
         paired = paired_differences(judged, params.base)
-        write_csv(tabulate_improvement(paired, params.languages), snakemake.output.improvement_by_language)
+        improvement = tabulate_improvement(paired, params.languages, seed=params.seed)
+        write_csv(improvement, tables.improvement_by_language)

@@ -14,12 +14,26 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from polypref.bootstrap import DRAWS
 from polypref.result_tables import TableError, is_error, name_ids
+from polypref.translation_bootstrap import (
+    METRICS,
+    adjust_comparisons,
+    bootstrap_metrics,
+    chrf_scores,
+    compare_translators,
+    intervals,
+)
 
 COLUMNS = [
     "translator", "language", "segments", "errors",
     "bleu_corpus", "bleu_sentence_mean", "chrf_corpus", "chrf_sentence_mean",
+    *(f"{name}_{end}" for name in METRICS for end in ("low", "high")), "documents",
     "signature_bleu", "signature_bleu_sentence", "signature_chrf", "signature_chrf_sentence",
+]  # fmt: skip
+COMPARISON = [
+    "language", "metric", "translator", "other", "score", "other_score", "difference", "low", "high", "p_value",
+    "documents",
 ]  # fmt: skip
 
 
@@ -88,8 +102,13 @@ def score_of(metric: Metric, statistics: np.ndarray) -> float:
 
 
 def score_language(
-    segments: pd.DataFrame, translations: Mapping[str, pd.DataFrame], tokenizer: str, language: str
-) -> list[dict]:
+    segments: pd.DataFrame,
+    translations: Mapping[str, pd.DataFrame],
+    tokenizer: str,
+    language: str,
+    draws: int = DRAWS,
+    seed: int = 1,
+) -> tuple[list[dict], list[dict]]:
     """Score all translators of one language.
 
     Parameters
@@ -98,11 +117,14 @@ def score_language(
     translations : translator to schema TEXTS.
     tokenizer : sacreBLEU's name: ``ja-mecab`` for Japanese, ``zh`` for Chinese, ``13a`` elsewhere.
     language : ISO 639-1 code, copied to the result.
+    draws, seed : of the bootstrap over documents.
 
     Returns
     -------
-    One dict per translator with the keys `COLUMNS`. Scores are 0 to 100. ``*_sentence_mean`` is the plain mean over
-    segments; sentence BLEU has ``effective_order``, as sacreBLEU advises for single sentences.
+    One dict per translator with the keys `COLUMNS`, and one per metric and pair of translators
+    (:func:`polypref.translation_bootstrap.compare_translators`). Scores are 0 to 100. ``*_sentence_mean`` is the plain
+    mean over segments; sentence BLEU has ``effective_order``, as sacreBLEU advises for single sentences. ``*_low`` and
+    ``*_high`` are 95% intervals over documents.
 
     Raises
     ------
@@ -119,27 +141,38 @@ def score_language(
     )
     chrf = CHRF(word_order=2, references=references)
     sentence_bleu.num_refs = bleu.num_refs
-    rows = []
+    rows, statistics = [], {}
     for translator, texts in translations.items():
         aligned = align(segments, texts, f"{translator}, {language}")
         bleu_statistics = segment_statistics(bleu, aligned["hypothesis"])
         chrf_statistics = segment_statistics(chrf, aligned["hypothesis"])
+        statistics[translator] = {
+            "bleu": bleu_statistics, "chrf": chrf_statistics,
+            "bleu_sentences": np.array([score_of(sentence_bleu, row) for row in bleu_statistics]),
+            "chrf_sentences": chrf_scores(chrf_statistics),
+        }  # fmt: skip
         rows.append({
             "translator": translator, "language": language,
             "segments": len(aligned), "errors": int(aligned["failed"].sum()),
             "bleu_corpus": score_of(bleu, bleu_statistics.sum(axis=0)),
-            "bleu_sentence_mean": float(np.mean([score_of(sentence_bleu, row) for row in bleu_statistics])),
+            "bleu_sentence_mean": float(statistics[translator]["bleu_sentences"].mean()),
             "chrf_corpus": score_of(chrf, chrf_statistics.sum(axis=0)),
-            "chrf_sentence_mean": float(np.mean([score_of(chrf, row) for row in chrf_statistics])),
+            "chrf_sentence_mean": float(statistics[translator]["chrf_sentences"].mean()),
             "signature_bleu": bleu.get_signature().format(),
             "signature_bleu_sentence": sentence_bleu.get_signature().format(),
             "signature_chrf": chrf.get_signature().format(),
             "signature_chrf_sentence": chrf.get_signature().format(),
         })  # fmt: skip
-    return rows
+    documents = segments["document_id"].nunique()
+    drawn = bootstrap_metrics(statistics, segments["document_id"], draws, seed)
+    for metric, (low, high) in intervals(drawn, documents).items():
+        for number, row in enumerate(rows):
+            row |= {f"{metric}_low": low[number], f"{metric}_high": high[number], "documents": documents}
+    compared = compare_translators({row["translator"]: row for row in rows}, drawn, documents)
+    return rows, [{"language": language} | row for row in compared]
 
 
-def _score_task(task: tuple[pd.DataFrame, dict[str, pd.DataFrame], str, str]) -> list[dict]:
+def _score_task(task: tuple) -> tuple[list[dict], list[dict]]:
     return score_language(*task)
 
 
@@ -148,7 +181,9 @@ def score_translations(
     translations: Mapping[tuple[str, str], pd.DataFrame],
     tokenizers: Mapping[str, str],
     processes: int = 1,
-) -> pd.DataFrame:
+    draws: int = DRAWS,
+    seed: int = 1,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score every translator in every language it serves.
 
     Parameters
@@ -157,10 +192,12 @@ def score_translations(
     translations : (translator, language) to schema TEXTS. A pair that is absent is a language the model does not serve.
     tokenizers : language to sacreBLEU tokeniser.
     processes : languages scored at a time; the result does not depend on it.
+    draws, seed : of the bootstrap over documents.
 
     Returns
     -------
-    DataFrame with `COLUMNS`, translators and languages in the order they first come in `translations`.
+    DataFrame with `COLUMNS`, translators and languages in the order they first come in `translations`, and one with a
+    row per language, metric and pair of translators, with p_adjusted (Benjamini-Hochberg over those of a metric).
 
     Raises
     ------
@@ -173,7 +210,14 @@ def score_translations(
         if unknown:
             raise TableError(f"no {what} for {', '.join(unknown)}; there are some for {', '.join(known)}")
     tasks = [
-        (segments[code], {t: f for (t, other), f in translations.items() if other == code}, tokenizers[code], code)
+        (
+            segments[code],
+            {t: f for (t, other), f in translations.items() if other == code},
+            tokenizers[code],
+            code,
+            draws,
+            seed,
+        )
         for code in languages
     ]
     if processes > 1 and len(tasks) > 1:
@@ -182,5 +226,8 @@ def score_translations(
     else:
         scored = list(map(_score_task, tasks))
     order = {pair: position for position, pair in enumerate(translations)}
-    rows = sorted((row for rows in scored for row in rows), key=lambda row: order[row["translator"], row["language"]])
-    return pd.DataFrame(rows, columns=COLUMNS)
+    rows = sorted(
+        (row for rows, _ in scored for row in rows), key=lambda row: order[row["translator"], row["language"]]
+    )
+    compared = pd.DataFrame([row for _, rows in scored for row in rows], columns=COMPARISON)
+    return pd.DataFrame(rows, columns=COLUMNS), adjust_comparisons(compared)

@@ -36,7 +36,7 @@ def plot_win_rates(table: pd.DataFrame) -> Figure:
 
     Parameters
     ----------
-    table : win rates by policy and opponent (:func:`polypref.win_rates.tabulate_rates`).
+    table : win rates by policy and opponent (:func:`polypref.estimates.estimate_rates`).
     """
     opponents = list(dict.fromkeys(table["opponent"]))
     bars = table.groupby("opponent").size().max()
@@ -87,7 +87,7 @@ def plot_improvement(table: pd.DataFrame, languages: Sequence[str], names: Mappi
 
     Parameters
     ----------
-    table : output of :func:`polypref.win_rates.tabulate_improvement`.
+    table : output of :func:`polypref.improvement.tabulate_improvement`.
     languages : order of the rows; all of them together come first.
     names : language code to English name.
     """

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from polypref.improvement import ALPHA
 from polypref.report.text import signed
 from polypref.win_rates import ALL
 
@@ -34,7 +35,7 @@ def headline(improvement: pd.DataFrame) -> Headline:
 
     Parameters
     ----------
-    improvement : table of :func:`polypref.win_rates.tabulate_improvement`.
+    improvement : table of :func:`polypref.improvement.tabulate_improvement`.
     """
     overall = improvement[improvement["opponent"].eq(ALL) & improvement["language"].eq(ALL)]
     if overall.empty:
@@ -42,7 +43,9 @@ def headline(improvement: pd.DataFrame) -> Headline:
     ranked = overall.sort_values("improvement", ascending=False, kind="stable")
     best, others = ranked.iloc[0], ranked.iloc[1:]
     gain = f"{signed(best['improvement'])} points of Win% − Loss% over the base ({_interval(best)})"
-    if best["low"] > 0:
+    corrected = best.get("p_adjusted", float("nan"))
+    by_chance = corrected > ALPHA  # over the variants, since the best of several is chosen
+    if best["low"] > 0 and not by_chance:
         answer = f"{best['policy']} gains the most: {gain}."
     elif best["high"] < 0:
         answer = f"None: even the best, {best['policy']}, loses to the base, with {gain}."

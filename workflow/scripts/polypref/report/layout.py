@@ -35,6 +35,30 @@ def language_matrix(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]
     ]  # fmt: skip
 
 
+def average_rows(estimates: pd.DataFrame) -> list[dict]:
+    """Pooled and macro estimates over all languages, per policy and opponent and over all opponents."""
+    return estimates[estimates["average"].ne("")].to_dict("records")
+
+
+def wrong_language_matrix(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
+    """Share of answers in the wrong language by model (rows) and language (columns), and over all."""
+    rows = []
+    for name, mine in table.groupby("name", sort=False):
+        by_language = mine.set_index("language")
+        shares = by_language["wrong_percent"].where(by_language["answers"].gt(0))
+        rows.append({
+            "name": name, "overall": shares[ALL], "cells": [shares.get(code, float("nan")) for code in languages],
+            "answers": by_language.at[ALL, "answers"], "short": by_language.at[ALL, "short"],
+        })  # fmt: skip
+    return rows
+
+
+def comparison_rows(table: pd.DataFrame) -> dict[str, list[dict]]:
+    """Pairs of translators by metric, the means of sentences that the heatmaps show."""
+    shown = {"BLEU": "bleu_sentence_mean", "chrF++": "chrf_sentence_mean"}
+    return {label: table[table["metric"].eq(metric)].to_dict("records") for label, metric in shown.items()}
+
+
 def improvement_rows(table: pd.DataFrame) -> list[dict]:
     """Overall and per-opponent improvement of each variant, all languages together."""
     return table[table["language"].eq(ALL)].to_dict("records")

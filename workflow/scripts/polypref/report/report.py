@@ -37,8 +37,9 @@ class Results:
     """What the report shows. Tables are those of ``R/tables/``, figures the text of their SVG files.
 
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
-    translation_scores, funnel, dataset_counts, cost, and perhaps estimate; ``paper`` win_rates, bleu, chrf, or
-    nothing; ``figures`` any of win_rates, improvement, bleu, chrf, training.
+    translation_scores, estimates, self_agreement, length_bias, wrong_languages, translation_comparisons, funnel,
+    dataset_counts, cost, and perhaps estimate; ``paper`` win_rates, bleu, chrf, or nothing; ``figures`` any of
+    win_rates, improvement, bleu, chrf, training.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -144,6 +145,11 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
     cost = tables["cost"].to_dict("records")
     return {
         "win_rates": layout.win_rate_groups(tables["win_rates"], paper.get("win_rates")),
+        "averages": layout.average_rows(tables["estimates"]),
+        "agreement": tables["self_agreement"].to_dict("records"),
+        "length_bias": tables["length_bias"].to_dict("records"),
+        "wrong_languages": layout.wrong_language_matrix(tables["wrong_languages"], languages),
+        "translation_comparisons": layout.comparison_rows(tables["translation_comparisons"]),
         "matrix": layout.language_matrix(tables["win_rates_by_language"], languages),
         "improvement": layout.improvement_rows(tables["improvement_by_language"]),
         "improvement_cells": tables["improvement_by_language"].to_dict("records"),

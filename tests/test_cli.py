@@ -1,0 +1,152 @@
+"""Other people's files: formats, other words and columns, graded preferences, and what is said when they are wrong."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pandas as pd
+import pytest
+import synthetic
+
+from polypref import comet
+from polypref.cli import main
+from polypref.external import as_judged, read_file
+from polypref.tables import TableError
+
+VERDICTS = pd.concat([synthetic.verdicts(p, code, 12) for p in ("base", "A") for code in ("de", "is")])
+
+
+def save(frame: pd.DataFrame, path) -> str:
+    writers = {".csv": lambda: frame.to_csv(path, index=False), ".parquet": lambda: frame.to_parquet(path, index=False),
+               ".jsonl": lambda: frame.to_json(path, orient="records", lines=True, force_ascii=False)}  # fmt: skip
+    writers[path.suffix]()
+    return str(path)
+
+
+def tables(folder) -> dict[str, pd.DataFrame]:
+    return {path.stem: pd.read_csv(path, keep_default_na=False) for path in folder.glob("*.csv")}
+
+
+def test_every_format_gives_the_same_tables(tmp_path):
+    found = []
+    for ending in ("csv", "jsonl", "parquet"):
+        path, out = save(VERDICTS, tmp_path / f"v.{ending}"), tmp_path / ending
+        assert main(["score-verdicts", path, "--base", "base", "--draws", "200", "--out", str(out)]) == 0
+        found.append(tables(out))
+    assert found[0].keys() == {"estimates", "improvement", "position_bias", "self_agreement"}
+    for other in found[1:]:
+        for name, table in found[0].items():
+            pd.testing.assert_frame_equal(table, other[name])
+
+
+def test_other_words_and_columns(tmp_path, capsys):
+    """Two models and a winner, as in MT-Bench and Chatbot Arena."""
+    frame = pd.DataFrame({"question_id": [1, 2, 3, 4], "model_a": "x", "model_b": "y",
+                          "winner": ["model_a", "model_a", "model_b", "tie (bothbad)"]})  # fmt: skip
+    path = save(frame, tmp_path / "votes.jsonl")
+    command = ["score-verdicts", path, "--draws", "50"]
+    assert main([*command, "--column", "policy=model_a", "--column", "opponent=model_b"]) == 2
+    assert "column verdict is missing; found question_id" in capsys.readouterr().err
+    command += ["--column", "policy=model_a", "--column", "opponent=model_b", "--column", "verdict=winner"]
+    assert main(command) == 2
+    assert "verdict is 'model_a' in row 1" in capsys.readouterr().err
+    command += ["--column", "prompt_id=question_id", "--policy-wins", "model_a", "--opponent-wins", "model_b"]
+    assert main([*command, "--tie", "tie (bothbad)", "--out", str(tmp_path / "out")]) == 0
+    row = tables(tmp_path / "out")["estimates"].iloc[0]
+    assert (row["win_percent"], row["loss_percent"], row["tie_percent"], row["score"]) == (50, 25, 25, 62.5)
+
+
+def test_graded_preferences(tmp_path):
+    """AlpacaEval's preference: 1 is the other's, 2 the model's; its win rate is the mean, its error the plain one."""
+    frame = pd.DataFrame({"preference": [1.0, 2.0, 1.9, 1.5, None], "policy": "m", "opponent": "ref"})
+    path = tmp_path / "annotations.json"
+    frame.to_json(path, orient="records")
+    judged = as_judged(read_file(path, {"points": "preference"}), points_range=(1, 2))
+    assert judged["verdict"].tolist() == ["opponent", "policy", "policy", "tie", ""]
+    assert judged["points"].tolist() == pytest.approx([0, 1, 0.9, 0.5, 0])
+    with pytest.raises(TableError, match="points are outside 0 to 1 in row 2"):
+        as_judged(frame.rename(columns={"preference": "points"}))
+
+
+def test_lengths_come_from_texts(tmp_path):
+    frame = VERDICTS.assign(policy_text="long answer", opponent_text="short")
+    assert main(["score-verdicts", save(frame, tmp_path / "v.csv"), "--draws", "50", "--out", str(tmp_path / "o")]) == 0
+    assert "length_bias" in tables(tmp_path / "o")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda f: f.drop(columns="policy"), "column policy is missing"),
+        (lambda f: f.head(0), "there are no rows"),
+        (lambda f: f.assign(order="left"), "order is not policy_first or opponent_first in row 1"),
+        (lambda f: f.assign(status="parsed", verdict=""), "contradict each other in row 1"),
+        (lambda f: pd.concat([f, f]), "the same pair more than once in one run and order: p0000"),
+    ],
+)
+def test_verdicts_that_are_wrong(change, complaint):
+    with pytest.raises(TableError, match=complaint):
+        as_judged(change(VERDICTS))
+
+
+def test_files_that_are_wrong(tmp_path):
+    for name, text, complaint in (
+        ("v.xlsx", "", "expected a name that ends in"),
+        ("v.jsonl", "{", "can't be read"),
+        ("v.parquet", "x", "can't be read"),
+        ("absent.csv", None, "can't be read"),
+    ):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        with pytest.raises(TableError, match=complaint):
+            read_file(tmp_path / name)
+
+
+def test_a_word_that_pandas_takes_for_nothing_stays(tmp_path):
+    path = save(VERDICTS.assign(policy="NA"), tmp_path / "v.csv")
+    assert set(read_file(path)["policy"]) == {"NA"}
+
+
+@pytest.fixture
+def translated():
+    segments = synthetic.segments("ja")
+    return pd.concat([
+        synthetic.translations(segments, noise).rename(columns={"text": "hypothesis"})[["item_id", "hypothesis"]]
+        .merge(segments[["item_id", "document_id", "source", "reference"]]).assign(translator=name, language="ja")
+        for name, noise in (("good", 0.1), ("weak", 0.5))
+    ])  # fmt: skip
+
+
+def test_translations(translated, tmp_path):
+    path = save(translated, tmp_path / "t.jsonl")
+    assert main(["score-translations", path, "--draws", "100", "--out", str(tmp_path / "o")]) == 0
+    found = tables(tmp_path / "o")
+    assert "tok:ja-mecab" in found["scores"]["signature_bleu"][0]
+    assert found["scores"]["bleu_corpus"][0] > found["scores"]["bleu_corpus"][1]
+    assert len(found["comparisons"]) == 4
+
+
+def test_translations_that_are_wrong(translated, tmp_path, capsys):
+    for change, complaint in (
+        (lambda f: f.drop(columns="reference"), "column reference is missing"),
+        (lambda f: f.iloc[1:], "good, ja: translations and segments differ; 1 missing: doc0:0"),
+        (lambda f: f.assign(reference=f["reference"] + f["translator"]), "different references, sources or documents"),
+    ):
+        assert main(["score-translations", save(change(translated), tmp_path / "t.csv"), "--draws", "50"]) == 2
+        assert complaint in capsys.readouterr().err
+
+
+def test_comet_is_recorded_and_asked_for_clearly(translated, tmp_path, monkeypatch, capsys):
+    path = save(translated, tmp_path / "t.csv")
+    command = ["score-translations", path, "--draws", "50", "--comet", "my.ckpt"]
+    monkeypatch.setitem(sys.modules, "comet", None)
+    assert main(command) == 2
+    assert "pip install unbabel-comet" in capsys.readouterr().err
+    model = SimpleNamespace(predict=lambda rows, **_: SimpleNamespace(system_score=len(rows) / 100))
+    fake = ModuleType("comet")
+    fake.load_from_checkpoint = lambda path: model
+    monkeypatch.setitem(sys.modules, "comet", fake)
+    monkeypatch.setattr(comet.metadata, "version", lambda name: "2.2.4")
+    assert main([*command, "--out", str(tmp_path / "o")]) == 0
+    row = tables(tmp_path / "o")["scores"].iloc[0]
+    assert row["comet"] == translated["item_id"].nunique()
+    assert row["signature_comet"] == "unbabel-comet:2.2.4|checkpoint:my.ckpt"

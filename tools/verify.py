@@ -1,0 +1,131 @@
+"""Recompute published numbers with this project's code: ``make verify`` prints ours, published and the difference.
+
+The vectors are small public facts: percentages, counts and worked examples, each with its source. Exit code 1 when a
+number differs by more than its last published digit.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+from polypref.agreement import fleiss  # noqa: E402
+from polypref.bootstrap import sign_flip_test  # noqa: E402
+from polypref.estimates import estimate_rates, language_rows, pooled_rows  # noqa: E402
+from polypref.improvement import adjust  # noqa: E402
+from polypref.result_tables import read_csv  # noqa: E402
+from polypref.translation_bootstrap import bleu_scores, chrf_scores  # noqa: E402
+from polypref.translation_scores import score_of, segment_statistics  # noqa: E402
+
+VERDICTS_A_ROW = 6750
+"""150 prompts x 9 languages x 5 runs."""
+DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+HOCHBERG = np.array([1, 4, 19, 95, 201, 278, 298, 344, 459, 3240, 4262, 5719, 6528, 7590, 10000]) / 10000
+FLEISS = """0 0 0 0 14/0 2 6 4 2/0 0 3 5 6/0 3 9 2 0/2 2 8 1 1/7 7 0 0 0/3 2 6 3 0/2 5 3 2 2/6 5 2 1 0/0 2 2 3 7"""
+NEWCOMBE = {
+    (81, 263): (0.2553, 0.3662),
+    (15, 148): (0.0624, 0.1605),
+    (0, 20): (0.0000, 0.1611),
+    (1, 29): (0.0061, 0.1718),
+}
+DOG = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
+DOG_REFERENCES = [
+    ["The dog bit the man.", "It was not unexpected.", "The man bit him first."],
+    ["The dog had bit the man.", "No one was surprised.", "The man had bitten the dog."],
+]
+
+
+def integer_counts(percent: float, n: int) -> list[int]:
+    """The counts out of `n` that give a percentage of two decimals."""
+    near = round(percent * n / 100)
+    return [count for count in range(near - 1, near + 2) if f"{100 * count / n:.2f}" == f"{percent:.2f}"]
+
+
+def largest_possible(percents: list[float], n: int) -> int:
+    """The largest number of verdicts up to `n` of which all percentages can be shares."""
+    return next(size for size in range(n, 0, -1) if all(integer_counts(percent, size) for percent in percents))
+
+
+def verdict_rows(won: int, lost: int, n: int, policy: str = "A", opponent: str = "x") -> pd.DataFrame:
+    """Verdicts with these counts, one a prompt."""
+    verdict = np.repeat(["policy", "opponent", "tie"], [won, lost, n - won - lost])
+    return pd.DataFrame({"prompt_id": np.arange(n), "policy": policy, "opponent": opponent, "language": "und", "run": 0,
+                         "verdict": verdict, "status": "parsed"})  # fmt: skip
+
+
+def check_paper() -> list[tuple]:
+    """The paper's win and loss shares as whole numbers of verdicts, through the win-rate tables."""
+    rows = []
+    for row in read_csv(ROOT / "resources/paper/win_rates.csv").itertuples():
+        name, percents, n = f"{row.policy} against {row.opponent}", [row.win_percent, row.loss_percent], VERDICTS_A_ROW
+        if not all(integer_counts(percent, n) for percent in percents):
+            n = largest_possible(percents, n)
+            name += f" (impossible of {VERDICTS_A_ROW:,}; of {n:,})"
+        counts = [integer_counts(percent, n)[0] for percent in percents]
+        ours = pooled_rows(estimate_rates(verdict_rows(*counts, n), draws=2)).iloc[0]
+        for outcome, published, count in zip(("win", "loss"), percents, counts, strict=True):
+            rows.append(("paper", f"{outcome} %, {name}: {count:,}", ours[f"{outcome}_percent"], published, 2))
+    return rows
+
+
+def check_translation() -> list[tuple]:
+    """sacreBLEU's own example with two references, and its sentences."""
+    source = "sacreBLEU, README and sacrerouge's test"
+    bleu, sentence = BLEU(references=DOG_REFERENCES), BLEU(effective_order=True)
+    statistics = segment_statistics(bleu, DOG)
+    rows = [(source, "BLEU of the corpus", float(bleu_scores(statistics.sum(axis=0).astype(float))), 48.53, 2)]
+    chrf = segment_statistics(CHRF(references=DOG_REFERENCES), DOG).sum(axis=0).astype(float)
+    rows.append((source, "chrF2 of the corpus", float(chrf_scores(chrf)), 59.73, 2))
+    for number, published in enumerate((100.0, 14.794015674776452, 29.071536848410968)):
+        rows.append((source, f"BLEU of sentence {number + 1}", score_of(sentence, statistics[number]), published, 12))
+    return rows
+
+
+def check_tests() -> list[tuple]:
+    """Worked examples of the tests, intervals and agreement."""
+    p = pd.DataFrame({"p_value": HOCHBERG})
+    found = [(adjust(p.assign(family=family))["p_adjusted"] <= 0.05).sum() for family in ("language", "primary")]
+    counts = pd.DataFrame([[int(n) for n in line.split()] for line in FLEISS.split("/")])
+    flips = sign_flip_test(np.array(DARWIN, float)[:, None])[0] * 2**15
+    rows = [
+        ("Fisher 1935, s. 21", "sign flips of Darwin's maize as extreme, of 32,768", flips, 1726, 0),
+        ("Benjamini and Hochberg 1995", "rejected at 5% by false discovery rate, of 15", found[0], 4, 0),
+        ("Benjamini and Hochberg 1995", "rejected at 5% family-wise, of 15", found[1], 3, 0),
+        ("Fleiss' kappa, Wikipedia's example", "kappa of 14 raters and 10 subjects", fleiss(counts)[0], 0.210, 3),
+    ]
+    for (won, n), published in NEWCOMBE.items():
+        row = language_rows(estimate_rates(verdict_rows(won, n - won, n), draws=2)).iloc[0]
+        for end, value in zip(("low", "high"), published, strict=True):
+            ours = row[f"win_percent_{end}"] / 100
+            rows.append(("Newcombe 1998, method 3", f"Wilson interval of {won}/{n}, {end}", ours, value, 4))
+    return rows
+
+
+def main() -> int:
+    """Print the table; 1 when a number differs."""
+    rows = check_paper() + check_translation() + check_tests()
+    widths = max(len(source) for source, *_ in rows), max(len(what) for _, what, *_ in rows)
+    print(f"{'source':{widths[0]}}  {'what':{widths[1]}}  {'ours':>14}  {'published':>14}  difference")
+    wrong = 0
+    for source, what, ours, published, digits in rows:
+        difference = round(float(ours), digits) - published
+        wrong += abs(difference) > 10.0**-digits / 2
+        shown = min(digits, 9)
+        numbers = f"{ours:14.{shown}f}  {published:14.{shown}f}  {difference:.{shown}f}"
+        print(f"{source:{widths[0]}}  {what:{widths[1]}}  {numbers}")
+    impossible = sum("impossible" in what and what.startswith("win") for _, what, *_ in rows)
+    print(f"\n{len(rows) - wrong} of {len(rows)} numbers agree to the last published digit.")
+    print(
+        f"{12 - impossible} of the paper's 12 rows are whole numbers of {VERDICTS_A_ROW:,} verdicts, each in one way."
+    )
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

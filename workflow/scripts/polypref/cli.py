@@ -1,0 +1,128 @@
+"""``polypref score-verdicts`` and ``polypref score-translations``, for other people's files."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from polypref.agreement import self_agreement
+from polypref.biases import length_bias
+from polypref.bootstrap import DRAWS
+from polypref.estimates import estimate_rates
+from polypref.external import UNDETERMINED, WORDS, as_judged, as_segments, read_file
+from polypref.improvement import paired_differences, tabulate_improvement
+from polypref.result_tables import TableError, write_csv
+from polypref.win_rates import position_bias
+
+TOKENIZERS = {"ja": "ja-mecab", "ko": "ko-mecab", "zh": "zh"}
+"""sacreBLEU tokenisers by language; 13a elsewhere."""
+
+
+def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int) -> dict[str, pd.DataFrame]:
+    """All tables that some verdicts allow.
+
+    Parameters
+    ----------
+    judged : output of :func:`polypref.external.as_judged`.
+    base : policy that the others are compared to, prompt by prompt, or None.
+
+    Returns
+    -------
+    estimates; improvement with a base; position_bias where every row has an order; self_agreement where a pair was
+    judged more than once; length_bias where lengths are known.
+    """
+    estimates = estimate_rates(judged, draws, seed)
+    if judged["language"].eq(UNDETERMINED).all():
+        estimates = estimates[estimates["average"].eq("")]  # one language: there is nothing to average
+    tables = {"estimates": estimates}
+    if base is not None:
+        paired = paired_differences(judged, base)
+        tables["improvement"] = tabulate_improvement(paired, list(dict.fromkeys(judged["language"])), draws, seed)
+    if judged["order"].ne("").all():
+        tables["position_bias"] = position_bias(judged)
+    if judged.duplicated(["item_id", "policy", "opponent"]).any():
+        tables["self_agreement"] = self_agreement(judged)
+    if {"policy_length", "opponent_length"} <= set(judged):
+        tables["length_bias"] = length_bias(judged)
+    return tables
+
+
+def score_file_of_translations(
+    frame: pd.DataFrame, where: str, tokenizers: dict[str, str], draws: int, seed: int, comet: str | None = None
+) -> dict[str, pd.DataFrame]:
+    """The tables scores and, with more than one translator, comparisons; columns as in :mod:`polypref.external`."""
+    from polypref.translation_scores import score_translations  # sacreBLEU takes a while to import
+
+    segments, texts = as_segments(frame, where)
+    known = {language: tokenizers.get(language, TOKENIZERS.get(language, "13a")) for language in segments}
+    scores, comparisons = score_translations(segments, texts, known, draws=draws, seed=seed)
+    if comet:
+        from polypref.comet import add_comet
+
+        scores = add_comet(scores, segments, texts, comet)
+    return {"scores": scores, **({"comparisons": comparisons} if len(comparisons) else {})}
+
+
+def _pairs(texts: list[str], option: str) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    if not all(name and value for name, value in pairs.items()):
+        raise TableError(f"--{option} needs NAME=VALUE")
+    return pairs
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="polypref", description="Statistics of the polypref workflow on any file.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    verdicts = commands.add_parser(
+        "score-verdicts", help="win rates with intervals from a judge's verdicts",
+        description="Columns: policy, opponent, verdict (policy, opponent, tie; empty: unparsed) or points (0 to 1). "
+        "Optional: prompt_id (cluster), item_id, language, run, order (policy_first, opponent_first), status, "
+        "policy_length and opponent_length or policy_text and opponent_text. docs/statistics.md says what comes out.",
+    )  # fmt: skip
+    verdicts.add_argument("--base", help="policy to compare the others to, paired by prompt")
+    for name, meaning in (("policy-wins", "policy"), ("opponent-wins", "opponent"), ("tie", "tie"), ("unparsed", "")):
+        verdicts.add_argument(f"--{name}", metavar="WORD", nargs="+", default=[], dest=f"words_{meaning}",
+                              help="words in the verdict column that mean this")  # fmt: skip
+    verdicts.add_argument("--points-range", nargs=2, type=float, default=(0.0, 1.0), metavar=("LOST", "WON"),
+                          help="what points span, for example 1 2")  # fmt: skip
+    translations = commands.add_parser(
+        "score-translations", help="BLEU and chrF++ with intervals and paired comparisons",
+        description="Columns: translator, language, hypothesis, reference. Optional: item_id (segment), document_id "
+        "(block of the bootstrap), source (for COMET).",
+    )  # fmt: skip
+    translations.add_argument("--tokenizer", action="append", default=[], metavar="LANGUAGE=NAME",
+                              help="tokeniser of a language (or ja-mecab, ko-mecab, zh, 13a)")  # fmt: skip
+    translations.add_argument("--comet", metavar="CHECKPOINT", help="also score with this COMET checkpoint")
+    for command in (verdicts, translations):
+        command.add_argument("file", help=".csv, .tsv, .jsonl, .json or .parquet")
+        command.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS", help="name of a column")
+        command.add_argument("--draws", type=int, default=DRAWS, help="bootstrap draws (default: %(default)s)")
+        command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--out", metavar="FOLDER", type=Path, help="write every table to FOLDER as CSV")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0 when all went well, 2 with one message when a file is not what it should be."""
+    given = _parser().parse_args(arguments)
+    try:
+        frame = read_file(given.file, _pairs(given.column, "column"))
+        if given.command == "score-verdicts":
+            words = {meaning: (*known, *getattr(given, f"words_{meaning}")) for meaning, known in WORDS.items()}
+            judged = as_judged(frame, given.file, words, tuple(given.points_range))
+            tables = score_verdicts(judged, given.base, given.draws, given.seed)
+        else:
+            tokenizers = _pairs(given.tokenizer, "tokenizer")
+            tables = score_file_of_translations(frame, given.file, tokenizers, given.draws, given.seed, given.comet)
+    except (TableError, ImportError) as error:
+        print(f"polypref: {error}", file=sys.stderr)
+        return 2
+    for name, table in tables.items():
+        if given.out:
+            write_csv(table, given.out / f"{name}.csv")
+            print(given.out / f"{name}.csv")
+        else:
+            print(f"# {name}")
+            print(table.to_csv(index=False, float_format="%.6g"))
+    return 0

@@ -1,0 +1,206 @@
+"""Win rates with intervals: per language, over languages (pooled and macro), per opponent and over all opponents.
+
+Point estimates are means over runs of each run's share (:func:`tabulate_rates`); intervals resample source prompts with
+all their languages, opponents, policies and runs (:mod:`polypref.bootstrap`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from polypref.bootstrap import DRAWS, LEVEL, bootstrap, cluster_sums, percentile_interval, ratio_error
+from polypref.result_tables import TableError
+from polypref.win_rates import ALL
+
+POOLED = "pooled"
+MACRO = "macro"
+OUTCOMES = ("win", "loss", "tie", "unparsed")
+CODES = {"policy": 0, "opponent": 1, "tie": 2, "": 3}
+WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5, "": 0.0}
+"""A verdict's points in (W + T/2)/N."""
+BOUNDED = ("win_percent", "loss_percent", "difference", "score")
+_COLUMNS = [
+    "policy", "opponent", "language", "average", "prompts", "runs", "judgements", "errors",
+    *(f"{name}_percent" for name in OUTCOMES), "difference", "score",
+    *(f"{name}_{end}" for name in BOUNDED for end in ("low", "high")),
+    "difference_error", "score_error", "difference_if_lost", "difference_if_won", "score_if_lost", "score_if_won",
+    "interval",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Cells of policy, opponent and language put together: names of the groups, and which cells each is made of.
+
+    ``members`` is (groups, cells). In a macro level a group's share is the mean of its cells' shares, in the others the
+    share of its cells' judgements.
+    """
+
+    labels: pd.DataFrame
+    average: str
+    members: np.ndarray
+
+
+def _levels(cells: pd.DataFrame) -> list[_Level]:
+    """Per language and over languages, per opponent and over opponents, groups in their first order."""
+    levels = []
+    for pair in (["policy", "opponent"], ["policy"]):
+        for by, average in (([*pair, "language"], ""), (pair, POOLED)):
+            labels = cells[by].drop_duplicates(ignore_index=True)
+            groups = cells[by].merge(labels.assign(_group=np.arange(len(labels))), on=by, how="left")["_group"]
+            members = (groups.to_numpy() == np.arange(len(labels))[:, None]).astype(float)
+            names = labels.reindex(columns=["policy", "opponent", "language"]).astype(object).fillna(ALL)
+            levels.append(_Level(names, average, members))
+        levels.append(_Level(levels[-1].labels, MACRO, members))
+    return levels
+
+
+def _shares(sums: np.ndarray) -> np.ndarray:
+    """Percentages from sums (..., runs, [win, loss, ..., n]): mean over runs of each run's share, last axis less n.
+
+    A run without judgements is left out of the mean.
+    """
+    n = sums[..., -1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = 100 * sums[..., :-1] / n
+        if shares.shape[-2] == 1:
+            return shares[..., 0, :]
+        return np.nansum(shares, axis=-2) / (n > 0).sum(axis=-2)
+
+
+def _level_shares(sums: np.ndarray, levels: list[_Level]) -> np.ndarray:
+    """Shares of all levels' groups one after the other, from sums (draws, cells, runs, values)."""
+    draws, cells, runs, values = sums.shape
+    flat, found = sums.reshape(draws, cells, -1), []
+    for level in levels:
+        if level.average == MACRO:
+            # The level per language, with the same opponents, is the last but one.
+            by_language = found[-2]
+            same = levels[len(found) - 2].labels
+            keys = level.labels.merge(same.reset_index(), on=["policy", "opponent"], suffixes=("", "_cell"))
+            codes = keys.groupby(["policy", "opponent"], sort=False)["index"].apply(list)
+            found.append(np.stack([by_language[:, rows].mean(axis=1) for rows in codes], axis=1))
+            continue
+        whole = level.members.shape[0] == cells and np.array_equal(level.members, np.eye(cells))
+        grouped = flat if whole else level.members @ flat
+        found.append(_shares(grouped.reshape(draws, -1, runs, values)))
+    return np.concatenate(found, axis=1)
+
+
+def _cell_sums(judged: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Cells in their first order, and sums (clusters, cells, runs, [win, loss, tie, unparsed, points, n])."""
+    by = ["policy", "opponent", "language"]
+    codes = np.zeros(len(judged), dtype=np.int64)
+    for name in by:
+        column, names = pd.factorize(judged[name])
+        codes = codes * len(names) + column
+    codes, _ = pd.factorize(codes)
+    cells = judged[by].drop_duplicates()
+    clusters, names = pd.factorize(judged["prompt_id"])
+    runs, run_names = pd.factorize(judged["run"])
+    values = np.zeros((len(judged), 6))
+    values[np.arange(len(judged)), judged["verdict"].map(CODES)] = 1
+    values[:, 4] = judged["points"] if "points" in judged else judged["verdict"].map(WORTH)
+    values[:, 5] = 1
+    values[judged["status"].eq("error")] = 0
+    shape = len(names), len(cells) * len(run_names)
+    sums = cluster_sums(clusters, codes * len(run_names) + runs, values, shape)
+    sums = sums.reshape(len(names), len(cells), len(run_names), 6)
+    if (sums[..., 5] == sums[..., :1, 5]).all():  # then the mean of the runs' shares is the share of all runs
+        sums = sums.sum(axis=2, keepdims=True)
+    return cells.reset_index(drop=True), sums
+
+
+def _wilson(rows: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Replace the interval of Win% and Loss% by Wilson's where judgements are independent of each other."""
+    single = rows["average"].eq("") & rows["runs"].eq(1) & rows["judgements"].eq(rows["prompts"])
+    single &= rows["opponent"].ne(ALL) & rows["judgements"].gt(0)
+    for name in ("win_percent", "loss_percent"):
+        n = rows.loc[single, "judgements"]
+        low, high = proportion_confint((rows.loc[single, name] * n / 100).round(), n, 1 - level, method="wilson")
+        rows.loc[single, f"{name}_low"], rows.loc[single, f"{name}_high"] = 100 * low, 100 * high
+    rows.loc[single, "interval"] = "wilson (win, loss), cluster bootstrap (difference, score)"
+    return rows
+
+
+def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, level: float = LEVEL) -> pd.DataFrame:
+    """Win, loss, tie and unparsed shares with 95% intervals, at every level of the evaluation.
+
+    Parameters
+    ----------
+    judged : one row per judgement that counts. Columns: prompt_id (source prompt, the cluster), policy, opponent,
+        language, run (0 where there is one), verdict (policy, opponent, tie or empty for unparsed), status (parsed,
+        unparsed or error) and perhaps points (the policy's share of a judgement in [0, 1], for graded preferences;
+        without it 1 for a win, 0.5 for a tie).
+    draws, seed : of the bootstrap over prompts.
+    level : coverage of the intervals.
+
+    Returns
+    -------
+    One row per policy, opponent (and ``all``) and language (and ``all``). ``average`` says how languages are put
+    together: ``pooled`` (every judgement counts the same) or ``macro`` (every language counts the same); empty for one
+    language. Percentages and percentage points: win_, loss_, tie_, unparsed_percent, difference = W - L,
+    score = (W + T/2)/N; ``*_low`` and ``*_high`` are 95% intervals by cluster bootstrap (expanded percentile), or
+    Wilson's for Win% and Loss% of a single run of a single language with one judgement per prompt (``interval`` says
+    which). ``*_error``: cluster-robust standard errors (not for macro). ``*_if_lost`` and ``*_if_won``: the estimate
+    when every unparsed reply is a loss or a win. prompts, runs, judgements: how many there were; ``errors``: judgements
+    without a reply, in no percentage.
+
+    Raises
+    ------
+    TableError
+        There are no rows, or verdicts other than those above.
+    """
+    if judged.empty:
+        raise TableError("verdicts: there are no rows")
+    unknown = set(judged["verdict"].unique()) - set(CODES)
+    if unknown:
+        raise TableError(f"verdicts: verdict is {min(map(str, unknown))!r}; expected {', '.join(filter(None, CODES))}")
+    judged = judged.reset_index(drop=True)
+    cells, sums = _cell_sums(judged)
+    levels = _levels(cells)
+    points = _level_shares(sums.sum(axis=0)[None], levels)[0]
+    # Of the draws only what has an interval: win, loss, points and n.
+    drawn = bootstrap(sums[..., [0, 1, 4, 5]], lambda block: _level_shares(block, levels), draws, seed)
+
+    rows = pd.concat([one.labels.assign(average=one.average) for one in levels], ignore_index=True)
+    for column, name in enumerate([*(f"{name}_percent" for name in OUTCOMES), "score"]):
+        rows[name] = points[:, column]
+    rows["difference"] = rows["win_percent"] - rows["loss_percent"]
+    members = np.concatenate([one.members for one in levels])
+    by_cluster = np.tensordot(sums.sum(axis=2), members, (1, 1))  # (clusters, values, groups)
+    n = by_cluster[:, 5]
+    rows["prompts"], rows["judgements"] = (n > 0).sum(axis=0), n.sum(axis=0).astype(int)
+    rows["runs"] = judged["run"].nunique()
+    keys = list(cells.columns)
+    failed = judged[judged["status"].eq("error")].groupby(keys).size()
+    rows["errors"] = (members @ [failed.get(key, 0) for key in cells.itertuples(index=False, name=None)]).astype(int)
+    macro = rows["average"].eq(MACRO)
+    rows["difference_error"] = np.where(macro, np.nan, 100 * ratio_error(by_cluster[:, 0] - by_cluster[:, 1], n))
+    rows["score_error"] = np.where(macro, np.nan, 100 * ratio_error(by_cluster[:, 4], n))
+
+    drawn = np.concatenate([drawn, drawn[..., :1] - drawn[..., 1:2]], axis=-1)
+    clusters = np.repeat(rows["prompts"].to_numpy()[:, None], drawn.shape[-1], axis=1)
+    low, high = percentile_interval(drawn, clusters, level)
+    for column, name in enumerate(("win_percent", "loss_percent", "score", "difference")):
+        rows[f"{name}_low"], rows[f"{name}_high"] = low[:, column], high[:, column]
+    for name in ("difference", "score"):
+        rows[f"{name}_if_won"] = rows[name] + rows["unparsed_percent"]
+    rows["difference_if_lost"] = rows["difference"] - rows["unparsed_percent"]
+    rows["score_if_lost"] = rows["score"]
+    rows["interval"] = "cluster bootstrap"
+    return _wilson(rows, level)[_COLUMNS]
+
+
+def pooled_rows(estimates: pd.DataFrame) -> pd.DataFrame:
+    """The rows per policy and opponent, all languages pooled."""
+    return estimates[estimates["opponent"].ne(ALL) & estimates["average"].eq(POOLED)].drop(
+        columns=["language", "average"]
+    )
+
+
+def language_rows(estimates: pd.DataFrame) -> pd.DataFrame:
+    """The rows per policy, opponent and language."""
+    return estimates[estimates["opponent"].ne(ALL) & estimates["average"].eq("")].drop(columns="average")

@@ -1,0 +1,204 @@
+"""Other people's verdicts and translations: files in, frames in this package's columns out.
+
+Verdicts
+    ``policy``, ``opponent`` (names) and ``verdict`` (policy, opponent, tie; empty: unparsed), or instead of ``verdict``
+    graded ``points`` (the policy's share of the judgement, 0 to 1). Optional: ``prompt_id`` (the source prompt: the
+    cluster of every interval), ``item_id`` (the prompt in one language), ``language``, ``run``, ``order``
+    (policy_first, opponent_first), ``status`` (parsed, unparsed, error), ``policy_length`` and ``opponent_length``
+    (characters), or ``policy_text`` and ``opponent_text``.
+Translations
+    ``translator``, ``language``, ``hypothesis``, ``reference``. Optional: ``item_id`` (the segment: translators are
+    compared on the same ones), ``document_id`` (the block of the bootstrap), ``source`` (for COMET).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from polypref.result_tables import TableError, name_ids
+from polypref.win_rates import ORDERS
+
+UNDETERMINED = "und"
+WORDS = {"policy": ("policy", "win"), "opponent": ("opponent", "loss"), "tie": ("tie",), "": ("", "unparsed")}
+"""Words that a verdict may be, by what they mean."""
+
+
+def read_file(path: str | Path, columns: Mapping[str, str] = {}) -> pd.DataFrame:
+    """Read CSV, TSV, JSON Lines, a JSON list of objects or Parquet by the name's ending.
+
+    Parameters
+    ----------
+    path : the file; text columns stay text ("NA" is a word, an empty cell the empty string).
+    columns : this package's name of a column to the file's own.
+
+    Raises
+    ------
+    TableError
+        The ending is another, the file can't be read, or a column to be renamed is not there.
+    """
+    path = Path(path)
+    kind = path.suffixes[-2] if path.suffix == ".gz" and len(path.suffixes) > 1 else path.suffix
+    try:
+        if kind in (".csv", ".tsv"):
+            frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", keep_default_na=False, na_values=[])
+        elif kind in (".jsonl", ".ndjson", ".json"):
+            frame = pd.read_json(path, lines=kind != ".json", dtype=False, precise_float=True)
+        elif kind == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            raise TableError(f"{path}: expected a name that ends in .csv, .tsv, .jsonl, .json or .parquet")
+    except (OSError, ValueError, ImportError) as error:
+        if isinstance(error, TableError):
+            raise
+        raise TableError(f"{path}: can't be read: {error}") from error
+    absent = [theirs for theirs in columns.values() if theirs not in frame]
+    if absent:
+        raise TableError(f"{path}: no column {', '.join(absent)}; found {', '.join(map(str, frame.columns))}")
+    taken = [name for name, theirs in columns.items() if name in frame and name != theirs]
+    return frame.drop(columns=taken).rename(columns={theirs: name for name, theirs in columns.items()})
+
+
+def require_columns(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> None:
+    """Raise when a column is missing, and say which ones there are and how to name another.
+
+    Raises
+    ------
+    TableError
+        Naming the missing columns.
+    """
+    missing = [name for name in wanted if name not in frame]
+    if missing:
+        raise TableError(
+            f"{where}: column {', '.join(missing)} is missing; found {', '.join(map(str, frame.columns))}. "
+            f"Name the file's own with --column {missing[0]}=NAME."
+        )
+
+
+def _verdict_words(column: pd.Series, words: Mapping[str, Sequence[str]], where: str) -> pd.Series:
+    meanings = {word: meaning for meaning, known in words.items() for word in known}
+    found = column.fillna("").astype(str).str.strip()
+    unknown = sorted(set(found.unique()) - set(meanings))
+    if unknown:
+        raise TableError(
+            f"{where}: verdict is {unknown[0]!r} in row {int(np.flatnonzero(found.eq(unknown[0]))[0]) + 1}; expected "
+            f"{', '.join(word for word in meanings if word)} or nothing. Say what other words mean with --policy-wins, "
+            "--opponent-wins, --tie and --unparsed."
+        )
+    return found.map(meanings)
+
+
+def as_judged(
+    frame: pd.DataFrame,
+    where: str = "verdicts",
+    words: Mapping[str, Sequence[str]] = WORDS,
+    points_range: tuple[float, float] = (0.0, 1.0),
+) -> pd.DataFrame:
+    """Verdicts with the columns of :func:`polypref.estimates.estimate_rates`, from a frame with those above.
+
+    Parameters
+    ----------
+    frame : documented at the top of this module.
+    where : named in errors.
+    words : meaning (policy, opponent, tie or empty) to the words for it in ``verdict``.
+    points_range : value of ``points`` where the opponent wins fully, and where the policy does.
+
+    Returns
+    -------
+    prompt_id, item_id, language, policy, opponent, order (perhaps empty), run, verdict, status, and points and lengths
+    where they are known. Without ``prompt_id`` the ``item_id`` is the cluster, and without both every row is. Points
+    above one half are a win, at one half a tie; nan is unparsed.
+
+    Raises
+    ------
+    TableError
+        A column is missing, there are no rows, or a value is none of the known ones.
+    """
+    graded = "points" in frame and "verdict" not in frame
+    require_columns(frame, ["policy", "opponent", "points" if graded else "verdict"], where)
+    if frame.empty:
+        raise TableError(f"{where}: there are no rows")
+    judged = frame.reset_index(drop=True).copy()
+    if graded:
+        points = pd.to_numeric(judged["points"], errors="coerce").astype(float)
+        points = (points - points_range[0]) / (points_range[1] - points_range[0])
+        outside = points[~points.isna() & ~points.between(0, 1)]
+        if len(outside):
+            raise TableError(f"{where}: points are outside {points_range[0]:g} to {points_range[1]:g} in row "
+                             f"{outside.index[0] + 1}; say what they span with --points-range")  # fmt: skip
+        judged["verdict"] = np.select([points > 0.5, points < 0.5, points == 0.5], ["policy", "opponent", "tie"], "")
+        judged["points"] = points.fillna(0.0)
+    else:
+        judged["verdict"] = _verdict_words(judged["verdict"], words, where)
+        judged = judged.drop(columns="points", errors="ignore")
+    if "status" not in judged:
+        judged["status"] = np.where(judged["verdict"].eq(""), "unparsed", "parsed")
+    wrong = judged[judged["status"].eq("parsed") != judged["verdict"].ne("")]
+    if len(wrong) or not judged["status"].isin(["parsed", "unparsed", "error"]).all():
+        raise TableError(f"{where}: status and verdict contradict each other in row {(*wrong.index, 0)[0] + 1}")
+    identity = next((name for name in ("prompt_id", "item_id") if name in judged), None)
+    judged["prompt_id"] = (judged[identity] if identity else pd.Series(judged.index)).astype(str)
+    judged["language"] = judged["language"].astype(str) if "language" in judged else UNDETERMINED
+    if "item_id" not in judged:
+        judged["item_id"] = judged["prompt_id"] + "\x1f" + judged["language"]
+    judged["run"] = judged.get("run", 0)
+    judged["order"] = judged["order"].fillna("").astype(str) if "order" in judged else ""
+    if not judged["order"].isin([*ORDERS, ""]).all():
+        raise TableError(f"{where}: order is not {' or '.join(ORDERS)} in row "
+                         f"{(~judged['order'].isin([*ORDERS, ''])).idxmax() + 1}")  # fmt: skip
+    for side in ("policy", "opponent"):
+        if f"{side}_text" in judged and f"{side}_length" not in judged:
+            judged[f"{side}_length"] = judged[f"{side}_text"].fillna("").astype(str).str.len()
+    keys = ["item_id", "policy", "opponent", "order", "run"]
+    if identity and judged.duplicated(keys).any():
+        twice = judged.loc[judged.duplicated(keys), identity]
+        raise TableError(
+            f"{where}: the same pair more than once in one run and order: {name_ids(set(twice))}. Name the column that "
+            "tells them apart with --column run=NAME or --column order=NAME."
+        )
+    return judged
+
+
+def as_segments(frame: pd.DataFrame, where: str = "translations") -> tuple[dict, dict]:
+    """Translations with the inputs of :func:`polypref.translation_scores.score_translations`.
+
+    Parameters
+    ----------
+    frame : documented at the top of this module.
+
+    Returns
+    -------
+    language to segments (item_id, document_id, source, reference), and (translator, language) to texts (item_id, text,
+    error). Without ``item_id`` a segment is known by its place among the rows of its translator and language, and all
+    translators need the same number of rows with the same references in the same order.
+
+    Raises
+    ------
+    TableError
+        A column is missing, or translators were given different references for a segment.
+    """
+    require_columns(frame, ["translator", "language", "hypothesis", "reference"], where)
+    if frame.empty:
+        raise TableError(f"{where}: there are no rows")
+    rows = frame.reset_index(drop=True).copy()
+    for name in ("translator", "language", "hypothesis", "reference"):
+        rows[name] = rows[name].fillna("").astype(str)
+    if "item_id" not in rows:
+        rows["item_id"] = rows.groupby(["translator", "language"]).cumcount() + 1
+    rows["item_id"] = rows["item_id"].astype(str)
+    rows["document_id"] = (rows["document_id"] if "document_id" in rows else rows["item_id"]).astype(str)
+    rows["source"] = rows["source"].fillna("").astype(str) if "source" in rows else ""
+    segments, texts = {}, {}
+    for language, here in rows.groupby("language", sort=False):
+        known = here[["item_id", "document_id", "source", "reference"]].drop_duplicates()
+        unlike = known.loc[known["item_id"].duplicated(), "item_id"].unique()
+        if len(unlike):
+            raise TableError(f"{where}, {language}: different references, sources or documents for the same segment: "
+                             f"{name_ids(unlike)}")  # fmt: skip
+        segments[language] = known.reset_index(drop=True)
+        for translator, mine in here.groupby("translator", sort=False):
+            texts[translator, language] = (
+                mine[["item_id", "hypothesis"]].rename(columns={"hypothesis": "text"}).assign(error=None)
+            )
+    return segments, texts
