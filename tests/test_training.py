@@ -305,6 +305,7 @@ def test_a_failure_names_remedy_and_log(tmp_path, output, remedy):
 
 def test_code_of_a_base_model_is_not_run(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"auto_map": {"AutoModelForCausalLM": "x.Y"}}))
+    (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(TrainingError, match="auto_map"):
         training.local_base({"path": str(tmp_path), "revision": ""})
 

@@ -12,6 +12,11 @@ TOKENIZER = (
 )  # fmt: skip
 """Files of the fast tokenizers, of byte-pair encoding and of SentencePiece."""
 
+HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer*", "vocab*", "merges.txt", "*.model", "*.spm", "*.bpe")
+"""What is fetched of a repository: weights as safetensors, configuration and tokenizer; no pickles and no code."""
+HUB_IGNORED = ("original/*", "consolidated*", "onnx/*", "*.py", "*.gguf")
+"""Second copies of the weights that some repositories hold, and code, which is never run."""
+
 
 class CheckpointError(ValueError):
     """A folder is no checkpoint that the workflow can read; the message names it and the remedy."""
@@ -52,3 +57,28 @@ def content_revision(folder: Path) -> str:
             content = hashlib.file_digest(file, "sha256").digest()
         whole.update(path.name.encode() + b"\0" + content)
     return whole.hexdigest()[:16]
+
+
+def local_folder(path: str, revision: str | None) -> Path:
+    """Folder of a checkpoint: the path itself, or the Hub's snapshot at a revision, fetched where it is not cached.
+
+    Raises
+    ------
+    CheckpointError
+        When the folder has no safetensors.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+
+        folder = Path(
+            snapshot_download(
+                path, revision=revision, allow_patterns=list(HUB_FILES), ignore_patterns=list(HUB_IGNORED)
+            )
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"{path}: has no *.safetensors at {revision or 'main'}. Name a revision that has them, or convert the "
+            "weights and name the local folder: pickled weights are not read"
+        )
+    return folder

@@ -6,15 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from polypref.checkpoints import HUB_FILES, HUB_IGNORED
 from polypref.needs import Repository, data_repositories, hub_checkpoints
 from polypref.plan import Plan
-
-CONFIGURATION = (
-    "*.json", "*.jinja", "tokenizer*", "vocab*", "merges.txt", "*.model", "*.spm", "*.bpe",
-)  # fmt: skip
-WEIGHTS = {"safetensors": ("*.safetensors",), "pytorch": ("*.safetensors", "pytorch_model*.bin")}
-IGNORED = ("original/*", "consolidated*", "onnx/*", "*.py", "*.gguf")
-"""Second copies of the weights that some repositories hold, and code, which is never run."""
 
 
 class FetchError(RuntimeError):
@@ -55,23 +49,22 @@ def fetch(
             continue
         done.add((checkpoint.path, checkpoint.revision))
         say(f"checkpoint {name}: {checkpoint.path} at {checkpoint.revision or 'main'}")
-        patterns = [*CONFIGURATION, *WEIGHTS[checkpoint.weights]]
         try:
             folder = Path(
                 snapshot(
                     checkpoint.path,
                     revision=checkpoint.revision,
-                    allow_patterns=patterns,
-                    ignore_patterns=list(IGNORED),
+                    allow_patterns=list(HUB_FILES),
+                    ignore_patterns=list(HUB_IGNORED),
                 )
             )
         except Exception as error:
             faults.append(_fault(repository, error))
             continue
-        if not any(next(folder.glob(pattern), None) for pattern in WEIGHTS[checkpoint.weights]):
+        if next(folder.glob("*.safetensors"), None) is None:
             faults.append(
                 f"{checkpoint.path}: has no *.safetensors at {checkpoint.revision or 'main'}. Name a revision that has "
-                "them, or set weights: pytorch in the registry: such files are read as data, no code from them is run"
+                "them, or convert the weights and name the local folder: pickled weights are not read"
             )
     if faults:
         raise FetchError("\n".join([f"{len(faults)} repositories could not be fetched:", *(f"  {f}" for f in faults)]))

@@ -63,9 +63,6 @@ class Checkpoint(Section):
     languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
     chat_template: str | None = Field(None, description="Jinja template, where the tokenizer has none")
     trust_remote_code: bool = False
-    weights: Literal["safetensors", "pytorch"] = Field(
-        "safetensors", description="files that `fetch` downloads; pytorch only where the repository has nothing else"
-    )
     gated: bool = False
     license: str = "unknown"
     parameters: float | None = Field(None, gt=0, description="parameter count, for estimates")

@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from polypref import trainer, training_log
-from polypref.checkpoints import content_revision, tokenizer_files
+from polypref.checkpoints import content_revision, local_folder, tokenizer_files
 from polypref.digests import digest, identity
 from polypref.tables import atomic_write
 from polypref.trainer import TrainingError
@@ -35,8 +35,6 @@ OUTCOME = (
 """Settings that change the trained model. The others share the same work out to memory and machines."""
 
 LORA = ("rank", "alpha", "dropout", "target_modules")
-HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.spm", "*.txt")
-"""What is fetched of a base model: no pickled weights and no code."""
 PACKAGES = ("openrlhf", "deepspeed", "torch", "transformers", "peft")
 
 
@@ -61,11 +59,7 @@ def local_base(base: dict[str, Any]) -> Path:
     TrainingError
         When the model needs code of its own: OpenRLHF would run it unasked.
     """
-    folder = Path(base["path"])
-    if not folder.is_dir():
-        from huggingface_hub import snapshot_download
-
-        folder = Path(snapshot_download(base["path"], revision=base["revision"], allow_patterns=list(HUB_FILES)))
+    folder = local_folder(base["path"], base["revision"])
     for name in ("config.json", "tokenizer_config.json"):
         file = folder / name
         if file.is_file() and "auto_map" in json.loads(file.read_text("utf-8")):

@@ -7,7 +7,6 @@ are published as PyTorch files only, transformers reads them with ``weights_only
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from polypref.checkpoints import content_revision, local_folder
 from polypref.engines import Completion, EngineError, Request
 
 CHUNK = 16
@@ -172,27 +172,15 @@ def convert(path: str, revision: str | None, kind: str, trust_remote_code: bool)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polypref" / "ct2"
     cache.mkdir(parents=True, exist_ok=True)
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in path.strip("./"))[-80:]
-    folder = cache / f"{name}-{revision[:16] if revision else _content(Path(path))}-{kind}"
+    folder = cache / f"{name}-{revision[:16] if revision else content_revision(Path(path))}-{kind}"
     with FileLock(folder.with_name(folder.name + ".lock")):
         if not folder.is_dir():
             working = Path(tempfile.mkdtemp(prefix=".converting-", dir=cache))
             try:
-                converter = TransformersConverter(
-                    path, revision=revision, low_cpu_mem_usage=True, trust_remote_code=trust_remote_code
-                )
+                source = str(local_folder(path, revision))  # safetensors only
+                converter = TransformersConverter(source, low_cpu_mem_usage=True, trust_remote_code=trust_remote_code)
                 converter.convert(str(working), quantization=kind, force=True)
                 os.replace(working, folder)
             finally:
                 shutil.rmtree(working, ignore_errors=True)
     return folder
-
-
-def _content(folder: Path) -> str:
-    """A digest of the files in a folder, names and bytes, in 16 hex digits."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.is_file():
-            digest.update(file.name.encode() + b"\0")
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]
