@@ -118,6 +118,7 @@ def test_unknown_verdicts_and_no_rows():
         estimate_rates(HAND.assign(run=0).head(0))
 
 
+@pytest.mark.e2e  # seconds of computing
 @pytest.mark.parametrize(("prompts", "languages"), [(150, 3), (25, 2)])
 def test_intervals_cover_the_truth(prompts, languages):
     """Simulated verdicts, alike within prompts: 93% to 97% of 1,000 studies' 95% intervals hold the known truth."""

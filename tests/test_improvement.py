@@ -88,6 +88,7 @@ def test_detectable_difference_is_found_four_times_in_five():
     assert np.isnan(detectable_difference(1.0, 2)) and np.isnan(detectable_difference(np.nan, 50))
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_improvement_interval_covers_the_truth():
     """Prompts that differ in how much training helps: the paired interval covers the mean in 93% to 97% of studies."""
     rng, frames = np.random.default_rng(9), []

@@ -204,6 +204,7 @@ def test_aya_files_have_the_same_prompts_in_all_languages():
     assert {row["script"] for row in rows("aya", "dolly_machine_translated", "zho.jsonl")} == {"Hans", "Hant"}
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_evaluation_and_training_prompts_are_disjoint():
     evaluation = {row["inputs"] for row in rows("aya", "dolly_machine_translated", "eng.jsonl")}
     preference = {

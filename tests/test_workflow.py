@@ -49,6 +49,7 @@ def test_a_fourth_architecture_needs_no_code(tmp_path):
     assert "results/diagnostics/D.parquet" in build, "dropping by a flag needs the diagnostics first"
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_as_a_module_of_another_workflow(tmp_path):
     settings = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
     settings["results"] = "made/polypref"
@@ -74,6 +75,7 @@ def test_lint_is_clean(tmp_path):
     assert "Congratulations" in snakemake(tmp_path, "--lint", "--configfile", str(ROOT / "config/demo.yaml"))
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_preflight_and_requests_are_targets(tmp_path):
     demo = ["--configfile", str(ROOT / "config/demo.yaml")]
     assert "nothing to check" in snakemake(tmp_path, "preflight", *demo)
