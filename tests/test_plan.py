@@ -83,6 +83,7 @@ def test_the_order_of_keys_and_languages_changes_nothing(paper):
     other = plan(shuffled)
     assert other.batches() == paper.batches() and other.translations() == paper.translations()
     assert other.config.all_languages == paper.config.all_languages
+    assert str(other.config.shown()) == str(paper.config.shown()), "the report shows the same"
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])

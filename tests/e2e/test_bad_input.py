@@ -31,7 +31,7 @@ def test_an_empty_source(fresh):
 
 def test_text_that_is_not_utf8(fresh):
     path = fresh.folder / "data/sources/gutenberg.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"the", b"th\xe9", 1))
+    path.write_bytes(path.read_bytes().replace(b'": "', b'": "\xe9', 1))
     fails(fresh, "results/sources/gutenberg.parquet", "data/sources/gutenberg.jsonl, row ", "is not UTF-8")
 
 

@@ -205,8 +205,18 @@ class Config(Section):
         return self.checkpoints[name]
 
     def shown(self) -> dict[str, Any]:
-        """The configuration as the report shows it: what was set and determines results, nothing of how it was run."""
-        return _without_runtime(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
+        """The configuration as the report shows it: what was set and determines results, nothing of how it was run.
+
+        In a fixed order, so that another order in the file makes no report stale.
+        """
+        shown = _without_runtime(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
+        shown["languages"] = self.all_languages
+        for section, names in (("wmt", "translators"), ("evaluation", "opponents")):
+            if names in shown.get(section, {}):
+                shown[section][names] = sorted(set(shown[section][names]))
+        for names in ("checkpoints", "models", "sources", "architectures"):
+            shown[names] = dict(sorted(shown.get(names, {}).items()))
+        return shown
 
 
 def _without_runtime(value: Any) -> Any:
