@@ -26,6 +26,11 @@ def _interval(row: pd.Series) -> str:
     return f"95% interval {signed(row['low'])} to {signed(row['high'])}"
 
 
+def _after_correction(p: float, variants: int) -> str:
+    """Why an interval beside zero is no finding yet: the best of several was picked."""
+    return "" if pd.isna(p) else f", and p = {p:.2g} once corrected for having picked the best of {variants}"
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
@@ -50,7 +55,7 @@ def headline(improvement: pd.DataFrame) -> Headline:
     elif best["high"] < 0:
         answer = f"None: even the best, {best['policy']}, loses to the base, with {gain}."
     else:
-        answer = f"None that chance could not explain: the best, {best['policy']}, has {gain}."
+        answer = f"No clear winner: the best, {best['policy']}, has {gain}{_after_correction(corrected, len(ranked))}."
     opponents = improvement.loc[improvement["opponent"].ne(ALL), "opponent"].nunique()
     languages = improvement.loc[improvement["language"].ne(ALL), "language"].nunique()
     rest = "; ".join(f"{row['policy']} {signed(row['improvement'])} ({_interval(row)})" for _, row in others.iterrows())
