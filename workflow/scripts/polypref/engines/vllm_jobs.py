@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 from polypref.engines import Completion, Request
@@ -13,17 +14,19 @@ MAX_LOGPROBS = 256
 """Most log-probabilities per token that the engine is started for (beam candidates, tokens that begin a choice)."""
 
 
-class Job:
+class Job(ABC):
     """A request on its way through the engine, in one or more engine requests."""
 
     weight = 1
     ready = False
 
+    @abstractmethod
     def ask(self) -> list[tuple[Any, Any]]:
-        raise NotImplementedError
+        """The engine requests to send next, as (prompt, parameters)."""
 
+    @abstractmethod
     def receive(self, index: int, output: Any) -> Completion | None:
-        raise NotImplementedError
+        """Take the output of one of them; the completion when the request is done."""
 
 
 class Single(Job):
