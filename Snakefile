@@ -18,6 +18,7 @@ if "architectures" not in config:
 
 include: "rules/common.smk"
 include: "rules/checks.smk"
+include: "rules/settings.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sources.smk"
 include: "rules/translate.smk"

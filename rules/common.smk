@@ -1,5 +1,6 @@
 # Configuration, plan, and what more than one stage needs.
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from polypref.config import is_local_data
 from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_config, read_languages
 from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
+from polypref.settings import settings
 from polypref.summary import failure_summary, run_summary
 
 try:
@@ -37,6 +39,7 @@ wildcard_constraints:
     model="[^/]+",
     origin="[^/]+",
     policy="[^/]+",
+    what="[^/]+",
     architecture="|".join(PLAN.architectures),
 
 

@@ -12,6 +12,7 @@ rule build_dataset:
         pairs=R / "pairs.parquet",
         texts=lambda wc: PLAN.dataset_inputs(wc.architecture),
         diagnostics=lambda wc: [f"{R}/diagnostics/{wc.architecture}.parquet"] if PLAN.drops_by_diagnostics else [],
+        settings=R / "settings/dataset.{architecture}.json",
     output:
         dataset=R / "datasets/{architecture}.parquet",
         dropped=R / "datasets/{architecture}.dropped.parquet",
@@ -33,6 +34,7 @@ rule diagnose_pairs:
         pairs=R / "pairs.parquet",
         texts=lambda wc: PLAN.dataset_inputs(wc.architecture),
         trainee=identity_of(CONFIG.training.base),
+        settings=R / "settings/dataset.{architecture}.json",
     output:
         R / "diagnostics/{architecture}.parquet",
     log:
@@ -51,7 +53,8 @@ rule diagnose_pairs:
 
 rule tabulate_diagnostics:
     input:
-        expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
+        diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
+        settings=R / "settings/tables.json",
     output:
         R / "tables/diagnostics.csv",
     log:

@@ -14,6 +14,7 @@ rule ask_responses:
             else f"{R}/translations/pairs/prompt/{wc.origin}/{wc.language}.parquet"
         ),
         checkpoint=lambda wc: identity_of(model_checkpoint(wc.model, wc.language)),
+        settings=R / "settings/generate.{model}.json",
     output:
         R / "requests/generate/{origin}/{model}/{language}.parquet",
     log:

@@ -16,6 +16,7 @@ rule ask_verdicts:
         ),
         template=local_file(CONFIG.judging.prompt),
         checkpoint=identity_of(CONFIG.judging.judge),
+        settings=R / "settings/judge.json",
     output:
         R / "requests/judge/{policy}/{language}.parquet",
     log:

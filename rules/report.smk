@@ -18,6 +18,7 @@ rule tabulate_win_rates:
             policy=PLAN.policies,
             language=CONFIG.all_languages,
         ),
+        settings=R / "settings/verdicts.json",
     output:
         win_rates=R / "tables/win_rates.csv",
         win_rates_by_language=R / "tables/win_rates_by_language.csv",
@@ -49,6 +50,7 @@ rule tabulate_biases:
             policy=[*PLAN.policies, *sorted(set(CONFIG.evaluation.opponents))],
             language=CONFIG.all_languages,
         ),
+        settings=R / "settings/verdicts.json",
     output:
         length_bias=R / "tables/length_bias.csv",
         wrong_languages=R / "tables/wrong_languages.csv",
@@ -75,6 +77,7 @@ rule tabulate_datasets:
         pairs_dropped=R / "pairs.dropped.parquet",
         datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
         datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
+        settings=R / "settings/tables.json",
     output:
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
@@ -175,6 +178,7 @@ rule build_report:
             if CONFIG.report.paper
             else []
         ),
+        settings=R / "settings/report.json",
     output:
         R / "report/index.html",
     log:
@@ -188,7 +192,8 @@ rule build_report:
         mode=CONFIG.judging.mode,
         languages={code: LANGUAGES[code].model_dump(include={"name", "direction"}) for code in CONFIG.all_languages},
         config=lambda wc: CONFIG.shown(),
-        command=lambda wc: "snakemake " + " ".join(f"--configfile {path}" for path in workflow.configfiles),
+        command=lambda wc: "snakemake "
+        + " ".join(f"--configfile {os.path.relpath(path)}" for path in workflow.configfiles),
     message:
         "Writing the report"
     script:

@@ -10,6 +10,7 @@ rule train_policy:
         dataset=R / "datasets/{architecture}.parquet",
         checkpoint=identity_of(CONFIG.training.base),
         checked=checked(),
+        settings=R / "settings/training.json",
     output:
         policy=R / "policies/{architecture}/policy.json",
         log=R / "policies/{architecture}/log.csv",
@@ -39,6 +40,7 @@ rule train_policy:
 rule plot_training:
     input:
         logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        settings=R / "settings/tables.json",
     output:
         svg=report(R / "figures/training.svg", category="Training", caption="../docs/captions/training.rst"),
         png=R / "figures/training.png",

@@ -13,6 +13,7 @@ rule score_translations:
             R / "translations/{stem}.parquet",
             stem=[file.stem for file in PLAN.wmt_translations()],
         ),
+        settings=R / "settings/wmt.json",
     output:
         scores=R / "tables/translation_scores.csv",
         comparisons=R / "tables/translation_comparisons.csv",

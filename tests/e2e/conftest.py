@@ -71,6 +71,13 @@ def fresh(tmp_path) -> Run:
 
 @pytest.fixture(scope="session")
 def miniature(tmp_path_factory) -> Run:
+    """The miniature, finished. For work on these tests: POLYPREF_MINIATURE names the folder of an earlier session's."""
+    if finished := os.environ.get("POLYPREF_MINIATURE"):
+        run = Run(Path(finished), yaml.safe_load((Path(finished) / "made.yaml").read_text(encoding="utf-8")))
+        run.output = (run.folder / "output.txt").read_text(encoding="utf-8")
+        return run
     run = new_run(tmp_path_factory.mktemp("miniature"))
     run.output = run.snakemake("--resources", "engine=2")
+    (run.folder / "made.yaml").write_text(yaml.safe_dump(run.config, allow_unicode=True), encoding="utf-8")
+    (run.folder / "output.txt").write_text(run.output, encoding="utf-8")
     return run

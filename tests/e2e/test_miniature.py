@@ -187,11 +187,12 @@ def test_one_language_edited_runs_that_language(miniature):
 
 def test_a_deleted_artifact_is_made_again_without_an_engine(miniature):
     path = miniature.results / "translations/wmt/source/weak/de.parquet"
-    before = path.read_bytes()
+    before, stat = path.read_bytes(), path.stat()
     path.unlink()
     output = miniature.snakemake("--", str(path.relative_to(miniature.folder)))
     assert path.read_bytes() == before and "Engine starts: 0" in output
-    miniature.snakemake("--touch", "--quiet", "all")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as if nothing had happened, for the tests that follow
+    assert miniature.planned() == {}
 
 
 def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):

@@ -9,5 +9,5 @@ from polypref.schemas import DIAGNOSTICS
 
 if __name__ == "__main__":
     with job("diagnostics", snakemake.log[0]):
-        frames = {Path(path).stem: read_frame(path, DIAGNOSTICS) for path in snakemake.input}
+        frames = {Path(path).stem: read_frame(path, DIAGNOSTICS) for path in snakemake.input.diagnostics}
         write_csv(tabulate_diagnostics(frames), snakemake.output[0])

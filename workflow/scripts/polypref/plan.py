@@ -179,6 +179,12 @@ class Plan:
             codes = {"source_code": checkpoint.languages[ENGLISH], "target_code": checkpoint.languages[language]}
         return self._asked(model, name, entry.decoding, **codes)
 
+    def asked_of_generator(self, model: str) -> dict[str, Any]:
+        """What is asked of a generator, by checkpoint: the same whatever the languages are."""
+        entry = self.config.models[model]
+        names = entry.checkpoint.values() if isinstance(entry.checkpoint, dict) else [entry.checkpoint]
+        return {name: self._asked(model, name, entry.decoding) for name in sorted(set(names))}
+
     def asked_of_policy(self, policy: str) -> dict[str, Any]:
         """What is asked of a policy or an opponent; a trained variant's weights are in its ``policy.json``."""
         return self._asked(policy, self.batch_checkpoint("answer", policy), self.config.evaluation.decoding)

@@ -1,0 +1,106 @@
+"""What an edit of the configuration makes stale: the rules that a dry run lists on the finished miniature.
+
+Each row is an edit and the exact numbers of jobs that run again. The page for readers is docs/staleness.md.
+"""
+
+import copy
+
+import pytest
+
+TABLES_OF_VERDICTS = {"tabulate_win_rates": 1, "tabulate_biases": 1, "plot_win_rates": 1}
+PAGE = {"build_report": 1}
+COST = {"tabulate_cost": 1, "tabulate_estimate": 1}
+VERDICTS = {"ask_verdicts": 36, "complete": 1, "collect_verdicts": 36, **TABLES_OF_VERDICTS, **COST, **PAGE}
+
+
+def edited(config: dict, *changes: tuple[str, object]) -> dict:
+    """A copy of a configuration with values set by dotted path."""
+    new = copy.deepcopy(config)
+    for path, value in changes:
+        *parents, last = path.split(".")
+        section = new
+        for name in parents:
+            section = section.setdefault(name, {})
+        section[last] = value
+    return new
+
+
+def plan(miniature, *changes) -> dict[str, int]:
+    jobs = miniature.planned(config=edited(miniature.config, *changes))
+    for rule in ("all", "write_settings"):
+        jobs.pop(rule, None)
+    return jobs
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("languages", ["zh", "ru", "nl", "ja", "is", "es", "de", "ar", "en"]),
+        ("wmt.translators", ["nllb", "weak", "strong", "strong-beam"]),
+        ("evaluation.opponents", ["mid", "weak"]),
+        ("training.runtime", {"launcher": "cpu", "gpus": 0, "threads": 1, "save_steps": 3, "memory_gb": 9, "hours": 3}),
+        ("report.title", None),
+    ],
+    ids=["languages reordered", "translators reordered", "opponents reordered", "runtime of training", "no change"],
+)
+def test_nothing(miniature, change):
+    if change[1] is None:
+        assert plan(miniature) == {}
+    else:
+        assert plan(miniature, change) == {}
+
+
+def test_a_new_title_writes_the_page_and_the_cards(miniature):
+    assert plan(miniature, ("report.title", "Another")) == {"build_report": 1, "write_card": 3}
+
+
+def test_another_judge_asks_for_verdicts_only(miniature):
+    assert plan(miniature, ("judging.judge", "strong")) == VERDICTS
+
+
+def test_another_way_to_count_makes_tables_only(miniature):
+    assert plan(miniature, ("judging.mode", "paper")) == {**TABLES_OF_VERDICTS, **PAGE}
+
+
+def test_another_beta_trains_and_what_follows(miniature):
+    jobs = plan(miniature, ("training.beta", 0.2))
+    assert jobs["train_policy"] == 3 and jobs["complete"] == 4  # the answers of A, B and C, and the judge
+    assert jobs["ask_answers"] == jobs["collect_answers"] == 27
+    assert not {"ask_translations", "ask_responses", "build_dataset", "sample_pairs"} & set(jobs)
+
+
+def test_another_temperature_of_the_chosen_generator_leaves_a_alone(miniature):
+    generator = {"checkpoint": "strong", "prompt": "x-alma", "split": "lines"}
+    config = edited(miniature.config)
+    config["models"] = {"chosen": {**generator, "decoding": {"temperature": 0.6, "max_tokens": 64}}}
+    for name in "BC":
+        config["architectures"][name]["chosen"] = {"generate": "chosen"}
+    jobs = miniature.planned(config=config)
+    assert jobs["ask_responses"] == 9 and jobs["build_dataset"] == 2 and jobs["train_policy"] == 2
+    assert jobs["ask_answers"] == 18 and "ask_translations" not in jobs
+
+
+def test_a_language_less_leaves_the_others_texts_alone(miniature):
+    jobs = plan(miniature, ("languages", ["en", "zh", "de", "is", "ja", "nl", "ru", "es"]))
+    assert not {"ask_translations", "collect_translations", "ask_responses", "collect_responses"} & set(jobs)
+    assert jobs["build_dataset"] == 3 and jobs["train_policy"] == 3
+    assert jobs["score_translations"] == jobs["tabulate_win_rates"] == jobs["tabulate_datasets"] == 1
+
+
+def test_a_translator_less_leaves_the_tables_without_it(miniature):
+    # its checkpoint answers others too: the batch runs, and must not hide that the table has a row too many
+    jobs = plan(miniature, ("wmt.translators", ["strong-beam", "weak", "nllb"]))
+    assert jobs["score_translations"] == jobs["plot_translation_heatmaps"] == jobs["complete"] == 1
+    assert not {"ask_translations", "collect_translations", "train_policy"} & set(jobs)
+
+
+def test_a_change_is_not_hidden_by_a_batch_that_runs_before_it(miniature):
+    jobs = plan(miniature, ("wmt.translators", ["strong-beam", "weak", "nllb"]), ("training.beta", 0.2))
+    assert jobs["train_policy"] == 3 and jobs["score_translations"] == 1
+
+
+def test_another_architecture_asks_for_what_no_one_had_made(miniature):
+    new = {**miniature.config["architectures"], "D": {**miniature.config["architectures"]["C"], "chosen": "english"}}
+    jobs = plan(miniature, ("architectures", new))
+    assert jobs["build_dataset"] == jobs["train_policy"] == 1 and jobs["ask_answers"] == 9
+    assert not {"ask_translations", "ask_responses"} & set(jobs)

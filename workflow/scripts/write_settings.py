@@ -1,0 +1,10 @@
+"""Make ``settings/{what}.json``: what determines the output of a rule that runs behind a batch."""
+
+import json
+
+from polypref.logs import job
+from polypref.tables import atomic_write
+
+if __name__ == "__main__":
+    with job(f"settings {snakemake.wildcards.what}", snakemake.log[0]), atomic_write(snakemake.output[0], "w") as file:
+        json.dump(snakemake.params.settings, file, indent=1, ensure_ascii=False)
