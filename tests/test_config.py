@@ -130,6 +130,14 @@ def test_checkpoint_folder_that_does_not_exist(demo):
     assert "checkpoints.strong.path" in text and "./no/such/folder" in text
 
 
+def test_an_endpoint_of_ones_own_does_not_get_openais_key_unasked(demo):
+    mine = {"engine": "openai", "path": "m", "base_url": "http://127.0.0.1:9/v1"}
+    demo["checkpoints"] = {"mine": mine}
+    assert "checkpoints.mine.api_key_env: is missing" in fault(demo)
+    demo["checkpoints"] = {"mine": {**mine, "api_key_env": "MY_KEY"}}
+    load_config(demo, ROOT)
+
+
 def test_source_file_that_does_not_exist(demo):
     demo["sources"]["gutenberg"]["path"] = "missing.jsonl"
     assert "sources.gutenberg.path: found 'missing.jsonl'" in fault(demo)

@@ -169,6 +169,11 @@ def _check_data(config: Config, root: Path) -> Iterator[str]:
                 f"sources.{name}.path", source.path, "a file that exists, or the name of a data set on the Hub"
             )
     for name, checkpoint in config.checkpoints.items():
+        if checkpoint.base_url and "api_key_env" not in checkpoint.model_fields_set:
+            yield (
+                f"checkpoints.{name}.api_key_env: is missing; allowed: the environment variable with the key of "
+                f"{checkpoint.base_url} (OPENAI_API_KEY is sent to another host only where it is named)"
+            )
         if checkpoint.is_local and not find_file(checkpoint.path, root).is_dir():
             yield _fault(
                 f"checkpoints.{name}.path",
