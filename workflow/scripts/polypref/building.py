@@ -8,10 +8,10 @@ from typing import Any
 
 from polypref.collecting import provenance
 from polypref.sampling import left_out
+from polypref.schemas import FIELDS
 from polypref.tables import TableError, by_id
 
 Row = dict[str, Any]
-FIELDS = ("prompt", "chosen", "rejected")
 EQUAL = "chosen_equals_rejected"
 ORIGINAL = json.dumps({"model": "source"})
 

@@ -12,9 +12,9 @@ from typing import Any, get_args
 import pandas as pd
 
 from polypref.config import ENGLISH, Flag
+from polypref.schemas import FIELDS
 
 Row = dict[str, Any]
-FIELDS = ("prompt", "chosen", "rejected")
 EQUAL = "chosen_equals_rejected"
 FLAGS: tuple[str, ...] = get_args(Flag)
 """All flags: ``{field}_{kind}`` and ``chosen_equals_rejected``."""

@@ -13,9 +13,9 @@ from polypref.collecting import LABELS
 from polypref.config import ENGLISH, Architecture, Config, Decoding, Generate, Language, Translate
 from polypref.config_checks import checkpoint_of, serves
 from polypref.registry import Runtime
+from polypref.schemas import FIELDS
 
 TASKS = ("translate", "generate", "answer", "judge")
-FIELDS = ("prompt", "chosen", "rejected")
 
 
 class Translation(NamedTuple):

@@ -9,6 +9,9 @@ import pyarrow as pa
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 """Chat messages: a list of {role, content}, role one of system, user, assistant."""
 
+FIELDS = ("prompt", "chosen", "rejected")
+"""The texts of a preference pair."""
+
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=True) for name, kind in columns.items()])

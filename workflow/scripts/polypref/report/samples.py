@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-FIELDS = ("prompt", "chosen", "rejected")
+from polypref.schemas import FIELDS
 
 
 def sample_items(
