@@ -171,6 +171,13 @@ class Report(Section):
     sample_items: int = Field(6, ge=0, description="preference items shown per language")
 
 
+class Machines(Section):
+    """The machines that jobs run on, for `preflight` where they are others than this one (a cluster)."""
+
+    gpus: int | None = Field(None, ge=0, description="GPUs of a node")
+    gpu_memory_gb: float | None = Field(None, gt=0, description="memory of one GPU, in GB")
+
+
 class Config(Section):
     """The whole configuration file, with its registry."""
 
@@ -188,6 +195,7 @@ class Config(Section):
     evaluation: Evaluation
     judging: Judging
     report: Report = Report()
+    runtime: Machines = Machines()
 
     @property
     def targets(self) -> list[str]:
