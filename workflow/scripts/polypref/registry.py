@@ -77,7 +77,9 @@ class Checkpoint(Section):
     base_url: str | None = Field(None, description="openai: address of the endpoint")
     api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable that holds the key")
     price: Price | None = None
-    max_cost_usd: float | None = Field(None, gt=0)
+    max_cost_usd: float | None = Field(
+        None, ge=0, description="openai: most that a batch may cost, all its runs together; needs `price`"
+    )
     runtime: Runtime = Runtime()
 
     @property
