@@ -97,7 +97,7 @@ def test_measures():
 
 def test_table_counts_pairs_by_architecture_language_and_source(tmp_path):
     good, bad = rows_of(), rows_of(chosen=PAIR["chosen"])
-    german, length = lambda texts: ["de"] * len(texts), lambda texts: [len(text) for text in texts]  # noqa: E731
+    german, length = lambda texts: ["de"] * len(texts), lambda texts: [len(text) for text in texts]
     found = [diagnose(rows, {"a": PAIR}, {}, german, length)[0] for rows in (good, bad)]
     write_table(tmp_path / "A.parquet", found, DIAGNOSTICS)
     table = tabulate_diagnostics({"A": read_table(tmp_path / "A.parquet", DIAGNOSTICS).to_pandas()})

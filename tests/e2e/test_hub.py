@@ -52,7 +52,8 @@ def place(tmp_path_factory):
     for name, source in config["sources"].items():
         source["path"] = f"demo/{name}"
     config["wmt"]["path"], config["evaluation"]["path"] = "demo/wmt24pp", "demo/aya"
-    config["registry"] = "models.yaml"
+    config |= {"registry": "models.yaml", "languages": ["en", "de"]}
+    config["sampling"]["items"], config["wmt"]["segments"] = 5, 5
     registry = (DEMO / "models.yaml").read_text(encoding="utf-8").replace("resources/demo/models/", "demo/")
     (folder / "models.yaml").write_text(registry, encoding="utf-8")
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -115,8 +116,8 @@ def test_pin_then_fetch_then_offline(place):
     asked = len(hub.asked)
     shown = snakemake(hub, folder, "show-requests", **offline)
     assert "no tokenizer here yet" not in shown and f"vllm demo/judge at {COMMIT}" in shown
-    wanted = ["results/pairs.parquet", "results/prompts/zh.parquet", "results/translations/wmt/source/nllb/de.parquet",
-              "results/responses/english/weak/en.parquet"]  # fmt: skip
+    wanted = ["results/pairs.parquet", "results/prompts/en.parquet", "results/translations/wmt/source/nllb/de.parquet",
+              "results/answers/mid/de.parquet"]  # fmt: skip
     snakemake(hub, folder, *wanted, **offline)
     assert hub.asked[asked:] == [], "offline nothing is asked for"
     for name in wanted:
