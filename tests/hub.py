@@ -138,7 +138,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             wanted = json.loads(body)
             name = f"{wanted['organization']}/{wanted['name']}"
             self.hub.repository(f"{wanted.get('type', 'model')}s", name).mkdir(parents=True, exist_ok=True)
-            if wanted.get("private"):
+            if wanted.get("private") or wanted.get("visibility") == "private":
                 self.hub.private.add(name)
             self._json({"url": f"{self.hub.url}/datasets/{name}", "name": name})
         elif path == "/api/validate-yaml":

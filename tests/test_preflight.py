@@ -136,6 +136,8 @@ def test_gpus(paper):
 
 def test_gpus_elsewhere_are_those_of_the_configuration(paper):
     ((level, what),) = levels(paper, None, here=False)
+    assert level == "fine" and what.startswith("8 GPUs of 80 GB (by the configuration)")
+    ((level, what),) = levels(plan_of("config", runtime={}), None, here=False)
     assert level == "unchecked" and "gpu_memory_gb" in what
     described = plan_of("config", runtime={"gpus": 4, "gpu_memory_gb": 80})
     (wrong,) = [what for level, what in levels(described, None, here=False) if level == "wrong"]

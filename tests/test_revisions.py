@@ -64,9 +64,7 @@ def test_nothing_is_written_unless_all_is_known(tmp_path):
 
     with pytest.raises(PinError, match=r"1 faults:\n  haoranxu/X-ALMA-13B-Group3: 503 Service Unavailable"):
         pin(plan, files, fails)
-    with pytest.raises(
-        PinError, match=r"aya-23-8B: named as `path:` in .*config.yaml\? Write revision: aaa"
-    ):
+    with pytest.raises(PinError, match=r"aya-23-8B: named as `path:` in .*config.yaml\? Write revision: aaa"):
         pin(plan, files[:1], lambda repository: "a" * 40)
     assert [file.read_text() for file in files] == before
     said = []

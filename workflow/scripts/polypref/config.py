@@ -172,10 +172,11 @@ class Report(Section):
 
 
 class Machines(Section):
-    """The machines that jobs run on, for `preflight` where they are others than this one (a cluster)."""
+    """The machines that jobs run on: for `estimate`, and for `preflight` where they are others than this one."""
 
     gpus: int | None = Field(None, ge=0, description="GPUs of a node")
     gpu_memory_gb: float | None = Field(None, gt=0, description="memory of one GPU, in GB")
+    gpu_tflops: float | None = Field(None, gt=0, description="16-bit peak of one GPU in TFLOP/s; by default 400")
 
 
 class Config(Section):

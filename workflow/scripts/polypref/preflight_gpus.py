@@ -78,7 +78,9 @@ def check_gpus(
     if unknown:
         yield Finding("unchecked", f"GPU memory: the registry has no `parameters` for {', '.join(unknown)}")
     if not few and not small:
-        yield Finding("fine", f"{len(gpus)} GPUs of {min(gpus):.0f} GB, enough as far as it can be told beforehand")
+        source = "" if here else " (by the configuration)"
+        told = "enough as far as it can be told beforehand"
+        yield Finding("fine", f"{len(gpus)} GPUs of {min(gpus):.0f} GB{source}, {told}")
 
 
 FEW = 8
