@@ -69,6 +69,6 @@ def test_nothing_is_written_unless_all_is_known(tmp_path):
     assert [file.read_text() for file in files] == before
     said = []
     pin(plan, files, lambda repository: "a" * 40, said.append)
-    assert len(said) == len(unpinned(plan)) == 8
+    assert len(said) == len(unpinned(plan)) == 4
     raw = yaml.safe_load(files[0].read_text()) | {"registry": str(files[1])}
     assert not unpinned(Plan(load_config(raw, ROOT), read_languages(ROOT)))
