@@ -56,19 +56,28 @@ class RowStore:
         Called with one line for each thing set aside, and while another writer is waited for.
     shard : bool
         Write beside others, for a job that holds the store already.
+    set_aside : bool
+        Move a part that can't be read out of the way.
     patience_s : float
         How long to wait for another writer's end. It is an orphan of a run that was killed, as a rule, and what it
         still answers need not be asked again.
     """
 
     def __init__(
-        self, folder: Path | str, report: Any = print, shard: bool = False, patience_s: float = float("inf")
+        self,
+        folder: Path | str,
+        report: Any = print,
+        shard: bool = False,
+        set_aside: bool = True,
+        patience_s: float = float("inf"),
     ) -> None:
         self.folder = Path(folder)
         self._report = report
         self._shard = shard
+        self._sets_aside = set_aside
         self._patience_s = patience_s
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
+        self._added = 0
         self._journal: Any = None
         self._pending: list[bytes] = []
 
@@ -86,8 +95,15 @@ class RowStore:
                 if record["request_id"] in wanted:
                     found[record["request_id"]] = record
         for part in self.parts():
-            found.update(self._from_part(part, wanted - found.keys()))
+            found.update((record["request_id"], record) for record in self._from_part(part, wanted - found.keys()))
         return found
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All sound records; one that was answered twice comes twice."""
+        for journal in self.journals():
+            yield from self._from_journal(journal)
+        for part in self.parts():
+            yield from self._from_part(part)
 
     def parts(self) -> list[Path]:
         """The sealed files."""
@@ -97,25 +113,23 @@ class RowStore:
         """The files that are being written, or whose writer was killed."""
         return sorted(self.folder.glob("journal-*.jsonl"))
 
-    def _from_part(self, part: Path, wanted: set[str]) -> dict[str, dict[str, Any]]:
+    def _from_part(self, part: Path, wanted: set[str] | None = None) -> Iterator[dict[str, Any]]:
+        chosen = None if wanted is None else pc.field("request_id").isin(pa.array(sorted(wanted)))
         try:
-            table = pq.read_table(part, filters=pc.field("request_id").isin(pa.array(sorted(wanted))))
-            records = table.cast(PART_SCHEMA).to_pylist()
+            table = pq.read_table(part, filters=chosen).cast(PART_SCHEMA)
         except (pa.ArrowException, ValueError, OSError) as error:
             if getattr(error, "errno", None):  # the file system's own error says nothing about the part
                 raise StoreError(
                     f"{part}: can't be read ({error.strerror}). Permit reading, then run again."
                 ) from error
             self._set_aside(part, f"can't be read ({str(error).splitlines()[0]})")
-            return {}
-        good = {}
-        for record in records:
-            crc = record.pop("crc")
-            if crc == checksum(record):
-                good[record["request_id"]] = record
-            else:
-                self._report(f"{part}: request {record['request_id']} fails its checksum; it is asked again")
-        return good
+            return
+        for batch in table.to_batches(SEALED_AT_ONCE):
+            for record in batch.to_pylist():
+                if record.pop("crc") == checksum(record):
+                    yield record
+                else:
+                    self._report(f"{part}: request {record['request_id']} fails its checksum; it is asked again")
 
     def _from_journal(self, journal: Path) -> Iterator[dict[str, Any]]:
         with contextlib.suppress(FileNotFoundError), open(journal, "rb") as file:  # sealed since the folder was listed
@@ -129,6 +143,9 @@ class RowStore:
                     yield record
 
     def _set_aside(self, part: Path, why: str) -> None:
+        if not self._sets_aside:
+            self._report(f"{part}: {why}; the next run sets it aside and asks its rows again")
+            return
         aside = part.with_name(f"{part.name}.corrupt-{int(time.time())}")
         with contextlib.suppress(OSError):  # a folder that is not ours to write: it is left out all the same
             os.replace(part, aside)
@@ -140,11 +157,10 @@ class RowStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self._shard:
-                self._lock = open(self.folder / "writer.lock", "a+", encoding="utf-8")
+                self._lock = os.fdopen(os.open(self.folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o666), "r+b")
                 self._wait_for(self._lock)
                 self._lock.truncate(0)
-                self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-                self._lock.flush()
+                self._say_how_far()
                 for journal in self.journals():  # of writers that were killed: their complete records are answers
                     with open(journal, "rb") as left_behind:
                         self._wait_for(left_behind)
@@ -185,10 +201,16 @@ class RowStore:
                 time.sleep(min(1.0, self._patience_s))
 
     def _holder(self, file: IO[Any]) -> str:
-        if "journal-" in file.name:
+        if file is not self._lock:
             return f"process {Path(file.name).stem.split('-')[-1]} (a shard of an earlier job)"
         file.seek(0)
-        return file.read().strip() or "another process"
+        return file.read().decode("utf-8", "replace").strip() or "another process"
+
+    def _say_how_far(self) -> None:
+        """Keep in ``writer.lock`` who writes and how many answers came, also for those who wait."""
+        if self._lock is not None:
+            line = f"process {os.getpid()} on {socket.gethostname()} ({self._added:,} answers so far)"
+            os.pwrite(self._lock.fileno(), line.encode(), 0)
 
     def __exit__(self, *_: Any) -> None:
         try:
@@ -209,6 +231,8 @@ class RowStore:
         """Take an answer; it is on disk after the next :meth:`flush`."""
         body = canonical_json({name: record.get(name) for name in COMPLETIONS.names}).encode("utf-8")
         self._pending.append(b"%08x %s\n" % (zlib.crc32(body), body))
+        self._added += 1
+        self._say_how_far()
 
     def flush(self) -> None:
         """Append what was added and make it durable.
@@ -235,16 +259,33 @@ class RowStore:
                 "again: what was stored before is kept, and only the rest is asked."
             ) from error
 
+    def keep_only(self, needed: set[str]) -> tuple[int, int]:
+        """Rewrite the parts without the records that nobody needs, nor a damaged or a second one.
+
+        Returns
+        -------
+        records removed, records kept
+        """
+        kept: set[str] = set()
+        removed = 0
+        for part in self.parts():
+            records = list(self._from_part(part))
+            keep = [record for record in records if record["request_id"] in needed - kept]
+            kept.update(record["request_id"] for record in keep)
+            removed += len(records) - len(keep)
+            if keep:
+                _write_part(part, iter(keep))
+            else:
+                part.unlink(missing_ok=True)
+        return removed, len(kept)
+
     def _seal(self, journal: Path) -> None:
         """Turn a journal into a Parquet part; the journal goes when the part is there."""
         records = self._from_journal(journal)
         first = next(records, None)
         if first is not None:
             part = journal.with_name(journal.name.replace("journal-", "part-").replace(".jsonl", ".parquet"))
-            with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, compression="zstd") as writer:
-                for rows in _batched(itertools.chain([first], records), SEALED_AT_ONCE):
-                    rows = [{**record, "crc": checksum(record)} for record in rows]
-                    writer.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA))
+            _write_part(part, itertools.chain([first], records))
         journal.unlink(missing_ok=True)
 
 
@@ -254,6 +295,13 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Make room"
     return "Permit writing there, or put `results` elsewhere"
+
+
+def _write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:
+    with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, compression="zstd") as writer:
+        for rows in _batched(records, SEALED_AT_ONCE):
+            rows = [{**record, "crc": checksum(record)} for record in rows]
+            writer.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA))
 
 
 def _batched(records: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
