@@ -80,6 +80,22 @@ def test_a_model_as_opponent_translator_and_generator(copy):
     assert "=== translate/my-model: vllm owner/name at <commit>" in text and '"max_tokens": 1024' in text
 
 
+def test_a_translator_prompt(copy):
+    formal = next(found for found in RECIPES if "my-model-formal" in found.get("models", {}))["models"]
+    edit("resources/models.yaml", lambda registry: registry["checkpoints"].update(recipe("checkpoints")["checkpoints"]))
+    edit("resources/models.yaml", lambda registry: registry["models"].update(formal))
+    edit("config/config.yaml", lambda config: config["wmt"]["translators"].append("my-model-formal"))
+    text = asked(plan_of(copy))
+    assert "Translate into Arabic, in a formal tone. Reply with the translation alone.\n\n<source in English>" in text
+    for wrong in ("instuct", "Translate {txt} into {language}", "no place for the text"):
+        edit(
+            "resources/models.yaml",
+            lambda registry, wrong=wrong: registry["models"]["my-model-formal"].update(prompt=wrong),
+        )
+        with pytest.raises(ConfigError, match=r"models.my-model-formal.prompt: found .* or a template with \{text\}"):
+            plan_of(copy)
+
+
 def test_an_architecture(copy):
     before = plan_of(copy).batches()
     edit("config/config.yaml", lambda config: config["architectures"].update(recipe("architectures")["architectures"]))
