@@ -46,7 +46,7 @@ rule all:
     default_target: True
     input:
         R / "report/index.html",
-        R / "tables/diagnostics.csv",
+        R / "figures/lengths.svg",
         R / "tables/estimate.csv",
 
 

@@ -75,5 +75,18 @@ def completions_of(task, checkpoint):
     return ancient(f"{R}/completions/{task}/{checkpoint}.parquet")
 
 
+def figure(name, category, title):
+    """A figure's outputs: picture as SVG and PNG, and what it shows as CSV, all in Snakemake's own report."""
+    return {
+        f"{name}_{kind}": report(
+            R / f"figures/{name}.{kind}",
+            category=category,
+            caption=f"../docs/captions/{name}.rst",
+            labels={"figure": title, "file": kind.upper()},
+        )
+        for kind in ("svg", "png", "csv")
+    }
+
+
 def model_checkpoint(model, language):
     return checkpoint_of(CONFIG.models[model], language)
