@@ -16,7 +16,7 @@ from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_c
 from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
 from polypref.settings import settings
-from polypref.summary import failure_summary, run_summary
+from polypref.summary import failure_summary, print_summary
 
 try:
     CONFIG = load_config(config, ROOT)
