@@ -67,7 +67,7 @@ def test_progress_in_a_file_is_a_plain_line_at_long_intervals(capsys, monkeypatc
     monkeypatch.setattr("polypref.logs.time.monotonic", lambda: now[0])
     stream = io.StringIO()
     stream.fileno = lambda: 2
-    progress = Progress(Terminal(stream, "translate/x"), 20_000, reused=50)
+    progress = Progress(Terminal(stream, "translate/x", "x.log"), 20_000, reused=50)
     for second in range(1, 10_001):
         now[0] = float(second)
         progress.add(2, 20)
@@ -123,7 +123,7 @@ def test_two_jobs_on_one_terminal_write_whole_lines_with_bars(tmp_path):
     line = re.compile(
         r"(translate/strong|judge/judge): a message|"
         r"(translate/strong|judge/judge) +[━╸╺ ]{16,} +\d+% +\d+/400 rows +[\d.,]+ rows/s +[\d,]+ tokens/s +"
-        r"(\d+ s left|in \d+ s) +7 reused *"
+        r"([\d:s ]+ left|in [\d:s ]+) +7 reused *"
     )
     torn = [text for text in plain.splitlines() if not line.fullmatch(text)]
     assert not torn and plain.count("400/400 rows") == 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -36,8 +37,8 @@ def console_on(stream: TextIO) -> Console:
 class Terminal:
     """The stream that the user watches, beside the log file."""
 
-    def __init__(self, stream: TextIO, name: str) -> None:
-        self.name, self._console = name, console_on(stream)
+    def __init__(self, stream: TextIO, name: str, log: str) -> None:
+        self.name, self.log, self._console = name, log, console_on(stream)
 
     @property
     def is_terminal(self) -> bool:
@@ -57,9 +58,9 @@ class Terminal:
         print(plain, flush=True)
         self._write(line)
 
-    def fail(self, message: str, log: str | os.PathLike[str]) -> None:
+    def fail(self, message: str) -> None:
         """Print why the job ended and where its log is."""
-        self._write(Text.assemble("\n", (f"ERROR in {self.name}: ", "bold red"), f"{message}\nThe log is {log}\n"))
+        self._write(Text.assemble("\n", (f"ERROR in {self.name}: ", "bold red"), f"{message}\nThe log is {self.log}\n"))
 
     def _write(self, what: Text | Table) -> None:
         """One write, so that another process's line does not come between; rich would write part by part."""
@@ -83,7 +84,9 @@ def job(name: str, log: str | os.PathLike[str]) -> Iterator[Terminal]:
     with open(log, "wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    terminal = Terminal(shown, name)
+    terminal = Terminal(shown, name, os.fspath(log))
+    # A cluster that cancels or ends a job sends SIGTERM some seconds before it kills: time to keep what there is.
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield terminal
     except (Exception, KeyboardInterrupt) as error:
@@ -94,8 +97,15 @@ def job(name: str, log: str | os.PathLike[str]) -> Iterator[Terminal]:
             message = "stopped on request; what was flushed is kept, and the same command goes on from there"
         elif not isinstance(error, ValueError | RuntimeError | OSError):
             message = f"{type(error).__name__}: {message}"
-        terminal.fail(message, log)
+        terminal.fail(message)
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, whoever else sends it
+    raise KeyboardInterrupt
 
 
 class Progress:
