@@ -54,7 +54,10 @@ def test_a_row_per_run_and_their_sums(tmp_path):
 
 
 def test_a_run_without_engines_says_so(tmp_path):
-    assert "no engine was started" in printed(results(tmp_path))[1]
+    (tmp_path / "[bold] :smile:").mkdir()
+    lines = printed(results(tmp_path / "[bold] :smile:"))
+    assert "no engine was started" in lines[1]
+    assert f"Tables:    {tmp_path}/[bold] :smile:/tables" in lines, "a path is no markup"
 
 
 def test_only_trainings_of_this_run_are_named(tmp_path):

@@ -31,7 +31,8 @@ WIDE = 120
 def console_on(stream: TextIO) -> Console:
     """A rich console as wide as the stream's terminal; on anything else it writes plain text and cuts nothing."""
     width = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 200
-    return Console(file=stream, width=width or 80, highlight=False, soft_wrap=not stream.isatty())
+    return Console(file=stream, width=width or 80, highlight=False, markup=False, emoji=False,
+                   soft_wrap=not stream.isatty())  # fmt: skip
 
 
 class Terminal:
