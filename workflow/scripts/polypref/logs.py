@@ -46,6 +46,11 @@ class Terminal:
         """Whether a person may be watching, rather than a file taking it down."""
         return self._console.file.isatty()
 
+    @property
+    def stream(self) -> TextIO:
+        """Where it writes, for processes that write there too."""
+        return self._stream
+
     def say(self, text: str) -> None:
         """Print a line under the job's name, here and in the log."""
         print(text, flush=True)
