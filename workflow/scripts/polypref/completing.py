@@ -208,7 +208,7 @@ def _answer(
     if terminal:
         terminal.say(f"engine started in {run['start_seconds']:.0f} s")
     answers: dict[str, dict[str, Any]] = {}
-    progress = Progress(terminal, len(missing))
+    progress = Progress(terminal, len(missing), run["reused"])
     began = flushed = time.monotonic()
     every = min(checkpoint.runtime.flush_s, MAX_LOSS_S)
     try:
