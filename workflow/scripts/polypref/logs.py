@@ -49,7 +49,7 @@ class Terminal:
     @property
     def stream(self) -> TextIO:
         """Where it writes, for processes that write there too."""
-        return self._stream
+        return self._console.file
 
     def say(self, text: str) -> None:
         """Print a line under the job's name, here and in the log."""
