@@ -40,6 +40,7 @@ rule diagnose_pairs:
         R / "logs/diagnose_pairs/{architecture}.log",
     conda:
         "../environment.yml"
+    threads: 4
     params:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
         trainee=PLAN.weights(CONFIG.training.base),

@@ -177,6 +177,14 @@ class Figures(Section):
     style: str = Field("resources/figures.mplstyle", description="matplotlib style file: fonts, colours, resolution")
 
 
+class Machines(Section):
+    """The machines that jobs run on: for `estimate`, and for `preflight` where they are others than this one."""
+
+    gpus: int | None = Field(None, ge=0, description="GPUs of a node")
+    gpu_memory_gb: float | None = Field(None, gt=0, description="memory of one GPU, in GB")
+    gpu_tflops: float | None = Field(None, gt=0, description="16-bit peak of one GPU in TFLOP/s; by default 400")
+
+
 class Config(Section):
     """The whole configuration file, with its registry."""
 
@@ -195,6 +203,7 @@ class Config(Section):
     judging: Judging
     report: Report = Report()
     figures: Figures = Figures()
+    runtime: Machines = Machines()
 
     @property
     def targets(self) -> list[str]:

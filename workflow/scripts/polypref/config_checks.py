@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from polypref.config import Architecture, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
+from polypref.prompts import TRANSLATION_PROMPTS, is_translation_prompt
 
 
 class ConfigError(ValueError):
@@ -191,6 +192,9 @@ def _check_models(config: Config) -> Iterator[str]:
             if checkpoint not in config.checkpoints:
                 allowed = f"a checkpoint: {_one_of(config.checkpoints, checkpoint)}"
                 yield _fault(f"models.{name}.checkpoint", checkpoint, allowed)
+        if model.prompt is not None and not is_translation_prompt(model.prompt):
+            allowed = f"{_one_of(TRANSLATION_PROMPTS, model.prompt)}, or a template with {{text}} and {{language}}"
+            yield _fault(f"models.{name}.prompt", model.prompt, allowed)
 
 
 def serves(model: Model, language: str) -> bool:
@@ -214,7 +218,7 @@ def _check_use(config: Config, key: str, name: str, language: str, translator: b
         return
     checkpoint: Checkpoint | None = config.checkpoints.get(checkpoint_of(model, language))
     if translator and model.prompt is None:
-        yield _fault(f"models.{name}.prompt", None, "x-alma, tower, instruct or text, since it is used to translate")
+        yield _fault(f"models.{name}.prompt", None, f"{_one_of(TRANSLATION_PROMPTS)}, since it is used to translate")
     if checkpoint and checkpoint.engine == "seq2seq":
         for code in ("en", language):
             if code not in (checkpoint.languages or {}):
