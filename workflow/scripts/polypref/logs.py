@@ -49,7 +49,7 @@ class Terminal:
     @property
     def stream(self) -> TextIO:
         """Where it writes, for processes that write there too."""
-        return self._stream
+        return self._console.file
 
     def say(self, text: str) -> None:
         """Print a line under the job's name, here and in the log."""
@@ -128,11 +128,12 @@ class Progress:
         self.done = self.tokens = 0
 
     def add(self, rows: int, tokens: int = 0) -> None:
-        """Count rows that are done and the tokens they took."""
+        """Count rows that are done and the tokens they took; the last line is left to :meth:`say`."""
         self.done += rows
         self.tokens += tokens
         now = time.monotonic()
-        if now - self._last >= min(max(self._first, (now - self._start) / 10), self._longest):
+        due = now - self._last >= min(max(self._first, (now - self._start) / 10), self._longest)
+        if due and self.done < self.total:
             self._last = now
             self.say()
 
