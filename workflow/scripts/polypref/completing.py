@@ -137,6 +137,7 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
     with RowStore(Path(shard.store), report=terminal.say, shard=True) as rows:
         held = rows.get(request["request_id"] for request in requests)
         missing = [request for request in requests if request["request_id"] not in held]
+        run["reused"] = len(held)
         if missing:
             checkpoint = Checkpoint.model_validate(shard.checkpoint)
             answers = _answer(missing, rows, checkpoint, run, terminal, open_engine)
@@ -175,6 +176,7 @@ def _new_run() -> dict[str, Any]:
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
         "answered": 0,
+        "reused": 0,
         "errors": 0,
         "prompt_tokens": 0,
         "completion_tokens": 0,

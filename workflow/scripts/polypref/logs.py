@@ -128,11 +128,12 @@ class Progress:
         self.done = self.tokens = 0
 
     def add(self, rows: int, tokens: int = 0) -> None:
-        """Count rows that are done and the tokens they took."""
+        """Count rows that are done and the tokens they took; the last line is left to :meth:`say`."""
         self.done += rows
         self.tokens += tokens
         now = time.monotonic()
-        if now - self._last >= min(max(self._first, (now - self._start) / 10), self._longest):
+        due = now - self._last >= min(max(self._first, (now - self._start) / 10), self._longest)
+        if due and self.done < self.total:
             self._last = now
             self.say()
 
