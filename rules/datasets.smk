@@ -3,7 +3,6 @@
 
 localrules:
     build_dataset,
-    tabulate_diagnostics,
     write_card,
 
 
@@ -50,22 +49,6 @@ rule diagnose_pairs:
         "Looking for faults in the pairs of data set {wildcards.architecture}"
     script:
         "../workflow/scripts/diagnose_pairs.py"
-
-
-rule tabulate_diagnostics:
-    input:
-        diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
-        settings=R / "settings/tables.json",
-    output:
-        R / "tables/diagnostics.csv",
-    log:
-        R / "logs/tabulate_diagnostics.log",
-    conda:
-        "../environment.yml"
-    message:
-        "Counting the faults of the pairs"
-    script:
-        "../workflow/scripts/tabulate_diagnostics.py"
 
 
 rule write_card:

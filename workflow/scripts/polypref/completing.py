@@ -97,7 +97,7 @@ def complete(
             try:
                 if shards > 1 and terminal:
                     batch = split(shards, paths, store, checkpoint, name, terminal.log)
-                    held.update(_answer_in_shards(batch, missing, rows, run))
+                    held.update(_answer_in_shards(batch, missing, rows, run, terminal))
                 else:
                     held.update(_answer(missing, rows, checkpoint, run, terminal, start))
             finally:
@@ -137,6 +137,7 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
     with RowStore(Path(shard.store), report=terminal.say, shard=True) as rows:
         held = rows.get(request["request_id"] for request in requests)
         missing = [request for request in requests if request["request_id"] not in held]
+        run["reused"] = len(held)
         if missing:
             checkpoint = Checkpoint.model_validate(shard.checkpoint)
             answers = _answer(missing, rows, checkpoint, run, terminal, open_engine)
@@ -145,12 +146,12 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
 
 
 def _answer_in_shards(
-    shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any]
+    shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any], terminal: Terminal
 ) -> dict[str, dict[str, Any]]:
     """Have a shard each answer its part; what they answered is in the row store, also where one of them failed."""
     checkpoint = Checkpoint.model_validate(shards[0].checkpoint)
     errors, failed, began = [], [], time.monotonic()
-    for shard, outcome in run_shards(shards, checkpoint.runtime.gpus):
+    for shard, outcome in run_shards(shards, checkpoint.runtime.gpus, terminal.stream):
         if outcome is None:
             failed.append(shard)
             continue
@@ -175,6 +176,7 @@ def _new_run() -> dict[str, Any]:
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
         "answered": 0,
+        "reused": 0,
         "errors": 0,
         "prompt_tokens": 0,
         "completion_tokens": 0,
@@ -226,7 +228,7 @@ def _answer(
     if terminal:
         terminal.say(f"engine started in {run['start_seconds']:.0f} s")
     answers: dict[str, dict[str, Any]] = {}
-    progress = Progress(terminal, len(missing))
+    progress = Progress(terminal, len(missing), run["reused"])
     began = flushed = time.monotonic()
     every = min(checkpoint.runtime.flush_s, MAX_LOSS_S)
     try:

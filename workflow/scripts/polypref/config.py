@@ -171,6 +171,12 @@ class Report(Section):
     sample_items: int = Field(6, ge=0, description="preference items shown per language")
 
 
+class Figures(Section):
+    """How figures look. A change draws them again, and makes the report anew."""
+
+    style: str = Field("resources/figures.mplstyle", description="matplotlib style file: fonts, colours, resolution")
+
+
 class Machines(Section):
     """The machines that jobs run on: for `estimate`, and for `preflight` where they are others than this one."""
 
@@ -196,6 +202,7 @@ class Config(Section):
     evaluation: Evaluation
     judging: Judging
     report: Report = Report()
+    figures: Figures = Figures()
     runtime: Machines = Machines()
 
     @property

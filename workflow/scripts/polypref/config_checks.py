@@ -161,6 +161,8 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
         yield _fault(f"architectures.{name}", name, "a name that is not 'base' and no checkpoint has")
     if not find_file(config.judging.prompt, root).is_file():
         yield _fault("judging.prompt", config.judging.prompt, "a text file that exists")
+    if not find_file(config.figures.style, root).is_file():
+        yield _fault("figures.style", config.figures.style, "a matplotlib style file that exists")
 
 
 def _check_data(config: Config, root: Path) -> Iterator[str]:

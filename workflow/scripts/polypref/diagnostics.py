@@ -6,7 +6,7 @@ Nothing here leaves a pair out. A configuration that wants to names flags under 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
 import pandas as pd
@@ -211,3 +211,32 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
         table = pd.concat([groups.size().rename("pairs"), groups[means].mean(), groups[list(FLAGS)].sum()], axis=1)
         tables.append(table.reset_index())
     return pd.concat(tables, ignore_index=True)
+
+
+def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
+    """Distribution of lengths per architecture, language and field.
+
+    Parameters
+    ----------
+    diagnostics : architecture to schema DIAGNOSTICS.
+    languages : order of the rows.
+
+    Returns
+    -------
+    architecture, language, field, pairs, mean, and p5, p25, p50, p75, p95 (percentiles), in tokens of the trainee's
+    tokenizer.
+    """
+    shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+    tables = []
+    for name, frame in sorted(diagnostics.items()):
+        columns = {f"{field}_tokens": field for field in FIELDS}
+        long = frame.rename(columns=columns).melt("language", list(FIELDS), var_name="field", value_name="tokens")
+        groups = long.groupby(["language", "field"])["tokens"]
+        quantiles = {label: groups.quantile(share) for label, share in shares.items()}
+        table = pd.DataFrame({"pairs": groups.size(), "mean": groups.mean(), **quantiles}).reset_index()
+        tables.append(table.assign(architecture=name))
+    table = pd.concat(tables, ignore_index=True)
+    places = {"language": list(languages), "field": list(FIELDS)}
+    order = {key: table[key].map(values.index) for key, values in places.items()}
+    table = table.iloc[table.assign(**order).sort_values(["architecture", "language", "field"]).index]
+    return table[["architecture", "language", "field", "pairs", "mean", *shares]].reset_index(drop=True)
