@@ -30,6 +30,7 @@ include: "rules/answer.smk"
 include: "rules/judge.smk"
 include: "rules/wmt.smk"
 include: "rules/report.smk"
+include: "rules/cluster.smk"
 
 
 localrules:
@@ -96,6 +97,8 @@ rule report:
 
 onstart:
     STARTED.append(time.time())
+    if workflow.non_local_exec and shutil.which("squeue"):
+        print(take_over(Path.cwd()), end="")
 
 
 onsuccess:
@@ -103,4 +106,4 @@ onsuccess:
 
 
 onerror:
-    print(failure_summary(R))
+    print(failure_summary(R, log))

@@ -1,6 +1,7 @@
 # Configuration, plan, and what more than one stage needs.
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_c
 from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
 from polypref.settings import settings
+from polypref.slurm import bound_status_checks, take_over
 from polypref.summary import failure_summary, run_summary
 
 try:

@@ -21,6 +21,8 @@ rule complete:
     threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).threads
     resources:
         engine=1,
+        # as the registry says; Snakemake cuts `threads` to the cores of the login node
+        cpus_per_task=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).threads,
         gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).gpus,
         mem_mb=lambda wc, attempt: attempt * 1000 * int(PLAN.batch_runtime(wc.task, wc.checkpoint).memory_gb),
         runtime=lambda wc, attempt: attempt * int(60 * PLAN.batch_runtime(wc.task, wc.checkpoint).hours),

@@ -96,11 +96,13 @@ echo "PartitionName=$gpu_partition Nodes=${nodes// /,} MaxTime=24:00:00 DefMemPe
 
 # --- wrappers, first on PATH by env.sh -----------------------------------------------------------------------------
 # Where slurm.conf is not in /etc/slurm, every call needs SLURM_CONF, and Snakemake's job step drops it from the
-# environment of its srun.
-cat >"$dir/bin/srun" <<SH
+# environment of its srun, and of a job without one.
+for program in srun scontrol; do
+  cat >"$dir/bin/$program" <<SH
 #!/bin/sh
-SLURM_CONF=$SLURM_CONF exec /usr/bin/srun "\$@"
+SLURM_CONF=$SLURM_CONF exec /usr/bin/$program "\$@"
 SH
+done
 # When slurmctld is away for half a minute the plugin turns to sacct, which without a database only fails, and after five
 # failures it waits for ever. So squeue tries again for a while, and sacct answers with what squeue knows.
 cat >"$dir/bin/squeue" <<SH

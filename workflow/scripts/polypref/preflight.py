@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from polypref.needs import (
     Repository,
     api_keys,
+    gpu_batches,
     hub_checkpoints,
     nothing_outside,
     repositories,
@@ -154,9 +155,8 @@ def read_gpus() -> list[float] | None:
 def check_gpus(plan: Plan, gpus: list[float] | None, here: bool) -> Iterator[Finding]:
     """GPUs, their number and memory, are what each batch and training ask for; ``here``: jobs run on this machine."""
     runtime = plan.config.training.runtime
-    wanted = {"training": runtime.gpus} if runtime.launcher != "cpu" else {}
-    wanted |= {f"{task}/{name}": plan.batch_runtime(task, name).gpus for task, name in plan.batches()}
-    wanted = {what: count for what, count in wanted.items() if count}
+    wanted = {"training": runtime.gpus} if runtime.launcher != "cpu" and runtime.gpus else {}
+    wanted |= gpu_batches(plan)
     if not wanted:
         return
     if not here:
@@ -173,7 +173,7 @@ def check_gpus(plan: Plan, gpus: list[float] | None, here: bool) -> Iterator[Fin
         key = plan.batch_checkpoint(task, name)
         size, batch = weight_bytes(plan.config.checkpoints[key]), plan.batch_runtime(task, name)
         room = min(gpus) * max(1, batch.tensor_parallel) * batch.memory_fraction
-        if batch.gpus and size and size / GB > room:
+        if f"{task}/{name}" in wanted and size and size / GB > room:
             small.append(f"{task}/{name}: weights of {size / GB:.0f} GB, room for {room:.0f}")
     if small:
         yield Finding("wrong", f"GPU memory: {'; '.join(small)} (runtime.gpus and tensor_parallel)")

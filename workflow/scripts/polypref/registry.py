@@ -38,6 +38,9 @@ class Runtime(Section):
     """How a checkpoint is run. Nothing here changes an answer, so nothing here makes a file stale."""
 
     gpus: int = Field(0, ge=0, description="GPUs of a batch; 0 runs on CPU")
+    device: Literal["auto", "cpu"] = Field(
+        "auto", description="cpu: compute on CPU even where GPUs are asked for, to rehearse a cluster with small models"
+    )
     tensor_parallel: int = Field(1, ge=1)
     memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that vLLM may take")
     max_model_len: int | None = Field(None, ge=1, description="tokens; by default what the longest request needs")

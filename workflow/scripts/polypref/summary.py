@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from polypref.config import Config
 from polypref.logs import clock
+from polypref.slurm import failures
 
 
 def batch_runs(results: str, since: float) -> list[dict[str, Any]]:
@@ -45,9 +47,10 @@ def run_summary(config: Config, results: str, since: float) -> str:
     return "\n".join([*lines, ""])
 
 
-def failure_summary(results: str) -> str:
-    """What to do after a failure."""
+def failure_summary(results: str, snakemake_logs: Iterable[str | Path] = ()) -> str:
+    """What to do after a failure; for jobs on Slurm, one by one (:func:`polypref.slurm.failures`)."""
     return (
+        f"{''.join(failures(Path(log)) for log in snakemake_logs if Path(log).is_file())}"
         "\nThe run stopped before everything was made. The message above that begins with ERROR names the cause; the\n"
         f"job's whole log is under {results}/logs/. What was answered is kept in {results}/store/: run the same\n"
         "command again and it goes on from there.\n"
