@@ -79,3 +79,11 @@ def completions_of(task, checkpoint):
 
 def model_checkpoint(model, language):
     return checkpoint_of(CONFIG.models[model], language)
+
+
+def on_several_nodes(nodes):
+    """Resource `mpi` of a job of several nodes: there, and yet 0.
+
+    So Slurm's executor starts it on its first node itself, and not by an srun, which takes no GPUs of several nodes.
+    """
+    return 0 if nodes > 1 else None

@@ -18,13 +18,15 @@ rule complete:
         R / "benchmarks/complete/{task}.{checkpoint}.tsv"
     conda:
         "../environment.yml"
-    threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).threads
+    threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("threads")
     resources:
         engine=1,
         # as the registry says; Snakemake cuts `threads` to the cores of the login node
-        cpus_per_task=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).threads,
-        gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).gpus,
-        mem_mb=lambda wc, attempt: attempt * 1000 * int(PLAN.batch_runtime(wc.task, wc.checkpoint).memory_gb),
+        cpus_per_task=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_node("threads"),
+        gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("gpus"),
+        nodes=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).nodes,
+        mpi=lambda wc: on_several_nodes(PLAN.batch_runtime(wc.task, wc.checkpoint).nodes),
+        mem_mb=lambda wc, attempt: attempt * int(1000 * PLAN.batch_runtime(wc.task, wc.checkpoint).of_node("memory_gb")),
         runtime=lambda wc, attempt: attempt * int(60 * PLAN.batch_runtime(wc.task, wc.checkpoint).hours),
     message:
         "Answering the batch {wildcards.task}/{wildcards.checkpoint}"

@@ -27,9 +27,7 @@ rule train_policy:
         cpus_per_task=CONFIG.training.runtime.threads,
         gpu=CONFIG.training.runtime.gpus * CONFIG.training.runtime.nodes,
         nodes=CONFIG.training.runtime.nodes,
-        # there, and not 1: Slurm's executor starts the job on its first node, and not by an srun of its own, which takes
-        # no GPUs of several nodes
-        mpi=0 if CONFIG.training.runtime.nodes > 1 else None,
+        mpi=on_several_nodes(CONFIG.training.runtime.nodes),
         mem_mb=lambda wc, attempt: attempt * 1000 * int(CONFIG.training.runtime.memory_gb),
         runtime=lambda wc, attempt: attempt * int(60 * CONFIG.training.runtime.hours),
     params:

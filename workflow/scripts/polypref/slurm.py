@@ -44,12 +44,14 @@ def job_nodes(environ: Mapping[str, str], run: Callable[[list[str]], str] = run_
     return run(["scontrol", "show", "hostnames", listed]).split()
 
 
-def step_on_nodes(nodes: int, gpus: int) -> list[str]:
-    """Start of a command that runs once on each node of this job with its GPUs, beside the step of this process."""
-    return [
-        *("srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--cpu-bind=none"),
-        *(f"--gpus-per-node={gpus}", "--kill-on-bad-exit=1"),
-    ]
+def step_on_nodes(nodes: int, gpus: int, node: str | None = None) -> list[str]:
+    """Start of a command that runs once on each of some nodes of this job, beside the step of this process.
+
+    ``gpus``: of each node. ``node``: the name of the one, where it has to be a certain one.
+    """
+    where = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *([f"--nodelist={node}"] if node else [])]
+    devices = [f"--gpus-per-node={gpus}"] if gpus else []
+    return ["srun", "--overlap", *where, *devices, "--cpu-bind=none", "--kill-on-bad-exit=1"]
 
 
 def step_environment(environ: Mapping[str, str]) -> dict[str, str]:
