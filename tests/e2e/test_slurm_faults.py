@@ -4,7 +4,6 @@ The batch is the translation of some hundred sentences by vLLM, slow enough to b
 read off the row store: it holds each answer once.
 """
 
-import itertools
 import json
 import os
 import re
@@ -12,33 +11,12 @@ import signal
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import new_run
-from slurm_cluster import ROOT, Cluster, SlurmRun, wait_for
+from slurm_cluster import Cluster, SlurmRun, slow_batch, wait_for
 
 pytestmark = pytest.mark.slurm
 
 BATCH = "translate/strong"
 TARGET = f"results/completions/{BATCH}.parquet"
-
-
-def slow_batch(cluster: Cluster, folder: Path, rows: int, **runtime: object) -> SlurmRun:
-    """A run whose batch ``translate/strong`` is the translation of ``rows`` different texts into German."""
-    made = new_run(folder)
-    config = made.config | yaml.safe_load((ROOT / "config/rehearsal.yaml").read_text(encoding="utf-8"))
-    config |= {"results": "results", "languages": ["en", "de"]}
-    nllb = {"translate": "nllb"}
-    config["architectures"] = {"A": {"prompt": nllb, "chosen": nllb, "rejected": nllb}}
-    config["wmt"]["translators"] = ["strong"]
-    for name in ("strong", "weak"):
-        own = config["checkpoints"][name]
-        config["checkpoints"][name] = {**own, "runtime": {**own["runtime"], "max_num_seqs": 1, "flush_s": 1, **runtime}}
-    segments = folder / "data/wmt24pp/en-de_DE.jsonl"
-    known = [json.loads(line) for line in segments.read_text(encoding="utf-8").splitlines()]
-    pairs = itertools.islice(itertools.permutations(known, 2), rows)
-    texts = [a | {"segment_id": i, "source": f"{a['source']} {b['source']}"} for i, (a, b) in enumerate(pairs)]
-    segments.write_text("".join(json.dumps(text, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8")
-    return SlurmRun(cluster, folder, config)
 
 
 def answered(run: SlurmRun, rows: int, other_than: str | None = None) -> str:
@@ -56,8 +34,8 @@ def states(run: SlurmRun, what: str = "translate_strong") -> list[str]:
     return [job["JobState"] for job in run.cluster.jobs(run.folder) if what in job["Comment"]]
 
 
-def test_cancelled_then_its_node_dies_then_slurmctld_is_away(cluster: Cluster, tmp_path: Path) -> None:
-    run = slow_batch(cluster, tmp_path, rows=600)
+def test_cancelled_then_its_node_dies_then_slurmctld_is_away(cluster: Cluster, fresh, tmp_path: Path) -> None:
+    run = slow_batch(cluster, fresh, rows=600)
     started = run.start(TARGET)
     first = answered(run, 20)
     cluster.run("scancel", first)
@@ -79,8 +57,8 @@ def test_cancelled_then_its_node_dies_then_slurmctld_is_away(cluster: Cluster, t
         assert f"SLURM-job '{job}' failed" in output, "one message per failure"
 
 
-def test_out_of_time_and_out_of_memory_ask_for_more_at_the_retry(cluster: Cluster, tmp_path: Path) -> None:
-    run = slow_batch(cluster, tmp_path, rows=1500, hours=1 / 60)
+def test_out_of_time_and_out_of_memory_ask_for_more_at_the_retry(cluster: Cluster, fresh, tmp_path: Path) -> None:
+    run = slow_batch(cluster, fresh, rows=1500, hours=1 / 60)
     # twice the memory that it needs at first: vLLM fills its cache as it starts
     weak = run.config["checkpoints"]["weak"]
     weak["runtime"] |= {"memory_gb": 1, "kv_cache_gb": 1, "hours": 0.5, "max_num_seqs": 64}
@@ -99,8 +77,8 @@ def test_out_of_time_and_out_of_memory_ask_for_more_at_the_retry(cluster: Cluste
     assert [job["MinMemoryNode"] for job in big] == [f"{i}000M" for i in range(1, len(big) + 1)]
 
 
-def test_snakemake_is_killed_and_started_again(cluster: Cluster, tmp_path: Path) -> None:
-    run = slow_batch(cluster, tmp_path, rows=600)
+def test_snakemake_is_killed_and_started_again(cluster: Cluster, fresh, tmp_path: Path) -> None:
+    run = slow_batch(cluster, fresh, rows=600)
     killed = run.start(TARGET)
     first = answered(run, 20)
     os.killpg(killed.pid, signal.SIGKILL)
@@ -126,8 +104,8 @@ def test_snakemake_is_killed_and_started_again(cluster: Cluster, tmp_path: Path)
     assert sum(start["answered"] for start in starts) == 600
 
 
-def test_a_failure_is_told_with_job_state_log_and_what_to_do(cluster: Cluster, tmp_path: Path) -> None:
-    run = slow_batch(cluster, tmp_path, rows=600)
+def test_a_failure_is_told_with_job_state_log_and_what_to_do(cluster: Cluster, fresh, tmp_path: Path) -> None:
+    run = slow_batch(cluster, fresh, rows=600)
     weak = run.config["checkpoints"]["weak"]
     run.config["checkpoints"]["weak"] = {**weak, "runtime": {**weak["runtime"], "gpus": 64}}  # more than there are
     run.config["wmt"]["translators"].append("weak")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from polypref import sizes
 from polypref.config_checks import load_config, read_languages
 from polypref.estimating import disk_gb, estimate_batches, estimate_training, measured_costs, table
 from polypref.logs import job
@@ -16,3 +17,5 @@ if __name__ == "__main__":
         rows = estimate_batches(plan, results, measured_costs(results))
         peak = (training_bytes(plan) or 0) / 1e9
         terminal.say("\n" + table(rows, estimate_training(plan), disk_gb(plan), peak))
+        if taken := sizes.table(plan):
+            terminal.say("\n" + taken)

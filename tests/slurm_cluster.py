@@ -1,5 +1,7 @@
 """A real Slurm for tests (tests/slurm/up.sh), and the workflow run on it with profiles/slurm as its comments say."""
 
+import itertools
+import json
 import os
 import re
 import signal
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 UP, DOWN = ROOT / "tests/slurm/up.sh", ROOT / "tests/slurm/down.sh"
 # other names than profiles/slurm has: it must serve another cluster with a change of itself alone
 NODES = ("alpha", "beta")
@@ -123,6 +125,13 @@ def edited_profile(folder: Path, **changes: str) -> Path:
     return folder
 
 
+def rehearsed(config: dict) -> dict:
+    """A configuration with config/rehearsal.yaml merged in, as by a second --configfile, but for the results' place."""
+    rehearsal = yaml.safe_load((ROOT / "config/rehearsal.yaml").read_text(encoding="utf-8"))
+    training = config["training"] | rehearsal["training"]
+    return config | {"checkpoints": rehearsal["checkpoints"], "training": training}
+
+
 @dataclass
 class SlurmRun:
     """The workflow on a cluster: a folder, a configuration and an edited profile."""
@@ -174,3 +183,24 @@ class SlurmRun:
         store = RowStore(self.results / "store" / batch, report=lambda _: None)
         parts = sum(pq.read_metadata(part).num_rows for part in store.folder.glob("part-*.parquet"))
         return parts + sum(journal.read_bytes().count(b"\n") for journal in store.folder.glob("journal-*.jsonl"))
+
+
+def slow_batch(cluster: Cluster, fresh, rows: int, **runtime: object) -> SlurmRun:
+    """The miniature before its first run, cut down to one batch: ``rows`` different texts translated into German."""
+    config, folder = rehearsed(fresh.config), fresh.folder
+    config["languages"] = ["en", "de"]
+    nllb = {"translate": "nllb"}
+    config["architectures"] = {"A": {"prompt": nllb, "chosen": nllb, "rejected": nllb}}
+    config["wmt"]["translators"] = ["strong"]
+    for name in ("strong", "weak"):
+        own = config["checkpoints"][name]
+        config["checkpoints"][name] = {**own, "runtime": {**own["runtime"], "max_num_seqs": 1, "flush_s": 1, **runtime}}
+    segments = folder / "data/wmt24pp/en-de_DE.jsonl"
+    known = [json.loads(line) for line in segments.read_text(encoding="utf-8").splitlines()]
+    pairs = itertools.islice(itertools.permutations(known, 2), rows)
+    texts = [
+        a | {"segment_id": i, "is_bad_source": False, "source": f"{a['source']} {b['source']}"}
+        for i, (a, b) in enumerate(pairs)
+    ]
+    segments.write_text("".join(json.dumps(text, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8")
+    return SlurmRun(cluster, folder, config)
