@@ -16,6 +16,10 @@ if "architectures" not in config:
     configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{workflow.basedir}/config/config.yaml"
 
 
+# Only with `--sdm apptainer`: the image that containers/polypref.def describes.
+container: f"{workflow.basedir}/containers/polypref.sif"
+
+
 include: "rules/common.smk"
 include: "rules/checks.smk"
 include: "rules/settings.smk"

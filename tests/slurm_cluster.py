@@ -85,19 +85,24 @@ class Cluster:
 
     def kill_node(self, node: str) -> None:
         """A node loses its power: slurmd and all its steps are gone at once, and nobody says so."""
-        (self.folder / f"run/slurmd.{node}.pid").unlink()
-        for process in Path("/proc").glob("[0-9]*"):
-            if self._is_of_node(process, node):
-                os.kill(int(process.name), signal.SIGKILL)
+        pid = self.folder / f"run/slurmd.{node}.pid"
+        tasks = [int(process.name) for process in Path("/proc").glob("[0-9]*") if self._is_task_of(process, node)]
+        parents = {int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{task}/status").read_text())[1]) for task in tasks}
+        daemons = [p for p in parents if Path(f"/proc/{p}/comm").read_text().startswith("slurmstepd")]
+        everything = [int(pid.read_text()), *daemons, *tasks]
+        for process in everything:  # or else one would report another's death
+            os.kill(process, signal.SIGSTOP)
+        for process in everything:
+            os.kill(process, signal.SIGKILL)
+        pid.unlink()
 
-    def _is_of_node(self, process: Path, node: str) -> bool:
+    def _is_task_of(self, process: Path, node: str) -> bool:
         try:
             environ = (process / "environ").read_bytes().split(b"\0")
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             return False
-        mine = f"SLURM_CONF={self.folder}/slurm.conf".encode() in environ or str(self.folder) in command
-        return mine and (f"SLURMD_NODENAME={node}".encode() in environ or command.endswith(f"-N {node} "))
+        here = any(v.startswith(b"PATH=") and str(self.folder / "bin").encode() in v for v in environ)
+        return here and f"SLURMD_NODENAME={node}".encode() in environ
 
     def restart_controller(self, away_s: float) -> None:
         """slurmctld is gone for a while, killed, and comes back."""
@@ -175,14 +180,15 @@ class SlurmRun:
         return self.finish(self.start(*arguments, snakefile=snakefile), check=check)
 
     def rows_in_store(self, batch: str) -> int:
-        """Complete records in the journals and parts of a batch's row store."""
+        """Answers in a batch's row store, summed over its writers: one that two of them gave counts twice."""
         import pyarrow.parquet as pq
 
-        from polypref.store import RowStore
-
-        store = RowStore(self.results / "store" / batch, report=lambda _: None)
-        parts = sum(pq.read_metadata(part).num_rows for part in store.folder.glob("part-*.parquet"))
-        return parts + sum(journal.read_bytes().count(b"\n") for journal in store.folder.glob("journal-*.jsonl"))
+        folder = self.results / "store" / batch
+        parts = [
+            pq.read_table(part, columns=["request_id"])["request_id"].to_pylist() for part in folder.glob("part-*")
+        ]
+        journals = [journal.read_bytes().splitlines() for journal in folder.glob("journal-*.jsonl")]
+        return sum(len(set(answers)) for answers in parts + journals)
 
 
 def slow_batch(cluster: Cluster, fresh, rows: int, **runtime: object) -> SlurmRun:
