@@ -45,3 +45,8 @@ def test_the_table_names_every_model_and_nothing_where_all_is_on_cpu():
     text = sizes.table(plan())
     assert "x-alma-group1" in text and "training aya-23-8b" in text and "96 GB of that" in text
     assert sizes.table(plan("demo")) == ""
+
+
+def test_the_documentation_shows_the_table_as_it_is_printed():
+    *printed, _ = sizes.table(plan()).splitlines()
+    assert "\n".join(printed) in (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
