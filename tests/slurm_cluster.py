@@ -179,6 +179,10 @@ class SlurmRun:
     def run(self, *arguments: str, check: bool = True, snakefile: Path = ROOT / "Snakefile") -> str:
         return self.finish(self.start(*arguments, snakefile=snakefile), check=check)
 
+    def cost(self, batch: str) -> dict:
+        """What a finished batch says of itself."""
+        return json.loads((self.results / f"completions/{batch}.cost.json").read_text())
+
     def rows_in_store(self, batch: str) -> int:
         """Answers in a batch's row store, summed over its writers: one that two of them gave counts twice."""
         import pyarrow.parquet as pq
