@@ -19,6 +19,7 @@ UP, DOWN = ROOT / "tests/slurm/up.sh", ROOT / "tests/slurm/down.sh"
 NODES = ("alpha", "beta")
 PARTITIONS = {"cpu": "standard", "gpu": "accelerated"}
 GPU_TYPE = "a100"
+ACCOUNT = "lab42"
 PORT = os.environ.get("SLURM_TEST_PORT", "17817")
 
 
@@ -38,6 +39,7 @@ class Cluster:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def up(self) -> None:
         """Start what is not running."""
@@ -46,6 +48,7 @@ class Cluster:
             "SLURM_TEST_CPU_PARTITION": PARTITIONS["cpu"],
             "SLURM_TEST_GPU_PARTITION": PARTITIONS["gpu"],
             "SLURM_TEST_GPU_TYPE": GPU_TYPE,
+            "SLURM_TEST_ACCOUNT": ACCOUNT,
             "SLURM_TEST_PORT": PORT,
             "SLURM_TEST_NODE_TIMEOUT": "20",
         }
@@ -58,6 +61,9 @@ class Cluster:
         assert done.returncode == 0, done.stderr
 
     def down(self) -> None:
+        for process in self.started:  # of tests that failed before its end
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
         subprocess.run([DOWN, self.folder], timeout=120, check=False, capture_output=True)
 
     def run(self, *command: object, cwd: Path | None = None, check: bool = True) -> str:
@@ -113,15 +119,15 @@ class Cluster:
         self.up()
 
 
-def edited_profile(folder: Path, **changes: str) -> Path:
-    """Copy profiles/slurm and edit it as its comments say: names of this cluster, and no accounting database."""
+def edited_profile(folder: Path) -> Path:
+    """Copy profiles/slurm and edit it as its comments say: account, names of this cluster, no accounting database."""
     text = (ROOT / "profiles/slurm/config.yaml").read_text()
     for pattern, replacement in {
+        r"^  # (slurm_account:) my_project$": rf"  \1 {ACCOUNT}",
         r"^(  slurm_partition:) cpu$": rf"\1 {PARTITIONS['cpu']}",
         r"^(    slurm_partition:) gpu$": rf"\1 {PARTITIONS['gpu']}",
         r"^(    gpu_model:) h100$": rf"\1 {GPU_TYPE}",
         r"^# (slurm-status-command: squeue)$": r"\1",
-        **changes,
     }.items():
         text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
         assert count, f"profiles/slurm/config.yaml has no line like {pattern}"
@@ -160,10 +166,12 @@ class SlurmRun:
             *("--profile", "profile", *arguments),
         ]
         with open(self.folder / "output.txt", "w") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, cwd=self.folder, env=self.cluster.env | self.secrets, stdout=output, stderr=output, text=True,
                 start_new_session=True,
             )  # fmt: skip
+        self.cluster.started.append(process)
+        return process
 
     def finish(self, process: subprocess.Popen[str], seconds: float = 600, check: bool = True) -> str:
         """Wait for Snakemake's end; returns what it printed."""

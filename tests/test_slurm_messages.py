@@ -65,14 +65,16 @@ def test_all_attempts_are_named_and_what_went_well_in_the_end_is_not_told(tmp_pa
     assert told(tmp_path, *lines, "Finished jobid: 3 (Rule: complete_on_gpu)") == ""
 
 
-def test_a_job_that_slurm_refused(tmp_path):
-    text = told(
-        tmp_path,
-        "Error in rule train_policy_on_gpu:",
-        "    message: SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: gpux'.",
-        "    jobid: 4",
-    )
-    assert "train_policy_on_gpu: no Slurm job, not submitted" in text and "invalid partition specified: gpux" in text
+@pytest.mark.parametrize(
+    "message",
+    [
+        "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: gpux'.",
+        "Job submission failed with exception: The given account gpux appears to be invalid.",
+    ],
+)
+def test_a_job_that_slurm_refused(message, tmp_path):
+    text = told(tmp_path, "Error in rule train_policy_on_gpu:", f"    message: {message}", "    jobid: 4")
+    assert "train_policy_on_gpu: no Slurm job, not submitted" in text and "gpux" in text and "profile" in text
 
 
 def test_a_failure_on_one_machine_is_told_as_before(tmp_path):

@@ -6,8 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-import yaml
-from slurm_cluster import GPU_TYPE, PARTITIONS, ROOT, Cluster, SlurmRun, edited_profile, rehearsed, wait_for
+from slurm_cluster import ACCOUNT, GPU_TYPE, PARTITIONS, ROOT, Cluster, SlurmRun, rehearsed, wait_for
 from test_engine_openai import Server, good
 
 pytestmark = pytest.mark.slurm
@@ -62,7 +61,7 @@ def test_what_is_asked_for_arrives_and_no_half_output_is_left(cluster: Cluster, 
 
     jobs = [(tmp_path / f"{i}.txt").read_text() for i in (1, 2)]
     for job in jobs:
-        assert f"Partition={PARTITIONS['gpu']}" in job
+        assert f"Partition={PARTITIONS['gpu']}" in job and f"Account={ACCOUNT}" in job
         assert f"TresPerJob=gres:gpu:{GPU_TYPE}:1" in job
         assert "TimeLimit=00:05:00" in job
         assert "mem=600M" in job
@@ -70,7 +69,8 @@ def test_what_is_asked_for_arrives_and_no_half_output_is_left(cluster: Cluster, 
         assert re.search(r"^DEVICES=\d$", job, re.MULTILINE), "Slurm gave the job no device"
     assert len({re.search(r"JobId=(\d+)", job)[1] for job in jobs}) == 2, "each batch is a job of its own"
     on_cpu = (tmp_path / "cpu.txt").read_text()
-    assert f"Partition={PARTITIONS['cpu']}" in on_cpu and "gpu" not in on_cpu.replace("complete_on_gpu", "")
+    assert f"Partition={PARTITIONS['cpu']}" in on_cpu and f"Account={ACCOUNT}" in on_cpu
+    assert "gpu" not in on_cpu.replace("complete_on_gpu", "")
     assert (tmp_path / "half.txt").read_text() == "first half, second half"
 
     first_end, last_start = output.index("Finished jobid"), output.rindex("has been submitted")
@@ -140,12 +140,3 @@ def test_partitions_of_the_example_are_chosen_by_what_a_job_asks_for(tmp_path: P
     assert chosen(8, runtime=720, mem_mb=64_000, gpu=1) == "gpu-long"
     assert chosen(64, runtime=1440, mem_mb=512_000, gpu=8) == "gpu-long"
     assert chosen(8, runtime=240, mem_mb=64_000, gpu=1, gpu_model="h100", constraint="gpu80g") == "gpu-long"
-
-
-def test_the_profile_is_edited_at_marked_lines_alone(tmp_path: Path) -> None:
-    with_account = {r"^  # (slurm_account: my_project)$": r"  \1"}
-    profile = yaml.safe_load((edited_profile(tmp_path, **with_account) / "config.yaml").read_text())
-    assert profile["default-resources"]["slurm_account"] == "my_project"
-    assert profile["default-resources"]["slurm_partition"] == PARTITIONS["cpu"]
-    on_gpu = {"slurm_partition": PARTITIONS["gpu"], "gpu_model": GPU_TYPE}
-    assert profile["set-resources"] == {"complete_on_gpu": on_gpu, "train_policy_on_gpu": on_gpu}

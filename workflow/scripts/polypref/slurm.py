@@ -128,7 +128,7 @@ NOT_SUBMITTED = "not submitted"
 SUBMITTED = re.compile(r"^Job (\d+) has been submitted with SLURM jobid (\S+) \(log: (.*)\)\.$")
 STATE = re.compile(r"SLURM-job '([^']+)' failed.*?SLURM status is: '(\w+)'")
 STATE_OF_NODE = re.compile(r"SLURM-job '([^']+)' failed due to a node failure")
-REFUSED = re.compile(r"SLURM sbatch failed\. The error message was '(.*)")
+REFUSED = re.compile(r"(?:SLURM sbatch failed\. The error message was '|Job submission failed with exception: )(.*)")
 FINISHED = re.compile(r"^Finished jobid: (\d+) ")
 JOB_ID = re.compile(r"^    jobid: (\d+)$")
 
