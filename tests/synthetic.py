@@ -109,6 +109,29 @@ def answers(model: str, language: str, prompts: int = 20) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def diagnostics(kept: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Diagnostics (schema DIAGNOSTICS) of a data set: a tenth of chosen texts in Icelandic reads as Danish."""
+    rng = np.random.default_rng([seed, len(kept)])
+    rows = []
+    for row in kept.itertuples():
+        wrong = row.language == "is" and rng.random() < 0.1
+        signals = {}
+        for field in schemas.FIELDS:
+            text = getattr(row, field)
+            signals |= {
+                f"{field}_language": "da" if wrong and field == "chosen" else row.language,
+                f"{field}_tokens": len(text) // 4, f"{field}_characters": len(text), f"{field}_repetition": 0.0,
+                f"{field}_source_overlap": 0.0, f"{field}_prompt_overlap": 0.0,
+                f"{field}_truncated": bool(field == "rejected" and rng.random() < 0.02),
+            }  # fmt: skip
+        flags = ["chosen_wrong_language"] if wrong else []
+        flags += ["rejected_truncated"] if signals["rejected_truncated"] else []
+        gap = signals["chosen_tokens"] - signals["rejected_tokens"]
+        rows.append({"item_id": row.item_id, "language": row.language, "source": row.source, **signals,
+                     "token_gap": gap, "flags": flags})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def dropped(rows: list[tuple[str, int, str, str, str, str]]) -> pd.DataFrame:
     """Rows left out (schema DROPPED)."""
     return pd.DataFrame(rows, columns=schemas.DROPPED.names)
@@ -214,6 +237,7 @@ def write_results(folder: Path, prompts: int = 20, per_source: int = 20, n_segme
         kept, left = dataset(pairs, architecture)
         write(kept, folder / f"datasets/{architecture}.parquet", schemas.DATASET)
         write(left, folder / f"datasets/{architecture}.dropped.parquet", schemas.DROPPED)
+        write(diagnostics(kept, number), folder / f"diagnostics/{architecture}.parquet", schemas.DIAGNOSTICS)
         log = folder / f"policies/{architecture}/log.csv"
         log.parent.mkdir(parents=True, exist_ok=True)
         training_log(number).to_csv(log, index=False)

@@ -93,10 +93,11 @@ def complete(
         run["reused"] = len(held)
         if missing:
             say(f"{len(missing):,} requests to answer with {checkpoint.path}, {len(held):,} are in the row store")
+            checkpoint = _within_budget(checkpoint, spent_so_far(store, held), shards)
             try:
                 if shards > 1 and terminal:
                     batch = split(shards, paths, store, checkpoint, name, terminal.log)
-                    held.update(_answer_in_shards(batch, missing, rows, run))
+                    held.update(_answer_in_shards(batch, missing, rows, run, terminal))
                 else:
                     held.update(_answer(missing, rows, checkpoint, run, terminal, start))
             finally:
@@ -108,6 +109,23 @@ def complete(
         )
     _require_few_errors(requests, held, checkpoint.runtime.max_error_share)
     return [held[request["request_id"]] for request in requests], run
+
+
+def spent_so_far(store: Path, held: dict[str, dict[str, Any]]) -> float:
+    """USD that earlier runs of a batch have cost: by their figures, but no less than the answers at hand.
+
+    A run that was killed left no figures, and its answers say what they cost.
+    """
+    path = store / RUNS
+    runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return max(sum(run["cost_usd"] for run in runs), sum(row["cost_usd"] or 0.0 for row in held.values()))
+
+
+def _within_budget(checkpoint: Checkpoint, spent: float, shards: int) -> Checkpoint:
+    """The registry entry with what is left of ``max_cost_usd``, which holds for a batch and all its runs together."""
+    if checkpoint.max_cost_usd is None:
+        return checkpoint
+    return checkpoint.model_copy(update={"max_cost_usd": max(0.0, checkpoint.max_cost_usd - spent) / shards})
 
 
 def complete_shard(shard: Shard, terminal: Terminal) -> None:
@@ -127,12 +145,12 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
 
 
 def _answer_in_shards(
-    shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any]
+    shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any], terminal: Terminal
 ) -> dict[str, dict[str, Any]]:
     """Have a shard each answer its part; what they answered is in the row store, also where one of them failed."""
     checkpoint = Checkpoint.model_validate(shards[0].checkpoint)
     errors, failed, began = [], [], time.monotonic()
-    for shard, outcome in run_shards(shards, checkpoint.runtime.gpus):
+    for shard, outcome in run_shards(shards, checkpoint.runtime.gpus, terminal.stream):
         if outcome is None:
             failed.append(shard)
             continue
@@ -208,7 +226,7 @@ def _answer(
     if terminal:
         terminal.say(f"engine started in {run['start_seconds']:.0f} s")
     answers: dict[str, dict[str, Any]] = {}
-    progress = Progress(terminal, len(missing))
+    progress = Progress(terminal, len(missing), run["reused"])
     began = flushed = time.monotonic()
     every = min(checkpoint.runtime.flush_s, MAX_LOSS_S)
     try:

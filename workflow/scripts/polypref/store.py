@@ -76,7 +76,8 @@ class RowStore:
         self._shard = shard
         self._sets_aside = set_aside
         self._patience_s = patience_s
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
+        self._added = 0
         self._journal: Any = None
         self._pending: list[bytes] = []
 
@@ -156,13 +157,13 @@ class RowStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self._shard:
-                self._lock = open(self.folder / "writer.lock", "a+", encoding="utf-8")
+                self._lock = os.fdopen(os.open(self.folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o666), "r+b")
                 self._wait_for(self._lock)
                 self._lock.truncate(0)
-                self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-                self._lock.flush()
+                self._say_how_far()
                 for journal in self.journals():  # of writers that were killed: their complete records are answers
-                    with open(journal, "rb") as left_behind:
+                    # An orphan's shard that ends meanwhile seals its own.
+                    with contextlib.suppress(FileNotFoundError), open(journal, "rb") as left_behind:
                         self._wait_for(left_behind)
                         self._seal(journal)
             name = f"journal-{time.time_ns():x}-{os.getpid()}.jsonl"
@@ -201,10 +202,16 @@ class RowStore:
                 time.sleep(min(1.0, self._patience_s))
 
     def _holder(self, file: IO[Any]) -> str:
-        if "journal-" in file.name:
+        if file is not self._lock:
             return f"process {Path(file.name).stem.split('-')[-1]} (a shard of an earlier job)"
         file.seek(0)
-        return file.read().strip() or "another process"
+        return file.read().decode("utf-8", "replace").strip() or "another process"
+
+    def _say_how_far(self) -> None:
+        """Keep in ``writer.lock`` who writes and how many answers came, also for those who wait."""
+        if self._lock is not None:
+            line = f"process {os.getpid()} on {socket.gethostname()} ({self._added:,} answers so far)"
+            os.pwrite(self._lock.fileno(), line.encode(), 0)
 
     def __exit__(self, *_: Any) -> None:
         try:
@@ -225,6 +232,8 @@ class RowStore:
         """Take an answer; it is on disk after the next :meth:`flush`."""
         body = canonical_json({name: record.get(name) for name in COMPLETIONS.names}).encode("utf-8")
         self._pending.append(b"%08x %s\n" % (zlib.crc32(body), body))
+        self._added += 1
+        self._say_how_far()
 
     def flush(self) -> None:
         """Append what was added and make it durable.
