@@ -17,6 +17,10 @@ if "architectures" not in config:
     configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{workflow.basedir}/config/config.yaml"
 
 
+# Only with `--sdm apptainer`: the image that containers/polypref.def describes.
+container: f"{workflow.basedir}/containers/polypref.sif"
+
+
 include: "rules/common.smk"
 include: "rules/checks.smk"
 include: "rules/settings.smk"
@@ -31,6 +35,7 @@ include: "rules/answer.smk"
 include: "rules/judge.smk"
 include: "rules/wmt.smk"
 include: "rules/report.smk"
+include: "rules/cluster.smk"
 
 
 localrules:
@@ -97,6 +102,8 @@ rule report:
 
 onstart:
     STARTED.append(time.time())
+    if workflow.non_local_exec and shutil.which("squeue"):
+        print(take_over(Path.cwd()), end="")
 
 
 onsuccess:
@@ -104,4 +111,4 @@ onsuccess:
 
 
 onerror:
-    print(failure_summary(R))
+    print(failure_summary(R, log))

@@ -1,6 +1,7 @@
 # Configuration, plan, and what more than one stage needs.
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_c
 from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
 from polypref.settings import settings
+from polypref.slurm import bound_status_checks, take_over
 from polypref.summary import failure_summary, print_summary
 
 try:
@@ -90,3 +92,11 @@ def figure(name, category, title):
 
 def model_checkpoint(model, language):
     return checkpoint_of(CONFIG.models[model], language)
+
+
+def on_several_nodes(nodes):
+    """Resource `mpi` of a job of several nodes: there, and yet 0.
+
+    So Slurm's executor starts it on its first node itself, and not by an srun, which takes no GPUs of several nodes.
+    """
+    return 0 if nodes > 1 else None

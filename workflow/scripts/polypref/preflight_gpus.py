@@ -9,6 +9,7 @@ from pathlib import Path
 
 from polypref.findings import Finding
 from polypref.gpu_memory import GB, Content, batch_memory, training_memory
+from polypref.needs import gpu_batches
 from polypref.plan import Plan
 
 
@@ -48,9 +49,8 @@ def check_gpus(
     the configuration describes.
     """
     runtime, nodes = plan.config.training.runtime, plan.config.runtime
-    wanted = {"training": runtime.gpus} if runtime.launcher != "cpu" else {}
-    wanted |= {f"{task}/{name}": plan.batch_runtime(task, name).gpus for task, name in plan.batches()}
-    wanted = {what: count for what, count in wanted.items() if count}
+    wanted = {"training": runtime.gpus} if runtime.launcher != "cpu" and runtime.gpus else {}
+    wanted |= gpu_batches(plan)
     if not wanted:
         return
     if not here:
@@ -97,7 +97,7 @@ def _check_memory(
     small, slow, unknown = [], [], []
     for task, name in plan.batches():
         runtime, label = plan.batch_runtime(task, name), f"{task}/{name}"
-        if not runtime.gpus:
+        if label not in gpu_batches(plan):
             continue
         checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
         tokens = sum(longest.get((task, name), (0, 0)))

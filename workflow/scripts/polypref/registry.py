@@ -38,6 +38,9 @@ class Runtime(Section):
     """How a checkpoint is run. Nothing here changes an answer, so nothing here makes a file stale."""
 
     gpus: int = Field(0, ge=0, description="GPUs of an engine; 0 runs on CPU")
+    device: Literal["auto", "cpu"] = Field(
+        "auto", description="cpu: compute on CPU even where GPUs are asked for, to rehearse a cluster with small models"
+    )
     tensor_parallel: int = Field(1, ge=1)
     memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that vLLM may take")
     max_model_len: int | None = Field(None, ge=1, description="tokens; by default what the longest request needs")
@@ -58,6 +61,10 @@ class Runtime(Section):
     def of_batch(self, resource: Literal["gpus", "threads", "memory_gb"]) -> float:
         """What all engines of a batch take of a resource."""
         return self.shards * getattr(self, resource)
+
+    def of_node(self, resource: Literal["threads", "memory_gb"]) -> float:
+        """What the engines of a batch take of a resource on each of its nodes."""
+        return -(-self.shards // self.nodes) * getattr(self, resource)
 
 
 class Checkpoint(Section):

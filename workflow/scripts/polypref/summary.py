@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,6 +12,7 @@ from rich import box
 from rich.table import Table
 
 from polypref.logs import clock, console_on
+from polypref.slurm import failures
 
 PLACES = (("Report", "report/index.html"), ("Data sets", "datasets"), ("Figures", "figures"), ("Tables", "tables"),
           ("Logs", "logs"))  # fmt: skip
@@ -94,9 +96,10 @@ def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
     console.print()
 
 
-def failure_summary(results: str) -> str:
-    """What to do after a failure."""
+def failure_summary(results: str, snakemake_logs: Iterable[str | Path] = ()) -> str:
+    """What to do after a failure; for jobs on Slurm, one by one (:func:`polypref.slurm.failures`)."""
     return (
+        f"{''.join(failures(Path(log)) for log in snakemake_logs if Path(log).is_file())}"
         "\nThe run stopped before everything was made. The message above that begins with ERROR names the cause; the\n"
         f"job's whole log is under {results}/logs/. What was answered is kept in {results}/store/: run the same\n"
         "command again and it goes on from there.\n"
