@@ -10,7 +10,7 @@ from polypref.engines import Completion, EngineError
 from polypref.schemas import COMPLETIONS, REQUESTS
 from polypref.tables import TableError, write_table
 
-CHECKPOINT = Checkpoint(engine="vllm", path="owner/name")
+CHECKPOINT = Checkpoint(engine="vllm", path="owner/name", runtime={"max_error_share": 0.5})
 
 
 class Echo:
@@ -86,6 +86,24 @@ def test_errors_are_rows_and_are_asked_again(tmp_path):
     engine = Echo()
     rows, _ = complete(files, tmp_path / "store", CHECKPOINT, start=engine)
     assert len(engine.asked) == 1 and rows[1]["error"] is None
+
+
+def test_too_many_errors_fail_the_batch_and_keep_what_succeeded(tmp_path):
+    files = [ask(tmp_path / "1", list("abcd"))]
+    with pytest.raises(EngineError, match=r"3 of 4 requests failed, more than 50%.*3 of them: refused \(.*1, row 2\)"):
+        complete(files, tmp_path / "store", CHECKPOINT, start=Echo(fails="bcd"))
+    engine = Echo()
+    complete(files, tmp_path / "store", CHECKPOINT, start=engine)
+    assert [request.messages[0]["content"] for request in engine.asked] == list("bcd")
+
+
+def test_what_a_failed_run_cost_is_counted(tmp_path):
+    files, store = [ask(tmp_path / "1", list("abcd"))], tmp_path / "store"
+    with pytest.raises(KeyboardInterrupt):
+        complete(files, store, CHECKPOINT, start=Echo(stops_after=2))
+    _, run = complete(files, store, CHECKPOINT, start=Echo())
+    cost = cost_so_far(store, "answer", "m", "vllm", run)
+    assert (cost["answered"], cost["engine_starts"], cost["completion_tokens"]) == (4, 2, 8)
 
 
 def test_an_engine_that_leaves_requests_out_is_an_error(tmp_path):
