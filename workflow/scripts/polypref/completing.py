@@ -96,7 +96,7 @@ def complete(
             try:
                 if shards > 1 and terminal:
                     batch = split(shards, paths, store, checkpoint, name, terminal.log)
-                    held.update(_answer_in_shards(batch, missing, rows, run))
+                    held.update(_answer_in_shards(batch, missing, rows, run, terminal))
                 else:
                     held.update(_answer(missing, rows, checkpoint, run, terminal, start))
             finally:
@@ -127,12 +127,12 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
 
 
 def _answer_in_shards(
-    shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any]
+    shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any], terminal: Terminal
 ) -> dict[str, dict[str, Any]]:
     """Have a shard each answer its part; what they answered is in the row store, also where one of them failed."""
     checkpoint = Checkpoint.model_validate(shards[0].checkpoint)
     errors, failed, began = [], [], time.monotonic()
-    for shard, outcome in run_shards(shards, checkpoint.runtime.gpus):
+    for shard, outcome in run_shards(shards, checkpoint.runtime.gpus, terminal.stream):
         if outcome is None:
             failed.append(shard)
             continue

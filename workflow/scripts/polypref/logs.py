@@ -19,6 +19,11 @@ class Terminal:
     def __init__(self, stream: TextIO, name: str, log: str) -> None:
         self._stream, self._name, self.log = stream, name, log
 
+    @property
+    def stream(self) -> TextIO:
+        """Where it writes, for processes that write there too."""
+        return self._stream
+
     def say(self, text: str) -> None:
         """Print a line under the job's name, here and in the log."""
         print(text, flush=True)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from polypref.tables import atomic_write, canonical_json
 
@@ -62,12 +62,15 @@ def split(count: int, requests: list[str], store: Path, checkpoint: Any, name: s
     ]
 
 
-def run_shards(shards: list[Shard], gpus: int) -> Iterator[tuple[Shard, dict[str, Any] | None]]:
+def run_shards(
+    shards: list[Shard], gpus: int, stream: IO[str] | None = None
+) -> Iterator[tuple[Shard, dict[str, Any] | None]]:
     """Run all shards at once, here or over the nodes of this Slurm job.
 
     Parameters
     ----------
     gpus : of one shard
+    stream : what the user watches; each shard writes its progress there and the rest into its own log
 
     Yields
     ------
@@ -80,7 +83,7 @@ def run_shards(shards: list[Shard], gpus: int) -> Iterator[tuple[Shard, dict[str
     running: list[subprocess.Popen[str]] = []
     try:
         for node, group in zip(nodes or [None], groups, strict=True):
-            running += start_on_node(node, group, gpus) if node else start_here(group, gpus)
+            running += start_on_node(node, group, gpus, stream) if node else start_here(group, gpus, stream)
         for process in running:
             process.wait()
     finally:
@@ -95,22 +98,22 @@ def run_shards(shards: list[Shard], gpus: int) -> Iterator[tuple[Shard, dict[str
         yield shard, found
 
 
-def start_here(shards: list[Shard], gpus: int) -> list[subprocess.Popen[str]]:
+def start_here(shards: list[Shard], gpus: int, stream: IO[str] | None = None) -> list[subprocess.Popen[str]]:
     """One process per shard on this node, each with the next ``gpus`` of the visible GPUs."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = visible.split(",") if visible else [str(i) for i in range(gpus * len(shards))]
     running = []
     for i, shard in enumerate(shards):
         mine = {"CUDA_VISIBLE_DEVICES": ",".join(devices[i * gpus : (i + 1) * gpus])} if gpus else {}
-        running.append(_feed(_command("answer"), shard, {**os.environ, **mine}))
+        running.append(_feed(_command("answer"), shard, {**os.environ, **mine}, stream))
     return running
 
 
-def start_on_node(node: str, shards: list[Shard], gpus: int) -> list[subprocess.Popen[str]]:
+def start_on_node(node: str, shards: list[Shard], gpus: int, stream: IO[str] | None) -> list[subprocess.Popen[str]]:
     """A Slurm step on a node of this job, which starts the node's shards there."""
     if not shards:
         return []
-    return [_feed([*srun(node), *_command("node", str(gpus))], shards, step_environment(os.environ))]
+    return [_feed([*srun(node), *_command("node", str(gpus))], shards, step_environment(os.environ), stream)]
 
 
 def srun(node: str) -> list[str]:
@@ -139,9 +142,11 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, str(Path(__file__).resolve().parents[1] / "complete_shard.py"), *arguments]
 
 
-def _feed(command: list[str], what: Shard | list[Shard], environment: dict[str, str]) -> subprocess.Popen[str]:
+def _feed(
+    command: list[str], what: Shard | list[Shard], environment: dict[str, str], stream: IO[str] | None
+) -> subprocess.Popen[str]:
     """Start a process and hand it its work on standard input."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stream, text=True, env=environment)
     shards = what if isinstance(what, list) else [what]
     assert process.stdin is not None
     process.stdin.write(json.dumps([asdict(shard) for shard in shards]))
