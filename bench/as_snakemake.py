@@ -1,6 +1,6 @@
 """Run one of the workflow's scripts as a rule would, from a JSON object with input, output, params and so on.
 
-    python bench/as_snakemake.py workflow/scripts/ask_responses.py job.json
+python bench/as_snakemake.py workflow/scripts/ask_responses.py job.json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The DAG: jobs, time and memory of a dry run by number of languages, with 8 translators and 4 architectures.
 
-    python bench/bench_dag.py
+python bench/bench_dag.py
 """
 
 from __future__ import annotations
@@ -107,7 +107,16 @@ def main() -> None:
         )
     print("A dry run of everything, and one where all files are there and nothing is to be done. Eight translators on")
     print("WMT24++, four architectures, one opponent; budget: 100 languages under 20 s.\n")
-    header = ["languages", "jobs", "files", "first: wall s", "processor s", "ms per job", "no-op: wall s", "processor s"]
+    header = [
+        "languages",
+        "jobs",
+        "files",
+        "first: wall s",
+        "processor s",
+        "ms per job",
+        "no-op: wall s",
+        "processor s",
+    ]
     print(table([*header, "ms per file", "memory MB"], rows))
 
 

@@ -24,7 +24,13 @@ from polypref.tables import iter_rows, write_table
 LANGUAGES = ("ar", "de", "es", "is", "ja", "nl", "ru", "zh")
 SIZES = (10_000, 100_000)
 CHARACTERS = 300
-ASKED = {"model": "translator", "path": "owner/translator", "revision": "1", "local": False, "decoding": {"max_tokens": 9}}
+ASKED = {
+    "model": "translator",
+    "path": "owner/translator",
+    "revision": "1",
+    "local": False,
+    "decoding": {"max_tokens": 9},
+}
 
 
 def text(seed: str) -> str:
@@ -92,7 +98,8 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
     write_table(completions, answers([file for code in LANGUAGES for file in files("requests", code)]), COMPLETIONS)
     note("answers are made up")
     for field, requests, path in zip(FIELDS, files("requests", "de"), files("texts", "de"), strict=True):
-        add(f"collect ({field}) of {len(LANGUAGES) * 3 * size:,}", size, "collect_texts",
+        whole = len(LANGUAGES) * len(FIELDS) * size
+        add(f"collect ({field}) of {whole:,}", size, "collect_texts",
             input={"requests": str(requests), "completions": str(completions)}, output={"texts": str(path)})  # fmt: skip
     for language in LANGUAGES:
         for german, path in zip(files("texts", "de"), files("texts", language), strict=True):
@@ -123,9 +130,13 @@ def main() -> None:
         step, count, cost = large
         rate = f"{count / cost.wall:,.0f}"
         growth = f"{cost.memory - small[2].memory:+.0f}"
-        rows.append([step, f"{count:,}", f"{cost.wall:.1f}", f"{cost.processor:.1f}", rate, f"{cost.memory:.0f}", growth])
-    print(f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages, each step a process of its own")
-    print(f"as Snakemake starts it. The last column is its peak memory less that with {sizes[0]:,} pairs: what grows with the data.\n")
+        rows.append(
+            [step, f"{count:,}", f"{cost.wall:.1f}", f"{cost.processor:.1f}", rate, f"{cost.memory:.0f}", growth]
+        )
+    print(
+        f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages; each step is a process of its"
+    )
+    print(f"own, as Snakemake starts it. The last column is its peak memory less that with {sizes[0]:,} pairs.\n")
     print(table(["step", "rows", "wall s", "processor s", "rows/s", "peak MB", "growth MB"], rows))
 
 

@@ -83,15 +83,25 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             made, memory = in_process("append", folder, size)
             disk = sum(file.stat().st_size for file in Path(folder).iterdir()) / 2**20
-            cells = [f"{size:,}", f"{size / made['append']:,.0f}", f"{made['seal']:.1f}", f"{memory:.0f}", f"{disk:.0f}"]
+            cells = [
+                f"{size:,}",
+                f"{size / made['append']:,.0f}",
+                f"{made['seal']:.1f}",
+                f"{memory:.0f}",
+                f"{disk:.0f}",
+            ]
             for what, expected in (("few", min(size, LOOK_UPS)), ("missing", 0), ("all", size)):
                 found, memory = in_process("look_up", folder, size, what)
                 if found["found"] < expected or (what == "missing" and found["found"]):
                     raise RuntimeError(f"looked up {what} of {size} rows and found {found['found']}")
                 cells += [f"{found['seconds']:.2f}", f"{memory:.0f}"]
             rows.append(cells)
-    print("Answers of 300 characters, flushed (fsync) every thousand; then the journal is sealed into Parquet. A look-up")
-    print(f"opens the store: {LOOK_UPS:,} ids spread over it, as many that it does not hold, all of them. Budget: under")
+    print(
+        "Answers of 300 characters, flushed (fsync) every thousand; then the journal is sealed into Parquet. A look-up"
+    )
+    print(
+        f"opens the store: {LOOK_UPS:,} ids spread over it, as many that it does not hold, all of them. Budget: under"
+    )
     print("1 s and 200 MB for the first two at a million rows. Memory is the peak of a process of its own, in MB.\n")
     header = ["rows", "appended/s", "seal s", "MB", "disk MB", "1,000 held: s", "MB", "1,000 missing: s", "MB"]
     print(table([*header, "all: s", "MB"], rows))

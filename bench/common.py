@@ -42,7 +42,7 @@ def options(description: str, **more: Any) -> argparse.Namespace:
     """The arguments that every benchmark takes: ``--smoke`` for sizes that take seconds, and ``--repeats``."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats")
+    parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats")
     for name, default in more.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     return parser.parse_args()
@@ -53,6 +53,20 @@ def workplace(name: str) -> Iterator[Path]:
     """An empty folder that goes when the benchmark ends, on the disk that TMPDIR names."""
     with tempfile.TemporaryDirectory(prefix=f"polypref-bench-{name}-") as folder:
         yield Path(folder)
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Engines print on stdout, also from native code; stdout is the page."""
+    sys.stdout.flush()
+    page = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(page, 1)
+        os.close(page)
 
 
 def run_process(command: Sequence[str], folder: Path = ROOT, env: dict[str, str] | None = None) -> Cost:

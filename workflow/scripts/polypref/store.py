@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polypref.schemas import COMPLETIONS
@@ -114,22 +113,22 @@ class RowStore:
         return sorted(self.folder.glob("journal-*.jsonl"))
 
     def _from_part(self, part: Path, wanted: set[str] | None = None) -> Iterator[dict[str, Any]]:
-        chosen = None if wanted is None else pc.field("request_id").isin(pa.array(sorted(wanted)))
         try:
-            table = pq.read_table(part, filters=chosen).cast(PART_SCHEMA)
+            with pq.ParquetFile(part) as file:
+                for group in range(file.num_row_groups):
+                    for record in _of_row_group(file, group, wanted):
+                        if record.pop("crc") == checksum(record):
+                            yield record
+                        else:
+                            self._report(
+                                f"{part}: request {record['request_id']} fails its checksum; it is asked again"
+                            )
         except (pa.ArrowException, ValueError, OSError) as error:
             if getattr(error, "errno", None):  # the file system's own error says nothing about the part
                 raise StoreError(
                     f"{part}: can't be read ({error.strerror}). Permit reading, then run again."
                 ) from error
             self._set_aside(part, f"can't be read ({str(error).splitlines()[0]})")
-            return
-        for batch in table.to_batches(SEALED_AT_ONCE):
-            for record in batch.to_pylist():
-                if record.pop("crc") == checksum(record):
-                    yield record
-                else:
-                    self._report(f"{part}: request {record['request_id']} fails its checksum; it is asked again")
 
     def _from_journal(self, journal: Path) -> Iterator[dict[str, Any]]:
         with contextlib.suppress(FileNotFoundError), open(journal, "rb") as file:  # sealed since the folder was listed
@@ -295,6 +294,18 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Make room"
     return "Permit writing there, or put `results` elsewhere"
+
+
+def _of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> list[dict[str, Any]]:
+    """The wanted records of a row group, or all; the texts are read only where one of them is wanted."""
+    if wanted is None:
+        return file.read_row_group(group).cast(PART_SCHEMA).to_pylist()
+    ids = file.read_row_group(group, ["request_id"])["request_id"].to_pylist()
+    rows = [number for number, key in enumerate(ids) if key in wanted]
+    if not rows:
+        return []
+    table = file.read_row_group(group).cast(PART_SCHEMA)
+    return (table if len(rows) == len(ids) else table.take(rows)).to_pylist()
 
 
 def _write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:
