@@ -22,6 +22,7 @@ def named(values: dict) -> Namedlist:
 def main() -> None:
     script, job = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     fields = {name: named(job.get(name, {})) for name in ("input", "output", "params", "wildcards")}
+    fields["config"] = job.get("config", {})
     sys.path.insert(0, str(Path(script).parent))
     runpy.run_path(script, {"snakemake": SimpleNamespace(**fields, log=[job["log"]])}, "__main__")
 

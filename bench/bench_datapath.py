@@ -33,10 +33,14 @@ ASKED = {
 }
 
 
-def text(seed: str) -> str:
+_DRAW = random.Random(1)
+_WORDS = ("river", "stone", "walks", "under", "old", "bright", "slowly")
+_TEXTS = [" ".join(_DRAW.choices(_WORDS, k=CHARACTERS // 6)) for _ in range(1_009)]
+
+
+def text(number: int) -> str:
     """A made-up text of about `CHARACTERS` characters."""
-    draw = random.Random(seed)
-    return " ".join(draw.choices(("river", "stone", "walks", "under", "old", "bright", "slowly"), k=CHARACTERS // 6))
+    return _TEXTS[number % len(_TEXTS)]
 
 
 def script(folder: Path, name: str, **job: dict) -> Cost:
@@ -54,7 +58,7 @@ def answers(requests: list[Path]) -> Iterator[dict]:
     base = {"finish_reason": "stop", "prompt_tokens": 80, "completion_tokens": 70, "cost_usd": 0.0}
     for path in requests:
         for row in iter_rows(path, REQUESTS, ["request_id"]):
-            yield {**base, "request_id": row["request_id"], "text": text(row["request_id"])}
+            yield {**base, "request_id": row["request_id"], "text": text(int(row["request_id"][8:16], 16))}
 
 
 def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
@@ -62,7 +66,7 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
     source = folder / "pairs.jsonl"
     with open(source, "w", encoding="utf-8") as file:
         for number in range(size):
-            row = {field: text(f"{field} {number}") + f" {number}" for field in FIELDS}
+            row = {field: f"{text(number * len(field))} {number}" for field in FIELDS}
             file.write(json.dumps(row) + "\n")
     settings = {"format": "preference", "path": str(source), "bad_rows": "error"}
     params = {"source": {**settings, "subset": None, "split": "train", "revision": None}}
@@ -98,9 +102,8 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
     write_table(completions, answers([file for code in LANGUAGES for file in files("requests", code)]), COMPLETIONS)
     note("answers are made up")
     for field, requests, path in zip(FIELDS, files("requests", "de"), files("texts", "de"), strict=True):
-        whole = len(LANGUAGES) * len(FIELDS) * size
-        add(f"collect ({field}) of {whole:,}", size, "collect_texts",
-            input={"requests": str(requests), "completions": str(completions)}, output={"texts": str(path)})  # fmt: skip
+        given = {"requests": str(requests), "completions": str(completions)}
+        add(f"collect ({field})", size, "collect_texts", input=given, output={"texts": str(path)})
     for language in LANGUAGES:
         for german, path in zip(files("texts", "de"), files("texts", language), strict=True):
             if language != "de":
@@ -133,10 +136,12 @@ def main() -> None:
         rows.append(
             [step, f"{count:,}", f"{cost.wall:.1f}", f"{cost.processor:.1f}", rate, f"{cost.memory:.0f}", growth]
         )
+    whole = len(LANGUAGES) * len(FIELDS) * sizes[-1]
+    print(f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages; each step is a process")
     print(
-        f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages; each step is a process of its"
+        f"of its own, as Snakemake starts it. Collecting finds one file's answers among {whole:,} of the batch. The last column"
     )
-    print(f"own, as Snakemake starts it. The last column is its peak memory less that with {sizes[0]:,} pairs.\n")
+    print(f"is the peak memory less that with {sizes[0]:,} pairs.\n")
     print(table(["step", "rows", "wall s", "processor s", "rows/s", "peak MB", "growth MB"], rows))
 
 

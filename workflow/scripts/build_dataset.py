@@ -15,19 +15,17 @@ if __name__ == "__main__":
             for row in iter_rows(path, DIAGNOSTICS, ["item_id", "language", "flags"])
             if row["flags"]
         }
-        dropped, kept = [], 0
+        dropped = []
 
         def pairs():
-            global kept
             for batch, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
                 rows, left = build_dataset(batch, texts, snakemake.params.drop, flags)
                 dropped.extend(left)
-                kept += len(rows)
                 yield from rows
-            if not kept:
-                why = dropped[0]["reason"]
-                raise TableError(f"{snakemake.output.dataset}: no row is left; the first was dropped for {why!r}")
 
-        write_table(snakemake.output.dataset, pairs(), DATASET)
+        kept = write_table(snakemake.output.dataset, pairs(), DATASET)
+        if not kept:
+            why = dropped[0]["reason"]
+            raise TableError(f"{snakemake.output.dataset}: no row is left; the first was dropped for {why!r}")
         write_table(snakemake.output.dropped, dropped, DROPPED)
         terminal.say(f"{kept:,} rows in {len(snakemake.params.fields)} languages, {len(dropped):,} left out")

@@ -63,8 +63,13 @@ def to_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     )
 
 
-def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> int:
     """Write rows in a schema: the same rows give the same bytes. Rows from a generator are held a row group at a time.
+
+    Returns
+    -------
+    int
+        The number of rows.
 
     Raises
     ------
@@ -75,15 +80,18 @@ def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str
         missing = set(schema.names) - set(rows.column_names)
         if missing:
             raise TableError(f"{path}: can't be written, column {sorted(missing)} is missing")
+    count = 0
     with (
         atomic_write(path) as file,
         pq.ParquetWriter(file, schema, compression="zstd", version="2.6", store_schema=False) as writer,
     ):
         for table in _row_groups(rows, schema):
+            count += table.num_rows
             try:
                 writer.write_table(table.select(schema.names).replace_schema_metadata(None).cast(schema))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise TableError(f"{path}: can't be written, a column has another type: {error}") from error
+    return count
 
 
 def _row_groups(rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
