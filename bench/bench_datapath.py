@@ -43,6 +43,11 @@ def text(number: int) -> str:
     return _TEXTS[number % len(_TEXTS)]
 
 
+def answer(request: str) -> str:
+    """The made-up answer to a request."""
+    return f"{text(int(request[8:16], 16))} {request[8:]}"
+
+
 def script(folder: Path, name: str, **job: dict) -> Cost:
     """Run a script of the workflow as its rule would."""
     path = folder / "job.json"
@@ -58,7 +63,7 @@ def answers(requests: list[Path]) -> Iterator[dict]:
     base = {"finish_reason": "stop", "prompt_tokens": 80, "completion_tokens": 70, "cost_usd": 0.0}
     for path in requests:
         for row in iter_rows(path, REQUESTS, ["request_id"]):
-            yield {**base, "request_id": row["request_id"], "text": text(int(row["request_id"][8:16], 16))}
+            yield {**base, "request_id": row["request_id"], "text": answer(row["request_id"])}
 
 
 def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
@@ -66,7 +71,7 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
     source = folder / "pairs.jsonl"
     with open(source, "w", encoding="utf-8") as file:
         for number in range(size):
-            row = {field: f"{text(number * len(field))} {number}" for field in FIELDS}
+            row = {field: f"{text(number)} {field} {number}" for field in FIELDS}
             file.write(json.dumps(row) + "\n")
     settings = {"format": "preference", "path": str(source), "bad_rows": "error"}
     params = {"source": {**settings, "subset": None, "split": "train", "revision": None}}
@@ -138,10 +143,8 @@ def main() -> None:
         )
     whole = len(LANGUAGES) * len(FIELDS) * sizes[-1]
     print(f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages; each step is a process")
-    print(
-        f"of its own, as Snakemake starts it. Collecting finds one file's answers among {whole:,} of the batch. The last column"
-    )
-    print(f"is the peak memory less that with {sizes[0]:,} pairs.\n")
+    print(f"of its own, as Snakemake starts it. Collecting finds one file's answers among {whole:,} of the batch. The")
+    print(f"last column is the peak memory less that with {sizes[0]:,} pairs.\n")
     print(table(["step", "rows", "wall s", "processor s", "rows/s", "peak MB", "growth MB"], rows))
 
 

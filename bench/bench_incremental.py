@@ -65,9 +65,9 @@ def main() -> None:
         run(f"one row of a source changed (1 of {settings['sampling']['items']} pairs)", every[:-1])
         run("a language added", every)
     print(
-        "The miniature to its report, from the command to its end; rows are requests that an engine answered. A policy is"
+        "The miniature to its report, from the command to its end; rows are requests that an engine answered. A policy"
     )
-    print("trained again where its data set changed, with all that follows: its answers and the verdicts on them.\n")
+    print("is trained again where its data set changed, with all that follows: its answers and the verdicts on them.\n")
     print(table(["run", "wall s", "processor s", "share of full", "rows asked", "engine starts", "trainings"], rows))
 
 

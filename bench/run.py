@@ -20,7 +20,7 @@ from common import load, machine, today, versions
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 ITEMS = {
-    "complete": "complete against a bare LLM.chat",
+    "complete": "`complete` against a bare LLM.chat",
     "batch": "One engine start per batch against one per file",
     "judging": "Judging against one call per verdict",
     "others": "distilabel and Bespoke Curator",
