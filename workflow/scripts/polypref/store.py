@@ -31,6 +31,7 @@ from polypref.schemas import COMPLETIONS
 from polypref.tables import atomic_write, canonical_json
 
 PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
+_COLUMNS = tuple(COMPLETIONS.names)
 SEALED_AT_ONCE = 10_000
 """Records that are held in memory while a journal becomes a part."""
 
@@ -41,7 +42,7 @@ class StoreError(RuntimeError):
 
 def checksum(record: dict[str, Any]) -> int:
     """CRC-32 of a completion's canonical JSON."""
-    return zlib.crc32(canonical_json({name: record.get(name) for name in COMPLETIONS.names}).encode("utf-8"))
+    return zlib.crc32(canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8"))
 
 
 class RowStore:
@@ -228,7 +229,7 @@ class RowStore:
 
     def add(self, record: dict[str, Any]) -> None:
         """Take an answer; it is on disk after the next :meth:`flush`."""
-        body = canonical_json({name: record.get(name) for name in COMPLETIONS.names}).encode("utf-8")
+        body = canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8")
         self._pending.append(b"%08x %s\n" % (zlib.crc32(body), body))
         self._added += 1
         self._say_how_far()
