@@ -52,8 +52,8 @@ format: setup ## rewrite the files in that style
 verify: setup ## recompute published numbers with this code
 	$(PY) tools/verify.py
 
-bench: setup ## measure against the budgets in docs/
-	$(PY) bench/bench_complete_vs_bare.py resources/demo/models/strong
+bench: setup ## measure, into docs/benchmarks.md; one of them: make bench ONLY=dag
+	$(PY) bench/run.py $(ONLY)
 
 push: setup ## put a data set on the Hub: make push REPO=owner/name ARCHITECTURE=A
 	@test -n "$(REPO)" -a -n "$(ARCHITECTURE)" || { echo "usage: make push REPO=owner/name ARCHITECTURE=A [RESULTS=results]"; exit 2; }

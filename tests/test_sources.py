@@ -28,7 +28,8 @@ def helpsteer(prompt: str, response: str, score: int) -> dict:
 
 
 def run(kind: str, rows: list[dict], bad_rows: str = "drop"):
-    return normalise("s", kind, rows, "file.jsonl", bad_rows)
+    dropped = []
+    return list(normalise("s", kind, rows, "file.jsonl", bad_rows, dropped)), dropped
 
 
 def test_chatbot_arena_takes_the_winner_and_leaves_out_ties_chats_and_other_languages():

@@ -4,14 +4,14 @@ from polypref.asking import ask_translations
 from polypref.logs import job
 from polypref.schemas import PAIRS, REQUESTS, SEGMENTS
 from polypref.script_inputs import read_asked
-from polypref.tables import read_rows, write_table
+from polypref.tables import BATCH, batched, iter_rows, write_table
 
 if __name__ == "__main__":
     wildcards, params = snakemake.wildcards, snakemake.params
     with job(f"ask {wildcards.model} {wildcards.language}", snakemake.log[0]):
-        items = read_rows(snakemake.input.texts, PAIRS if wildcards.corpus == "pairs" else SEGMENTS)
+        schema, field = PAIRS if wildcards.corpus == "pairs" else SEGMENTS, wildcards.field
         asked = read_asked(params.asked, snakemake.input.get("checkpoint", []))
-        rows = ask_translations(
-            items, wildcards.field, asked, params.prompt, params.unit, wildcards.language, params.language_name
-        )
+        how = (field, asked, params.prompt, params.unit, wildcards.language, params.language_name)
+        items = batched(iter_rows(snakemake.input.texts, schema, ["item_id", field]), BATCH)
+        rows = (row for batch in items for row in ask_translations(batch, *how))
         write_table(snakemake.output[0], rows, REQUESTS)

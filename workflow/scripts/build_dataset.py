@@ -2,22 +2,30 @@
 
 from polypref.building import build_dataset
 from polypref.logs import job
-from polypref.schemas import DATASET, DIAGNOSTICS, DROPPED, PAIRS
-from polypref.script_inputs import read_fields
-from polypref.tables import TableError, read_rows, write_table
+from polypref.schemas import DATASET, DIAGNOSTICS, DROPPED
+from polypref.script_inputs import read_texts
+from polypref.tables import TableError, iter_rows, write_table
 
 if __name__ == "__main__":
     name = snakemake.wildcards.architecture
     with job(f"data set {name}", snakemake.log[0]) as terminal:
-        texts = read_fields(snakemake.params.fields)
-        diagnostics = [row for path in snakemake.input.diagnostics for row in read_rows(path, DIAGNOSTICS)]
-        flags = {(row["item_id"], row["language"]): row["flags"] for row in diagnostics}
-        drop = snakemake.params.drop
-        rows, dropped = build_dataset(read_rows(snakemake.input.pairs, PAIRS), texts, drop, flags)
-        if not rows:
-            raise TableError(
-                f"{snakemake.output.dataset}: no row is left; the first was dropped for {dropped[0]['reason']!r}"
-            )
-        write_table(snakemake.output.dataset, rows, DATASET)
+        flags = {
+            (row["item_id"], row["language"]): row["flags"]
+            for path in snakemake.input.diagnostics
+            for row in iter_rows(path, DIAGNOSTICS, ["item_id", "language", "flags"])
+            if row["flags"]
+        }
+        dropped = []
+
+        def pairs():
+            for batch, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
+                rows, left = build_dataset(batch, texts, snakemake.params.drop, flags)
+                dropped.extend(left)
+                yield from rows
+
+        kept = write_table(snakemake.output.dataset, pairs(), DATASET)
+        if not kept:
+            why = dropped[0]["reason"]
+            raise TableError(f"{snakemake.output.dataset}: no row is left; the first was dropped for {why!r}")
         write_table(snakemake.output.dropped, dropped, DROPPED)
-        terminal.say(f"{len(rows):,} rows in {len(texts)} languages, {len(dropped):,} left out")
+        terminal.say(f"{kept:,} rows in {len(snakemake.params.fields)} languages, {len(dropped):,} left out")

@@ -3,12 +3,12 @@
 from polypref.collecting import collect_verdicts
 from polypref.logs import job
 from polypref.schemas import JUDGE_REQUESTS, VERDICTS
-from polypref.script_inputs import read_completions
-from polypref.tables import read_rows, write_table
+from polypref.script_inputs import read_answered
+from polypref.tables import write_table
 
 if __name__ == "__main__":
     with job(f"collect {snakemake.output[0]}", snakemake.log[0]):
-        requests = read_rows(snakemake.input.requests, JUDGE_REQUESTS)
-        completions = read_completions(snakemake.input.completions, requests)
-        rows = collect_verdicts(requests, completions, snakemake.input.completions)
-        write_table(snakemake.output[0], rows, VERDICTS)
+        completions = snakemake.input.completions
+        answered = read_answered(snakemake.input.requests, JUDGE_REQUESTS, completions)
+        verdicts = (row for batch in answered for row in collect_verdicts(*batch, completions))
+        write_table(snakemake.output[0], verdicts, VERDICTS)

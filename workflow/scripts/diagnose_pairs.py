@@ -5,9 +5,9 @@ import os
 from polypref.building import build_dataset
 from polypref.diagnostics import diagnose, language_identifier, token_counter, truncated
 from polypref.logs import job
-from polypref.schemas import DIAGNOSTICS, PAIRS
-from polypref.script_inputs import read_fields, read_weights
-from polypref.tables import by_id, read_rows, write_table
+from polypref.schemas import DIAGNOSTICS
+from polypref.script_inputs import read_texts, read_weights
+from polypref.tables import by_id, write_table
 
 if __name__ == "__main__":
     with job(f"diagnostics {snakemake.wildcards.architecture}", snakemake.log[0]) as terminal:
@@ -17,16 +17,17 @@ if __name__ == "__main__":
 
         path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
-        pairs = read_rows(snakemake.input.pairs, PAIRS)
-        texts = read_fields(snakemake.params.fields)
-        rows, _ = build_dataset(pairs, texts, drop=())
-        found = diagnose(
-            rows,
-            by_id(pairs, "the base set"),
-            truncated(texts),
-            language_identifier(snakemake.params.languages),
-            token_counter(tokenizer),
-        )
-        write_table(snakemake.output[0], found, DIAGNOSTICS)
-        flagged = sum(bool(row["flags"]) for row in found)
-        terminal.say(f"{flagged:,} of {len(found):,} pairs have a flag")
+        identify = language_identifier(snakemake.params.languages)
+        count = token_counter(tokenizer)
+        flagged = []
+
+        def found():
+            for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
+                rows, _ = build_dataset(pairs, texts, drop=())
+                originals = by_id(pairs, "the base set")
+                for row in diagnose(rows, originals, truncated(texts), identify, count):
+                    flagged.append(bool(row["flags"]))
+                    yield row
+
+        write_table(snakemake.output[0], found(), DIAGNOSTICS)
+        terminal.say(f"{sum(flagged):,} of {len(flagged):,} pairs have a flag")

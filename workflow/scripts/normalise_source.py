@@ -1,7 +1,7 @@
 """Make ``sources/{source}.parquet`` from a preference set, and a list of what was left out of it."""
 
 from polypref.logs import job
-from polypref.reading import read_data
+from polypref.reading import iter_data
 from polypref.schemas import DROPPED, PAIRS
 from polypref.sources import COLUMNS, normalise
 from polypref.tables import write_table
@@ -10,8 +10,9 @@ if __name__ == "__main__":
     name, source = snakemake.wildcards.source, snakemake.params.source
     with job(f"source {name}", snakemake.log[0]) as terminal:
         path = snakemake.input[0] if len(snakemake.input) else source["path"]
-        rows = read_data(path, COLUMNS[source["format"]], source["subset"], source["split"], source["revision"])
-        pairs, dropped = normalise(name, source["format"], rows, path, source["bad_rows"])
-        write_table(snakemake.output.pairs, pairs, PAIRS)
+        rows = iter_data(path, COLUMNS[source["format"]], source["subset"], source["split"], source["revision"])
+        dropped = []
+        pairs = normalise(name, source["format"], rows, path, source["bad_rows"], dropped)
+        kept = write_table(snakemake.output.pairs, pairs, PAIRS)
         write_table(snakemake.output.dropped, dropped, DROPPED)
-        terminal.say(f"{len(rows):,} rows read, {len(pairs):,} pairs, {len(dropped):,} rows left out")
+        terminal.say(f"{kept + len(dropped):,} rows read, {kept:,} pairs, {len(dropped):,} rows left out")

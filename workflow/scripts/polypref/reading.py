@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polypref.config import is_local_data
-from polypref.tables import TableError
+from polypref.tables import BATCH, TableError
 
 csv.field_size_limit(1 << 30)
 
@@ -21,7 +20,14 @@ csv.field_size_limit(1 << 30)
 def read_data(
     path: str, required: Sequence[str], subset: str | None = None, split: str = "train", revision: str | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of a data set, each with at least the required columns.
+    """Rows of a data set, as :func:`iter_data` gives them, in a list."""
+    return list(iter_data(path, required, subset, split, revision))
+
+
+def iter_data(
+    path: str, required: Sequence[str], subset: str | None = None, split: str = "train", revision: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Rows of a data set, each with at least the required columns; few of them are held at a time.
 
     Parameters
     ----------
@@ -34,42 +40,46 @@ def read_data(
     TableError
         When there is no row, a column is missing, or a text is not UTF-8; it names file and row.
     """
-    rows = _read_local(Path(path)) if is_local_data(path) else _read_hub(path, subset, split, revision)
-    if not rows:
-        raise TableError(f"{path}: has no rows. Check the file, or take it out of the configuration.")
-    missing = [name for name in required if name not in rows[0]]
-    if missing:
-        raise TableError(f"{path}: column {', '.join(missing)} is missing; found {', '.join(map(str, rows[0]))}.")
+    rows = _iter_local(Path(path)) if is_local_data(path) else _iter_hub(path, subset, split, revision)
+    number = 0
     for number, row in enumerate(rows, 1):
-        gone = [name for name in required if name not in row]
-        if gone:
-            raise TableError(f"{path}, row {number}: column {', '.join(gone)} is missing; found {', '.join(row)}.")
-    return rows
+        missing = [name for name in required if name not in row]
+        if missing:
+            where = path if number == 1 else f"{path}, row {number}"
+            raise TableError(f"{where}: column {', '.join(missing)} is missing; found {', '.join(map(str, row))}.")
+        yield row
+    if not number:
+        raise TableError(f"{path}: has no rows. Check the file, or take it out of the configuration.")
 
 
-def _read_local(path: Path) -> list[dict[str, Any]]:
+def _iter_local(path: Path) -> Iterator[dict[str, Any]]:
     try:
         if path.suffix == ".parquet":
-            return _read_parquet(path)
-        text = _decode(path)
-        if path.suffix == ".csv":
-            return list(csv.DictReader(io.StringIO(text, newline="")))
-        if path.suffix == ".json":
-            return _as_rows(path, json.loads(text))
-        return [_parse_line(path, n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+            yield from _iter_parquet(path)
+        elif path.suffix == ".json":
+            yield from _as_rows(path, json.loads(_decode(path.read_bytes(), path)))
+        elif path.suffix == ".csv":
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                yield from csv.DictReader(file)
+        else:
+            with open(path, "rb") as file:
+                for number, line in enumerate(file, 1):
+                    if text := _decode(line, path, number).strip():
+                        yield _parse_line(path, number, text)
+    except UnicodeDecodeError:  # in a CSV file: decoding it whole tells where
+        _decode(path.read_bytes(), path)
     except FileNotFoundError:
         raise TableError(f"{path}: does not exist") from None
     except (csv.Error, json.JSONDecodeError) as error:
         raise TableError(f"{path}: can't be read as {path.suffix[1:].upper()}: {error}") from None
 
 
-def _decode(path: Path) -> str:
-    """The text of a file, which must be UTF-8; a byte order mark is left out."""
-    data = path.read_bytes()
+def _decode(data: bytes, path: Path, row: int = 1) -> str:
+    """The text of a file or of a line of it, which must be UTF-8; a byte order mark is left out."""
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig" if row == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = row + data.count(b"\n", 0, error.start)
         bad = data[error.start : error.start + 1].hex()
         raise TableError(f"{path}, row {line}: is not UTF-8 (byte 0x{bad}). Convert the file to UTF-8.") from None
 
@@ -90,28 +100,36 @@ def _as_rows(path: Path, value: Any) -> list[dict[str, Any]]:
     return value
 
 
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
+def _iter_parquet(path: Path) -> Iterator[dict[str, Any]]:
+    before = 0
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH):
+                yield from _rows_of(path, batch, before)
+                before += batch.num_rows
     except pa.ArrowException as error:
         raise TableError(f"{path}: is not a readable Parquet file ({error})") from None
+
+
+def _rows_of(path: Path, batch: pa.RecordBatch, before: int) -> list[dict[str, Any]]:
+    """A batch as rows; ``before`` is the number of rows before it."""
     try:
-        return table.to_pylist()
+        return batch.to_pylist()
     except UnicodeDecodeError:
-        for number in range(table.num_rows):
+        for number in range(batch.num_rows):
             try:
-                table.slice(number, 1).to_pylist()
+                batch.slice(number, 1).to_pylist()
             except UnicodeDecodeError as error:
-                raise TableError(f"{path}, row {number + 1}: is not UTF-8 ({error.reason}).") from None
+                raise TableError(f"{path}, row {before + number + 1}: is not UTF-8 ({error.reason}).") from None
         raise
 
 
-def _read_hub(path: str, subset: str | None, split: str, revision: str | None) -> list[dict[str, Any]]:
+def _iter_hub(path: str, subset: str | None, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
     """A split of a data set on the Hub; the token for gated sets comes from ``HF_TOKEN``."""
     import datasets  # takes seconds to import: only where the Hub is read
 
     try:
-        return datasets.load_dataset(path, subset, split=split, revision=revision).to_list()
+        yield from datasets.load_dataset(path, subset, split=split, revision=revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         where = f"{path}{f' ({subset})' if subset else ''} at {revision or 'main'}"
         raise TableError(

@@ -182,8 +182,8 @@ def clean(text: Any) -> str:
     return _CONTROL.sub("", text).strip()
 
 
-def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: str) -> tuple[list[Row], list[Row]]:
-    """Normalise and clean a set.
+def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: str, dropped: list[Row]) -> Iterator[Row]:
+    """Normalise and clean a set, a row at a time.
 
     Parameters
     ----------
@@ -192,17 +192,17 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
     rows : rows of the set
     path : for messages
     bad_rows : "error" stops at the first unusable row, "drop" leaves it out
+    dropped : gets rows in DROPPED
 
-    Returns
-    -------
-    Rows in PAIRS and rows in DROPPED, every row of the set in exactly one of them.
+    Yields
+    ------
+    Rows in PAIRS; when they are through, every row of the set was in exactly one of the two.
 
     Raises
     ------
     TableError
         For an unusable row with ``bad_rows="error"``, naming file, row and remedy.
     """
-    kept, dropped = [], []
     seen: dict[str, int] = {}
     for found in NORMALISERS[kind](rows):
         step = "normalise"
@@ -222,13 +222,12 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
             continue
         seen[item_id] = found.row
         texts = {"prompt": found.prompt, "chosen": found.chosen, "rejected": found.rejected}
-        kept.append({"item_id": item_id, "source": name, "row": found.row, "task": found.task, **texts})
-    if not kept:
+        yield {"item_id": item_id, "source": name, "row": found.row, "task": found.task, **texts}
+    if not seen:
         reasons = sorted({row["reason"] for row in dropped})
         raise TableError(
             f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Is sources.{name}.format right?"
         )
-    return kept, dropped
 
 
 def _cleaned(pair: Pair) -> Pair | Left:

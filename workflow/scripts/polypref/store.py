@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polypref.schemas import COMPLETIONS
 from polypref.tables import atomic_write, canonical_json
 
 PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
+_COLUMNS = tuple(COMPLETIONS.names)
 SEALED_AT_ONCE = 10_000
 """Records that are held in memory while a journal becomes a part."""
 
@@ -42,7 +42,7 @@ class StoreError(RuntimeError):
 
 def checksum(record: dict[str, Any]) -> int:
     """CRC-32 of a completion's canonical JSON."""
-    return zlib.crc32(canonical_json({name: record.get(name) for name in COMPLETIONS.names}).encode("utf-8"))
+    return zlib.crc32(canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8"))
 
 
 class RowStore:
@@ -114,22 +114,22 @@ class RowStore:
         return sorted(self.folder.glob("journal-*.jsonl"))
 
     def _from_part(self, part: Path, wanted: set[str] | None = None) -> Iterator[dict[str, Any]]:
-        chosen = None if wanted is None else pc.field("request_id").isin(pa.array(sorted(wanted)))
         try:
-            table = pq.read_table(part, filters=chosen).cast(PART_SCHEMA)
+            with pq.ParquetFile(part) as file:
+                for group in range(file.num_row_groups):
+                    for record in _of_row_group(file, group, wanted):
+                        if record.pop("crc") == checksum(record):
+                            yield record
+                        else:
+                            self._report(
+                                f"{part}: request {record['request_id']} fails its checksum; it is asked again"
+                            )
         except (pa.ArrowException, ValueError, OSError) as error:
             if getattr(error, "errno", None):  # the file system's own error says nothing about the part
                 raise StoreError(
                     f"{part}: can't be read ({error.strerror}). Permit reading, then run again."
                 ) from error
             self._set_aside(part, f"can't be read ({str(error).splitlines()[0]})")
-            return
-        for batch in table.to_batches(SEALED_AT_ONCE):
-            for record in batch.to_pylist():
-                if record.pop("crc") == checksum(record):
-                    yield record
-                else:
-                    self._report(f"{part}: request {record['request_id']} fails its checksum; it is asked again")
 
     def _from_journal(self, journal: Path) -> Iterator[dict[str, Any]]:
         with contextlib.suppress(FileNotFoundError), open(journal, "rb") as file:  # sealed since the folder was listed
@@ -230,7 +230,7 @@ class RowStore:
 
     def add(self, record: dict[str, Any]) -> None:
         """Take an answer; it is on disk after the next :meth:`flush`."""
-        body = canonical_json({name: record.get(name) for name in COMPLETIONS.names}).encode("utf-8")
+        body = canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8")
         self._pending.append(b"%08x %s\n" % (zlib.crc32(body), body))
         self._added += 1
         self._say_how_far()
@@ -296,6 +296,18 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Make room"
     return "Permit writing there, or put `results` elsewhere"
+
+
+def _of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> list[dict[str, Any]]:
+    """The wanted records of a row group, or all; the texts are read only where one of them is wanted."""
+    if wanted is None:
+        return file.read_row_group(group).cast(PART_SCHEMA).to_pylist()
+    ids = file.read_row_group(group, ["request_id"])["request_id"].to_pylist()
+    rows = [number for number, key in enumerate(ids) if key in wanted]
+    if not rows:
+        return []
+    table = file.read_row_group(group).cast(PART_SCHEMA)
+    return (table if len(rows) == len(ids) else table.take(rows)).to_pylist()
 
 
 def _write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.json
 import pyarrow.parquet as pq
+
+ROW_GROUP = 10_000
+"""Rows in a row group of what is written: what a writer holds in memory."""
+BATCH = 2_000
+"""Rows that are read, or worked on, at a time where a job need not hold them all."""
+
+T = TypeVar("T")
 
 
 class TableError(ValueError):
@@ -34,53 +44,131 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         raise
 
 
-def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> None:
-    """Write rows in a schema: the same rows give the same bytes.
+def to_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table in a schema; a key that a row lacks is null there.
+
+    pyarrow's own conversion of Python objects imports pandas, to know its objects by sight: a quarter of a
+    second, half of a small job. So rows in the number of a small job take the way over JSON, to the same table.
+    """
+    if not rows:
+        return pa.Table.from_batches([], schema)
+    if len(rows) > ROW_GROUP // 2 or "pandas" in sys.modules:
+        return pa.Table.from_pylist(rows, schema=schema)
+    lines = (json.dumps({name: row.get(name) for name in schema.names}, ensure_ascii=False) for row in rows)
+    data = "\n".join(lines).encode("utf-8")
+    return pyarrow.json.read_json(
+        pa.BufferReader(data),
+        read_options=pyarrow.json.ReadOptions(block_size=len(data) + 1, use_threads=False),
+        parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+    )
+
+
+def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> int:
+    """Write rows in a schema: the same rows give the same bytes. Rows from a generator are held a row group at a time.
+
+    Returns
+    -------
+    int
+        The number of rows.
 
     Raises
     ------
     TableError
         When a column is missing or of another type.
     """
-    if not isinstance(rows, pa.Table):
-        rows = pa.Table.from_pylist(list(rows), schema=schema)
-    missing = set(schema.names) - set(rows.column_names)
-    if missing:
-        raise TableError(f"{path}: can't be written, column {sorted(missing)} is missing")
+    if isinstance(rows, pa.Table):
+        missing = set(schema.names) - set(rows.column_names)
+        if missing:
+            raise TableError(f"{path}: can't be written, column {sorted(missing)} is missing")
+    count = 0
+    with (
+        atomic_write(path) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", version="2.6", store_schema=False) as writer,
+    ):
+        for table in _row_groups(rows, schema):
+            count += table.num_rows
+            try:
+                writer.write_table(table.select(schema.names).replace_schema_metadata(None).cast(schema))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise TableError(f"{path}: can't be written, a column has another type: {error}") from error
+    return count
+
+
+def _row_groups(rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Tables of ``ROW_GROUP`` rows, the last with fewer; an empty one where there are no rows."""
+    if isinstance(rows, pa.Table):
+        for start in range(0, max(rows.num_rows, 1), ROW_GROUP):
+            yield rows.slice(start, ROW_GROUP)
+        return
+    groups = batched(rows, ROW_GROUP)
+    yield to_table(next(groups, []), schema)
+    for group in groups:
+        yield to_table(group, schema)
+
+
+@contextlib.contextmanager
+def _opened(
+    path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None
+) -> Iterator[tuple[pq.ParquetFile, pa.Schema]]:
+    """A Parquet file that has the wanted columns of a schema, and the schema of these columns."""
+    wanted = list(columns or schema.names)
     try:
-        table = rows.select(schema.names).replace_schema_metadata(None).cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TableError(f"{path}: can't be written, a column has another type: {error}") from error
-    with atomic_write(path) as file:
-        pq.write_table(table, file, compression="zstd", version="2.6", store_schema=False)
+        with pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow.dataset, and with it pandas
+            found = file.schema_arrow.names
+            missing = [name for name in wanted if name not in found]
+            if missing:
+                raise TableError(
+                    f"{path}: column {', '.join(missing)} is missing; found {', '.join(found)}. "
+                    "Delete the file and run again."
+                )
+            yield file, pa.schema([schema.field(name) for name in wanted])
+    except pa.ArrowException as error:
+        raise TableError(f"{path}: is not a readable table ({error}). Delete the file and run again.") from error
 
 
-def read_table(path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file that must have the columns of a schema.
+def read_table(
+    path: str | os.PathLike[str],
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    row_groups: Sequence[int] | None = None,
+) -> pa.Table:
+    """Read a Parquet file, or some of its row groups; it must have the columns of a schema.
 
     Raises
     ------
     TableError
         When the file is no Parquet, or a column is missing or of another type.
     """
-    wanted = list(columns or schema.names)
-    try:
-        found = pq.read_schema(path)
-        missing = [name for name in wanted if name not in found.names]
-        if missing:
-            raise TableError(
-                f"{path}: column {', '.join(missing)} is missing; found {', '.join(found.names)}. "
-                "Delete the file and run again."
-            )
-        table = pq.read_table(path, columns=wanted)
-        return table.cast(pa.schema([schema.field(name) for name in wanted]))
-    except pa.ArrowException as error:
-        raise TableError(f"{path}: is not a readable table ({error}). Delete the file and run again.") from error
+    with _opened(path, schema, columns) as (file, wanted):
+        groups = range(file.num_row_groups) if row_groups is None else row_groups
+        return file.read_row_groups(groups, wanted.names).select(wanted.names).cast(wanted)
 
 
 def read_rows(path: str | os.PathLike[str], schema: pa.Schema) -> list[dict[str, Any]]:
     """Read a Parquet file as a list of rows."""
     return read_table(path, schema).to_pylist()
+
+
+def iter_rows(
+    path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Read a Parquet file row by row, holding a batch of them; raises as :func:`read_table` does."""
+    with _opened(path, schema, columns) as (file, wanted):
+        for batch in file.iter_batches(batch_size=BATCH, columns=wanted.names):
+            yield from batch.select(wanted.names).cast(wanted).to_pylist()
+
+
+def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:
+    """Rows in each row group of a Parquet file."""
+    metadata = pq.read_metadata(path)
+    return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+
+
+def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Consecutive rows in lists of ``size``, the last with fewer (Python 3.12's ``itertools.batched``)."""
+    iterator = iter(rows)
+    while taken := list(itertools.islice(iterator, size)):
+        yield taken
 
 
 def by_id(rows: Iterable[dict[str, Any]], what: str, key: str = "item_id") -> dict[str, dict[str, Any]]:

@@ -1,0 +1,31 @@
+"""Run one of the workflow's scripts as a rule would, from a JSON object with input, output, params and so on.
+
+python bench/as_snakemake.py workflow/scripts/ask_responses.py job.json
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from snakemake.iocontainers import InputFiles, Namedlist
+
+
+def named(values: dict) -> Namedlist:
+    """A list with names, as scripts find it in `snakemake.input` and the like."""
+    return InputFiles(fromdict=values)
+
+
+def main() -> None:
+    script, job = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    fields = {name: named(job.get(name, {})) for name in ("input", "output", "params", "wildcards")}
+    fields["config"] = job.get("config", {})
+    sys.path.insert(0, str(Path(script).parent))
+    runpy.run_path(script, {"snakemake": SimpleNamespace(**fields, log=[job["log"]])}, "__main__")
+
+
+if __name__ == "__main__":
+    main()

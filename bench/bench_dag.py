@@ -1,0 +1,124 @@
+"""The DAG: jobs, time and memory of a dry run by number of languages, with 8 translators and 4 architectures.
+
+python bench/bench_dag.py
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import string
+import time
+from pathlib import Path
+
+import yaml
+from common import Cost, options, snakemake, table, workplace
+
+LANGUAGES = (9, 25, 50, 100)
+TRANSLATORS = 8
+
+
+def codes(count: int) -> list[str]:
+    """English and made-up two-letter codes."""
+    letters = ("".join(pair) for pair in itertools.product(string.ascii_lowercase, repeat=2))
+    return ["en", *itertools.islice((code for code in letters if code != "en"), count - 1)]
+
+
+def write_config(folder: Path, count: int) -> Path:
+    """The configuration of an experiment of this size, and the table of its languages; neither names a real model."""
+    languages = {
+        code: {"name": code, "endonym": code, "iso639_3": f"{code}x", "script": "Latn", "wmt24pp": f"{code}_XX"}
+        for code in codes(count)
+    }
+    (folder / "resources").mkdir(parents=True, exist_ok=True)
+    (folder / "resources/languages.yaml").write_text(yaml.safe_dump(languages), encoding="utf-8")
+    translators = [f"translator-{n}" for n in range(TRANSLATORS)]
+    names = [*translators, "strong", "weak", "base", "opponent", "judge"]
+    translated = {"translate": translators[0]}
+    settings = {
+        "registry": "registry.yaml",
+        "languages": list(languages),
+        "sources": {"one": {"path": "owner/pairs"}},
+        "architectures": {
+            "A": {"prompt": translated, "chosen": translated, "rejected": translated},
+            "B": {"prompt": translated, "chosen": {"generate": "strong"}, "rejected": {"generate": "weak"}},
+            "C": {"prompt": translated, "chosen": {"generate": "strong"}, "rejected": {"translate": translators[1]}},
+            "D": {"prompt": "english", "chosen": "english", "rejected": "english"},
+        },
+        "wmt": {"path": "owner/wmt", "translators": translators},
+        "training": {"base": "base"},
+        "evaluation": {"path": "owner/prompts", "opponents": ["opponent"]},
+        "judging": {"judge": "judge"},
+    }
+    registry = {
+        "checkpoints": {name: {"engine": "vllm", "path": f"owner/{name}"} for name in names},
+        "models": {
+            **{name: {"checkpoint": name, "prompt": "instruct"} for name in translators},
+            **{name: {"checkpoint": name} for name in ("strong", "weak")},
+        },
+    }
+    (folder / "registry.yaml").write_text(yaml.safe_dump(registry), encoding="utf-8")
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return path
+
+
+def make_outputs(folder: Path, summary: str) -> int:
+    """Make every file in Snakemake's summary, all of one time, so that nothing is left to do."""
+    files = [line.split("\t")[0] for line in summary.split("output_file\t")[1].splitlines()[1:] if "\t" in line]
+    now = time.time()
+    for file in files:
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({}), encoding="utf-8")
+        os.utime(path, (now, now))
+    return len(files)
+
+
+def measure(count: int) -> tuple[int, int, Cost, Cost]:
+    """Jobs, files, cost of the first dry run and of one with nothing to do."""
+    with workplace("dag") as folder:
+        config = write_config(folder, count)
+        first = snakemake(folder, "--dry-run", config=config)
+        found = re.search(r"^total +(\d+)$", first.output, re.MULTILINE)
+        files = make_outputs(folder, snakemake(folder, "--summary", config=config).output)
+        again = snakemake(folder, "--dry-run", "--quiet", "rules", config=config)
+        if not found or "Nothing to be done" not in again.output:
+            raise RuntimeError(f"the dry run is not what it should be:\n{again.output[-2000:]}")
+        return int(found[1]), files, first, again
+
+
+def main() -> None:
+    smoke = options(__doc__).smoke
+    rows = []
+    for count in LANGUAGES[:1] if smoke else LANGUAGES:
+        jobs, files, first, again = measure(count)
+        rows.append(
+            [
+                count,
+                f"{jobs:,}",
+                f"{files:,}",
+                *(f"{value:.1f}" for value in (first.wall, first.processor, first.processor / jobs * 1000)),
+                *(f"{value:.1f}" for value in (again.wall, again.processor, again.processor / files * 1000)),
+                f"{max(first.memory, again.memory):.0f}",
+            ]
+        )
+    print("A dry run of everything, and one where all files are there and nothing is to be done. Eight translators on")
+    print("WMT24++, four architectures, one opponent; budget: 100 languages under 20 s.\n")
+    header = [
+        "languages",
+        "jobs",
+        "files",
+        "first: wall s",
+        "processor s",
+        "ms per job",
+        "no-op: wall s",
+        "processor s",
+    ]
+    print(table([*header, "ms per file", "memory MB"], rows))
+
+
+if __name__ == "__main__":
+    main()

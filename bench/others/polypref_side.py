@@ -1,0 +1,26 @@
+"""The task with polypref: requests from a file of prompts, `complete` with the openai engine, answers to Parquet."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from polypref.asking import Asked, ask_replies
+from polypref.completing import complete
+from polypref.config import Checkpoint
+from polypref.registry import Runtime
+from polypref.schemas import COMPLETIONS, REQUESTS
+from polypref.tables import write_table
+
+if __name__ == "__main__":
+    prompts, output, folder, base_url, max_tokens, at_once = sys.argv[1:]
+    os.environ["OPENAI_API_KEY"] = "none"
+    lines = Path(prompts).read_text(encoding="utf-8").splitlines()
+    items = [{"item_id": str(n), "prompt": json.loads(line)["instruction"]} for n, line in enumerate(lines)]
+    asked = Asked("tiny", "tiny", None, False, {"temperature": 0.0, "max_tokens": int(max_tokens)})
+    requests = Path(folder) / "requests.parquet"
+    write_table(requests, ask_replies(items, asked, "en"), REQUESTS)
+    runtime = Runtime(concurrency=int(at_once))
+    checkpoint = Checkpoint(engine="openai", path="tiny", base_url=base_url, runtime=runtime)
+    answers, _ = complete([str(requests)], Path(folder) / "store", checkpoint)
+    write_table(output, answers, COMPLETIONS)

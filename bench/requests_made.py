@@ -1,0 +1,84 @@
+"""Requests to the miniature's models for the benchmarks: as many as one likes, made of the miniature's own words."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from common import DEMO, ROOT
+
+from polypref.asking import Asked, ask_replies, ask_translations, ask_verdicts
+from polypref.checkpoints import content_revision
+from polypref.config import Checkpoint
+from polypref.registry import Runtime
+from polypref.schemas import JUDGE_REQUESTS, REQUESTS
+from polypref.tables import write_table
+
+NAMES = {"ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese", "nl": "Dutch",
+         "ru": "Russian", "zh": "Chinese"}  # fmt: skip
+
+
+def checkpoint(name: str) -> Checkpoint:
+    """One of the miniature's checkpoints, on one thread."""
+    runtime = Runtime(threads=1, kv_cache_gb=0.5)
+    return Checkpoint(engine="vllm", path=str(DEMO / "models" / name), dtype="float32", runtime=runtime)
+
+
+def asked(name: str, **decoding: Any) -> Asked:
+    """How requests name that checkpoint."""
+    path = DEMO / "models" / name
+    return Asked(name, str(path), content_revision(path), True, decoding, "float32")
+
+
+def sentences(count: int, seed: int = 1) -> list[str]:
+    """Sentences of the words in the miniature's WMT24++, all different."""
+    lines = (DEMO / "wmt24pp/en-de_DE.jsonl").read_text(encoding="utf-8").splitlines()
+    known = sorted({word.strip(".?!") for line in lines for word in json.loads(line)["source"].split()})
+    draw, made = random.Random(seed), {}
+    while len(made) < count:
+        made[" ".join(draw.choices(known, k=draw.randint(5, 12))) + "."] = None
+    return list(made)
+
+
+def write_translations(folder: Path, count: int, fields: int = 1, languages: int = len(NAMES)) -> list[Path]:
+    """Files of ``count`` requests each to translate into some languages, greedily, one per language and field."""
+    files = []
+    for field in range(fields):
+        items = [{"item_id": f"{n:06d}", "text": text} for n, text in enumerate(sentences(count, seed=field))]
+        for code in sorted(NAMES)[:languages]:
+            how = asked("strong", temperature=0.0, max_tokens=64)
+            path = folder / f"requests/{field}.{code}.parquet"
+            write_table(path, ask_translations(items, "text", how, "x-alma", "none", code, NAMES[code]), REQUESTS)
+            files.append(path)
+    return files
+
+
+def write_replies(folder: Path, count: int) -> list[Path]:
+    """A file of requests to reply to prompts, sampled."""
+    items = [{"item_id": f"{n:06d}", "prompt": text} for n, text in enumerate(sentences(count))]
+    path = folder / "requests/replies.parquet"
+    write_table(path, ask_replies(items, asked("strong", temperature=0.7, max_tokens=32), "en"), REQUESTS)
+    return [path]
+
+
+def verdict_rows(pairs: int) -> list[dict]:
+    """Requests to judge pairs of answers, both orders, one of three labels."""
+    texts = sentences(3 * pairs)
+    ids = [f"{n:06d}" for n in range(pairs)]
+    prompts = [{"item_id": i, "prompt_id": i, "language": "en", "prompt": texts[n]} for n, i in enumerate(ids)]
+    answers = [
+        [{"item_id": i, "text": texts[pairs * (side + 1) + n], "error": None} for n, i in enumerate(ids)]
+        for side in range(2)
+    ]
+    template = (ROOT / "resources/prompts/judge-demo.txt").read_text(encoding="utf-8")
+    judge = asked("judge", temperature=0.0, max_tokens=20, choices=["A", "B", "TIE"])
+    return ask_verdicts(prompts, ("policy", answers[0]), {"opponent": answers[1]}, judge, template, "English")
+
+
+def write_verdicts(folder: Path, pairs: int) -> list[Path]:
+    """A file of such requests."""
+    path = folder / "requests/verdicts.parquet"
+    write_table(path, verdict_rows(pairs), JUDGE_REQUESTS)
+    return [path]
