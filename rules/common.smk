@@ -15,6 +15,7 @@ from polypref.config import is_local_data
 from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_config, read_languages
 from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
+from polypref.report.pages import PAGES
 from polypref.settings import settings
 from polypref.summary import failure_summary, run_summary
 

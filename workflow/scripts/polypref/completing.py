@@ -81,6 +81,7 @@ def complete(
     run: dict[str, Any] = {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
+        "gpus": checkpoint.runtime.gpus,
         "requests": asked,
         "unique_requests": len(requests),
         "answered": 0,
@@ -176,6 +177,8 @@ def cost_so_far(store: Path, task: str, name: str, engine: str, last: dict[str, 
     runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     summed = ("answered", "prompt_tokens", "completion_tokens", "engine_starts", "start_seconds", "seconds", "cost_usd")
     totals = {key: round(sum(run[key] for run in runs), 6) for key in summed}
+    held = sum(run.get("gpus", 0) * (run["start_seconds"] + run["seconds"]) for run in runs)
+    totals["gpu_seconds"] = round(held, 1)
     state = {key: last[key] for key in ("requests", "unique_requests", "reused", "errors")}
     return {"task": task, "checkpoint": name, "engine": engine, **state, **totals, "runs": runs}
 
