@@ -45,7 +45,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        R / "report/index.html",
+        rules.build_report.output,
         R / "tables/diagnostics.csv",
         R / "tables/estimate.csv",
 
@@ -89,9 +89,9 @@ rule wmt:
 
 
 rule report:
-    """One page with everything: results/report/index.html."""
+    """Pages with everything: open results/report/index.html."""
     input:
-        R / "report/index.html",
+        rules.build_report.output,
 
 
 onstart:

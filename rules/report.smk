@@ -198,7 +198,9 @@ rule build_report:
         title=CONFIG.report.title,
         subtitle=CONFIG.report.subtitle,
         mode=CONFIG.judging.mode,
-        languages={code: LANGUAGES[code].model_dump(include={"name", "endonym", "direction"}) for code in CONFIG.all_languages},
+        languages={
+            code: LANGUAGES[code].model_dump(include={"name", "endonym", "direction"}) for code in CONFIG.all_languages
+        },
         config=lambda wc: CONFIG.shown(),
         command=lambda wc: "snakemake "
         + " ".join(f"--configfile {os.path.relpath(path)}" for path in workflow.configfiles),

@@ -4,10 +4,22 @@ const LONGEST = 20000; // characters of a text that are shown at once
 // What can't be seen or reorders what can; polypref/report/text.py has the same list.
 const UNSEEN = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}])/u;
 
+// A character of UNSEEN by its code.
+const codeOf = (part) => `U+${part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+
+// Text nodes, with what can't be seen written out.
+const plain = (text) =>
+  text.replaceAll("\r\n", "\n").split(UNSEEN).filter(Boolean).map((part) =>
+    UNSEEN.test(part) ? el("span", { class: "unseen", title: "a character that can't be seen" }, codeOf(part)) : part);
+
+// The only way in which elements are made here: strings become text and nothing else.
 const el = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) element.setAttribute(name, value);
-  element.append(...children.filter((child) => child !== undefined && child !== ""));
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined) continue;
+    element.setAttribute(name, name === "href" ? value : value.split(UNSEEN).map((part) => (UNSEEN.test(part) ? codeOf(part) : part)).join(""));
+  }
+  element.append(...children.flatMap((child) => (child === undefined ? [] : typeof child === "string" ? plain(child) : [child])));
   return element;
 };
 
@@ -15,17 +27,9 @@ const count = (number) => number.toLocaleString("en");
 const words = (name) => name.replaceAll("_", " ");
 const hash = (state) => `#${new URLSearchParams(Object.entries(state).filter(([, value]) => value))}`;
 
-// Text nodes, with what can't be seen written out.
-const plain = (text) =>
-  text.replaceAll("\r\n", "\n").split(UNSEEN).filter(Boolean).map((part) => {
-    if (!UNSEEN.test(part)) return part;
-    const code = part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-    return el("span", { class: "unseen", title: "a character that can't be seen" }, `U+${code}`);
-  });
-
 // A text of a model or a data set: its own direction, isolated from what stands around it, whole only when asked for.
 const textBox = (text, language, direction) => {
-  const box = el("div", { class: "text", lang: language, dir: direction }, ...plain(text.slice(0, LONGEST)));
+  const box = el("div", { class: "text", lang: language, dir: direction }, text.slice(0, LONGEST));
   if (!text) box.append(el("em", {}, "empty"));
   if (text.length > LONGEST) {
     const more = el("button", { type: "button" }, `Show all ${count(text.length)} characters`);
@@ -62,7 +66,7 @@ const browse = (app) => {
       [app.parameter]: given.get(app.parameter) ?? "" };
   };
   const filters = (state) => ({ ...state, [app.parameter]: "" });
-  const say = (text) => status.replaceChildren(text);
+  const say = (text) => status.replaceChildren(...plain(text));
 
   const drawList = (state) => {
     const shown = rows.slice(page * PAGE, (page + 1) * PAGE);

@@ -44,7 +44,7 @@
   }
 
   const line = (row) => [
-    el("span", { class: "snippet", lang: "en", dir: "ltr" }, ...plain(row.snippet)),
+    el("span", { class: "snippet", lang: "en", dir: "ltr" }, row.snippet),
     el("span", { class: "about" }, row.source, ...all.architectures.flatMap((name, number) => {
       const flags = flagsOf(here.flags[number][row.number]);
       const left = here.left[number][row.number];
@@ -66,7 +66,7 @@
     ];
     if (!made) {
       const reason = here.reasons[here.left[number][row.number]];
-      return el("td", { "data-label": name }, el("em", { class: "gone" }, `left out: ${reason || "not in the data set"}`), el("p", { class: "marks" }, ...marks));
+      return el("td", { "data-label": name }, el("em", { class: "gone" }, "left out: ", el("bdi", {}, reason || "not in the data set")), el("p", { class: "marks" }, ...marks));
     }
     const same = all.architectures.slice(0, number).find((_, other) => cells[other]?.[place] === made[place]);
     const provenance = here.made[made[place + 3]];
@@ -111,7 +111,7 @@
       ...architectures.map(([name, number]) => cell(state, field, number, name, row, made))));
     return [
       el("h3", {}, el("code", {}, row.id)),
-      el("p", { class: "note" }, `${row.source}${row.task ? ` · ${row.task}` : ""} · ${languages[state.language].text}`),
+      el("p", { class: "note" }, row.source, " · ", ...(row.task ? [el("bdi", {}, row.task), " · "] : []), languages[state.language].text),
       chooser(state),
       el("div", { class: "scroll", tabindex: "0" }, el("table", { class: `texts columns${architectures.length + english}` }, el("thead", {}, head), el("tbody", {}, ...body))),
     ];

@@ -67,7 +67,7 @@
   const key = (row) => [row.item, row.policy, row.opponent, row.judge].join("/");
 
   const line = (row) => [
-    el("span", { class: "snippet", lang: row.language, dir: "auto" }, ...plain(row.snippet)),
+    el("span", { class: "snippet", lang: row.language, dir: "auto" }, row.snippet),
     el("span", { class: "about" }, letter(row, 0), letter(row, 1), ` ${row.policy} against ${row.opponent} · ${names[row.language]}`),
   ];
 
@@ -75,11 +75,11 @@
     el("thead", {}, el("tr", {}, ...["Shown first", "Shown second", "Raw reply", "Verdict"].map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, ...row.orders.map(([verdict, reply], order) => el("tr", {},
       ...(order ? [row.opponent, row.policy] : [row.policy, row.opponent]).map((name) => el("td", {}, name)),
-      el("td", {}, el("code", { class: "reply", dir: "auto" }, ...plain(reply || (verdict === null ? "" : "(empty)")))),
+      el("td", {}, el("code", { class: "reply", dir: "auto" }, reply || (verdict === null ? "" : "(empty)"))),
       el("td", {}, letter(row, order), " ", says(row, verdict))))));
 
   const answer = (name, [text, note], row, title) => el("div", { class: "answer-box" },
-    el("h4", {}, title, " ", el("b", {}, name), note ? el("span", { class: "chip flag" }, note) : ""),
+    el("h4", {}, title, " ", el("b", {}, name), note ? el("bdi", { class: "chip flag" }, note) : undefined),
     textBox(text, row.language, directions[row.language]));
 
   // The same prompt for every policy (rows) and opponent (columns).
