@@ -13,7 +13,6 @@
     rows ??= items.items.map(([id, source, task, snippet], number) => ({ number, id, source, task, snippet }));
   };
   const flagsOf = (bits) => all.flags.filter((_, number) => bits & (1 << number));
-  const chip = (flag, name) => el("span", { class: "chip flag", title: `flag: ${words(flag)}` }, name ?? words(flag));
 
   const filtered = async (state) => {
     await open(state);
@@ -62,7 +61,7 @@
     const marks = [
       ...(spoken && spoken !== state.language ? [el("span", { class: "chip" }, `reads as ${languages[spoken]?.text.split(" – ")[0] ?? spoken}`)] : []),
       ...(tokens === undefined ? [] : [el("span", {}, `${count(tokens)} tokens`)]),
-      ...flags.map((flag) => chip(flag, words(flag.slice(field.length + 1) || flag))),
+      ...flags.map((flag) => el("span", { class: "chip flag", title: `flag: ${words(flag)}` }, words(flag.slice(field.length + 1)))),
     ];
     if (!made) {
       const reason = here.reasons[here.left[number][row.number]];
@@ -102,10 +101,7 @@
     const architectures = all.architectures.map((name, number) => [name, number]).filter(([name]) => shown.includes(name));
     const english = shown.includes("English");
     const head = el("tr", {}, el("td"), ...(english ? [el("th", { scope: "col" }, "English original")] : []),
-      ...architectures.map(([name, number]) => {
-        const both = flagsOf(here.flags[number][row.number]).filter((flag) => !FIELDS.some((field) => flag.startsWith(`${field}_`)) || flag === "chosen_equals_rejected");
-        return el("th", { scope: "col" }, name, " ", ...both.map((flag) => chip(flag)));
-      }));
+      ...architectures.map(([name]) => el("th", { scope: "col" }, name)));
     const body = FIELDS.map((field, place) => el("tr", { class: field }, el("th", { scope: "row" }, field),
       ...(english ? [el("td", { "data-label": "English original" }, textBox(original[place], "en", "ltr"))] : []),
       ...architectures.map(([name, number]) => cell(state, field, number, name, row, made))));
