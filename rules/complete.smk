@@ -18,11 +18,13 @@ rule complete:
         R / "benchmarks/complete/{task}.{checkpoint}.tsv"
     conda:
         "../environment.yml"
-    threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).threads
+    threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("threads")
     resources:
         engine=1,
-        gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).gpus,
-        mem_mb=lambda wc, attempt: attempt * 1000 * int(PLAN.batch_runtime(wc.task, wc.checkpoint).memory_gb),
+        gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("gpus"),
+        nodes=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).nodes,
+        mem_mb=lambda wc, attempt: attempt
+        * int(1000 * PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("memory_gb")),
         runtime=lambda wc, attempt: attempt * int(60 * PLAN.batch_runtime(wc.task, wc.checkpoint).hours),
     message:
         "Answering the batch {wildcards.task}/{wildcards.checkpoint}"

@@ -1,5 +1,7 @@
 """Complete: one engine start per batch with something missing, none when nothing is, errors are asked again."""
 
+import json
+
 import pytest
 
 from polypref.asking import Asked, ask_replies
@@ -10,7 +12,7 @@ from polypref.engines import Completion, EngineError
 from polypref.schemas import COMPLETIONS, REQUESTS
 from polypref.tables import TableError, write_table
 
-CHECKPOINT = Checkpoint(engine="vllm", path="owner/name")
+CHECKPOINT = Checkpoint(engine="vllm", path="owner/name", runtime={"max_error_share": 0.5})
 
 
 class Echo:
@@ -88,6 +90,24 @@ def test_errors_are_rows_and_are_asked_again(tmp_path):
     assert len(engine.asked) == 1 and rows[1]["error"] is None
 
 
+def test_too_many_errors_fail_the_batch_and_keep_what_succeeded(tmp_path):
+    files = [ask(tmp_path / "1", list("abcd"))]
+    with pytest.raises(EngineError, match=r"3 of 4 requests failed, more than 50%.*3 of them: refused \(.*1, row 2\)"):
+        complete(files, tmp_path / "store", CHECKPOINT, start=Echo(fails="bcd"))
+    engine = Echo()
+    complete(files, tmp_path / "store", CHECKPOINT, start=engine)
+    assert [request.messages[0]["content"] for request in engine.asked] == list("bcd")
+
+
+def test_what_a_failed_run_cost_is_counted(tmp_path):
+    files, store = [ask(tmp_path / "1", list("abcd"))], tmp_path / "store"
+    with pytest.raises(KeyboardInterrupt):
+        complete(files, store, CHECKPOINT, start=Echo(stops_after=2))
+    _, run = complete(files, store, CHECKPOINT, start=Echo())
+    cost = cost_so_far(store, "answer", "m", "vllm", run)
+    assert (cost["answered"], cost["engine_starts"], cost["completion_tokens"]) == (4, 2, 8)
+
+
 def test_an_engine_that_leaves_requests_out_is_an_error(tmp_path):
     class Forgetful(Echo):
         def answer(self, requests):
@@ -120,3 +140,12 @@ def test_cost_adds_up_over_runs(tmp_path):
     cost = cost_so_far(store, "answer", "m", "vllm", run)
     assert (cost["answered"], cost["completion_tokens"], cost["engine_starts"], cost["reused"]) == (3, 6, 2, 2)
     assert len(cost["runs"]) == 2
+
+
+def test_gpu_time_counts_every_gpu_that_a_batch_holds(tmp_path):
+    runs = tmp_path / "runs.jsonl"
+    figures = dict.fromkeys(("answered", "prompt_tokens", "completion_tokens", "engine_starts", "cost_usd"), 0)
+    timed = figures | {"start_seconds": 30.0, "seconds": 70.0}
+    runs.write_text(json.dumps(timed | {"gpus": 4}) + "\n" + json.dumps(timed | {"gpus": 1}) + "\n")
+    last = dict.fromkeys(("requests", "unique_requests", "reused", "errors"), 0)
+    assert cost_so_far(tmp_path, "answer", "m", "vllm", last)["gpu_seconds"] == 500

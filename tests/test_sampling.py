@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypref.asking import Asked, ask_translations
 from polypref.digests import pair_id
 from polypref.sampling import sample_pairs
 
@@ -69,3 +70,29 @@ def test_another_seed_draws_others():
     sources = {"s": pairs("s", [f"p{n}" for n in range(100)])}
     one, two = sample_pairs(sources, 20, 1, 100, count)[0], sample_pairs(sources, 20, 2, 100, count)[0]
     assert {r["item_id"] for r in one} != {r["item_id"] for r in two}
+
+
+def test_fifty_items_more_ask_for_fifty_more_per_language_and_field():
+    sources = {name: pairs(name, [f"{name} {n}" for n in range(400)]) for name in "vwxyz"}
+    asked = Asked("m", "owner/name", "abc", False, {"temperature": 0.0, "max_tokens": 8})
+
+    def requests(items: int) -> dict[tuple[str, str], set[str]]:
+        drawn, _ = sample_pairs(sources, items, 1, 100, count)
+        assert len(drawn) == items
+        return {
+            (field, code): {
+                r["request_id"] for r in ask_translations(drawn, field, asked, "instruct", "none", code, name)
+            }
+            for field in ("prompt", "chosen")
+            for code, name in (("de", "German"), ("is", "Icelandic"))
+        }
+
+    before, after = requests(1250), requests(1300)
+    new = {key: after[key] - before[key] for key in before}
+    assert all(before[key] <= after[key] for key in before)
+    # prompts differ, but the n-th answers of all sources are one text: it is asked once
+    assert {key: len(ids) for key, ids in new.items() if key[0] == "prompt"} == {
+        ("prompt", "de"): 50,
+        ("prompt", "is"): 50,
+    }
+    assert all(len(ids) <= 50 for ids in new.values())

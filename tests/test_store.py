@@ -1,11 +1,18 @@
 """The row store: what was flushed is never lost, what is damaged never answers."""
 
 import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polypref import store as store_module
 from polypref.store import RowStore, StoreError
 
 
@@ -14,8 +21,8 @@ def record(key: str, text: str = "x", **more) -> dict:
     return {**row, "logprobs": None, "cost_usd": 0.5, "error": None, **more}
 
 
-def fill(folder, keys, said=None):
-    with RowStore(folder, report=(said if said is not None else []).append) as store:
+def fill(folder, keys, said=None, **options):
+    with RowStore(folder, report=(said if said is not None else []).append, **options) as store:
         for key in keys:
             store.add(record(key, f"text of {key}"))
 
@@ -33,7 +40,7 @@ def test_flushed_rows_survive_a_writer_that_never_closed(tmp_path):
     store.flush()
     store.add(record("lost"))
     assert set(RowStore(tmp_path).get(["a", "lost"])) == {"a"}, "readable while it is written"
-    store._lock.close()
+    store._let_go()
     fill(tmp_path, ["b"])
     assert set(RowStore(tmp_path).get(["a", "b"])) == {"a", "b"}
     assert not list(tmp_path.glob("journal-*")), "sealed"
@@ -56,7 +63,7 @@ def test_a_torn_journal_keeps_every_whole_record(tmp_path_factory, cut):
     said = []
     assert sorted(RowStore(folder, said.append).get("abc")) == list("abc")[:whole]
     assert bool(said) == (cut not in (0, *ends) and cut < len(data))
-    store._lock.close()
+    store._let_go()
 
 
 def test_a_damaged_journal_line_never_answers(tmp_path):
@@ -70,7 +77,7 @@ def test_a_damaged_journal_line_never_answers(tmp_path):
     said = []
     assert set(RowStore(tmp_path, said.append).get("ab")) == {"b"}
     assert "line 1: fails its checksum" in said[0]
-    store._lock.close()
+    store._let_go()
 
 
 def test_a_damaged_part_is_set_aside(tmp_path):
@@ -84,8 +91,94 @@ def test_a_damaged_part_is_set_aside(tmp_path):
 
 def test_one_writer_at_a_time(tmp_path):
     with RowStore(tmp_path), pytest.raises(StoreError, match=r"being written by process .* Wait for that job"):
-        fill(tmp_path, ["a"])
+        fill(tmp_path, ["a"], patience_s=0)
     fill(tmp_path, ["a"])
+
+
+WRITER = """
+import sys, time
+from polypref.store import RowStore
+record = dict(text="x", finish_reason="stop", prompt_tokens=1, completion_tokens=1, logprobs=None, cost_usd=0.0)
+with RowStore(sys.argv[1], shard=sys.argv[2] == "shard") as store:
+    store.add({**record, "request_id": "a", "error": None})
+    store.flush()
+    print("writing", flush=True)
+    time.sleep(float(sys.argv[3]))
+"""
+
+
+def writer(folder, kind, seconds):
+    path = str(Path(store_module.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), kind, str(seconds)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+@pytest.mark.parametrize("kind", ["job", "shard"])
+def test_a_writer_that_outlives_its_run_is_waited_for_and_its_rows_are_taken(tmp_path, kind):
+    orphan = writer(tmp_path, kind, 1.5)
+    said = []
+    with RowStore(tmp_path, report=said.append) as store:
+        assert orphan.wait() == 0 and set(store.get("a")) == {"a"}
+    assert any(line.startswith("waiting for process") for line in said)
+
+
+def test_shards_write_at_once_and_do_not_seal_each_other(tmp_path):
+    with RowStore(tmp_path) as whole:
+        with RowStore(tmp_path, shard=True) as one, RowStore(tmp_path, shard=True) as two:
+            one.add(record("a"))
+            two.add(record("b"))
+        assert set(whole.get("ab")) == {"a", "b"}
+
+
+def test_the_killed_writer_s_rows_are_there_at_once(tmp_path):
+    killed = writer(tmp_path, "job", 60)
+    killed.kill()
+    killed.wait()
+    said = []
+    with RowStore(tmp_path, report=said.append) as store:
+        assert set(store.get("a")) == {"a"} and not said
+
+
+def test_a_full_disk_keeps_what_was_stored(tmp_path):
+    with RowStore(tmp_path) as store:
+        store.add(record("a"))
+        store.flush()
+        size = sum(path.stat().st_size for path in tmp_path.glob("journal-*"))
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, before[1]))  # the write is cut in the middle of a record
+        try:
+            store.add(record("b"))
+            with pytest.raises(StoreError, match=r"can't be stored .* Make room"):
+                store.flush()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = []
+    assert set(RowStore(tmp_path, said.append).get("ab")) == {"a"} and not said, "no torn record is left"
+
+
+def test_a_journal_that_is_sealed_while_it_is_read_loses_nothing(tmp_path, monkeypatch):
+    store = RowStore(tmp_path)
+    store.__enter__()
+    store.add(record("a"))
+    store.flush()
+    listed = RowStore.journals
+
+    def seals_after_listing(self):
+        found = listed(self)
+        if store._journal is not None:
+            store.__exit__()
+        return found
+
+    reader = RowStore(tmp_path)
+    monkeypatch.setattr(RowStore, "journals", seals_after_listing)
+    assert set(reader.get("a")) == {"a"}
 
 
 def test_journal_lines_are_plain_json_behind_a_checksum(tmp_path):
@@ -96,4 +189,4 @@ def test_journal_lines_are_plain_json_behind_a_checksum(tmp_path):
     (journal,) = tmp_path.glob("journal-*")
     (line,) = journal.read_text().splitlines()
     assert json.loads(line[9:])["text"] == 'a "text"\nin two lines'
-    store._lock.close()
+    store._let_go()

@@ -378,6 +378,14 @@ def test_vllm_start_failures_say_what_to_change(chat_model, tmp_path):
         engine.close()
 
 
+def test_an_engine_without_room_starts_in_less_and_then_says_what_to_change(chat_model, capfd):
+    with pytest.raises(
+        EngineError, match=r"Remedy: lower runtime\.kv_cache_gb; the last of 3 starts was with kv_cache_gb"
+    ):
+        open_vllm(chat_checkpoint(chat_model, runtime={"kv_cache_gb": 1e5}))
+    assert capfd.readouterr().out.count("starting again with kv_cache_gb") == 2
+
+
 def test_vllm_loads_safetensors_only(chat_model, tmp_path):
     import shutil
 

@@ -197,6 +197,24 @@ def test_a_deleted_artifact_is_made_again_without_an_engine(miniature):
     assert miniature.planned() == {}
 
 
+def test_what_is_rebuilt_has_the_same_bytes_and_takes_up_the_finished_training(miniature, tmp_path):
+    copy = tmp_path / "again"
+    shutil.copytree(miniature.folder, copy, symlinks=True)
+    again = type(miniature)(copy, miniature.config)
+    rebuilt = [
+        *("requests/translate/pairs/prompt/strong-beam/de.parquet", "translations/pairs/prompt/strong-beam/de.parquet"),
+        *("datasets/A.parquet", "datasets/A.dropped.parquet", "diagnostics/A.parquet", "policies/A/policy.json"),
+    ]
+    before = {name: (copy / "results" / name).read_bytes() for name in rebuilt}
+    for name in rebuilt:
+        (copy / "results" / name).unlink()
+    output = again.snakemake("--", "results/policies/A/policy.json")
+    assert "engine started" not in output
+    assert {name: (copy / "results" / name).read_bytes() for name in rebuilt} == before
+    log = (copy / "results/logs/train_policy/A.log").read_text()
+    assert "found trained:" in log, log
+
+
 def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
     copy = tmp_path / "again"
     shutil.copytree(miniature.folder, copy, symlinks=True)

@@ -16,7 +16,7 @@ if __name__ == "__main__":
         config = load_config(snakemake.config, root)
         checkpoint = config.checkpoints[Plan(config, {}).batch_checkpoint(task, name)]
         store = Path(config.results) / "store" / task / name
-        rows, run = complete(list(snakemake.input.requests), store, checkpoint, terminal)
+        rows, run = complete(list(snakemake.input.requests), store, checkpoint, terminal, name=f"{task}/{name}")
         cost = cost_so_far(store, task, name, checkpoint.engine, run)
         write_completions(snakemake.output.completions, rows, snakemake.output.cost, cost)
         terminal.say(

@@ -1,4 +1,4 @@
-"""``polypref score-verdicts`` and ``polypref score-translations``, for other people's files."""
+"""``polypref score-verdicts`` and ``polypref score-translations``, for other people's files; ``polypref store``."""
 
 import argparse
 import sys
@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from polypref import store_care
 from polypref.agreement import self_agreement
 from polypref.biases import length_bias
 from polypref.bootstrap import DRAWS
+from polypref.config_checks import ConfigError
 from polypref.estimates import estimate_rates
 from polypref.external import UNDETERMINED, WORDS, as_judged, as_segments, read_file
 from polypref.improvement import paired_differences, tabulate_improvement
 from polypref.result_tables import TableError, write_csv
+from polypref.store import StoreError
 from polypref.win_rates import position_bias
 
 TOKENIZERS = {"ja": "ja-mecab", "ko": "ko-mecab", "zh": "zh"}
@@ -72,7 +75,9 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="polypref", description="Statistics of the polypref workflow on any file.")
+    parser = argparse.ArgumentParser(
+        prog="polypref", description="Statistics on any file of verdicts or translations, and care of the row stores."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     verdicts = commands.add_parser(
         "score-verdicts", help="win rates with intervals from a judge's verdicts",
@@ -100,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--draws", type=int, default=DRAWS, help="bootstrap draws (default: %(default)s)")
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--out", metavar="FOLDER", type=Path, help="write every table to FOLDER as CSV")
+    store_care.add_command(commands)
     return parser
 
 
@@ -107,6 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 when all went well, 2 with one message when a file is not what it should be."""
     given = _parser().parse_args(arguments)
     try:
+        if given.command == "store":
+            return store_care.run_command(given)
         frame = read_file(given.file, _pairs(given.column, "column"))
         if given.command == "score-verdicts":
             words = {meaning: (*known, *getattr(given, f"words_{meaning}")) for meaning, known in WORDS.items()}
@@ -115,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             tokenizers = _pairs(given.tokenizer, "tokenizer")
             tables = score_file_of_translations(frame, given.file, tokenizers, given.draws, given.seed, given.comet)
-    except (TableError, ImportError) as error:
+    except (TableError, ConfigError, StoreError, ImportError) as error:
         print(f"polypref: {error}", file=sys.stderr)
         return 2
     for name, table in tables.items():

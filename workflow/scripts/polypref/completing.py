@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from polypref.digests import seed_of
 from polypref.engines import Completion, Engine, EngineError, Request, open_engine
 from polypref.logs import Progress, Terminal
 from polypref.schemas import COMPLETIONS, REQUESTS
+from polypref.sharding import Shard, run_shards, split
 from polypref.store import RowStore
 from polypref.tables import TableError, atomic_write, canonical_json, read_table, write_table
 
@@ -30,10 +32,10 @@ def read_requests(paths: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
     total = 0
     columns = ["request_id", "messages", "decoding", "checkpoint", "revision"]
     for path in paths:
-        for row in read_table(path, REQUESTS, columns).to_pylist():
+        for number, row in enumerate(read_table(path, REQUESTS, columns).to_pylist(), 1):
             if row["request_id"] is not None:
                 total += 1
-                unique.setdefault(row["request_id"], row)
+                unique.setdefault(row["request_id"], {**row, "where": f"{path}, row {number}"})
     return list(unique.values()), total
 
 
@@ -59,6 +61,7 @@ def complete(
     checkpoint: Checkpoint,
     terminal: Terminal | None = None,
     start: Callable[..., Engine] = open_engine,
+    name: str = "batch",
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Answer the requests in some files.
 
@@ -68,6 +71,7 @@ def complete(
     store : folder of the batch's row store
     checkpoint : registry entry; its ``path`` may be replaced by that in the requests (a trained variant)
     start : opens the engine; it is called only when an answer is missing, and once
+    name : of the batch, for its shards
 
     Returns
     -------
@@ -76,14 +80,83 @@ def complete(
     Raises
     ------
     EngineError, TableError, StoreError
+        Whatever was answered by then is in the row store. Also when more than ``runtime.max_error_share`` of the
+        requests failed.
     """
     requests, asked = read_requests(paths)
-    run: dict[str, Any] = {
+    run = {"requests": asked, "unique_requests": len(requests), **_new_run()}
+    run["gpus"] = checkpoint.runtime.of_batch("gpus")
+    say = terminal.say if terminal else print
+    shards = checkpoint.runtime.shards
+    with RowStore(store, report=say) as rows:
+        held = rows.get(request["request_id"] for request in requests)
+        missing = [request for request in requests if request["request_id"] not in held]
+        run["reused"] = len(held)
+        if missing:
+            say(f"{len(missing):,} requests to answer with {checkpoint.path}, {len(held):,} are in the row store")
+            try:
+                if shards > 1 and terminal:
+                    batch = split(shards, paths, store, checkpoint, name, terminal.log)
+                    held.update(_answer_in_shards(batch, missing, rows, run, terminal))
+                else:
+                    held.update(_answer(missing, rows, checkpoint, run, terminal, start))
+            finally:
+                _keep_run(store, run)
+    unanswered = [r["request_id"] for r in requests if r["request_id"] not in held]
+    if unanswered:
+        raise EngineError(
+            f"the engine gave no answer to {len(unanswered)} requests, {unanswered[0]} for one; run again"
+        )
+    _require_few_errors(requests, held, checkpoint.runtime.max_error_share)
+    return [held[request["request_id"]] for request in requests], run
+
+
+def complete_shard(shard: Shard, terminal: Terminal) -> None:
+    """Answer what is missing of one shard of a batch whose job holds the row store."""
+    requests, _ = read_requests(shard.requests)
+    requests = [request for request in requests if shard.owns(request["request_id"])]
+    run = _new_run()
+    errors = []
+    with RowStore(Path(shard.store), report=terminal.say, shard=True) as rows:
+        held = rows.get(request["request_id"] for request in requests)
+        missing = [request for request in requests if request["request_id"] not in held]
+        if missing:
+            checkpoint = Checkpoint.model_validate(shard.checkpoint)
+            answers = _answer(missing, rows, checkpoint, run, terminal, open_engine)
+            errors = [answer for answer in answers.values() if answer["error"] is not None]
+    shard.finish(run, errors)
+
+
+def _answer_in_shards(
+    shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any], terminal: Terminal
+) -> dict[str, dict[str, Any]]:
+    """Have a shard each answer its part; what they answered is in the row store, also where one of them failed."""
+    checkpoint = Checkpoint.model_validate(shards[0].checkpoint)
+    errors, failed, began = [], [], time.monotonic()
+    for shard, outcome in run_shards(shards, checkpoint.runtime.gpus, terminal.stream):
+        if outcome is None:
+            failed.append(shard)
+            continue
+        errors += outcome["errors"]
+        for figure in ("errors", "prompt_tokens", "completion_tokens", "engine_starts", "cost_usd"):
+            run[figure] += outcome["run"][figure]
+        run["start_seconds"] = max(run["start_seconds"], outcome["run"]["start_seconds"])
+    answers = rows.get(request["request_id"] for request in missing)
+    answers.update({error["request_id"]: error for error in errors})
+    run["answered"] = len(answers)
+    run["seconds"] = round(time.monotonic() - began - run["start_seconds"], 1)
+    if failed:
+        logs = ", ".join(shard.log for shard in failed)
+        raise EngineError(
+            f"{len(failed)} of {len(shards)} shards failed; what was answered is in the row store. Their logs: {logs}"
+        )
+    return answers
+
+
+def _new_run() -> dict[str, Any]:
+    return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
-        "gpus": checkpoint.runtime.gpus,
-        "requests": asked,
-        "unique_requests": len(requests),
         "answered": 0,
         "errors": 0,
         "prompt_tokens": 0,
@@ -93,21 +166,29 @@ def complete(
         "seconds": 0.0,
         "cost_usd": 0.0,
     }
-    say = terminal.say if terminal else print
-    with RowStore(store, report=say) as rows:
-        held = rows.get(request["request_id"] for request in requests)
-        missing = [request for request in requests if request["request_id"] not in held]
-        run["reused"] = len(held)
-        if missing:
-            say(f"{len(missing):,} requests to answer with {checkpoint.path}, {len(held):,} are in the row store")
-            held.update(_answer(missing, rows, checkpoint, run, terminal, start))
-        _keep_run(store, run)
-    unanswered = [r["request_id"] for r in requests if r["request_id"] not in held]
-    if unanswered:
+
+
+def _require_few_errors(requests: list[dict[str, Any]], answers: dict[str, dict[str, Any]], most: float) -> None:
+    """Fail when more than a share of a batch is errors, with the commonest of them and a row for each.
+
+    Raises
+    ------
+    EngineError
+    """
+    kinds: dict[str, list[str]] = {}
+    for request in requests:
+        error = answers[request["request_id"]]["error"]
+        if error is not None:
+            kinds.setdefault(re.sub(r"\d+", "0", error), []).append(f"{error} ({request['where']})")
+    failed = sum(map(len, kinds.values()))
+    if failed > most * len(requests):
+        commonest = sorted(kinds.values(), key=len, reverse=True)[:3]
+        causes = "; ".join(f"{len(kind):,} of them: {kind[0]}" for kind in commonest)
         raise EngineError(
-            f"the engine gave no answer to {len(unanswered)} requests, {unanswered[0]} for one; run again"
+            f"{failed:,} of {len(requests):,} requests failed, more than {most:.0%} of them. {causes}. What succeeded "
+            "is in the row store. Remove the cause and run again: only what failed is asked. To go on without these "
+            "rows, raise runtime.max_error_share of this checkpoint."
         )
-    return [held[request["request_id"]] for request in requests], run
 
 
 def _answer(
@@ -147,10 +228,12 @@ def _answer(
                 rows.flush()
                 flushed = time.monotonic()
     finally:
-        rows.flush()
-        engine.close()
-    run["answered"] = len(answers)
-    run["seconds"] = round(time.monotonic() - began, 1)
+        run["answered"] = len(answers)
+        run["seconds"] = round(time.monotonic() - began, 1)
+        try:
+            rows.flush()
+        finally:
+            engine.close()
     progress.say()
     return answers
 
@@ -165,7 +248,7 @@ def _one_checkpoint(requests: list[dict[str, Any]]) -> tuple[str, str | None]:
 
 
 def _keep_run(store: Path, run: dict[str, Any]) -> None:
-    """Append the run's figures beside the rows; runs that found nothing missing are left out."""
+    """Append the run's figures beside the rows, also of a run that failed; runs that started no engine are left out."""
     if run["engine_starts"]:
         with open(store / RUNS, "a", encoding="utf-8") as file:
             file.write(canonical_json(run) + "\n")

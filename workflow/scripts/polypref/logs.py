@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -16,7 +17,12 @@ class Terminal:
     """The stream that the user watches, beside the log file."""
 
     def __init__(self, stream: TextIO, name: str, log: str) -> None:
-        self._stream, self._name, self._log = stream, name, log
+        self._stream, self._name, self.log = stream, name, log
+
+    @property
+    def stream(self) -> TextIO:
+        """Where it writes, for processes that write there too."""
+        return self._stream
 
     def say(self, text: str) -> None:
         """Print a line under the job's name, here and in the log."""
@@ -40,6 +46,8 @@ def job(name: str, log: str | os.PathLike[str]) -> Iterator[Terminal]:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     terminal = Terminal(shown, name, os.fspath(log))
+    # A cluster that cancels or ends a job sends SIGTERM some seconds before it kills: time to keep what there is.
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield terminal
     except (Exception, KeyboardInterrupt) as error:
@@ -53,6 +61,13 @@ def job(name: str, log: str | os.PathLike[str]) -> Iterator[Terminal]:
         shown.write(f"\nERROR in {name}: {message}\nThe log is {log}\n\n")
         shown.flush()
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, whoever else sends it
+    raise KeyboardInterrupt
 
 
 class Progress:

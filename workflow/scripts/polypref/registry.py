@@ -37,20 +37,27 @@ class Price(Section):
 class Runtime(Section):
     """How a checkpoint is run. Nothing here changes an answer, so nothing here makes a file stale."""
 
-    gpus: int = Field(0, ge=0, description="GPUs of a batch; 0 runs on CPU")
+    gpus: int = Field(0, ge=0, description="GPUs of an engine; 0 runs on CPU")
     tensor_parallel: int = Field(1, ge=1)
     memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that vLLM may take")
     max_model_len: int | None = Field(None, ge=1, description="tokens; by default what the longest request needs")
     max_num_seqs: int | None = Field(None, ge=1)
     kv_cache_gb: float = Field(1, gt=0, description="vLLM on CPU: memory for the key-value cache")
+    shards: int = Field(1, ge=1, description="engines that share a batch, each with `gpus` GPUs of its own")
+    nodes: int = Field(1, ge=1, description="nodes of a cluster that the shards of a batch are spread over")
     batch_tokens: int = Field(4096, ge=1, description="seq2seq: tokens per forward pass")
-    threads: int = Field(1, ge=1, description="CPU threads of a batch")
+    threads: int = Field(1, ge=1, description="CPU threads of an engine")
     concurrency: int = Field(16, ge=1, description="openai: requests under way at once")
     max_retries: int = Field(6, ge=0)
     timeout_s: float = Field(120, gt=0)
     flush_s: float = Field(5, gt=0, description="seconds between two writes to the row store")
-    memory_gb: float = Field(8, gt=0, description="main memory of a batch")
+    max_error_share: float = Field(0.05, ge=0, le=1, description="a batch of which more failed than this fails")
+    memory_gb: float = Field(8, gt=0, description="main memory of an engine")
     hours: float = Field(4, gt=0, description="time limit of a batch on a cluster")
+
+    def of_batch(self, resource: Literal["gpus", "threads", "memory_gb"]) -> float:
+        """What all engines of a batch take of a resource."""
+        return self.shards * getattr(self, resource)
 
 
 class Checkpoint(Section):

@@ -1,14 +1,20 @@
 """The row store of a batch: answers survive whatever stops the job that asked for them.
 
-A store is a folder. One writer at a time appends to a journal (JSON lines, each behind its CRC-32); when the batch ends
+A store is a folder. A writer appends to a journal of its own (JSON lines, each behind its CRC-32); when the batch ends
 the journal is sealed into a Parquet part. Readers need no lock: a torn last line is not an answer yet. Records that
 fail their checksum never answer a request; they are set aside and asked again. Plain appended files and ``flock`` work
 on network file systems where a database would not.
+
+One job at a time writes: it holds ``writer.lock``. Its shards hold their journals only, so a journal that is locked is
+one that somebody still writes, even where the job that started the writer is gone.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -16,7 +22,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +32,8 @@ from polypref.schemas import COMPLETIONS
 from polypref.tables import atomic_write, canonical_json
 
 PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
+SEALED_AT_ONCE = 10_000
+"""Records that are held in memory while a journal becomes a part."""
 
 
 class StoreError(RuntimeError):
@@ -43,16 +51,33 @@ class RowStore:
     Parameters
     ----------
     folder : Path
-        Made when it does not exist. Beside it nothing is written.
+        Made when somebody writes to it. Beside it nothing is written.
     report : callable
-        Called with one line for each thing set aside.
+        Called with one line for each thing set aside, and while another writer is waited for.
+    shard : bool
+        Write beside others, for a job that holds the store already.
+    set_aside : bool
+        Move a part that can't be read out of the way.
+    patience_s : float
+        How long to wait for another writer's end. It is an orphan of a run that was killed, as a rule, and what it
+        still answers need not be asked again.
     """
 
-    def __init__(self, folder: Path | str, report: Any = print) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        report: Any = print,
+        shard: bool = False,
+        set_aside: bool = True,
+        patience_s: float = float("inf"),
+    ) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._report = report
-        self._lock: Any = None
+        self._shard = shard
+        self._sets_aside = set_aside
+        self._patience_s = patience_s
+        self._lock: IO[bytes] | None = None
+        self._added = 0
         self._journal: Any = None
         self._pending: list[bytes] = []
 
@@ -64,113 +89,229 @@ class RowStore:
         found: dict[str, dict[str, Any]] = {}
         if not wanted:
             return found
-        for part in self._parts():
-            found.update(self._from_part(part, wanted))
-        for journal in sorted(self.folder.glob("journal-*.jsonl")):
+        # Journals first: one that is sealed meanwhile is found again as a part.
+        for journal in self.journals():
             for record in self._from_journal(journal):
                 if record["request_id"] in wanted:
                     found[record["request_id"]] = record
+        for part in self.parts():
+            found.update((record["request_id"], record) for record in self._from_part(part, wanted - found.keys()))
         return found
 
-    def _parts(self) -> list[Path]:
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All sound records; one that was answered twice comes twice."""
+        for journal in self.journals():
+            yield from self._from_journal(journal)
+        for part in self.parts():
+            yield from self._from_part(part)
+
+    def parts(self) -> list[Path]:
+        """The sealed files."""
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def _from_part(self, part: Path, wanted: set[str]) -> dict[str, dict[str, Any]]:
+    def journals(self) -> list[Path]:
+        """The files that are being written, or whose writer was killed."""
+        return sorted(self.folder.glob("journal-*.jsonl"))
+
+    def _from_part(self, part: Path, wanted: set[str] | None = None) -> Iterator[dict[str, Any]]:
+        chosen = None if wanted is None else pc.field("request_id").isin(pa.array(sorted(wanted)))
         try:
-            table = pq.read_table(part, filters=pc.field("request_id").isin(pa.array(sorted(wanted))))
-            records = table.cast(PART_SCHEMA).to_pylist()
+            table = pq.read_table(part, filters=chosen).cast(PART_SCHEMA)
         except (pa.ArrowException, ValueError, OSError) as error:
+            if getattr(error, "errno", None):  # the file system's own error says nothing about the part
+                raise StoreError(
+                    f"{part}: can't be read ({error.strerror}). Permit reading, then run again."
+                ) from error
             self._set_aside(part, f"can't be read ({str(error).splitlines()[0]})")
-            return {}
-        good = {}
-        for record in records:
-            crc = record.pop("crc")
-            if crc == checksum(record):
-                good[record["request_id"]] = record
-            else:
-                self._report(f"{part}: request {record['request_id']} fails its checksum; it is asked again")
-        return good
+            return
+        for batch in table.to_batches(SEALED_AT_ONCE):
+            for record in batch.to_pylist():
+                if record.pop("crc") == checksum(record):
+                    yield record
+                else:
+                    self._report(f"{part}: request {record['request_id']} fails its checksum; it is asked again")
 
     def _from_journal(self, journal: Path) -> Iterator[dict[str, Any]]:
-        data = journal.read_bytes()
-        lines = data.split(b"\n")
-        torn = lines.pop()  # what follows the last newline: empty, or a record that was being written
-        for number, line in enumerate(lines, 1):
-            record = _parse(line)
-            if record is not None:
-                yield record
-            else:
-                self._report(f"{journal}, line {number}: fails its checksum; it is asked again")
-        if torn:
-            self._report(f"{journal}: the last record is torn; it is asked again")
+        with contextlib.suppress(FileNotFoundError), open(journal, "rb") as file:  # sealed since the folder was listed
+            for number, line in enumerate(file, 1):
+                record = _parse(line)
+                if not line.endswith(b"\n"):  # a record that was being written
+                    self._report(f"{journal}: the last record is torn; it is asked again")
+                elif record is None:
+                    self._report(f"{journal}, line {number}: fails its checksum; it is asked again")
+                else:
+                    yield record
 
     def _set_aside(self, part: Path, why: str) -> None:
+        if not self._sets_aside:
+            self._report(f"{part}: {why}; the next run sets it aside and asks its rows again")
+            return
         aside = part.with_name(f"{part.name}.corrupt-{int(time.time())}")
-        os.replace(part, aside)
+        with contextlib.suppress(OSError):  # a folder that is not ours to write: it is left out all the same
+            os.replace(part, aside)
         self._report(f"{part}: {why}; set aside as {aside.name}, its rows are asked again")
 
     # -- writing --------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> RowStore:
-        self._lock = open(self.folder / "writer.lock", "a+", encoding="utf-8")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "another process"
-            self._lock.close()
-            self._lock = None
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._shard:
+                self._lock = os.fdopen(os.open(self.folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+                self._wait_for(self._lock)
+                self._lock.truncate(0)
+                self._say_how_far()
+                for journal in self.journals():  # of writers that were killed: their complete records are answers
+                    with open(journal, "rb") as left_behind:
+                        self._wait_for(left_behind)
+                        self._seal(journal)
+            name = f"journal-{time.time_ns():x}-{os.getpid()}.jsonl"
+            self._journal = open(self.folder / name, "ab", buffering=0)
+            fcntl.flock(self._journal, fcntl.LOCK_EX)
+        except OSError as error:
+            self._let_go()
             raise StoreError(
-                f"{self.folder}: is being written by {holder}. Wait for that job or cancel it, then run again."
-            ) from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        self._lock.flush()
-        self._seal_left_behind()
-        name = f"journal-{time.time_ns():x}-{os.getpid()}.jsonl"
-        self._journal = open(self.folder / name, "ab")
+                f"{self.folder}: answers can't be stored there ({error.strerror or error}). {_remedy(error)}, then run "
+                "the same command again; what was answered is kept."
+            ) from error
+        except BaseException:
+            self._let_go()
+            raise
         return self
 
+    def _wait_for(self, file: IO[Any]) -> None:
+        """Lock a file, when whoever holds it has ended."""
+        began, said = time.monotonic(), float("-inf")
+        while True:
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                now = time.monotonic()
+                holder = self._holder(file)
+                if now - began >= self._patience_s:
+                    raise StoreError(
+                        f"{self.folder}: is being written by {holder}. Wait for that job or cancel it, then run again."
+                    ) from None
+                if now - said >= 60:
+                    said = now
+                    self._report(
+                        f"waiting for {holder}, which still writes this batch: what it answers is not asked again. "
+                        "To go on at once, stop that process."
+                    )
+                time.sleep(min(1.0, self._patience_s))
+
+    def _holder(self, file: IO[Any]) -> str:
+        if file is not self._lock:
+            return f"process {Path(file.name).stem.split('-')[-1]} (a shard of an earlier job)"
+        file.seek(0)
+        return file.read().decode("utf-8", "replace").strip() or "another process"
+
+    def _say_how_far(self) -> None:
+        """Keep in ``writer.lock`` who writes and how many answers came, also for those who wait."""
+        if self._lock is not None:
+            line = f"process {os.getpid()} on {socket.gethostname()} ({self._added:,} answers so far)"
+            os.pwrite(self._lock.fileno(), line.encode(), 0)
+
     def __exit__(self, *_: Any) -> None:
-        self.flush()
-        self._journal.close()
-        self._seal(Path(self._journal.name))
-        self._journal = None
-        self._lock.close()
-        self._lock = None
+        try:
+            if self._journal is not None:
+                self.flush()
+                with contextlib.suppress(OSError):  # no room for a part: the journal answers as well
+                    self._seal(Path(self._journal.name))
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for file in (self._journal, self._lock):
+            if file is not None:
+                file.close()
+        self._journal = self._lock = None
 
     def add(self, record: dict[str, Any]) -> None:
         """Take an answer; it is on disk after the next :meth:`flush`."""
         body = canonical_json({name: record.get(name) for name in COMPLETIONS.names}).encode("utf-8")
         self._pending.append(b"%08x %s\n" % (zlib.crc32(body), body))
+        self._added += 1
+        self._say_how_far()
 
     def flush(self) -> None:
-        """Append what was added and make it durable."""
-        if self._pending:
-            self._journal.write(b"".join(self._pending))
-            self._journal.flush()
-            os.fsync(self._journal.fileno())
-            self._pending = []
+        """Append what was added and make it durable.
 
-    def _seal_left_behind(self) -> None:
-        """Journals of writers that were killed become parts: their complete records are answers."""
-        for journal in sorted(self.folder.glob("journal-*.jsonl")):
-            self._seal(journal)
+        Raises
+        ------
+        StoreError
+            The disk is full, or writing is not permitted; what was flushed before is kept.
+        """
+        if not self._pending:
+            return
+        data, self._pending = memoryview(b"".join(self._pending)), []
+        whole = os.fstat(self._journal.fileno()).st_size
+        try:
+            while data:
+                data = data[self._journal.write(data) :]
+            os.fsync(self._journal.fileno())
+        except OSError as error:
+            os.truncate(self._journal.fileno(), whole)
+            self._journal.close()
+            self._journal = None
+            raise StoreError(
+                f"{self.folder}: answers can't be stored ({error.strerror}). Make room, then run the same command "
+                "again: what was stored before is kept, and only the rest is asked."
+            ) from error
+
+    def keep_only(self, needed: set[str]) -> tuple[int, int]:
+        """Rewrite the parts without the records that nobody needs, nor a damaged or a second one.
+
+        Returns
+        -------
+        records removed, records kept
+        """
+        kept: set[str] = set()
+        removed = 0
+        for part in self.parts():
+            records = list(self._from_part(part))
+            keep = [record for record in records if record["request_id"] in needed - kept]
+            kept.update(record["request_id"] for record in keep)
+            removed += len(records) - len(keep)
+            if keep:
+                _write_part(part, iter(keep))
+            else:
+                part.unlink(missing_ok=True)
+        return removed, len(kept)
 
     def _seal(self, journal: Path) -> None:
         """Turn a journal into a Parquet part; the journal goes when the part is there."""
-        records = list(self._from_journal(journal))
-        if records:
-            rows = [{**record, "crc": checksum(record)} for record in records]
+        records = self._from_journal(journal)
+        first = next(records, None)
+        if first is not None:
             part = journal.with_name(journal.name.replace("journal-", "part-").replace(".jsonl", ".parquet"))
-            with atomic_write(part) as file:
-                pq.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA), file, compression="zstd")
-        journal.unlink()
+            _write_part(part, itertools.chain([first], records))
+        journal.unlink(missing_ok=True)
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        return "Mount that file system with flock, or put `results` on one that has it"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Make room"
+    return "Permit writing there, or put `results` elsewhere"
+
+
+def _write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:
+    with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, compression="zstd") as writer:
+        for rows in _batched(records, SEALED_AT_ONCE):
+            rows = [{**record, "crc": checksum(record)} for record in rows]
+            writer.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA))
+
+
+def _batched(records: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(itertools.islice(records, size)):
+        yield batch
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     """A journal line's record, or None where checksum or JSON is wrong."""
-    crc, _, body = line.partition(b" ")
+    crc, _, body = line.rstrip(b"\n").partition(b" ")
     try:
         return json.loads(body) if int(crc, 16) == zlib.crc32(body) else None
     except ValueError:

@@ -17,6 +17,7 @@ from typing import Any
 
 from polypref.engines import Completion, EngineError, Request
 from polypref.engines.vllm_jobs import MAX_LOGPROBS, Beams, Job, Single
+from polypref.engines.vllm_start import line_of, remedy, start_in_less_memory
 
 SHORTEST_CONTEXT = 2048
 """Context in tokens that is reserved even for a batch of short requests, so that small changes change no setting."""
@@ -87,16 +88,16 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) 
         settings["max_model_len"] = runtime.max_model_len or (
             min(own_context, max(longest, SHORTEST_CONTEXT)) if longest else own_context
         )
-        llm = LLM(**settings)
+        llm = start_in_less_memory(LLM, settings)
     except Exception as error:  # vLLM and torch raise many kinds, and all of them mean that there is no engine
-        raise EngineError(_remedy(path, error, settings.get("max_model_len"), bool(runtime.gpus))) from error
+        raise EngineError(remedy(path, error, settings, bool(runtime.gpus))) from error
     engine = VllmEngine(llm, checkpoint.chat_template, own_context)
     try:
         engine.render([{"role": "user", "content": "x"}])
     except (ValueError, VLLMClientError) as error:
         engine.close()
         raise EngineError(
-            f"{path}: the tokenizer's chat template is missing or fails: {_line(error)}. Set `chat_template` in the "
+            f"{path}: the tokenizer's chat template is missing or fails: {line_of(error)}. Set `chat_template` in the "
             "model registry to the template the model was trained on."
         ) from error
     return engine
@@ -175,7 +176,7 @@ class VllmEngine:
                         except (ValueError, TypeError, VLLMClientError) as error:
                             # TypeError: text with lone surrogates.
                             context_may_grow = isinstance(error, _DoesNotFit) and self.context < self.own_context
-                            yield Completion(request.request_id, error=_line(error), permanent=not context_may_grow)
+                            yield Completion(request.request_id, error=line_of(error), permanent=not context_may_grow)
                 if not owners:
                     return
                 for output in engine.step():
@@ -190,8 +191,8 @@ class VllmEngine:
                         ask(job)
         except (RuntimeError, MemoryError, VLLMServerError) as error:
             raise EngineError(
-                f"vLLM stopped while answering: {_line(error)}. What was answered is kept; run again to go on, with a "
-                "lower runtime.memory_fraction or runtime.max_num_seqs if it ran out of memory."
+                f"vLLM stopped while answering: {line_of(error)}. What was answered is kept; run again to go on, with "
+                "a lower runtime.memory_fraction or runtime.max_num_seqs if it ran out of memory."
             ) from error
         finally:
             if owners:
@@ -224,27 +225,3 @@ class VllmEngine:
 
 class _DoesNotFit(ValueError):
     """The prompt is longer than the context."""
-
-
-def _line(error: BaseException) -> str:
-    """The message of an error in one line, without a final full stop."""
-    return " ".join(str(error).split()).rstrip(".")[:500] or type(error).__name__
-
-
-def _remedy(path: str, error: BaseException, context: int | None, gpu: bool) -> str:
-    text = str(error).lower()
-    if "kv cache" in text or "cache blocks" in text or "max seq len" in text:
-        space = "memory_fraction or tensor_parallel" if gpu else "kv_cache_gb"
-        advice = f"raise runtime.{space}, or lower runtime.max_model_len (now {context})"
-    elif "out of memory" in text or "free memory" in text or "available memory" in text:
-        advice = "lower runtime.memory_fraction (others use the GPU too), or raise runtime.gpus and tensor_parallel"
-        advice = advice if gpu else "lower runtime.kv_cache_gb"
-    elif "max_model_len" in text:
-        advice = f"lower runtime.max_model_len (now {context})"
-    elif "engine core initialization failed" in text:
-        advice = "the cause is in the log above; out of memory: runtime.memory_fraction, max_model_len, tensor_parallel"
-    elif "model weights" in text or "safetensors" in text:
-        advice = "the checkpoint must have its weights as safetensors files"
-    else:
-        advice = "check the checkpoint's registry entry (path, revision, dtype, trust_remote_code, runtime)"
-    return f"{path}: vLLM can't start: {_line(error)}. Remedy: {advice}."

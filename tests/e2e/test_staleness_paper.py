@@ -1,0 +1,155 @@
+"""What an edit of the published configuration makes stale, file by file.
+
+The published experiment can't run here. Its files are made empty and marked as finished (``--touch``), so that
+Snakemake has their parameters and inputs on record; then each edit is a dry run, and the files it would make are
+compared.
+"""
+
+import copy
+import re
+
+import pytest
+import yaml
+from e2e.conftest import ROOT, Run
+
+LEFT_OUT = "es"
+
+
+def registry_entry(section: str, name: str) -> dict:
+    return yaml.safe_load((ROOT / "resources/models.yaml").read_text(encoding="utf-8"))[section][name]
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory) -> Run:
+    """The published experiment without one of its languages, as if it were finished."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    config["languages"].remove(LEFT_OUT)
+    run = Run(tmp_path_factory.mktemp("paper"), config)
+    for path in summary(run):
+        (run.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (run.folder / path).touch()
+    run.snakemake("--touch", "--forceall", "--quiet", "all")
+    return run
+
+
+def summary(run: Run, config: dict | None = None) -> dict[str, tuple[str, bool]]:
+    """{file: (rule, whether it would be made)} of all files of a configuration."""
+    lines = run.snakemake("--summary", config=config).splitlines()
+    rows = [line.split("\t") for line in lines if line.startswith("results/")]
+    return {path: (rule, plan != "no update") for path, _, rule, _, _, plan in rows}
+
+
+def stale(run: Run, edit) -> dict[str, set[str]]:
+    """{rule: files that an edit of the configuration makes stale}."""
+    config = copy.deepcopy(run.config)
+    edit(config)
+    found: dict[str, set[str]] = {}
+    for path, (rule, pending) in summary(run, config).items():
+        if pending and rule != "write_settings":
+            found.setdefault(rule, set()).add(path)
+    return found
+
+
+def languages_of(paths: set[str]) -> set[str]:
+    return {match[1] for path in paths if (match := re.search(r"/([a-z]{2})\.parquet$", path))}
+
+
+def runtime_of_everything(config: dict) -> None:
+    """Other memory, GPUs, flush interval, concurrency and shards for every checkpoint, and for training."""
+    registry = yaml.safe_load((ROOT / "resources/models.yaml").read_text(encoding="utf-8"))
+    knobs = {"memory_fraction": 0.5, "tensor_parallel": 2, "gpus": 2, "flush_s": 1, "concurrency": 3, "shards": 4}
+    knobs |= {"nodes": 2, "max_num_seqs": 7, "threads": 3, "hours": 1, "memory_gb": 5, "max_error_share": 0.5}
+    config["checkpoints"] = {
+        name: {**entry, "runtime": {**entry.get("runtime", {}), **knobs}}
+        for name, entry in registry["checkpoints"].items()
+        if entry["engine"] == "vllm"
+    }
+    config["training"]["runtime"] |= {"gpus": 4, "nodes": 2, "save_steps": 7, "hours": 3}
+
+
+def set_at(path: str, value):
+    def edit(config: dict) -> None:
+        *parents, last = path.split(".")
+        for name in parents:
+            config = config.setdefault(name, {})
+        config[last] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda config: None,
+        lambda config: config["languages"].reverse(),
+        lambda config: config["wmt"]["translators"].reverse(),
+        lambda config: config["evaluation"]["opponents"].reverse(),
+        runtime_of_everything,
+    ],
+    ids=["nothing", "languages reordered", "translators reordered", "opponents reordered", "every runtime knob"],
+)
+def test_nothing(paper, edit):
+    assert stale(paper, edit) == {}
+
+
+def test_a_language_more_is_that_language_and_what_is_built_from_all(paper):
+    files = stale(paper, lambda config: config["languages"].append(LEFT_OUT))
+    for rule in ("ask_translations", "collect_translations", "collect_responses", "normalise_wmt", "normalise_prompts"):
+        assert languages_of(files[rule]) == {LEFT_OUT}, rule
+    # the prompts of English are English in every language's cell but its own, so its responses are there already
+    assert languages_of(files["ask_responses"]) == {LEFT_OUT}
+    opponents = {path for path in files["collect_answers"] if not re.search(r"/answers/[ABC]/", path)}
+    assert opponents and languages_of(opponents) == {LEFT_OUT}, "the base and the opponents answer one language more"
+    assert files["build_dataset"] >= {f"results/datasets/{name}.parquet" for name in "ABC"}
+    assert {path.split("/")[2] for path in files["train_policy"]} == {"A", "B", "C"}
+
+
+def test_a_language_less_leaves_all_texts_alone(paper):
+    files = stale(paper, lambda config: config["languages"].remove("ja"))
+    assert not {"ask_translations", "collect_translations", "ask_responses", "collect_responses"} & set(files)
+    assert {path.split("/")[2] for path in files["train_policy"]} == {"A", "B", "C"}
+
+
+def test_another_judge_is_verdicts_and_tables(paper):
+    files = stale(paper, set_at("judging.judge", "qwen2.5-14b"))
+    made = {rule for rule in files if not re.match("tabulate|plot|build_report", rule)}
+    assert made == {"check_before_gpu", "ask_verdicts", "complete", "collect_verdicts"}, (
+        "the new judge is checked first"
+    )
+    assert len(files["collect_verdicts"]) == 4 * 8
+    assert files["complete"] == {f"results/completions/judge/qwen2.5-14b.{end}" for end in ("parquet", "cost.json")}
+
+
+def test_another_temperature_of_the_chosen_generator_is_b_and_c(paper):
+    entry = registry_entry("models", "command-r-35b")
+    entry["decoding"]["temperature"] = 0.3
+    files = stale(paper, set_at("models", {"command-r-35b": entry}))
+    assert all("/command-r-35b/" in path for path in files["collect_responses"])
+    assert {path.split("/")[2] for path in files["train_policy"]} == {"B", "C"}
+    assert {path.split("/")[2] for path in files["collect_answers"]} == {"B", "C"}
+    assert {path.split("/")[2] for path in files["collect_verdicts"]} == {"B", "C"}
+    assert {path for path in files["build_dataset"] if "/A." in path} == set()
+    assert "ask_translations" not in files and "score_translations" not in files
+
+
+def test_another_beta_is_training_onward(paper):
+    files = stale(paper, set_at("training.beta", 0.2))
+    assert {path.split("/")[2] for path in files["collect_answers"]} == {"A", "B", "C"}
+    assert not {"build_dataset", "ask_translations", "ask_responses", "score_translations"} & set(files)
+
+
+def test_another_revision_of_a_data_set_is_that_set_onward(paper):
+    files = stale(paper, set_at("sources.helpsteer2.revision", "0" * 40))
+    assert {path.split("/")[-1].split(".")[0] for path in files["normalise_source"]} == {"helpsteer2"}
+    assert files["sample_pairs"] and files["train_policy"]
+    assert not {path for path in files["collect_translations"] if "/wmt/" in path}, "WMT24++ is another set"
+    assert "score_translations" not in files
+
+
+def test_another_architecture_is_what_no_one_had_made(paper):
+    translated = {"translate": "x-alma-bs"}
+    new = {"prompt": translated, "chosen": {"generate": "command-r-35b"}, "rejected": translated}
+    files = stale(paper, lambda config: config["architectures"].update(D=new))
+    assert "ask_translations" not in files and "ask_responses" not in files
+    assert {path.split("/")[2] for path in files["train_policy"]} == {"D"}
+    assert {path.split("/")[2] for path in files["collect_answers"]} == {"D"}

@@ -1,0 +1,19 @@
+"""Answer one shard of a batch (`answer`), or start the shards of this node (`node GPUS_PER_SHARD`).
+
+The shards come on standard input, from the job that runs the batch (polypref/sharding.py).
+"""
+
+import json
+import sys
+
+from polypref.completing import complete_shard
+from polypref.logs import job
+from polypref.sharding import Shard, start_here
+
+if __name__ == "__main__":
+    shards = [Shard(**fields) for fields in json.load(sys.stdin)]
+    if sys.argv[1] == "node":
+        sys.exit(max(process.wait() for process in start_here(shards, int(sys.argv[2]))))
+    (shard,) = shards
+    with job(shard.name, shard.log) as terminal:
+        complete_shard(shard, terminal)
