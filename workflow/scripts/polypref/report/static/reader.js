@@ -2,6 +2,7 @@
 (() => {
   const FIELDS = ["prompt", "chosen", "rejected"];
   const languages = Object.fromEntries([...document.querySelector("[name=language]").options].map((option) => [option.value, option]));
+  const english = new Intl.DisplayNames(["en"], { type: "language" }); // lingua also finds languages of no data set
   let all; // items of the base set
   let here; // flags and what was left out, in the language that is shown
   let rows; // one object per item, the same for all filters
@@ -59,7 +60,7 @@
     const flags = flagsOf(here.flags[number][row.number]).filter((flag) => flag.startsWith(field));
     const [spoken, tokens] = signals[number] ? signals[number].slice(2 * place) : ["", undefined];
     const marks = [
-      ...(spoken && spoken !== state.language ? [el("span", { class: "chip" }, `reads as ${languages[spoken]?.text.split(" – ")[0] ?? spoken}`)] : []),
+      ...(spoken && spoken !== state.language ? [el("span", { class: "chip" }, `reads as ${english.of(spoken)}`)] : []),
       ...(tokens === undefined ? [] : [el("span", {}, `${count(tokens)} tokens`)]),
       ...flags.map((flag) => el("span", { class: "chip flag", title: `flag: ${words(flag)}` }, words(flag.slice(field.length + 1)))),
     ];
@@ -93,23 +94,23 @@
   };
 
   const detail = async (row, state) => {
-    const [original, made] = await Promise.all([
+    const [texts, made] = await Promise.all([
       loadRow("original", all.original, row.number),
       loadRow(`reader-${state.language}`, here.starts, row.number),
     ]);
     const shown = columns(state);
     const architectures = all.architectures.map((name, number) => [name, number]).filter(([name]) => shown.includes(name));
-    const english = shown.includes("English");
-    const head = el("tr", {}, el("td"), ...(english ? [el("th", { scope: "col" }, "English original")] : []),
+    const original = shown.includes("English");
+    const head = el("tr", {}, el("td"), ...(original ? [el("th", { scope: "col" }, "English original")] : []),
       ...architectures.map(([name]) => el("th", { scope: "col" }, name)));
     const body = FIELDS.map((field, place) => el("tr", { class: field }, el("th", { scope: "row" }, field),
-      ...(english ? [el("td", { "data-label": "English original" }, textBox(original[place], "en", "ltr"))] : []),
+      ...(original ? [el("td", { "data-label": "English original" }, textBox(texts[place], "en", "ltr"))] : []),
       ...architectures.map(([name, number]) => cell(state, field, number, name, row, made))));
     return [
       el("h3", {}, el("code", {}, row.id)),
       el("p", { class: "note" }, row.source, " · ", ...(row.task ? [el("bdi", {}, row.task), " · "] : []), languages[state.language].text),
       chooser(state),
-      el("div", { class: "scroll", tabindex: "0" }, el("table", { class: `texts columns${architectures.length + english}` }, el("thead", {}, head), el("tbody", {}, ...body))),
+      el("div", { class: "scroll", tabindex: "0" }, el("table", { class: `texts columns${architectures.length + original}` }, el("thead", {}, head), el("tbody", {}, ...body))),
     ];
   };
 
