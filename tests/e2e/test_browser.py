@@ -413,6 +413,21 @@ def test_pages_open_with_few_bytes_from_a_server_too(browser, large, name):
     print(f"{name}: {handler.sent / 1000:,.0f} kB, {time.monotonic() - began:.2f} s from a file")
 
 
+def test_a_linked_row_is_in_sight_and_the_page_is_not_scrolled(browser, large):
+    items = pd.read_parquet(large.parent / "pairs.parquet")["item_id"]
+    visit(browser, page(large, "reader"), language="de", item=items[640])
+    assert text_of(browser, ".pane h3") == items[640] and text_of(browser, ".pager span").startswith("601–650 of")
+    inside = """
+      const box = (name) => document.querySelector(name).getBoundingClientRect();
+      const [list, row] = [box(".list"), box(".list [aria-current]")];
+      return [scrollY, row.top >= list.top && row.bottom <= list.bottom];"""
+    assert browser.execute_script(inside) == [0, True]
+    before = browser.execute_script("return document.querySelector('.list').scrollTop")
+    click(browser, "[rel=next]")
+    assert text_of(browser, ".pane h3") == items[641] and browser.execute_script(inside) == [0, True]
+    assert abs(browser.execute_script("return document.querySelector('.list').scrollTop") - before) < 200
+
+
 def test_all_rows_of_a_large_run_are_there(browser, large):
     visit(browser, page(large, "reader"), language="ja")
     assert found(browser) == 1251 and len(browser.find_elements(By.CSS_SELECTOR, ".list li")) == 50

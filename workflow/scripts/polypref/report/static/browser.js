@@ -49,7 +49,8 @@ const browse = (app) => {
   let rows = [];
   let chosen;
   let page = 0;
-  let filtered;
+  let filtered; // the filters that `rows` are the result of
+  let drawn; // page and filters of the list as it stands
   let turn = 0;
 
   const read = () => {
@@ -70,13 +71,19 @@ const browse = (app) => {
 
   const drawList = (state) => {
     const shown = rows.slice(page * PAGE, (page + 1) * PAGE);
+    const same = drawn === `${page} ${filtered}`;
+    const before = same ? list.scrollTop : 0;
+    drawn = `${page} ${filtered}`;
     list.replaceChildren(...shown.map((row) => {
       const link = el("a", { href: hash({ ...state, [app.parameter]: app.key(row) }) }, ...app.line(row));
       if (row === chosen) link.setAttribute("aria-current", "true");
       return el("li", {}, link);
     }));
-    list.scrollTop = 0;
-    list.querySelector("[aria-current]")?.scrollIntoView?.({ block: "nearest" });
+    list.scrollTop = before;
+    const place = list.querySelector("[aria-current]")?.getBoundingClientRect();
+    const frame = list.getBoundingClientRect();
+    // The list alone is scrolled, and only where what is chosen is out of sight.
+    if (place && (place.top < frame.top || place.bottom > frame.bottom)) list.scrollTop += place.top - frame.top - frame.height / 3;
     const [back, on] = pager.querySelectorAll("button");
     back.disabled = page === 0;
     on.disabled = (page + 1) * PAGE >= rows.length;
