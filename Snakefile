@@ -51,7 +51,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        R / "report/index.html",
+        rules.build_report.output,
         R / "figures/lengths.svg",
         R / "tables/estimate.csv",
 
@@ -95,9 +95,9 @@ rule wmt:
 
 
 rule report:
-    """One page with everything: results/report/index.html."""
+    """Pages with everything: open results/report/index.html."""
     input:
-        R / "report/index.html",
+        rules.build_report.output,
 
 
 onstart:

@@ -184,6 +184,7 @@ rule build_report:
         translation_comparisons=R / "tables/translation_comparisons.csv",
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
+        diagnostics=R / "tables/diagnostics.csv",
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",
         win_rates_svg=R / "figures/win_rates.svg",
@@ -191,8 +192,14 @@ rule build_report:
         bleu_svg=R / "figures/bleu.svg",
         chrf_svg=R / "figures/chrf.svg",
         training_svg=R / "figures/training.svg",
+        rules_svg=local_file("docs/pictures/rulegraph.svg"),
         pairs=R / "pairs.parquet",
-        datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        datasets=rules.tabulate_datasets.input.datasets,
+        dropped=rules.tabulate_datasets.input.datasets_dropped,
+        pair_diagnostics=rules.tabulate_datasets.input.diagnostics,
+        prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
+        answers=rules.tabulate_biases.input.answers,
+        verdicts=rules.tabulate_win_rates.input.verdicts,
         cards=expand(R / "datasets/{architecture}/README.md", architecture=PLAN.architectures),
         training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
         paper=(
@@ -202,7 +209,9 @@ rule build_report:
         ),
         settings=R / "settings/report.json",
     output:
-        R / "report/index.html",
+        index=R / "report/index.html",
+        pages=[R / f"report/{page.stem}.html" for page in PAGES if page.stem != "index"],
+        data=directory(R / "report/data"),
     log:
         R / "logs/build_report.log",
     conda:
@@ -210,9 +219,10 @@ rule build_report:
     params:
         title=CONFIG.report.title,
         subtitle=CONFIG.report.subtitle,
-        sample_items=CONFIG.report.sample_items,
         mode=CONFIG.judging.mode,
-        languages={code: LANGUAGES[code].model_dump(include={"name", "direction"}) for code in CONFIG.all_languages},
+        languages={
+            code: LANGUAGES[code].model_dump(include={"name", "endonym", "direction"}) for code in CONFIG.all_languages
+        },
         config=lambda wc: CONFIG.shown(),
         command=lambda wc: "snakemake "
         + " ".join(f"--configfile {os.path.relpath(path)}" for path in workflow.configfiles),

@@ -148,11 +148,13 @@ def test_trained_policies_are_other_weights(miniature):
         assert list((miniature.folder / policy["path"]).glob("*.safetensors"))
 
 
-def test_the_report_is_one_page_without_outside_addresses(miniature):
-    page = (miniature.results / "report/index.html").read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href)=["']https?:""", page)
-    for word in ("Win", "BLEU", "chrF", "engine"):
-        assert word in page
+def test_the_report_has_its_pages_and_no_outside_addresses(miniature):
+    report = miniature.results / "report"
+    for page, words in {"index": "Win", "translation": "BLEU chrF", "cost": "engine", "method": "snakemake"}.items():
+        html = (report / f"{page}.html").read_text(encoding="utf-8")
+        assert not re.search(r"""(?:src|href)=["']https?:""", html)
+        assert all(word in html for word in words.split())
+    assert {"items.js", "reader-is-000.js", "verdicts-is.js"} <= {path.name for path in (report / "data").iterdir()}
 
 
 # -- what runs again ------------------------------------------------------------------------------------------------

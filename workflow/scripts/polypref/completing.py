@@ -85,6 +85,7 @@ def complete(
     """
     requests, asked = read_requests(paths)
     run = {"requests": asked, "unique_requests": len(requests), **_new_run()}
+    run["gpus"] = checkpoint.runtime.of_batch("gpus")
     say = terminal.say if terminal else print
     shards = checkpoint.runtime.shards
     with RowStore(store, report=say) as rows:
@@ -279,6 +280,8 @@ def cost_so_far(store: Path, task: str, name: str, engine: str, last: dict[str, 
     runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     summed = ("answered", "prompt_tokens", "completion_tokens", "engine_starts", "start_seconds", "seconds", "cost_usd")
     totals = {key: round(sum(run[key] for run in runs), 6) for key in summed}
+    held = sum(run.get("gpus", 0) * (run["start_seconds"] + run["seconds"]) for run in runs)
+    totals["gpu_seconds"] = round(held, 1)
     state = {key: last[key] for key in ("requests", "unique_requests", "reused", "errors")}
     return {"task": task, "checkpoint": name, "engine": engine, **state, **totals, "runs": runs}
 

@@ -168,7 +168,6 @@ class Report(Section):
     title: str = "Synthetic multilingual preference data"
     subtitle: str = ""
     paper: bool = Field(False, description="set the published numbers beside ours")
-    sample_items: int = Field(6, ge=0, description="preference items shown per language")
 
 
 class Figures(Section):
