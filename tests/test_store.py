@@ -1,11 +1,13 @@
 """The row store: what was flushed is never lost, what is damaged never answers."""
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,20 +147,30 @@ def test_the_killed_writer_s_rows_are_there_at_once(tmp_path):
         assert set(store.get("a")) == {"a"} and not said
 
 
+@contextlib.contextmanager
+def room_for(size: int):
+    """No file can grow beyond a size: as a disk that fills up in the middle of a record."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def journal_size(folder) -> int:
+    return sum(path.stat().st_size for path in folder.glob("journal-*"))
+
+
 def test_a_full_disk_keeps_what_was_stored(tmp_path):
     with RowStore(tmp_path) as store:
         store.add(record("a"))
         store.flush()
-        size = sum(path.stat().st_size for path in tmp_path.glob("journal-*"))
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, before[1]))  # the write is cut in the middle of a record
-        try:
+        with room_for(journal_size(tmp_path) + 20):
             store.add(record("b"))
-            with pytest.raises(StoreError, match=r"can't be stored .* Make room"):
+            with pytest.raises(StoreError, match=r"can't be stored .*, then run"):
                 store.flush()
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
     said = []
     assert set(RowStore(tmp_path, said.append).get("ab")) == {"a"} and not said, "no torn record is left"
 
@@ -196,3 +208,19 @@ def test_two_shards_that_outlive_their_job_end_while_they_are_waited_for(tmp_pat
     orphans = [writer(tmp_path, "shard", seconds) for seconds in (2.5, 1.0)]
     with RowStore(tmp_path) as store:
         assert all(orphan.wait() == 0 for orphan in orphans) and set(store.get("a")) == {"a"}
+
+
+def test_answers_are_flushed_while_no_other_comes(tmp_path):
+    with RowStore(tmp_path, flush_s=0.05) as store:
+        store.add(record("a"))
+        until = time.monotonic() + 20
+        while not RowStore(tmp_path).get("a") and time.monotonic() < until:
+            time.sleep(0.02)
+        assert set(RowStore(tmp_path).get("a")) == {"a"}
+
+
+def test_a_disk_that_fills_up_meanwhile_stops_the_next_answer(tmp_path):
+    with pytest.raises(StoreError, match="can't be stored"), RowStore(tmp_path, flush_s=0.05) as store, room_for(200):
+        for n in range(500):
+            store.add(record(f"{n}"))
+            time.sleep(0.02)

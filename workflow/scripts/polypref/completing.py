@@ -26,6 +26,11 @@ MAX_LOSS_S = 5.0
 """Answers are in the store at most this many seconds after they came, whatever the registry's flush_s says."""
 
 
+def flush_interval(checkpoint: Checkpoint) -> float:
+    """Seconds between two writes of answers to the row store."""
+    return min(checkpoint.runtime.flush_s, MAX_LOSS_S)
+
+
 def read_requests(paths: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
     """Unique requests of a batch in the order of files and rows, and the number of rows that ask."""
     unique: dict[str, dict[str, Any]] = {}
@@ -88,7 +93,7 @@ def complete(
     run["gpus"] = checkpoint.runtime.of_batch("gpus")
     say = terminal.say if terminal else print
     shards = checkpoint.runtime.shards
-    with RowStore(store, report=say) as rows:
+    with RowStore(store, report=say, flush_s=flush_interval(checkpoint)) as rows:
         held = rows.get(request["request_id"] for request in requests)
         missing = [request for request in requests if request["request_id"] not in held]
         run["reused"] = len(held)
@@ -135,12 +140,13 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
     requests = [request for request in requests if shard.owns(request["request_id"])]
     run = _new_run()
     errors = []
-    with RowStore(Path(shard.store), report=terminal.say, shard=True) as rows:
+    checkpoint = Checkpoint.model_validate(shard.checkpoint)
+    flush_s = flush_interval(checkpoint)
+    with RowStore(Path(shard.store), report=terminal.say, shard=True, flush_s=flush_s) as rows:
         held = rows.get(request["request_id"] for request in requests)
         missing = [request for request in requests if request["request_id"] not in held]
         run["reused"] = len(held)
         if missing:
-            checkpoint = Checkpoint.model_validate(shard.checkpoint)
             answers = _answer(missing, rows, checkpoint, run, terminal, open_engine)
             errors = [answer for answer in answers.values() if answer["error"] is not None]
     shard.finish(run, errors)
@@ -230,8 +236,7 @@ def _answer(
         terminal.say(f"engine started in {run['start_seconds']:.0f} s")
     answers: dict[str, dict[str, Any]] = {}
     progress = Progress(terminal, len(missing), run["reused"])
-    began = flushed = time.monotonic()
-    every = min(checkpoint.runtime.flush_s, MAX_LOSS_S)
+    began = time.monotonic()
     try:
         for completion in engine.answer([to_request(row) for row in missing]):
             record = to_record(completion)
@@ -244,9 +249,6 @@ def _answer(
             run["completion_tokens"] += completion.completion_tokens
             run["cost_usd"] += completion.cost_usd
             progress.add(1, completion.completion_tokens)
-            if time.monotonic() - flushed >= every:
-                rows.flush()
-                flushed = time.monotonic()
     finally:
         run["answered"] = len(answers)
         run["seconds"] = round(time.monotonic() - began, 1)

@@ -53,7 +53,7 @@ class Runtime(Section):
     concurrency: int = Field(16, ge=1, description="openai: requests under way at once")
     max_retries: int = Field(6, ge=0)
     timeout_s: float = Field(120, gt=0)
-    flush_s: float = Field(5, gt=0, description="seconds between two writes to the row store")
+    flush_s: float = Field(1, gt=0, description="seconds between two writes to the row store")
     max_error_share: float = Field(0.05, ge=0, le=1, description="a batch of which more failed than this fails")
     memory_gb: float = Field(8, gt=0, description="main memory of an engine")
     hours: float = Field(4, gt=0, description="time limit of a batch on a cluster")

@@ -15,11 +15,10 @@ import contextlib
 import errno
 import fcntl
 import itertools
-import json
 import os
 import socket
+import threading
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -27,22 +26,11 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polypref.schemas import COMPLETIONS
-from polypref.tables import atomic_write, canonical_json
-
-PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
-_COLUMNS = tuple(COMPLETIONS.names)
-SEALED_AT_ONCE = 10_000
-"""Records that are held in memory while a journal becomes a part."""
+from polypref.store_files import checksum, of_row_group, parse_line, to_line, write_part
 
 
 class StoreError(RuntimeError):
     """The store can't be used; the message says why and what to do."""
-
-
-def checksum(record: dict[str, Any]) -> int:
-    """CRC-32 of a completion's canonical JSON."""
-    return zlib.crc32(canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8"))
 
 
 class RowStore:
@@ -58,6 +46,8 @@ class RowStore:
         Write beside others, for a job that holds the store already.
     set_aside : bool
         Move a part that can't be read out of the way.
+    flush_s : float
+        Flush by itself this often, also while no answer comes; None: only when :meth:`flush` is called.
     patience_s : float
         How long to wait for another writer's end. It is an orphan of a run that was killed, as a rule, and what it
         still answers need not be asked again.
@@ -69,6 +59,7 @@ class RowStore:
         report: Any = print,
         shard: bool = False,
         set_aside: bool = True,
+        flush_s: float | None = None,
         patience_s: float = float("inf"),
     ) -> None:
         self.folder = Path(folder)
@@ -80,6 +71,10 @@ class RowStore:
         self._added = 0
         self._journal: Any = None
         self._pending: list[bytes] = []
+        self._flush_s = flush_s
+        self._mutex = threading.Lock()
+        self._ended = threading.Event()
+        self._failed: StoreError | None = None
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -117,7 +112,7 @@ class RowStore:
         try:
             with pq.ParquetFile(part) as file:
                 for group in range(file.num_row_groups):
-                    for record in _of_row_group(file, group, wanted):
+                    for record in of_row_group(file, group, wanted):
                         if record.pop("crc") == checksum(record):
                             yield record
                         else:
@@ -134,7 +129,7 @@ class RowStore:
     def _from_journal(self, journal: Path) -> Iterator[dict[str, Any]]:
         with contextlib.suppress(FileNotFoundError), open(journal, "rb") as file:  # sealed since the folder was listed
             for number, line in enumerate(file, 1):
-                record = _parse(line)
+                record = parse_line(line)
                 if not line.endswith(b"\n"):  # a record that was being written
                     self._report(f"{journal}: the last record is torn; it is asked again")
                 elif record is None:
@@ -178,7 +173,17 @@ class RowStore:
         except BaseException:
             self._let_go()
             raise
+        if self._flush_s:
+            threading.Thread(target=self._keep_flushing, daemon=True).start()
         return self
+
+    def _keep_flushing(self) -> None:
+        while not self._ended.wait(self._flush_s):
+            try:
+                self.flush()
+            except StoreError as error:  # the next answer, or the end, says so
+                self._failed = error
+                return
 
     def _wait_for(self, file: IO[Any]) -> None:
         """Lock a file, when whoever holds it has ended."""
@@ -214,6 +219,7 @@ class RowStore:
             os.pwrite(self._lock.fileno(), line.encode(), 0)
 
     def __exit__(self, *_: Any) -> None:
+        self._ended.set()
         try:
             if self._journal is not None:
                 self.flush()
@@ -230,8 +236,11 @@ class RowStore:
 
     def add(self, record: dict[str, Any]) -> None:
         """Take an answer; it is on disk after the next :meth:`flush`."""
-        body = canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8")
-        self._pending.append(b"%08x %s\n" % (zlib.crc32(body), body))
+        line = to_line(record)
+        with self._mutex:
+            if self._failed is not None:
+                raise self._failed
+            self._pending.append(line)
         self._added += 1
         self._say_how_far()
 
@@ -243,22 +252,28 @@ class RowStore:
         StoreError
             The disk is full, or writing is not permitted; what was flushed before is kept.
         """
-        if not self._pending:
-            return
-        data, self._pending = memoryview(b"".join(self._pending)), []
-        whole = os.fstat(self._journal.fileno()).st_size
-        try:
-            while data:
-                data = data[self._journal.write(data) :]
-            os.fsync(self._journal.fileno())
-        except OSError as error:
-            os.truncate(self._journal.fileno(), whole)
-            self._journal.close()
-            self._journal = None
-            raise StoreError(
-                f"{self.folder}: answers can't be stored ({error.strerror}). Make room, then run the same command "
-                "again: what was stored before is kept, and only the rest is asked."
-            ) from error
+        with self._mutex:
+            if self._failed is not None:
+                raise self._failed
+            if not self._pending:
+                return
+            data, self._pending = memoryview(b"".join(self._pending)), []
+            whole = None
+            try:
+                whole = os.fstat(self._journal.fileno()).st_size
+                while data:
+                    data = data[self._journal.write(data) :]
+                os.fsync(self._journal.fileno())
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    if whole is not None:
+                        os.truncate(self._journal.fileno(), whole)
+                    self._journal.close()
+                self._journal = None
+                raise StoreError(
+                    f"{self.folder}: answers can't be stored ({error.strerror}). Make room, then run the same command "
+                    "again: what was stored before is kept, and only the rest is asked."
+                ) from error
 
     def keep_only(self, needed: set[str]) -> tuple[int, int]:
         """Rewrite the parts without the records that nobody needs, nor a damaged or a second one.
@@ -275,7 +290,7 @@ class RowStore:
             kept.update(record["request_id"] for record in keep)
             removed += len(records) - len(keep)
             if keep:
-                _write_part(part, iter(keep))
+                write_part(part, iter(keep))
             else:
                 part.unlink(missing_ok=True)
         return removed, len(kept)
@@ -286,7 +301,7 @@ class RowStore:
         first = next(records, None)
         if first is not None:
             part = journal.with_name(journal.name.replace("journal-", "part-").replace(".jsonl", ".parquet"))
-            _write_part(part, itertools.chain([first], records))
+            write_part(part, itertools.chain([first], records))
         journal.unlink(missing_ok=True)
 
 
@@ -296,36 +311,3 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Make room"
     return "Permit writing there, or put `results` elsewhere"
-
-
-def _of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> list[dict[str, Any]]:
-    """The wanted records of a row group, or all; the texts are read only where one of them is wanted."""
-    if wanted is None:
-        return file.read_row_group(group).cast(PART_SCHEMA).to_pylist()
-    ids = file.read_row_group(group, ["request_id"])["request_id"].to_pylist()
-    rows = [number for number, key in enumerate(ids) if key in wanted]
-    if not rows:
-        return []
-    table = file.read_row_group(group).cast(PART_SCHEMA)
-    return (table if len(rows) == len(ids) else table.take(rows)).to_pylist()
-
-
-def _write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:
-    with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, compression="zstd") as writer:
-        for rows in _batched(records, SEALED_AT_ONCE):
-            rows = [{**record, "crc": checksum(record)} for record in rows]
-            writer.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA))
-
-
-def _batched(records: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    while batch := list(itertools.islice(records, size)):
-        yield batch
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """A journal line's record, or None where checksum or JSON is wrong."""
-    crc, _, body = line.rstrip(b"\n").partition(b" ")
-    try:
-        return json.loads(body) if int(crc, 16) == zlib.crc32(body) else None
-    except ValueError:
-        return None

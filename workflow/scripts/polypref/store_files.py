@@ -1,0 +1,66 @@
+"""The row store's files: JSON lines behind a checksum, and the Parquet parts that they are sealed into."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polypref.schemas import COMPLETIONS
+from polypref.tables import atomic_write, canonical_json
+
+PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
+_COLUMNS = tuple(COMPLETIONS.names)
+SEALED_AT_ONCE = 10_000
+"""Records that are held in memory while a journal becomes a part."""
+
+
+def checksum(record: dict[str, Any]) -> int:
+    """CRC-32 of a completion's canonical JSON."""
+    return zlib.crc32(canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8"))
+
+
+def of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> list[dict[str, Any]]:
+    """The wanted records of a row group, or all; the texts are read only where one of them is wanted."""
+    if wanted is None:
+        return file.read_row_group(group).cast(PART_SCHEMA).to_pylist()
+    ids = file.read_row_group(group, ["request_id"])["request_id"].to_pylist()
+    rows = [number for number, key in enumerate(ids) if key in wanted]
+    if not rows:
+        return []
+    table = file.read_row_group(group).cast(PART_SCHEMA)
+    return (table if len(rows) == len(ids) else table.take(rows)).to_pylist()
+
+
+def write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:
+    """Write records as a Parquet part, each with its checksum; in memory are :data:`SEALED_AT_ONCE` of them."""
+    with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, compression="zstd") as writer:
+        for rows in _batched(records, SEALED_AT_ONCE):
+            rows = [{**record, "crc": checksum(record)} for record in rows]
+            writer.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA))
+
+
+def _batched(records: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(itertools.islice(records, size)):
+        yield batch
+
+
+def to_line(record: dict[str, Any]) -> bytes:
+    """A record as a journal's line."""
+    body = canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8")
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """A journal line's record, or None where checksum or JSON is wrong."""
+    crc, _, body = line.rstrip(b"\n").partition(b" ")
+    try:
+        return json.loads(body) if int(crc, 16) == zlib.crc32(body) else None
+    except ValueError:
+        return None
