@@ -17,7 +17,7 @@ from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
 from polypref.report.pages import PAGES
 from polypref.settings import settings
-from polypref.summary import failure_summary, run_summary
+from polypref.summary import failure_summary, print_summary
 
 try:
     CONFIG = load_config(config, ROOT)
@@ -74,6 +74,19 @@ def checked():
 def completions_of(task, checkpoint):
     """The completions of a batch: older or newer, they make no artifact stale, since only its own requests can."""
     return ancient(f"{R}/completions/{task}/{checkpoint}.parquet")
+
+
+def figure(name, category, title):
+    """A figure's outputs: picture as SVG and PNG, and what it shows as CSV, all in Snakemake's own report."""
+    return {
+        f"{name}_{kind}": report(
+            R / f"figures/{name}.{kind}",
+            category=category,
+            caption=f"../docs/captions/{name}.rst",
+            labels={"figure": title, "file": kind.upper()},
+        )
+        for kind in ("svg", "png", "csv")
+    }
 
 
 def model_checkpoint(model, language):

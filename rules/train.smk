@@ -41,9 +41,9 @@ rule plot_training:
     input:
         logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
         settings=R / "settings/tables.json",
+        style=local_file(CONFIG.figures.style),
     output:
-        svg=report(R / "figures/training.svg", category="Training", caption="../docs/captions/training.rst"),
-        png=R / "figures/training.png",
+        **figure("training", "Training", "Training curves"),
     log:
         R / "logs/plot_training.log",
     conda:

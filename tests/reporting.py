@@ -13,6 +13,8 @@ NAMES = {
     "en": "English", "ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese",
     "nl": "Dutch", "ru": "Russian", "zh": "Chinese",
 }  # fmt: skip
+FIGURES = ("bleu", "chrf", "win_rates", "win_rates_by_language", "improvement", "forest", "training", "lengths",
+           "diagnostics")  # fmt: skip
 
 
 class Named(dict):
@@ -72,32 +74,33 @@ def make_report(folder: Path) -> Path:
             kind: sorted(set(folder.glob(f"{kind}/*.parquet")) - set(folder.glob(f"{kind}/*.dropped.*")))
             for kind in counted
         }
-        | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted},
-        output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts")},
+        | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted}
+        | {"diagnostics": sorted(folder.glob("diagnostics/*.parquet"))},
+        output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts", "diagnostics", "lengths")},
         params={"languages": languages},
     )
     run_script("tabulate_cost", input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
                output={"cost": tables / "cost.csv"})  # fmt: skip
-    diagnosed = [folder / f"diagnostics/{name}.parquet" for name in "ABC"]
-    run_script("tabulate_diagnostics", input={"diagnostics": diagnosed},
-               output={"diagnostics": tables / "diagnostics.csv"})  # fmt: skip
-    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in ("bleu", "chrf", "win_rates", "improvement")
-             for kind in ("svg", "png")}  # fmt: skip
-    run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"}, output=drawn,
-               params={"languages": NAMES})  # fmt: skip
-    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates}, output=drawn,
-               params={"languages": NAMES})  # fmt: skip
+    kinds = ("svg", "png", "csv")
+    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in kinds}
+    style = {"style": ROOT / "resources/figures.mplstyle"}
     logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]
-    training = {"svg": figures / "training.svg", "png": figures / "training.png"}
-    run_script("plot_training", input={"logs": logs}, output=training, params=Named(architectures=list("ABC")))
+    run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"} | style, output=drawn,
+               params={"languages": NAMES})  # fmt: skip
+    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates} | style, output=drawn,
+               params={"languages": NAMES})  # fmt: skip
+    run_script("plot_datasets", input={name: tables / f"{name}.csv" for name in ("lengths", "diagnostics")} | style,
+               output=drawn, params={"languages": NAMES})  # fmt: skip
+    run_script("plot_training", input={"logs": logs} | style, output=drawn,
+               params=Named(architectures=list("ABC"), batch_size=32))  # fmt: skip
     run_script(
         "build_report",
         input={path.stem: path for path in tables.glob("*.csv")} | drawn | {
-            "training_svg": training["svg"], "pairs": folder / "pairs.parquet",
+            "pairs": folder / "pairs.parquet",
             "rules_svg": ROOT / "docs/pictures/rulegraph.svg",
             "datasets": [folder / f"datasets/{name}.parquet" for name in "ABC"],
             "dropped": [folder / f"datasets/{name}.dropped.parquet" for name in "ABC"],
-            "pair_diagnostics": diagnosed,
+            "pair_diagnostics": [folder / f"diagnostics/{name}.parquet" for name in "ABC"],
             "prompts": [folder / f"prompts/{code}.parquet" for code in languages],
             "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages],
             "verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],

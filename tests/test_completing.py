@@ -1,15 +1,20 @@
 """Complete: one engine start per batch with something missing, none when nothing is, errors are asked again."""
 
+import io
 import json
 
 import pytest
 
+from polypref import completing
 from polypref.asking import Asked, ask_replies
 from polypref.completing import complete, cost_so_far
 from polypref.config import Checkpoint
 from polypref.digests import seed_of
 from polypref.engines import Completion, EngineError
+from polypref.logs import Terminal
 from polypref.schemas import COMPLETIONS, REQUESTS
+from polypref.sharding import split
+from polypref.store import RowStore
 from polypref.tables import TableError, write_table
 
 CHECKPOINT = Checkpoint(engine="vllm", path="owner/name", runtime={"max_error_share": 0.5})
@@ -53,6 +58,19 @@ def test_each_unique_request_is_answered_once(tmp_path):
     assert [row["text"] for row in rows] == ["a", "b", "c"] and len(engine.asked) == 3
     assert (run["requests"], run["unique_requests"], run["answered"], run["engine_starts"]) == (4, 3, 3, 1)
     assert engine.closed == 1 and set(rows[0]) == set(COMPLETIONS.names)
+
+
+def test_a_shard_answers_its_own_requests_and_says_how_many_it_reused(tmp_path, monkeypatch):
+    monkeypatch.setattr(completing, "open_engine", Echo())
+    files, terminal = [ask(tmp_path / "1", ["a"])], Terminal(io.StringIO(), "judge/m 1/1", "m.log")
+    (shard,) = split(1, files, tmp_path / "store", CHECKPOINT, "judge/m", str(tmp_path / "m.log"))
+    counts = []
+    with RowStore(tmp_path / "store"):
+        for _ in range(2):
+            completing.complete_shard(shard, terminal)
+            run = json.loads(shard.outcome.read_text())["run"]
+            counts.append((run["answered"], run["reused"], run["engine_starts"]))
+    assert counts == [(1, 0, 1), (0, 1, 0)]
 
 
 def test_nothing_missing_starts_no_engine(tmp_path):

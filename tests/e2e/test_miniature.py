@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -237,3 +238,10 @@ def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
     new_ids = set(asked[asked["item_id"].isin(changed)]["request_id"].dropna())
     old_ids = set(asked[~asked["item_id"].isin(changed)]["request_id"].dropna())
     assert cost["runs"][-1]["answered"] == len(new_ids - old_ids) > 0
+
+
+def test_snakemakes_own_report_needs_no_network(miniature):
+    miniature.snakemake("--report", "snakemake-report.zip")
+    with zipfile.ZipFile(miniature.folder / "snakemake-report.zip") as archive:
+        names = [Path(name).name for name in archive.namelist()]
+    assert "report.html" in names and {"win_rates.svg", "bleu.svg"} <= set(names)

@@ -170,6 +170,20 @@ class Report(Section):
     paper: bool = Field(False, description="set the published numbers beside ours")
 
 
+class Figures(Section):
+    """How figures look. A change draws them again, and makes the report anew."""
+
+    style: str = Field("resources/figures.mplstyle", description="matplotlib style file: fonts, colours, resolution")
+
+
+class Machines(Section):
+    """The machines that jobs run on: for `estimate`, and for `preflight` where they are others than this one."""
+
+    gpus: int | None = Field(None, ge=0, description="GPUs of a node")
+    gpu_memory_gb: float | None = Field(None, gt=0, description="memory of one GPU, in GB")
+    gpu_tflops: float | None = Field(None, gt=0, description="16-bit peak of one GPU in TFLOP/s; by default 400")
+
+
 class Config(Section):
     """The whole configuration file, with its registry."""
 
@@ -187,6 +201,8 @@ class Config(Section):
     evaluation: Evaluation
     judging: Judging
     report: Report = Report()
+    figures: Figures = Figures()
+    runtime: Machines = Machines()
 
     @property
     def targets(self) -> list[str]:

@@ -77,7 +77,9 @@ class Checkpoint(Section):
     base_url: str | None = Field(None, description="openai: address of the endpoint")
     api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable that holds the key")
     price: Price | None = None
-    max_cost_usd: float | None = Field(None, gt=0)
+    max_cost_usd: float | None = Field(
+        None, ge=0, description="openai: most that a batch may cost, all its runs together; needs `price`"
+    )
     runtime: Runtime = Runtime()
 
     @property
@@ -91,8 +93,10 @@ class Model(Section):
     """A named use of a checkpoint as a translator or a generator."""
 
     checkpoint: str | dict[str, str] = Field(description="a checkpoint, or one per language")
-    prompt: Literal["x-alma", "tower", "instruct", "text"] | None = Field(
-        None, description="translation prompt; 'text' sends the text alone (NLLB)"
+    prompt: str | None = Field(
+        None,
+        description="translation prompt: x-alma, tower, instruct, text (the text alone, NLLB), or a template with "
+        "{text} and {language}",
     )
     split: Literal["none", "lines", "sentences"] = Field("none", description="unit that is translated at a time")
     languages: list[str] | None = Field(None, description="languages it serves, where not all")
