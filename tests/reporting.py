@@ -13,8 +13,6 @@ NAMES = {
     "en": "English", "ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese",
     "nl": "Dutch", "ru": "Russian", "zh": "Chinese",
 }  # fmt: skip
-
-
 FIGURES = ("bleu", "chrf", "win_rates", "win_rates_by_language", "improvement", "forest", "training", "lengths",
            "diagnostics")  # fmt: skip
 
@@ -69,7 +67,6 @@ def make_report(folder: Path) -> Path:
         params={"mode": "paper", "runs": 5, "seed": 1, "languages": languages},
     )  # fmt: skip
     counted = ("sources", "datasets")
-    diagnosed = [folder / f"diagnostics/{name}.parquet" for name in "ABC"]
     run_script(
         "tabulate_datasets",
         input={"pairs": folder / "pairs.parquet", "pairs_dropped": folder / "pairs.dropped.parquet"}
@@ -78,19 +75,20 @@ def make_report(folder: Path) -> Path:
             for kind in counted
         }
         | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted}
-        | {"diagnostics": diagnosed},
+        | {"diagnostics": sorted(folder.glob("diagnostics/*.parquet"))},
         output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts", "diagnostics", "lengths")},
         params={"languages": languages},
     )
     run_script("tabulate_cost", input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
                output={"cost": tables / "cost.csv"})  # fmt: skip
-    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png", "csv")}
+    kinds = ("svg", "png", "csv")
+    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in kinds}
     style = {"style": ROOT / "resources/figures.mplstyle"}
     logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]
     run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"} | style, output=drawn,
                params={"languages": NAMES})  # fmt: skip
-    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates} | style,
-               output=drawn, params={"languages": NAMES})  # fmt: skip
+    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates} | style, output=drawn,
+               params={"languages": NAMES})  # fmt: skip
     run_script("plot_datasets", input={name: tables / f"{name}.csv" for name in ("lengths", "diagnostics")} | style,
                output=drawn, params={"languages": NAMES})  # fmt: skip
     run_script("plot_training", input={"logs": logs} | style, output=drawn,
@@ -102,7 +100,7 @@ def make_report(folder: Path) -> Path:
             "rules_svg": ROOT / "docs/pictures/rulegraph.svg",
             "datasets": [folder / f"datasets/{name}.parquet" for name in "ABC"],
             "dropped": [folder / f"datasets/{name}.dropped.parquet" for name in "ABC"],
-            "pair_diagnostics": diagnosed,
+            "pair_diagnostics": [folder / f"diagnostics/{name}.parquet" for name in "ABC"],
             "prompts": [folder / f"prompts/{code}.parquet" for code in languages],
             "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages],
             "verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],

@@ -38,8 +38,8 @@ class Results:
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
     translation_scores, estimates, self_agreement, length_bias, wrong_languages, translation_comparisons, funnel,
     dataset_counts, diagnostics, cost, and perhaps estimate; ``paper`` win_rates, bleu, chrf, or nothing; ``figures``
-    any of win_rates, improvement, bleu, chrf, training, rules. ``datasets``, ``dropped`` and ``diagnostics`` are by
-    architecture, ``answers`` by policy or opponent.
+    any of win_rates, improvement, forest, lengths, diagnostics, bleu, chrf, training, rules. ``datasets``, ``dropped``
+    and ``diagnostics`` are by architecture, ``answers`` by policy or opponent.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -106,6 +106,9 @@ def _environment() -> jinja2.Environment:
 TITLES = {
     "win_rates": "Win, tie and loss shares per policy and opponent",
     "improvement": "Change of win minus loss per language, each variant against the base",
+    "forest": "Change of win minus loss against each opponent, each variant against the base",
+    "lengths": "Lengths of the texts in each data set and language",
+    "diagnostics": "Pairs with each flag in each data set and language",
     "bleu": "BLEU of each translator in each language",
     "chrf": "chrF++ of each translator in each language",
     "training": "Training curves",
