@@ -115,7 +115,7 @@ def test_profiles_agree_where_both_are_loaded() -> None:
 def test_slurm_profile_names_rules_that_exist() -> None:
     rules = set()
     for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
-        rules |= set(re.findall(r"^\s*rule (\w+):", path.read_text(), re.MULTILINE))
+        rules |= set(re.findall(r"^\s*(?:rule|use rule \w+ as) (\w+)\b", path.read_text(), re.MULTILINE))
     slurm = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     assert slurm["set-resources"].keys() <= rules
 

@@ -27,7 +27,7 @@ def answered(run: SlurmRun, rows: int, other_than: str | None = None) -> str:
         job = run.cluster.running(run.folder, "translate_strong")
         return job if job and job != other_than and run.rows_in_store(BATCH) >= before + rows else None
 
-    return wait_for(one_is_at_work, 180)
+    return wait_for(one_is_at_work, 400)
 
 
 def states(run: SlurmRun, what: str = "translate_strong") -> list[str]:
