@@ -84,6 +84,7 @@ def kill_after(command: list[str], seconds: float, env: dict[str, str]) -> None:
 
 def main() -> None:
     arguments = options(__doc__)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server goes too
     count, repeats = (100, 1) if arguments.smoke else (PROMPTS, arguments.repeats)
     pythons = {"polypref": sys.executable, **{name: environment_of(name) for name in RELEASES}}
     turns = iter(range(1_000_000))
@@ -109,7 +110,8 @@ def main() -> None:
                 raise RuntimeError(f"{name} wrote {rows} rows of {count}")
             return cost
 
-        costs = interleaved(repeats, **{name: lambda name=name: run(name) for name in pythons})
+        sides = {name: lambda name=name: run(name) for name in pythons}
+        costs = interleaved(repeats, warm_up=not arguments.smoke, **sides)
         again = {}
         for name in pythons:
             place = folder / f"{name}-killed"
