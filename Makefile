@@ -65,7 +65,7 @@ schema: setup ## write config/schema.json and config/README.md from the configur
 tiny-models: setup ## make the miniature's data and checkpoints again (about 15 minutes)
 	$(PY) workflow/scripts/make_tiny_models.py
 
-pictures: setup ## draw the README's pictures from the miniature's results
+pictures: setup ## draw the pictures of README and docs from the miniature's results
 	@tools/install-packages.sh dag browser
 	@tools/pictures.sh
 

@@ -4,6 +4,7 @@
 # configuration (artifacts, batches) is in workflow/scripts/polypref/plan.py.
 
 import os
+import sys
 
 from snakemake.utils import min_version
 
@@ -14,6 +15,10 @@ min_version("9.27")
 if "architectures" not in config:
 
     configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{workflow.basedir}/config/config.yaml"
+
+
+# Only with `--sdm apptainer`: the image that containers/polypref.def describes.
+container: f"{workflow.basedir}/containers/polypref.sif"
 
 
 include: "rules/common.smk"
@@ -30,6 +35,7 @@ include: "rules/answer.smk"
 include: "rules/judge.smk"
 include: "rules/wmt.smk"
 include: "rules/report.smk"
+include: "rules/cluster.smk"
 
 
 localrules:
@@ -45,8 +51,8 @@ localrules:
 rule all:
     default_target: True
     input:
-        R / "report/index.html",
-        R / "tables/diagnostics.csv",
+        rules.build_report.output,
+        R / "figures/lengths.svg",
         R / "tables/estimate.csv",
 
 
@@ -89,18 +95,20 @@ rule wmt:
 
 
 rule report:
-    """One page with everything: results/report/index.html."""
+    """Pages with everything: open results/report/index.html."""
     input:
-        R / "report/index.html",
+        rules.build_report.output,
 
 
 onstart:
     STARTED.append(time.time())
+    if workflow.non_local_exec and shutil.which("squeue"):
+        print(take_over(Path.cwd()), end="")
 
 
 onsuccess:
-    print(run_summary(CONFIG, R, STARTED[-1]))
+    print_summary(R, STARTED[-1], sys.stdout)
 
 
 onerror:
-    print(failure_summary(R))
+    print(failure_summary(R, log))

@@ -68,3 +68,17 @@ rule fetch:
         "Fetching data and checkpoints"
     script:
         "../workflow/scripts/fetch.py"
+
+
+rule pin:
+    log:
+        R / "logs/pin.log",
+    localrule: True
+    conda:
+        "../environment.yml"
+    params:
+        files=[str(Path(file).absolute()) for file in workflow.configfiles],
+    message:
+        "Writing the present commits of unpinned repositories into the configuration and the registry"
+    script:
+        "../workflow/scripts/pin.py"

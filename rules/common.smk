@@ -1,6 +1,7 @@
 # Configuration, plan, and what more than one stage needs.
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,8 +16,10 @@ from polypref.config import is_local_data
 from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_config, read_languages
 from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
+from polypref.report.pages import PAGES
 from polypref.settings import settings
-from polypref.summary import failure_summary, run_summary
+from polypref.slurm import bound_status_checks, take_over
+from polypref.summary import failure_summary, print_summary
 
 try:
     CONFIG = load_config(config, ROOT)
@@ -75,5 +78,26 @@ def completions_of(task, checkpoint):
     return ancient(f"{R}/completions/{task}/{checkpoint}.parquet")
 
 
+def figure(name, category, title):
+    """A figure's outputs: picture as SVG and PNG, and what it shows as CSV, all in Snakemake's own report."""
+    return {
+        f"{name}_{kind}": report(
+            R / f"figures/{name}.{kind}",
+            category=category,
+            caption=f"../docs/captions/{name}.rst",
+            labels={"figure": title, "file": kind.upper()},
+        )
+        for kind in ("svg", "png", "csv")
+    }
+
+
 def model_checkpoint(model, language):
     return checkpoint_of(CONFIG.models[model], language)
+
+
+def on_several_nodes(nodes):
+    """Resource `mpi` of a job of several nodes: there, and yet 0.
+
+    So Slurm's executor starts it on its first node itself, and not by an srun, which takes no GPUs of several nodes.
+    """
+    return 0 if nodes > 1 else None

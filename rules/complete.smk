@@ -21,10 +21,12 @@ rule complete:
     threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("threads")
     resources:
         engine=1,
+        # as the registry says; Snakemake cuts `threads` to the cores of the login node
+        cpus_per_task=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_node("threads"),
         gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("gpus"),
         nodes=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).nodes,
-        mem_mb=lambda wc, attempt: attempt
-        * int(1000 * PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("memory_gb")),
+        mpi=lambda wc: on_several_nodes(PLAN.batch_runtime(wc.task, wc.checkpoint).nodes),
+        mem_mb=lambda wc, attempt: attempt * int(1000 * PLAN.batch_runtime(wc.task, wc.checkpoint).of_node("memory_gb")),
         runtime=lambda wc, attempt: attempt * int(60 * PLAN.batch_runtime(wc.task, wc.checkpoint).hours),
     message:
         "Answering the batch {wildcards.task}/{wildcards.checkpoint}"

@@ -3,7 +3,6 @@
 
 localrules:
     build_dataset,
-    tabulate_diagnostics,
     write_card,
 
 
@@ -41,6 +40,7 @@ rule diagnose_pairs:
         R / "logs/diagnose_pairs/{architecture}.log",
     conda:
         "../environment.yml"
+    threads: 4
     params:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
         trainee=PLAN.weights(CONFIG.training.base),
@@ -49,22 +49,6 @@ rule diagnose_pairs:
         "Looking for faults in the pairs of data set {wildcards.architecture}"
     script:
         "../workflow/scripts/diagnose_pairs.py"
-
-
-rule tabulate_diagnostics:
-    input:
-        diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
-        settings=R / "settings/tables.json",
-    output:
-        R / "tables/diagnostics.csv",
-    log:
-        R / "logs/tabulate_diagnostics.log",
-    conda:
-        "../environment.yml"
-    message:
-        "Counting the faults of the pairs"
-    script:
-        "../workflow/scripts/tabulate_diagnostics.py"
 
 
 rule write_card:

@@ -8,6 +8,7 @@ localrules:
     tabulate_estimate,
     tabulate_biases,
     plot_win_rates,
+    plot_datasets,
     build_report,
 
 
@@ -77,10 +78,13 @@ rule tabulate_datasets:
         pairs_dropped=R / "pairs.dropped.parquet",
         datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
         datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
+        diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
         settings=R / "settings/tables.json",
     output:
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
+        diagnostics=R / "tables/diagnostics.csv",
+        lengths=R / "tables/lengths.csv",
     log:
         R / "logs/tabulate_datasets.log",
     conda:
@@ -88,7 +92,7 @@ rule tabulate_datasets:
     params:
         languages=CONFIG.all_languages,
     message:
-        "Counting the preference pairs"
+        "Counting the preference pairs, their lengths and faults"
     script:
         "../workflow/scripts/tabulate_datasets.py"
 
@@ -126,16 +130,14 @@ rule tabulate_estimate:
 rule plot_win_rates:
     input:
         win_rates=R / "tables/win_rates.csv",
+        win_rates_by_language=R / "tables/win_rates_by_language.csv",
         improvement_by_language=R / "tables/improvement_by_language.csv",
+        style=local_file(CONFIG.figures.style),
     output:
-        win_rates_svg=report(
-            R / "figures/win_rates.svg", category="Win rates", caption="../docs/captions/win_rates.rst"
-        ),
-        win_rates_png=R / "figures/win_rates.png",
-        improvement_svg=report(
-            R / "figures/improvement.svg", category="Win rates", caption="../docs/captions/improvement.rst"
-        ),
-        improvement_png=R / "figures/improvement.png",
+        **figure("win_rates", "Win rates", "Win, tie and loss"),
+        **figure("win_rates_by_language", "Win rates", "Win minus loss by language"),
+        **figure("improvement", "Win rates", "Difference to the base"),
+        **figure("forest", "Win rates", "Difference to the base, by opponent"),
     log:
         R / "logs/plot_win_rates.log",
     conda:
@@ -143,9 +145,29 @@ rule plot_win_rates:
     params:
         languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
     message:
-        "Drawing win rates and improvement by language"
+        "Drawing win rates and differences to the base"
     script:
         "../workflow/scripts/plot_win_rates.py"
+
+
+rule plot_datasets:
+    input:
+        lengths=R / "tables/lengths.csv",
+        diagnostics=R / "tables/diagnostics.csv",
+        style=local_file(CONFIG.figures.style),
+    output:
+        **figure("lengths", "Data sets", "Lengths"),
+        **figure("diagnostics", "Data sets", "Flags of the diagnostics"),
+    log:
+        R / "logs/plot_datasets.log",
+    conda:
+        "../environment.yml"
+    params:
+        languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
+    message:
+        "Drawing lengths and flags of the pairs"
+    script:
+        "../workflow/scripts/plot_datasets.py"
 
 
 rule build_report:
@@ -162,6 +184,7 @@ rule build_report:
         translation_comparisons=R / "tables/translation_comparisons.csv",
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
+        diagnostics=R / "tables/diagnostics.csv",
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",
         win_rates_svg=R / "figures/win_rates.svg",
@@ -169,8 +192,14 @@ rule build_report:
         bleu_svg=R / "figures/bleu.svg",
         chrf_svg=R / "figures/chrf.svg",
         training_svg=R / "figures/training.svg",
+        rules_svg=local_file("docs/pictures/rulegraph.svg"),
         pairs=R / "pairs.parquet",
-        datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        datasets=rules.tabulate_datasets.input.datasets,
+        dropped=rules.tabulate_datasets.input.datasets_dropped,
+        pair_diagnostics=rules.tabulate_datasets.input.diagnostics,
+        prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
+        answers=rules.tabulate_biases.input.answers,
+        verdicts=rules.tabulate_win_rates.input.verdicts,
         cards=expand(R / "datasets/{architecture}/README.md", architecture=PLAN.architectures),
         training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
         paper=(
@@ -180,7 +209,9 @@ rule build_report:
         ),
         settings=R / "settings/report.json",
     output:
-        R / "report/index.html",
+        index=R / "report/index.html",
+        pages=[R / f"report/{page.stem}.html" for page in PAGES if page.stem != "index"],
+        data=directory(R / "report/data"),
     log:
         R / "logs/build_report.log",
     conda:
@@ -188,9 +219,10 @@ rule build_report:
     params:
         title=CONFIG.report.title,
         subtitle=CONFIG.report.subtitle,
-        sample_items=CONFIG.report.sample_items,
         mode=CONFIG.judging.mode,
-        languages={code: LANGUAGES[code].model_dump(include={"name", "direction"}) for code in CONFIG.all_languages},
+        languages={
+            code: LANGUAGES[code].model_dump(include={"name", "endonym", "direction"}) for code in CONFIG.all_languages
+        },
         config=lambda wc: CONFIG.shown(),
         command=lambda wc: "snakemake "
         + " ".join(f"--configfile {os.path.relpath(path)}" for path in workflow.configfiles),

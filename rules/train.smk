@@ -24,8 +24,10 @@ rule train_policy:
     threads: CONFIG.training.runtime.threads
     resources:
         engine=1,
-        gpu=CONFIG.training.runtime.gpus,
+        cpus_per_task=CONFIG.training.runtime.threads,
+        gpu=CONFIG.training.runtime.gpus * CONFIG.training.runtime.nodes,
         nodes=CONFIG.training.runtime.nodes,
+        mpi=on_several_nodes(CONFIG.training.runtime.nodes),
         mem_mb=lambda wc, attempt: attempt * 1000 * int(CONFIG.training.runtime.memory_gb),
         runtime=lambda wc, attempt: attempt * int(60 * CONFIG.training.runtime.hours),
     params:
@@ -41,9 +43,9 @@ rule plot_training:
     input:
         logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
         settings=R / "settings/tables.json",
+        style=local_file(CONFIG.figures.style),
     output:
-        svg=report(R / "figures/training.svg", category="Training", caption="../docs/captions/training.rst"),
-        png=R / "figures/training.png",
+        **figure("training", "Training", "Training curves"),
     log:
         R / "logs/plot_training.log",
     conda:

@@ -33,11 +33,10 @@ rule score_translations:
 rule plot_translation_heatmaps:
     input:
         scores=R / "tables/translation_scores.csv",
+        style=local_file(CONFIG.figures.style),
     output:
-        bleu_svg=report(R / "figures/bleu.svg", category="Translation quality", caption="../docs/captions/bleu.rst"),
-        bleu_png=R / "figures/bleu.png",
-        chrf_svg=report(R / "figures/chrf.svg", category="Translation quality", caption="../docs/captions/chrf.rst"),
-        chrf_png=R / "figures/chrf.png",
+        **figure("bleu", "Translation quality", "BLEU"),
+        **figure("chrf", "Translation quality", "chrF++"),
     log:
         R / "logs/plot_translation_heatmaps.log",
     conda:

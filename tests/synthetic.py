@@ -3,6 +3,7 @@
 ``python tests/synthetic.py FOLDER`` writes the Parquet and JSON files of a whole run below FOLDER.
 """
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -32,6 +33,20 @@ SAMPLES = {
     "zh": "河 流 宽 阔 而 缓 慢 ， 中 午 之 前 没 有 人 渡 河 。",
 }
 PROVENANCE = {"model": "tiny", "checkpoint": "tiny-1", "revision": "abc", "decoding": "{}"}
+
+
+@functools.cache
+def _pool(language: str) -> list[str]:
+    rng = np.random.default_rng(LANGUAGES.index(language))
+    return [sentence(language, rng) for _ in range(50)]
+
+
+def paragraphs(language: str, rng: np.random.Generator, sentences: int) -> str:
+    """Some sentences, five to a paragraph; of many, each is one of fifty."""
+    if sentences == 1:
+        return sentence(language, rng)
+    made = [_pool(language)[number] for number in rng.integers(0, 50, sentences)]
+    return "\n\n".join(" ".join(made[start : start + 5]) for start in range(0, sentences, 5))
 
 
 def sentence(language: str, rng: np.random.Generator) -> str:
@@ -109,17 +124,50 @@ def answers(model: str, language: str, prompts: int = 20) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def prompts_of(language: str, n: int = 20) -> pd.DataFrame:
+    """Evaluation prompts (schema PROMPTS) that :func:`verdicts` and :func:`answers` are about."""
+    rng = np.random.default_rng([9, LANGUAGES.index(language)])
+    return pd.DataFrame([
+        {"item_id": f"{language}-{number:04d}", "prompt_id": f"p{number:04d}", "language": language, "config": "hand",
+         "prompt": sentence(language, rng), "reference": sentence(language, rng)}
+        for number in range(n)
+    ])  # fmt: skip
+
+
+def diagnostics(kept: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Diagnostics (schema DIAGNOSTICS) of a data set: a tenth of chosen texts in Icelandic reads as Danish."""
+    rng = np.random.default_rng([seed, len(kept)])
+    rows = []
+    for row in kept.itertuples():
+        wrong = row.language == "is" and rng.random() < 0.1
+        signals = {}
+        for field in schemas.FIELDS:
+            text = getattr(row, field)
+            signals |= {
+                f"{field}_language": "da" if wrong and field == "chosen" else row.language,
+                f"{field}_tokens": len(text) // 4, f"{field}_characters": len(text), f"{field}_repetition": 0.0,
+                f"{field}_source_overlap": 0.0, f"{field}_prompt_overlap": 0.0,
+                f"{field}_truncated": bool(field == "rejected" and rng.random() < 0.02),
+            }  # fmt: skip
+        flags = ["chosen_wrong_language"] if wrong else []
+        flags += ["rejected_truncated"] if signals["rejected_truncated"] else []
+        gap = signals["chosen_tokens"] - signals["rejected_tokens"]
+        rows.append({"item_id": row.item_id, "language": row.language, "source": row.source, **signals,
+                     "token_gap": gap, "flags": flags})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def dropped(rows: list[tuple[str, int, str, str, str, str]]) -> pd.DataFrame:
     """Rows left out (schema DROPPED)."""
     return pd.DataFrame(rows, columns=schemas.DROPPED.names)
 
 
-def source(name: str, n: int = 20, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+def source(name: str, n: int = 20, seed: int = 0, sentences: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(kept, dropped) of one source."""
     rng = np.random.default_rng([seed, len(name)])
     kept = pd.DataFrame([
         {"item_id": f"{name}-{i:03d}", "source": name, "row": i, "task": "", "prompt": sentence("en", rng),
-         "chosen": sentence("en", rng), "rejected": sentence("en", rng)}
+         "chosen": paragraphs("en", rng, sentences), "rejected": paragraphs("en", rng, sentences)}
         for i in range(n)
     ])  # fmt: skip
     left = [(name, n + i, None, None, step, reason) for i, (step, reason) in enumerate(
@@ -128,7 +176,9 @@ def source(name: str, n: int = 20, seed: int = 0) -> tuple[pd.DataFrame, pd.Data
     return kept, dropped(left)
 
 
-def dataset(pairs: pd.DataFrame, architecture: str, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+def dataset(
+    pairs: pd.DataFrame, architecture: str, seed: int = 0, sentences: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(kept, dropped) of one architecture: one answer in Icelandic failed."""
     rng = np.random.default_rng([seed, ord(architecture[0])])
     rows, left = [], []
@@ -137,8 +187,10 @@ def dataset(pairs: pd.DataFrame, architecture: str, seed: int = 0) -> tuple[pd.D
             if architecture != "A" and language == "is" and pair.item_id.endswith("000"):
                 left.append((pair.source, pair.row, pair.item_id, language, "answer", "chosen: engine error"))
                 continue
-            text = {f: getattr(pair, f) if language == "en" else sentence(language, rng) for f in
-                    ("prompt", "chosen", "rejected")}  # fmt: skip
+            lengths = {"prompt": 1, "chosen": sentences, "rejected": sentences}
+            text = {
+                f: getattr(pair, f) if language == "en" else paragraphs(language, rng, n) for f, n in lengths.items()
+            }
             messages = [{"role": "user", "content": text["prompt"]}]
             rows.append({"item_id": pair.item_id, "language": language, "source": pair.source, "task": "", **text,
                          "prompt_messages": messages,
@@ -184,8 +236,14 @@ def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
     pq.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False), path)
 
 
-def write_results(folder: Path, prompts: int = 20, per_source: int = 20, n_segments: int = 24) -> None:
-    """Write the results of a whole run: segments, translations, verdicts, data sets, logs and costs."""
+def write_results(
+    folder: Path, prompts: int = 20, per_source: int = 20, n_segments: int = 24, sentences: int = 1
+) -> None:
+    """Write the results of a whole run: segments, translations, verdicts, data sets, logs and costs.
+
+    The published experiment's sizes are 150 prompts, 556 pairs per source (three quarters of which are drawn), 960
+    segments and answers of some 20 sentences.
+    """
     for language in LANGUAGES[1:]:
         reference = segments(language, n_segments)
         write(reference, folder / f"wmt/{language}.parquet", schemas.SEGMENTS)
@@ -197,10 +255,11 @@ def write_results(folder: Path, prompts: int = 20, per_source: int = 20, n_segme
         for language in LANGUAGES:
             rows = verdicts(policy, language, prompts, edge=0.05 * number)
             write(rows, folder / f"verdicts/{policy}/{language}.parquet", schemas.VERDICTS)
-    for model in [*POLICIES, *OPPONENTS]:
-        for language in LANGUAGES:
+    for language in LANGUAGES:
+        write(prompts_of(language, prompts), folder / f"prompts/{language}.parquet", schemas.PROMPTS)
+        for model in [*POLICIES, *OPPONENTS]:
             write(answers(model, language, prompts), folder / f"answers/{model}/{language}.parquet", schemas.TEXTS)
-    sources = {name: source(name, per_source) for name in SOURCES}
+    sources = {name: source(name, per_source, sentences=sentences) for name in SOURCES}
     everything = pd.concat([kept for kept, _ in sources.values()], ignore_index=True)
     chosen = everything["row"] < per_source * 3 // 4
     pairs, rest = everything[chosen], everything[~chosen]
@@ -211,9 +270,10 @@ def write_results(folder: Path, prompts: int = 20, per_source: int = 20, n_segme
         write(kept, folder / f"sources/{name}.parquet", schemas.PAIRS)
         write(left, folder / f"sources/{name}.dropped.parquet", schemas.DROPPED)
     for number, architecture in enumerate(POLICIES[1:]):
-        kept, left = dataset(pairs, architecture)
+        kept, left = dataset(pairs, architecture, sentences=sentences)
         write(kept, folder / f"datasets/{architecture}.parquet", schemas.DATASET)
         write(left, folder / f"datasets/{architecture}.dropped.parquet", schemas.DROPPED)
+        write(diagnostics(kept, number), folder / f"diagnostics/{architecture}.parquet", schemas.DIAGNOSTICS)
         log = folder / f"policies/{architecture}/log.csv"
         log.parent.mkdir(parents=True, exist_ok=True)
         training_log(number).to_csv(log, index=False)

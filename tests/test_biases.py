@@ -1,5 +1,7 @@
 """Length bias and wrong languages: by hand, by simulation of a known bias, and against plain logistic regression."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,3 +77,10 @@ def test_wrong_languages():
     assert overall.loc["B", ["answers", "short", "wrong"]].tolist() == [15, 0, 0]
     assert overall.loc["A", ["wrong_percent", "instead"]].tolist() == [100, "en"]
     assert overall.loc["C", ["answers", "short", "wrong_percent"]].tolist() == [0, 15, 0]
+
+
+def test_a_line_of_a_megabyte_takes_no_time():
+    answers = synthetic.answers("B", "de", 1).assign(name="B", text=synthetic.SAMPLES["de"] * 40 + "W" * 10**6)
+    began = time.monotonic()
+    table = wrong_languages(answers, ["en", "de"])
+    assert time.monotonic() - began < 20 and table["wrong"].tolist() == [0, 0]

@@ -1,13 +1,20 @@
 """Complete: one engine start per batch with something missing, none when nothing is, errors are asked again."""
 
+import io
+import json
+
 import pytest
 
+from polypref import completing
 from polypref.asking import Asked, ask_replies
 from polypref.completing import complete, cost_so_far
 from polypref.config import Checkpoint
 from polypref.digests import seed_of
 from polypref.engines import Completion, EngineError
+from polypref.logs import Terminal
 from polypref.schemas import COMPLETIONS, REQUESTS
+from polypref.sharding import split
+from polypref.store import RowStore
 from polypref.tables import TableError, write_table
 
 CHECKPOINT = Checkpoint(engine="vllm", path="owner/name", runtime={"max_error_share": 0.5})
@@ -51,6 +58,19 @@ def test_each_unique_request_is_answered_once(tmp_path):
     assert [row["text"] for row in rows] == ["a", "b", "c"] and len(engine.asked) == 3
     assert (run["requests"], run["unique_requests"], run["answered"], run["engine_starts"]) == (4, 3, 3, 1)
     assert engine.closed == 1 and set(rows[0]) == set(COMPLETIONS.names)
+
+
+def test_a_shard_answers_its_own_requests_and_says_how_many_it_reused(tmp_path, monkeypatch):
+    monkeypatch.setattr(completing, "open_engine", Echo())
+    files, terminal = [ask(tmp_path / "1", ["a"])], Terminal(io.StringIO(), "judge/m 1/1", "m.log")
+    (shard,) = split(1, files, tmp_path / "store", CHECKPOINT, "judge/m", str(tmp_path / "m.log"))
+    counts = []
+    with RowStore(tmp_path / "store"):
+        for _ in range(2):
+            completing.complete_shard(shard, terminal)
+            run = json.loads(shard.outcome.read_text())["run"]
+            counts.append((run["answered"], run["reused"], run["engine_starts"]))
+    assert counts == [(1, 0, 1), (0, 1, 0)]
 
 
 def test_nothing_missing_starts_no_engine(tmp_path):
@@ -138,3 +158,12 @@ def test_cost_adds_up_over_runs(tmp_path):
     cost = cost_so_far(store, "answer", "m", "vllm", run)
     assert (cost["answered"], cost["completion_tokens"], cost["engine_starts"], cost["reused"]) == (3, 6, 2, 2)
     assert len(cost["runs"]) == 2
+
+
+def test_gpu_time_counts_every_gpu_that_a_batch_holds(tmp_path):
+    runs = tmp_path / "runs.jsonl"
+    figures = dict.fromkeys(("answered", "prompt_tokens", "completion_tokens", "engine_starts", "cost_usd"), 0)
+    timed = figures | {"start_seconds": 30.0, "seconds": 70.0}
+    runs.write_text(json.dumps(timed | {"gpus": 4}) + "\n" + json.dumps(timed | {"gpus": 1}) + "\n")
+    last = dict.fromkeys(("requests", "unique_requests", "reused", "errors"), 0)
+    assert cost_so_far(tmp_path, "answer", "m", "vllm", last)["gpu_seconds"] == 500

@@ -13,6 +13,7 @@ from polypref.diagnostics import (
     overlap,
     repetition,
     tabulate_diagnostics,
+    token_counter,
     truncated,
 )
 from polypref.schemas import DIAGNOSTICS
@@ -30,8 +31,8 @@ def rows_of(language: str = "de", **texts: str) -> list[dict]:
     return build_dataset([PAIR], {language: files}, drop=())[0]
 
 
-def flags_of(rows: list[dict], identify=lambda text: "de", cut=None) -> list[str]:
-    (found,) = diagnose(rows, {"a": PAIR}, cut or {}, identify, lambda text: len(text.split()))
+def flags_of(rows: list[dict], identify=lambda texts: ["de"] * len(texts), cut=None) -> list[str]:
+    (found,) = diagnose(rows, {"a": PAIR}, cut or {}, identify, lambda texts: [len(text.split()) for text in texts])
     assert set(found["flags"]) <= set(FLAGS)
     return found["flags"]
 
@@ -56,21 +57,32 @@ def test_each_fault_has_its_flag(texts, flags):
 
 
 def test_language_and_truncation():
-    assert flags_of(rows_of(), identify=lambda text: "nl" if text == SENTENCE else "") == ["chosen_wrong_language"]
+    dutch = lambda texts: ["nl" if text == SENTENCE else "" for text in texts]  # noqa: E731
+    assert flags_of(rows_of(), identify=dutch) == ["chosen_wrong_language"]
     texts = {"de": {"rejected": [{"item_id": "a", "finish_reason": "length"}], "prompt": None}}
     assert flags_of(rows_of(), cut=truncated(texts)) == ["rejected_truncated"]
 
 
 def test_in_english_the_original_is_no_copy():
     rows = rows_of("en", **{name: PAIR[name] for name in ("prompt", "chosen", "rejected")})
-    assert flags_of(rows, identify=lambda text: "en") == []
+    assert flags_of(rows, identify=lambda texts: ["en"] * len(texts)) == []
 
 
 def test_languages_are_identified_and_short_texts_are_not_guessed():
     identify = language_identifier(["en", "de", "is", "ja"])
     texts = {SENTENCE: "de", "Áin rennur hægt um dalinn og gömul tré standa á bakkanum.": "is", "ok": "", "x = 4": "",
              "川はゆっくりと谷を流れています。": "ja", "La rivière coule lentement dans la vallée.": "fr"}  # fmt: skip
-    assert {text: identify(text) for text in texts} == texts
+    assert dict(zip(texts, identify(list(texts)), strict=True)) == texts
+
+
+def test_tokens_are_counted_as_the_tokenizer_does():
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained("resources/demo/models/base")
+    texts = [SENTENCE, "", "wolf 川はゆっくり", SENTENCE * 300]
+    lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    tokenizer.backend_tokenizer.enable_truncation(8)
+    assert token_counter(tokenizer)(texts) == lengths and lengths[3] > 1000
 
 
 def test_measures():
@@ -85,7 +97,8 @@ def test_measures():
 
 def test_table_counts_pairs_by_architecture_language_and_source(tmp_path):
     good, bad = rows_of(), rows_of(chosen=PAIR["chosen"])
-    found = [diagnose(rows, {"a": PAIR}, {}, lambda text: "de", len)[0] for rows in (good, bad)]
+    german, length = lambda texts: ["de"] * len(texts), lambda texts: [len(text) for text in texts]
+    found = [diagnose(rows, {"a": PAIR}, {}, german, length)[0] for rows in (good, bad)]
     write_table(tmp_path / "A.parquet", found, DIAGNOSTICS)
     table = tabulate_diagnostics({"A": read_table(tmp_path / "A.parquet", DIAGNOSTICS).to_pandas()})
     (row,) = table.to_dict("records")

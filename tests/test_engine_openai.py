@@ -9,11 +9,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from polypref.asking import Asked, ask_replies
+from polypref.completing import complete
 from polypref.config import Checkpoint
 from polypref.engines import EngineError, Request
 from polypref.engines import openai as engine_module
 from polypref.engines.budget import Budget
 from polypref.engines.openai import delay_s, open_engine
+from polypref.schemas import REQUESTS
+from polypref.tables import write_table
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -301,6 +305,32 @@ def test_answers_that_got_lost_count_against_the_limit(serve):
     assert not completion.permanent
     assert len(server.seen) == 2
     assert engine.budget.spent <= 0.2
+
+
+def test_the_limit_holds_for_a_batch_over_all_its_runs(serve, tmp_path):
+    """Each run may only spend what earlier ones left, also one that was killed before it could say what it had cost."""
+    price = {"input": 1000, "output": 1000}  # 0.015 USD per answer, 0.086 to set aside
+    server, engine = serve(lambda n, body: good(), price=price)
+    base_url = str(engine.client.base_url)
+    runtime = {"concurrency": 1, "max_error_share": 1.0}
+    checkpoint = Checkpoint(
+        engine="openai", path="m", base_url=base_url, price=price, max_cost_usd=0.15, runtime=runtime
+    )
+    asked = Asked("m", "m", None, False, {"max_tokens": 20, "temperature": 0.0})
+
+    def run(count: int) -> list[dict]:
+        rows = ask_replies([{"item_id": str(n), "prompt": f"q{n}"} for n in range(count)], asked, "de")
+        write_table(tmp_path / "requests", rows, REQUESTS)
+        return complete([str(tmp_path / "requests")], tmp_path / "store", checkpoint)[0]
+
+    assert sum(row["cost_usd"] for row in run(3)) == pytest.approx(0.045)
+    (tmp_path / "store/runs.jsonl").unlink()  # as a kill -9 leaves it
+    rows = run(20)
+    answered = [row for row in rows if row["error"] is None]
+    assert len(answered) == 5 and sum(row["cost_usd"] for row in answered) <= 0.15
+    assert all("are left of max_cost_usd" in row["error"] for row in rows[5:])
+    run(20)
+    assert len(server.seen) == 5, "nothing is left for a third run"
 
 
 def test_a_limit_needs_a_price(serve):

@@ -15,6 +15,7 @@ from polypref.estimating import (
     estimate_training,
     longest_requests,
     measured_costs,
+    measured_training,
     table,
     tokens_in,
 )
@@ -52,15 +53,42 @@ def test_existing_requests_and_measured_throughput_count_first(plan, tmp_path):
     for stem in plan.batches()["answer", "base"]:
         write_table(tmp_path / f"requests/answer/{stem}.parquet", ask_replies(items, asked, "en"), REQUESTS)
     cost = {"task": "answer", "checkpoint": "base", "completion_tokens": 9_000, "seconds": 9.0, "start_seconds": 60.0,
-            "unique_requests": 45, "cost_usd": 0.0}  # fmt: skip
+            "unique_requests": 45, "cost_usd": 0.0, "answered": 45, "engine_starts": 2}  # fmt: skip
     (tmp_path / "completions/answer").mkdir(parents=True)
     (tmp_path / "completions/answer/base.cost.json").write_text(json.dumps(cost))
     row = rows_of(plan, tmp_path, measured_costs(tmp_path))["answer", "base"]
     assert row["requests"] == 45 and row["counted"] and row["measured"]
-    assert row["hours"] == pytest.approx(0.05 + row["output_tokens"] / 1000 / 3600)
+    assert row["output_tokens"] == 9_000, "200 tokens an answer, as before"
+    assert row["hours"] == pytest.approx((30 + 9) / 3600), "one start of 30 s, 1000 tokens/s"
     assert longest_requests(plan, tmp_path)["answer", "base"] == (tokens_in(items[0]["prompt"]) + 8, 2048)
     (side,) = [r for r in compared(plan, measured_costs(tmp_path)) if r["checkpoint"] == "base"]
     assert (side["estimated_requests"], side["requests"], side["tokens"]) == (1350, 45, 9_000)
+
+
+def test_a_finished_training_is_set_beside_the_estimate_and_measures_the_next(plan, tmp_path):
+    for name, seconds in (("A", 900.0), ("B", 600.0)):
+        (tmp_path / f"policies/{name}").mkdir(parents=True)
+        (tmp_path / f"trained/d{name}").mkdir(parents=True)
+        (tmp_path / f"policies/{name}/policy.json").write_text(json.dumps({"digest": f"d{name}", "rows": 10_000}))
+        (tmp_path / f"trained/d{name}/run.json").write_text(json.dumps({"seconds": seconds, "processes": 8}))
+    trained = measured_training(plan, tmp_path)
+    rows = {row["checkpoint"]: row for row in compared(plan, {}, trained) if row["task"] == "train"}
+    assert (rows["A"]["requests"], rows["A"]["hours"], rows["C"]["hours"]) == (10_000, 0.25, None)
+    assert rows["A"]["estimated_requests"] == 9 * 1250 and rows["A"]["estimated_hours"] > 0
+    next_one = estimate_training(plan, trained)
+    assert next_one["measured"] and next_one["hours"] == pytest.approx(3 * 9 * 1250 * 1500 / 20_000 / 3600)
+    text = table([], next_one, 0.0, None)
+    assert "measured" in text.split("training")[1].split("total")[0]
+
+
+def test_a_slower_gpu_takes_longer_in_proportion():
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    fast, slow = (
+        Plan(load_config({**raw, "runtime": {"gpu_tflops": peak}}, ROOT), read_languages(ROOT)) for peak in (400, 100)
+    )
+    assert estimate_training(slow)["hours"] == pytest.approx(4 * estimate_training(fast)["hours"])
+    hours = [rows_of(plan)["answer", "base"]["hours"] - 0.05 for plan in (fast, slow)]
+    assert hours[1] == pytest.approx(4 * hours[0])
 
 
 def test_training_and_disk(plan):

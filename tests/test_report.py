@@ -3,122 +3,23 @@
 import base64
 import hashlib
 import html.parser
-import os
+import json
 import re
-import runpy
-import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
+import hostile
 import pandas as pd
 import pytest
-import synthetic
+from reporting import make_report
 
+from polypref.diagnostics import FLAGS
 from polypref.report import text
 from polypref.report.headline import headline
-from polypref.report.report import without_secrets
+from polypref.report.method import without_secrets
+from polypref.report.pages import PAGES
+from polypref.report.pieces import PIECE_BYTES, snippet, to_json, write_rows
 from polypref.report.svg import inline_svg
-
-ROOT = Path(__file__).parent.parent
-SCRIPTS = ROOT / "workflow/scripts"
-NAMES = {
-    "en": "English", "ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese",
-    "nl": "Dutch", "ru": "Russian", "zh": "Chinese",
-}  # fmt: skip
-HOSTILE = (
-    "</td><script>alert(1)</script><img src=x onerror=alert(2)> [x](javascript:alert(3)) \u202egnp.exe " + "W" * 10**6
-)
-
-
-class Named(dict):
-    """Snakemake's named files: by attribute, by name, by position."""
-
-    __getattr__ = dict.__getitem__
-
-    def __getitem__(self, key):
-        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
-
-
-def run_script(name: str, **directives) -> None:
-    """Run one of the workflow's scripts as Snakemake would."""
-    named = {key: Named(value) if isinstance(value, dict) else value for key, value in directives.items()}
-    log = [next(iter(directives["output"].values())).parent.parent / f"logs/{name}.log"]
-    snakemake = SimpleNamespace(**{"params": Named(), "threads": 1, "log": log} | named)
-    streams = {number: os.dup(number) for number in (1, 2)}  # a script sends both into its log
-    try:
-        runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": snakemake}, run_name="__main__")
-    finally:
-        for number, kept in streams.items():
-            os.dup2(kept, number)
-            os.close(kept)
-
-
-def run_all(folder: Path) -> Path:
-    """From results below `folder` to the report, script by script."""
-    languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
-    run_script(
-        "score_translations",
-        input={"segments": sorted(folder.glob("wmt/*.parquet")),
-               "translations": sorted(folder.glob("translations/wmt/source/*/*.parquet"))},
-        output={"scores": tables / "translation_scores.csv", "comparisons": tables / "translation_comparisons.csv"},
-        params={"tokenizers": {code: synthetic.TOKENIZERS.get(code, "13a") for code in languages}},
-    )  # fmt: skip
-    rates = ("win_rates", "win_rates_by_language", "position_bias", "improvement_by_language", "estimates",
-             "self_agreement")  # fmt: skip
-    run_script(
-        "tabulate_win_rates",
-        input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages]},
-        output={name: tables / f"{name}.csv" for name in rates},
-        params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages},
-    )
-    names = [*synthetic.POLICIES, *synthetic.OPPONENTS]
-    run_script(
-        "tabulate_biases",
-        input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
-               "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages]},
-        output={name: tables / f"{name}.csv" for name in ("length_bias", "wrong_languages")},
-        params={"mode": "paper", "runs": 5, "seed": 1, "languages": languages},
-    )  # fmt: skip
-    counted = ("sources", "datasets")
-    run_script(
-        "tabulate_datasets",
-        input={"pairs": folder / "pairs.parquet", "pairs_dropped": folder / "pairs.dropped.parquet"}
-        | {
-            kind: sorted(set(folder.glob(f"{kind}/*.parquet")) - set(folder.glob(f"{kind}/*.dropped.*")))
-            for kind in counted
-        }
-        | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted},
-        output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts")},
-        params={"languages": languages},
-    )
-    run_script("tabulate_cost", input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
-               output={"cost": tables / "cost.csv"})  # fmt: skip
-    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in ("bleu", "chrf", "win_rates", "improvement")
-             for kind in ("svg", "png")}  # fmt: skip
-    run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"}, output=drawn,
-               params={"languages": NAMES})  # fmt: skip
-    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates}, output=drawn,
-               params={"languages": NAMES})  # fmt: skip
-    logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]
-    training = {"svg": figures / "training.svg", "png": figures / "training.png"}
-    run_script("plot_training", input={"logs": logs}, output=training, params=Named(architectures=list("ABC")))
-    run_script(
-        "build_report",
-        input={path.stem: path for path in tables.glob("*.csv")} | drawn | {
-            "training_svg": training["svg"], "pairs": folder / "pairs.parquet",
-            "datasets": [folder / f"datasets/{name}.parquet" for name in "ABC"],
-            "training_logs": logs,
-            "paper": sorted((ROOT / "resources/paper").glob("*.csv")),
-        },
-        output={"page": folder / "report/index.html"},
-        params={
-            "title": "Tea & <b>biscuits</b>", "subtitle": "A test", "sample_items": 2, "mode": "paper",
-            "languages": {code: {"name": name, "endonym": name, "direction": "rtl" if code == "ar" else "ltr"}
-                          for code, name in NAMES.items()},
-            "config": {"title": "</pre><script>alert(4)</script>", "api_key": "sk-very-secret"}, "command": "snakemake",
-        },
-    )  # fmt: skip
-    return folder / "report/index.html"
+from polypref.report.verdict_pieces import VERDICTS
 
 
 class Page(html.parser.HTMLParser):
@@ -144,56 +45,84 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
+    """The folder of a report on hostile texts."""
     folder = tmp_path_factory.mktemp("results")
-    synthetic.write_results(folder)
-    pairs = synthetic.source("chatbot_arena")[0]
-    hostile = folder / "datasets/A.parquet"
-    frame = pd.read_parquet(hostile)
-    frame.loc[frame["item_id"].eq(pairs["item_id"][1]), "chosen"] = HOSTILE
-    synthetic.write(frame, hostile, synthetic.schemas.DATASET)
-    return run_all(folder)
+    hostile.write_hostile(folder)
+    return make_report(folder).parent
 
 
 @pytest.fixture(scope="module")
-def page(report) -> Page:
-    return Page(report.read_text(encoding="utf-8"))
+def pages(report) -> dict[str, Page]:
+    return {page.stem: Page((report / f"{page.stem}.html").read_text(encoding="utf-8")) for page in PAGES}
 
 
-def test_one_style_one_script_named_by_digest(page):
-    assert len(page.code["style"]) == len(page.code["script"]) == 1
-    (policy,) = [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'") and "unsafe" not in policy
-    for (code,) in page.code.values():
-        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-        assert f"'sha256-{digest}'" in policy
+def read_piece(report: Path, name: str):
+    """The data of a piece."""
+    text = (report / f"data/{name}.js").read_text(encoding="utf-8")
+    start, end = f'polypref.piece("{name}",', ");\n"
+    assert text.startswith(start) and text.endswith(end)
+    return json.loads(text[len(start) : -len(end)])
 
 
-def test_nothing_comes_from_elsewhere(page):
-    for tag, attributes in page.tags:
-        assert tag not in ("link", "iframe", "img", "object", "embed", "base", "form", "foreignobject")
-        assert not [name for name in attributes if name.startswith("on") or name in ("style", "src", "srcset")]
-        for name in ("href", "xlink:href"):
-            assert attributes.get(name, "#").startswith("#")
-    assert not re.search(r"url\(|@import|https?://", page.code["style"][0])
+def read_rows(report: Path, stem: str, starts: list[int]) -> list:
+    return [row for number, _ in enumerate(starts) for row in read_piece(report, f"{stem}-{number:03d}")]
 
 
-def test_ids_are_unique_and_links_lead_somewhere(page):
-    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    targets = {a[name][1:] for _, a in page.tags for name in ("href", "xlink:href") if name in a}
-    assert targets <= set(ids)
+# -- the pages ------------------------------------------------------------------------------------------------------
 
 
-def test_untrusted_text_is_text(page, report):
-    words = "".join(page.words)
-    assert "</td><script>alert(1)</script><img src=x onerror=alert(2)>" in words
-    assert "[U+202E]gnp.exe" in words and "\u202e" not in report.read_text(encoding="utf-8")
-    assert "characters in all)" in words and report.stat().st_size < 3_000_000
-    assert "Tea & <b>biscuits</b>" in words and "</pre><script>alert(4)</script>" in words
+def test_code_is_named_by_digest(pages):
+    for name, page in pages.items():
+        (policy,) = [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "'self'" not in policy
+        assert set(page.code) == ({"style", "script"} if name in ("reader", "verdicts") else {"style"})
+        for (code,) in page.code.values():
+            digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in policy
+        assert "script" in page.code or "script-src 'none'" in policy
+
+
+def test_nothing_comes_from_elsewhere(pages, report):
+    files = {path.name for path in report.iterdir()}
+    for page in pages.values():
+        for tag, attributes in page.tags:
+            assert tag not in ("iframe", "img", "object", "embed", "base", "foreignobject")
+            assert tag != "link" or attributes == {"rel": "icon", "href": "data:,"}
+            assert not [name for name in attributes if name.startswith("on") or name in ("style", "src", "srcset")]
+            address = attributes.get("href") or attributes.get("xlink:href") or "#"
+            assert address.startswith(("#", "data:,")) or address.partition("#")[0] in files
+        assert not re.search(r"url\(|@import|https?://", page.code["style"][0])
+
+
+def test_ids_are_unique_and_links_lead_somewhere(pages):
+    ids = {}
+    for name, page in pages.items():
+        ids[name] = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+        assert len(ids[name]) == len(set(ids[name]))
+    for name, page in pages.items():
+        for _, attributes in page.tags:
+            file, _, target = (attributes.get("href") or attributes.get("xlink:href") or "").partition("#")
+            if target and "=" not in target:
+                assert target in ids[file.removesuffix(".html") or name]
+
+
+def test_untrusted_text_is_text(pages):
+    words = "".join(pages["index"].words)
+    assert "Tea & <b>biscuits</b>" in words
+    assert "</pre><script>alert(4)</script>" in "".join(pages["method"].words)
+    assert "[U+202E]gnp.exe" in "".join(pages["data"].words)  # why a pair was left out
+
+
+def test_no_source_writes_html():
+    for path in (Path(text.__file__).parent / "static").glob("*.js"):
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(", path.read_text()
+        )
 
 
 def test_secrets_are_left_out(report):
-    assert "sk-very-secret" not in report.read_text(encoding="utf-8")
+    for path in report.glob("*.html"):
+        assert "sk-very-secret" not in path.read_text(encoding="utf-8")
     config = {"max_tokens": 5, "tokenizer": "x", "api_key_env": "OPENAI_API_KEY", "sources": [{"token": "hf_abc"}],
               "base_url": "https://me:pass@host/v1", "note": "hf_abcdefghijkl"}  # fmt: skip
     assert without_secrets(config) == config | {
@@ -201,37 +130,98 @@ def test_secrets_are_left_out(report):
     }  # fmt: skip
 
 
-def test_numbers_and_directions(page, report):
-    rates = pd.read_csv(report.parent.parent / "tables/win_rates.csv")
-    words = "".join(page.words)
+def test_numbers(pages, report):
+    rates = pd.read_csv(report.parent / "tables/win_rates.csv")
+    words = "".join(pages["index"].words)
     for value in rates["win_percent"]:
         assert f"{value:.2f}" in words
     assert "71.84" in words  # the paper's C against Gemma
-    arabic = [a for _, a in page.tags if a.get("lang") == "ar" and "dir" in a]
-    assert arabic and all(a["dir"] == "rtl" for a in arabic)
+    improvement = pd.read_csv(report.parent / "tables/improvement_by_language.csv")
+    overall = improvement[improvement["language"].eq("all")]
+    for row in overall.itertuples():
+        assert f"{text.signed(row.low)} to {text.signed(row.high)}" in words
 
 
-def test_same_inputs_same_page(report):
-    before = report.read_bytes()
-    assert run_all(report.parent.parent).read_bytes() == before
+def test_counts_of_flags_lead_to_the_reader(pages, report):
+    table = pd.read_csv(report.parent / "tables/diagnostics.csv")
+    wrong = table[table["language"].eq("is") & table["architecture"].eq("B")]["chosen_wrong_language"].sum()
+    links = {a["href"] for tag, a in pages["data"].tags if tag == "a"}
+    assert wrong and "reader.html#language=is&architecture=B&flag=chosen_wrong_language" in links
 
 
-@pytest.mark.browser
-def test_a_browser_shows_one_language_and_complains_of_nothing(report, tmp_path):
-    """Any script or style that the policy does not know, and any error in the page's own, is a line on the console."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    command = [
-        "chromium",
-        *flags,
-        "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path}",
-        "--dump-dom",
-        report.as_uri(),
-    ]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in shown.stderr
-    samples = [a for tag, a in Page(shown.stdout).tags if tag == "div" and a.get("class") == "sample"]
-    assert [a["data-language"] for a in samples if "hidden" not in a] == ["ar"]
+def test_same_inputs_same_report(report):
+    before = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    make_report(report.parent)
+    after = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    assert after == before
+
+
+# -- the pieces -----------------------------------------------------------------------------------------------------
+
+
+def test_json_in_a_script_can_not_leave_it():
+    value = ["</script><!--", "\u2028\u2029", "&amp;", 'a"\\', "íslenska"]
+    assert not re.search("[<>&\u2028\u2029]", to_json(value)) and json.loads(to_json(value)) == value
+
+
+def test_rows_are_split_by_bytes(tmp_path):
+    rows = ["x" * (PIECE_BYTES // 3)] * 7 + ["y" * 3 * PIECE_BYTES, "z"]
+    starts = write_rows(tmp_path, "rows", rows)
+    assert starts == [0, 2, 4, 6, 7, 8]
+    assert write_rows(tmp_path, "none", []) == []
+    assert snippet("a  b\n" + "c" * 200) == "a b " + "c" * 136 + "…" and snippet("short") == "short"
+
+
+def test_the_reader_has_every_text(report):
+    results, items = report.parent, read_piece(report, "items")
+    ids = [item[0] for item in items["items"]]
+    pairs = pd.read_parquet(results / "pairs.parquet")
+    assert ids == list(pairs["item_id"])
+    originals = read_rows(report, "original", items["original"])
+    assert originals == [list(row) for row in pairs[["prompt", "chosen", "rejected"]].itertuples(index=False)]
+    for number, name in enumerate(items["architectures"]):
+        kept = pd.read_parquet(results / f"datasets/{name}.parquet")
+        signs = pd.read_parquet(results / f"diagnostics/{name}.parquet").set_index(["language", "item_id"])
+        for language, frame in kept.groupby("language"):
+            index = read_piece(report, f"reader-{language}")
+            rows = read_rows(report, f"reader-{language}", index["starts"])
+            by_item = frame.set_index("item_id")
+            for item, (texts, cells, _), bits in zip(ids, rows, index["flags"][number], strict=True):
+                found = [flag for place, flag in enumerate(FLAGS) if bits & 1 << place]
+                assert sorted(found) == sorted(signs["flags"].get((language, item), []))
+                left = index["reasons"][index["left"][number][ids.index(item)]]
+                if item in by_item.index:
+                    row = by_item.loc[item]
+                    assert [texts[place] for place in cells[number][:3]] == [row.prompt, row.chosen, row.rejected]
+                    assert not left
+                else:
+                    assert cells[number] is None and left.startswith("answer: ")
+
+
+def test_the_verdict_browser_has_every_verdict(report):
+    results, flipped = report.parent, 0
+    for language in ("is", "ar"):
+        index = read_piece(report, f"verdicts-{language}")
+        rows = read_rows(report, f"answers-{language}", index["starts"])
+        shown = set()
+        for prompt, policy, opponent, judge, *orders in index["rows"]:
+            names = index["prompts"][prompt][0], index["policies"][policy], index["opponents"][opponent]
+            assert index["judges"][judge] == "tiny"
+            for order, verdict, reply in zip(
+                ("policy_first", "opponent_first"), orders[::2], orders[1::2], strict=True
+            ):
+                shown.add((*names, order, VERDICTS[verdict], index["replies"][reply]))
+            flipped += orders[0] != orders[2]
+        verdicts = pd.concat(pd.read_parquet(path) for path in results.glob(f"verdicts/*/{language}.parquet"))
+        known = verdicts["verdict"].where(verdicts["status"].eq("parsed"), verdicts["status"])
+        columns = [verdicts[name] for name in ("item_id", "policy", "opponent", "order")]
+        assert shown == set(zip(*columns, known, verdicts["reply"], strict=True))
+        answers = pd.read_parquet(results / f"answers/B/{language}.parquet")
+        assert [row[2][index["names"].index("B")][0] for row in rows] == list(answers["text"])
+    assert flipped
+
+
+# -- words ----------------------------------------------------------------------------------------------------------
 
 
 def _improvement(low: float, mean: float, high: float) -> pd.DataFrame:

@@ -48,6 +48,10 @@ def test_each_row_of_the_design_reaches_its_model(paper):
     assert "gpt-4o-2024-08-06" in paper["translate/gpt-4o"] and '"temperature": 0.0' in paper["translate/gpt-4o"]
     assert '"temperature": 0.7' in paper["generate/command-r-35b"] and "--- user" in paper["generate/qwen2.5-0.5b"]
     assert '"max_tokens": 2048, "temperature": 0.3' in paper["answer/A"]
+    assert (
+        "CohereLabs/aya-23-8B trained on data set A" in paper["answer/A"]
+        and " at main" not in paper["translate/gpt-4o"]
+    )
     assert '"max_tokens": 20, "temperature": 0.0' in paper["judge/qwen2.5-32b"]
 
 

@@ -190,3 +190,9 @@ def test_journal_lines_are_plain_json_behind_a_checksum(tmp_path):
     (line,) = journal.read_text().splitlines()
     assert json.loads(line[9:])["text"] == 'a "text"\nin two lines'
     store._let_go()
+
+
+def test_two_shards_that_outlive_their_job_end_while_they_are_waited_for(tmp_path):
+    orphans = [writer(tmp_path, "shard", seconds) for seconds in (2.5, 1.0)]
+    with RowStore(tmp_path) as store:
+        assert all(orphan.wait() == 0 for orphan in orphans) and set(store.get("a")) == {"a"}

@@ -32,10 +32,11 @@ def test_plan_lists_every_artifact_within_budget(name, tmp_path):
     found = jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", str(ROOT / f"config/{name}.yaml")))
     assert time.monotonic() - began < 30, "about 5 s alone; other work on the machine makes it slower"
     assert found["total"] < 500
-    assert found["train_policy"] == found["build_dataset"] == found["diagnose_pairs"] == 3
+    assert found["train_policy_on_gpu"] == found["build_dataset"] == found["diagnose_pairs"] == 3
     assert found["check_before_gpu"] == 1, "the preflight comes before the first GPU job"
     if name == "config":
-        assert (found["complete"], found["ask_answers"], found["ask_verdicts"]) == (21, 7 * 9, 4 * 9)
+        assert (found["complete_on_gpu"], found["complete"]) == (19, 2), "the two APIs need no GPU"
+        assert (found["ask_answers"], found["ask_verdicts"]) == (7 * 9, 4 * 9)
 
 
 def test_a_fourth_architecture_needs_no_code(tmp_path):

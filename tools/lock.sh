@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Resolve requirements/{cpu,gpu}.in into requirements/{cpu,gpu}.txt, and write environment.yml from the CPU lock.
+# Resolve requirements/{cpu,gpu}.in into requirements/{cpu,gpu}.txt, and write the environments for conda from
+# them (tools/environments.sh): one command for all.
 #
 # Versions already in a lock are kept where they still fit; `tools/lock.sh --upgrade` takes the newest. The locks hold
 # versions only: no index addresses and no paths, so they serve wherever packages come from.
@@ -23,28 +24,4 @@ for variant in cpu gpu; do
   echo "requirements/$variant.txt: $(grep -c == $variant.txt) packages"
 done
 
-# The pins stand in environment.yml itself: Snakemake copies the file elsewhere before conda reads it (--sdm conda), and
-# a reference to requirements/cpu.txt would not be found from there.
-{
-  cat <<'YAML'
-# The environment for conda, written by `make lock` from requirements/cpu.txt: the same versions as `make setup` installs.
-#
-#     PIP_NO_DEPS=1 conda env create -f environment.yml
-#     PIP_NO_DEPS=1 snakemake --sdm conda ...
-#
-# PIP_NO_DEPS=1, because the list is complete and two packages disagree about numpy in their metadata only. The CPU build
-# of torch is on PyTorch's own index alone; tools/setup.sh has the address, for pip to be told of in PIP_EXTRA_INDEX_URL.
-name: polypref
-channels:
-  - conda-forge
-  - nodefaults
-dependencies:
-  - python=3.11
-  - pip
-  - git
-  - make
-  - gxx_linux-64 # DeepSpeed compiles its CPU operators
-  - pip:
-YAML
-  grep -E '^[A-Za-z0-9]' cpu.txt | sed 's/^/      - /'
-} >../environment.yml
+../tools/environments.sh

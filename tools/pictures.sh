@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Draw the README's pictures into docs/pictures/: the graph of the rules, and the top of the miniature's report.
+# Draw the pictures of the README and the docs into docs/pictures/: the graph of the rules, the three steps of a batch, two
+# of the miniature's figures, and the top of its report.
 #
 # usage: tools/pictures.sh        (after `make demo`)
 set -euo pipefail
@@ -11,8 +12,12 @@ echo "drawing the graph of the rules"
 .venv/bin/python -m snakemake --configfile config/demo.yaml --forceall --dag dot 2>/dev/null |
   .venv/bin/python tools/draw_dag.py | dot -Tsvg -o "$out/rulegraph.svg"
 
+echo "drawing the three steps"
+dot -Tsvg tools/concepts.dot -o "$out/concepts.svg"
+
 page=results/report/index.html
 [ -f "$page" ] || { echo "$page is not there: run make demo first" >&2; exit 1; }
+cp results/figures/{improvement,lengths}.png "$out/"
 echo "taking a picture of $page"
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT

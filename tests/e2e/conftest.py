@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from slurm_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 DATA = ("sources", "wmt24pp", "aya")
@@ -81,3 +83,14 @@ def miniature(tmp_path_factory) -> Run:
     (run.folder / "made.yaml").write_text(yaml.safe_dump(run.config, allow_unicode=True), encoding="utf-8")
     (run.folder / "output.txt").write_text(run.output, encoding="utf-8")
     return run
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory) -> Iterator[Cluster]:
+    """A real Slurm, for all tests that need one; a test that breaks it brings it up again."""
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.up()
+        yield cluster
+    finally:
+        cluster.down()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -147,11 +148,13 @@ def test_trained_policies_are_other_weights(miniature):
         assert list((miniature.folder / policy["path"]).glob("*.safetensors"))
 
 
-def test_the_report_is_one_page_without_outside_addresses(miniature):
-    page = (miniature.results / "report/index.html").read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href)=["']https?:""", page)
-    for word in ("Win", "BLEU", "chrF", "engine"):
-        assert word in page
+def test_the_report_has_its_pages_and_no_outside_addresses(miniature):
+    report = miniature.results / "report"
+    for page, words in {"index": "Win", "translation": "BLEU chrF", "cost": "engine", "method": "snakemake"}.items():
+        html = (report / f"{page}.html").read_text(encoding="utf-8")
+        assert not re.search(r"""(?:src|href)=["']https?:""", html)
+        assert all(word in html for word in words.split())
+    assert {"items.js", "reader-is-000.js", "verdicts-is.js"} <= {path.name for path in (report / "data").iterdir()}
 
 
 # -- what runs again ------------------------------------------------------------------------------------------------
@@ -235,3 +238,10 @@ def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
     new_ids = set(asked[asked["item_id"].isin(changed)]["request_id"].dropna())
     old_ids = set(asked[~asked["item_id"].isin(changed)]["request_id"].dropna())
     assert cost["runs"][-1]["answered"] == len(new_ids - old_ids) > 0
+
+
+def test_snakemakes_own_report_needs_no_network(miniature):
+    miniature.snakemake("--report", "snakemake-report.zip")
+    with zipfile.ZipFile(miniature.folder / "snakemake-report.zip") as archive:
+        names = [Path(name).name for name in archive.namelist()]
+    assert "report.html" in names and {"win_rates.svg", "bleu.svg"} <= set(names)

@@ -1,100 +1,142 @@
-"""profiles/slurm on a real Slurm: what is asked for arrives, and a GPU job is one Slurm job."""
+"""profiles/slurm on a real Slurm: what is asked for arrives, where it should; secrets arrive and show nowhere."""
 
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 
 import pytest
+from slurm_cluster import ACCOUNT, GPU_TYPE, PARTITIONS, ROOT, Cluster, SlurmRun, rehearsed, wait_for
+from test_engine_openai import Server, good
 
 pytestmark = pytest.mark.slurm
 
-ROOT = Path(__file__).parents[2]
-UP, DOWN = ROOT / "tests/slurm/up.sh", ROOT / "tests/slurm/down.sh"
-# other names than profiles/slurm has: it must serve another cluster with a change of itself alone
-PARTITIONS = {"cpu": "standard", "gpu": "accelerated"}
-GPU_TYPE = "a100"
-
-# Two batches that need an engine each, and one thing that is made on the login node.
+# Two batches that ask for GPUs, one that does not, and a job that is killed in the middle of its output.
 SNAKEFILE = """
 localrules: all
 rule all:
-    input: expand("{i}.txt", i=[1, 2])
-rule complete:
+    input: expand("{i}.txt", i=[1, 2]), "cpu.txt", "half.txt"
+rule complete_on_gpu:
     output: "{i}.txt"
     threads: 1
-    resources: gpu=1, mem_mb=600, runtime=5, engine=1
+    resources: gpu=1, mem_mb=600, runtime=5, engine=1, cpus_per_task=2
     shell: "scontrol show job $SLURM_JOB_ID > {output}; echo DEVICES=$CUDA_VISIBLE_DEVICES >> {output}; sleep 3"
+rule complete:
+    output: "cpu.txt"
+    resources: gpu=0, mem_mb=600, engine=1
+    shell: "scontrol show job $SLURM_JOB_ID > {output}"
+rule half:
+    output: "half.txt"
+    resources: mem_mb=600, attempt=lambda wildcards, attempt: attempt
+    shell: "python half.py {output} {resources.attempt}"
+"""
+HALF = """
+import sys, time
+from pathlib import Path
+from polypref.tables import atomic_write
+with atomic_write(sys.argv[1], "w") as file:
+    file.write("first half, ")
+    file.flush()
+    if sys.argv[2] == "1":
+        Path("half.ready").touch()
+        time.sleep(600)
+    file.write("second half")
 """
 
 
-def run(command: list[object], env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(part) for part in command], env=env, cwd=cwd, timeout=240, check=False, capture_output=True, text=True
-    )
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Bring up two nodes with two declared GPUs each.
-
-    Yields
-    ------
-    The environment in which Slurm's programs talk to this cluster.
-    """
-    folder = tmp_path_factory.mktemp("slurm", numbered=True)
-    settings = {
-        "SLURM_TEST_CPU_PARTITION": PARTITIONS["cpu"],
-        "SLURM_TEST_GPU_PARTITION": PARTITIONS["gpu"],
-        "SLURM_TEST_GPU_TYPE": GPU_TYPE,
-        "SLURM_TEST_PORT": "17817",
-    }
-    started = run([UP, folder], os.environ | settings, ROOT)
-    try:
-        assert started.returncode == 0, started.stderr
-        bins = [str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
-        yield os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": os.pathsep.join(bins)}
-    finally:
-        run([DOWN, folder], dict(os.environ), ROOT)
-
-
-def edited_profile(folder: Path) -> Path:
-    """Copy profiles/slurm and edit it as its comments say: names of this cluster, and no accounting database."""
-    text = (ROOT / "profiles/slurm/config.yaml").read_text()
-    for pattern, replacement in {
-        r"^(  slurm_partition:) cpu$": rf"\1 {PARTITIONS['cpu']}",
-        r"^(    slurm_partition:) gpu$": rf"\1 {PARTITIONS['gpu']}",
-        r"^(    gpu_model:) h100$": rf"\1 {GPU_TYPE}",
-        r"^# (slurm-status-command: squeue)$": r"\1",
-        r"^(slurm-init-seconds-before-status-checks:) .*$": r"\1 5",
-    }.items():
-        text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
-        assert count, f"profiles/slurm/config.yaml has no line like {pattern}"
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(text)
-    return folder
-
-
-def test_gpu_batches_arrive_as_declared(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_what_is_asked_for_arrives_and_no_half_output_is_left(cluster: Cluster, tmp_path: Path) -> None:
+    run = SlurmRun(cluster, tmp_path, {})
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "half.py").write_text(HALF)
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles/default").symlink_to(ROOT / "profiles/default")
-    profile = edited_profile(tmp_path / "profiles/slurm")
+    run.secrets = {"PYTHONPATH": str(ROOT / "workflow/scripts")}
 
-    done = run(["snakemake", "--profile", profile], cluster, tmp_path)
+    started = run.start(snakefile=tmp_path / "Snakefile")
+    wait_for((tmp_path / "half.ready").exists)
+    cluster.run("scancel", "--full", "--signal=KILL", cluster.running(tmp_path, "rule_half"))
+    wait_for(lambda: not cluster.running(tmp_path, "rule_half"))
+    assert not (tmp_path / "half.txt").exists(), "half an output is no output"
+    output = run.finish(started)
 
-    assert done.returncode == 0, done.stderr
     jobs = [(tmp_path / f"{i}.txt").read_text() for i in (1, 2)]
     for job in jobs:
-        assert f"Partition={PARTITIONS['gpu']}" in job
+        assert f"Partition={PARTITIONS['gpu']}" in job and f"Account={ACCOUNT}" in job
         assert f"TresPerJob=gres:gpu:{GPU_TYPE}:1" in job
         assert "TimeLimit=00:05:00" in job
         assert "mem=600M" in job
+        assert "CPUs/Task=2" in job, "more CPUs than `threads`, which Snakemake cuts to the login node's cores"
         assert re.search(r"^DEVICES=\d$", job, re.MULTILINE), "Slurm gave the job no device"
     assert len({re.search(r"JobId=(\d+)", job)[1] for job in jobs}) == 2, "each batch is a job of its own"
+    on_cpu = (tmp_path / "cpu.txt").read_text()
+    assert f"Partition={PARTITIONS['cpu']}" in on_cpu and f"Account={ACCOUNT}" in on_cpu
+    assert "gpu" not in on_cpu.replace("complete_on_gpu", "")
+    assert (tmp_path / "half.txt").read_text() == "first half, second half"
 
-    first_end, last_start = done.stderr.index("Finished jobid"), done.stderr.rindex("has been submitted")
-    assert last_start < first_end, "profiles/default limits one machine to one engine, and must not limit the cluster"
+    first_end, last_start = output.index("Finished jobid"), output.rindex("has been submitted")
+    assert output.count("has been submitted", 0, first_end) >= 4 or last_start < first_end, (
+        "profiles/default limits one machine to one engine, and must not limit the cluster"
+    )
     assert list((tmp_path / "logs/slurm").rglob("*.log")), "Slurm's logs are kept in logs/slurm"
+
+
+MARKERS = {"HF_TOKEN": "hf_MARKERmarker0001", "MY_API_KEY": "sk-MARKERmarker0002"}
+
+
+def mentions(folder: Path, secret: str) -> list[Path]:
+    """Files below a folder in which a secret stands, in plain text or as Snakemake encodes its arguments."""
+    import base64
+
+    forms = [secret.encode(), *(base64.b64encode(b"x" * i + secret.encode())[4:-4] for i in range(3))]
+    files = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
+    return [f for f in files if f.is_file() and any(form in f.read_bytes() for form in forms)]
+
+
+def test_api_batches_run_without_gpus_and_secrets_reach_them_alone(cluster: Cluster, fresh, tmp_path: Path) -> None:
+    server = Server(lambda number, body: good("gut"))
+    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+    config = rehearsed(fresh.config)
+    config["languages"] = ["en", "de"]
+    config["wmt"]["translators"] = ["api", "weak"]
+    config["models"] = {"api": {"checkpoint": "api", "prompt": "instruct", "decoding": {"max_tokens": 20}}}
+    config["checkpoints"]["api"] = {
+        "engine": "openai", "path": "m", "base_url": f"http://127.0.0.1:{server.server_address[1]}/v1",
+        "api_key_env": "MY_API_KEY", "license": "MIT", "runtime": {"memory_gb": 2, "hours": 0.5},
+    }  # fmt: skip
+    run = SlurmRun(cluster, tmp_path, config, MARKERS)
+
+    output = run.run(*(f"results/completions/translate/{name}.parquet" for name in ("api", "weak")))
+    server.shutdown()
+
+    jobs = {job["Comment"]: job for job in cluster.jobs(tmp_path)}
+    api, weak = (jobs[f"rule_{rule}_wildcards_translate_{name}"] for rule, name in
+                 (("complete", "api"), ("complete_on_gpu", "weak")))  # fmt: skip
+    assert api["Partition"] == PARTITIONS["cpu"] and "TresPerJob" not in api
+    assert weak["Partition"] == PARTITIONS["gpu"] and weak["TresPerJob"] == f"gres:gpu:{GPU_TYPE}:1"
+
+    assert {key for key, _ in server.seen} == {f"Bearer {MARKERS['MY_API_KEY']}"}, "the key reaches the job"
+    shown = output + cluster.run("scontrol", "show", "job", "-dd")
+    for secret in MARKERS.values():
+        assert secret not in shown
+        assert not mentions(tmp_path, secret), "in no log, table, record of Snakemake's or file of the run"
+        assert not mentions(cluster.folder / "log", secret)
+
+
+def test_partitions_of_the_example_are_chosen_by_what_a_job_asks_for(tmp_path: Path) -> None:
+    import logging
+    from types import SimpleNamespace
+
+    from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
+
+    partitions = read_partition_file(ROOT / "profiles/slurm/partitions.yaml")
+
+    def chosen(threads: int = 1, **resources: object) -> str | None:
+        job = SimpleNamespace(name="job", threads=threads, resources={"nodes": 1, **resources})
+        return get_best_partition(partitions, job, logging.getLogger())
+
+    assert chosen(runtime=30, mem_mb=4000) == "cpu"
+    assert chosen(runtime=360, mem_mb=2000, gpu=0) == "cpu", "a batch of an API takes no GPU node"
+    assert chosen(8, runtime=240, mem_mb=64_000, gpu=1) == "gpu-short"
+    assert chosen(8, runtime=720, mem_mb=64_000, gpu=1) == "gpu-long"
+    assert chosen(64, runtime=1440, mem_mb=512_000, gpu=8) == "gpu-long"
+    assert chosen(8, runtime=240, mem_mb=64_000, gpu=1, gpu_model="h100", constraint="gpu80g") == "gpu-long"

@@ -54,6 +54,12 @@ def test_a_new_title_writes_the_page_and_the_cards(miniature):
     assert plan(miniature, ("report.title", "Another")) == {"build_report": 1, "write_card": 3}
 
 
+def test_another_style_draws_the_figures_only(miniature):
+    (miniature.folder / "my.mplstyle").write_text("font.size: 11\n", encoding="utf-8")
+    figures = ("plot_win_rates", "plot_datasets", "plot_training", "plot_translation_heatmaps")
+    assert plan(miniature, ("figures.style", "my.mplstyle")) == {**dict.fromkeys(figures, 1), **PAGE}
+
+
 def test_another_judge_asks_for_verdicts_only(miniature):
     assert plan(miniature, ("judging.judge", "strong")) == VERDICTS
 

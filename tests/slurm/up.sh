@@ -11,6 +11,7 @@ gpus=${SLURM_TEST_GPUS:-2}               # per node, declared only: there is /de
 gpu_type=${SLURM_TEST_GPU_TYPE:-h100}
 cpu_partition=${SLURM_TEST_CPU_PARTITION:-cpu}
 gpu_partition=${SLURM_TEST_GPU_PARTITION:-gpu}
+account=${SLURM_TEST_ACCOUNT:-polypref} # the one that sacctmgr lists
 port=${SLURM_TEST_PORT:-16817} # slurmctld's; the slurmd have the next ones
 
 [ $# -eq 1 ] || { sed -n '4p' "$0" >&2; exit 2; }
@@ -96,11 +97,13 @@ echo "PartitionName=$gpu_partition Nodes=${nodes// /,} MaxTime=24:00:00 DefMemPe
 
 # --- wrappers, first on PATH by env.sh -----------------------------------------------------------------------------
 # Where slurm.conf is not in /etc/slurm, every call needs SLURM_CONF, and Snakemake's job step drops it from the
-# environment of its srun.
-cat >"$dir/bin/srun" <<SH
+# environment of its srun, and of a job without one.
+for program in srun scontrol; do
+  cat >"$dir/bin/$program" <<SH
 #!/bin/sh
-SLURM_CONF=$SLURM_CONF exec /usr/bin/srun "\$@"
+SLURM_CONF=$SLURM_CONF exec /usr/bin/$program "\$@"
 SH
+done
 # When slurmctld is away for half a minute the plugin turns to sacct, which without a database only fails, and after five
 # failures it waits for ever. So squeue tries again for a while, and sacct answers with what squeue knows.
 cat >"$dir/bin/squeue" <<SH
@@ -117,6 +120,11 @@ while [ \$# -gt 0 ]; do
   [ "\$1" = --name ] && exec "$dir/bin/squeue" --format='%i|%T' --states=all --noheader --name "\$2"
   shift
 done
+SH
+# The plugin sends no account that sacctmgr does not know, and without a database that knows none.
+cat >"$dir/bin/sacctmgr" <<SH
+#!/bin/sh
+echo "$account"
 SH
 chmod +x "$dir"/bin/*
 echo "export SLURM_CONF=$SLURM_CONF PATH=$dir/bin:\$PATH" >"$dir/env.sh"

@@ -1,32 +1,51 @@
-"""Build the report: one self-contained page from the tables, the figures and the data of a run."""
+"""Build the report: pages from the tables and figures of a run, and its texts and verdicts in pieces beside them."""
 
 from pathlib import Path
 
+import pandas as pd
+
 from polypref import schemas
 from polypref.logs import job
-from polypref.report.report import Results, Settings, render
-from polypref.result_tables import read_csv, read_frame
-from polypref.tables import atomic_write
+from polypref.report.preference_pieces import COLUMNS
+from polypref.report.report import Results, Settings, write_report
+from polypref.result_tables import read_all, read_csv, read_frame
+from polypref.tables import read_table
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
           "estimates", "self_agreement", "length_bias", "wrong_languages", "translation_comparisons",
-          "funnel", "dataset_counts", "cost", "estimate")  # fmt: skip
-FIGURES = ("win_rates", "improvement", "bleu", "chrf", "training")
+          "funnel", "dataset_counts", "diagnostics", "cost", "estimate")  # fmt: skip
+FIGURES = ("win_rates", "improvement", "bleu", "chrf", "training", "rules")
+
+
+def by_architecture(paths, schema, suffix: str = "") -> dict[str, pd.DataFrame]:
+    """Frames by the architecture that their files are named by."""
+    return {Path(path).stem.removesuffix(suffix): read_frame(path, schema) for path in paths}
+
 
 if __name__ == "__main__":
     with job("report", snakemake.log[0]):
         files, params = snakemake.input, snakemake.params
+        names = list(dict.fromkeys(Path(path).parent.name for path in files.answers))
         results = Results(
             tables={name: read_csv(files[name]) for name in TABLES if files.get(name)},
             figures={name: Path(files[f"{name}_svg"]).read_text(encoding="utf-8") for name in FIGURES},
-            pairs=read_frame(files.pairs, schemas.PAIRS),
-            datasets={Path(path).stem: read_frame(path, schemas.DATASET) for path in files.datasets},
             training_logs={Path(path).parent.name: read_csv(path) for path in files.training_logs},
             paper={Path(path).stem: read_csv(path) for path in files.get("paper", [])},
+            pairs=read_frame(files.pairs, schemas.PAIRS),
+            datasets={
+                Path(path).stem: read_table(path, schemas.DATASET, COLUMNS).to_pandas() for path in files.datasets
+            },
+            dropped=by_architecture(files.dropped, schemas.DROPPED, ".dropped"),
+            diagnostics=by_architecture(files.pair_diagnostics, schemas.DIAGNOSTICS),
+            prompts=read_all(files.prompts, schemas.PROMPTS),
+            answers={
+                name: read_all([path for path in files.answers if Path(path).parent.name == name], schemas.TEXTS)
+                for name in names
+            },
+            verdicts=read_all(files.verdicts, schemas.VERDICTS),
         )
         settings = Settings(
-            title=params.title, subtitle=params.subtitle, languages=params.languages, sample_items=params.sample_items,
-            mode=params.mode, config=params.config, command=params.command,
+            title=params.title, subtitle=params.subtitle, languages=params.languages, mode=params.mode,
+            config=params.config, command=params.command,
         )  # fmt: skip
-        with atomic_write(snakemake.output[0], "w") as page:
-            page.write(render(results, settings))
+        write_report(results, settings, Path(snakemake.output[0]).parent)

@@ -1,7 +1,9 @@
 """Make ``diagnostics/{architecture}.parquet``: signals and flags of every pair that could be made, dropped or not."""
 
+import os
+
 from polypref.building import build_dataset
-from polypref.diagnostics import diagnose, language_identifier, truncated
+from polypref.diagnostics import diagnose, language_identifier, token_counter, truncated
 from polypref.logs import job
 from polypref.schemas import DIAGNOSTICS
 from polypref.script_inputs import read_texts, read_weights
@@ -9,23 +11,23 @@ from polypref.tables import by_id, write_table
 
 if __name__ == "__main__":
     with job(f"diagnostics {snakemake.wildcards.architecture}", snakemake.log[0]) as terminal:
+        # lingua and the tokenizer look at texts in parallel: as many at a time as Snakemake allows
+        os.environ |= {"RAYON_NUM_THREADS": str(snakemake.threads), "TOKENIZERS_PARALLELISM": "true"}
         from transformers import AutoTokenizer
 
         path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
         identify = language_identifier(snakemake.params.languages)
+        count = token_counter(tokenizer)
         flagged = []
 
         def found():
             for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
                 rows, _ = build_dataset(pairs, texts, drop=())
                 originals = by_id(pairs, "the base set")
-                for row in diagnose(rows, originals, truncated(texts), identify, count_tokens):
+                for row in diagnose(rows, originals, truncated(texts), identify, count):
                     flagged.append(bool(row["flags"]))
                     yield row
-
-        def count_tokens(text):
-            return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
         write_table(snakemake.output[0], found(), DIAGNOSTICS)
         terminal.say(f"{sum(flagged):,} of {len(flagged):,} pairs have a flag")

@@ -2,8 +2,17 @@
 
 from pathlib import Path
 
+from polypref import sizes
 from polypref.config_checks import load_config, read_languages
-from polypref.estimating import disk_gb, estimate_batches, estimate_training, measured_costs, table
+from polypref.estimating import (
+    disk_gb,
+    estimate_batches,
+    estimate_training,
+    longest_requests,
+    measured_costs,
+    measured_training,
+    table,
+)
 from polypref.logs import job
 from polypref.needs import training_bytes
 from polypref.plan import Plan
@@ -15,4 +24,6 @@ if __name__ == "__main__":
         results = Path(plan.config.results)
         rows = estimate_batches(plan, results, measured_costs(results))
         peak = (training_bytes(plan) or 0) / 1e9
-        terminal.say("\n" + table(rows, estimate_training(plan), disk_gb(plan), peak))
+        terminal.say("\n" + table(rows, estimate_training(plan, measured_training(plan, results)), disk_gb(plan), peak))
+        if taken := sizes.table(plan, longest_requests(plan, results)):
+            terminal.say("\n" + taken)

@@ -2,10 +2,14 @@
 
 import pandas as pd
 
-from polypref.figures import save
+from polypref.figures import save, style
+from polypref.logs import job
+from polypref.result_tables import read_csv
 from polypref.training_figures import plot_training
 
 if __name__ == "__main__":
-    names = snakemake.params.architectures
-    logs = {name: pd.read_csv(path) for name, path in zip(names, snakemake.input.logs, strict=True)}
-    save(plot_training(logs, snakemake.params.get("batch_size")), snakemake.output.svg, snakemake.output.png)
+    with job("training curves", snakemake.log[0]), style(snakemake.input.style):
+        names = snakemake.params.architectures
+        logs = {name: read_csv(path) for name, path in zip(names, snakemake.input.logs, strict=True)}
+        data = pd.concat(logs, names=["architecture", None]).reset_index(level=0)
+        save(plot_training(logs, snakemake.params.batch_size), data, snakemake.output, "training")

@@ -3,16 +3,16 @@
 Reads ``tables/translation_scores.csv``; shows the sentence means, as the paper does.
 """
 
-from polypref.figures import save
+from polypref.figures import save, style
 from polypref.logs import job
 from polypref.result_tables import read_csv
 from polypref.translation_figures import METRICS, caption, heatmap_frame, plot_heatmap
 
 if __name__ == "__main__":
-    with job("heatmaps", snakemake.log[0]):
+    with job("heatmaps", snakemake.log[0]), style(snakemake.input.style):
         scores = read_csv(snakemake.input.scores)
         names = snakemake.params.languages
         for metric in METRICS:
             wide = heatmap_frame(scores, f"{metric}_sentence_mean", list(names))
             figure = plot_heatmap(wide, caption(scores, metric), names)
-            save(figure, snakemake.output[f"{metric}_svg"], snakemake.output[f"{metric}_png"])
+            save(figure, wide.reset_index(), snakemake.output, metric)

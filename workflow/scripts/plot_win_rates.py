@@ -1,17 +1,23 @@
-"""Draw the evaluation: win, tie and loss shares per opponent, and the difference to the base per language.
+"""Draw the evaluation: shares per opponent, Win% - Loss% by language, and the differences to the base.
 
-Reads ``tables/win_rates.csv`` and ``tables/improvement_by_language.csv``.
+Reads the tables of the verdicts that ``tabulate_win_rates`` made.
 """
 
-from polypref.figures import save
+from polypref.figures import save, style
+from polypref.improvement_figures import plot_forest, plot_improvement
 from polypref.logs import job
 from polypref.result_tables import read_csv
-from polypref.win_rate_figures import plot_improvement, plot_win_rates
+from polypref.win_rate_figures import language_frame, plot_language_heatmap, plot_win_rates
+from polypref.win_rates import ALL
 
 if __name__ == "__main__":
-    with job("figures of the win rates", snakemake.log[0]):
-        files, names = snakemake.output, snakemake.params.languages
-        win_rates = read_csv(snakemake.input.win_rates)
-        save(plot_win_rates(win_rates), files.win_rates_svg, files.win_rates_png)
-        improvement = read_csv(snakemake.input.improvement_by_language)
-        save(plot_improvement(improvement, list(names), names), files.improvement_svg, files.improvement_png)
+    with job("figures of the win rates", snakemake.log[0]), style(snakemake.input.style):
+        tables, files, names = snakemake.input, snakemake.output, snakemake.params.languages
+        win_rates = read_csv(tables.win_rates)
+        save(plot_win_rates(win_rates), win_rates, files, "win_rates")
+        by_language = language_frame(win_rates, read_csv(tables.win_rates_by_language), list(names))
+        save(plot_language_heatmap(by_language, names), by_language, files, "win_rates_by_language")
+        improvement = read_csv(tables.improvement_by_language)
+        save(plot_improvement(improvement, list(names), names), improvement, files, "improvement")
+        each = improvement[improvement["opponent"].ne(ALL)]
+        save(plot_forest(each, list(names), names), each, files, "forest")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from polypref.config_checks import load_config, read_languages
 from polypref.estimating import longest_requests
+from polypref.findings import listing
 from polypref.logs import job
 from polypref.plan import Plan
-from polypref.preflight import listing, preflight
+from polypref.preflight import preflight
 from polypref.tables import atomic_write
 
 if __name__ == "__main__":

@@ -42,5 +42,5 @@ if __name__ == "__main__":
 
     try:
         print(push(options.folder, options.repository, options.public, HfApi()))
-    except ValueError as error:
-        sys.exit(str(error))
+    except (ValueError, OSError) as error:  # the Hub's refusals are OSErrors, without the token in them
+        sys.exit(f"{options.repository}: not pushed: {error}")

@@ -1,4 +1,5 @@
-"""Count the preference data: the funnel with every row accounted for, and pairs per data set, language and source.
+"""Count the preference data: the funnel with every row accounted for, pairs per data set, language and source, and what
+the diagnostics found in them: flags, and the distribution of lengths.
 
 Files are named by their path: ``.../{source}.parquet`` and ``.../{architecture}.parquet``.
 """
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from polypref import schemas
 from polypref.dataset_counts import tabulate_dataset_counts, tabulate_funnel
+from polypref.diagnostics import tabulate_diagnostics, tabulate_lengths
 from polypref.logs import job
 from polypref.result_tables import read_frame, write_csv
 
@@ -34,3 +36,6 @@ if __name__ == "__main__":
         write_csv(funnel, snakemake.output.funnel)
         counts = tabulate_dataset_counts({name: kept for name, (kept, _) in datasets.items()}, languages)
         write_csv(counts, snakemake.output.dataset_counts)
+        diagnostics = {Path(path).stem: read_frame(path, schemas.DIAGNOSTICS) for path in files.diagnostics}
+        write_csv(tabulate_diagnostics(diagnostics), snakemake.output.diagnostics)
+        write_csv(tabulate_lengths(diagnostics, languages), snakemake.output.lengths)

@@ -1,11 +1,11 @@
-"""Make ``tables/estimate.csv``: what each batch was estimated to take before the run, and what it took."""
+"""Make ``tables/estimate.csv``: what each batch and the training were estimated to take, and what they took."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from polypref.config_checks import load_config, read_languages
-from polypref.estimating import compared, measured_costs
+from polypref.estimating import compared, measured_costs, measured_training
 from polypref.logs import job
 from polypref.plan import Plan
 from polypref.result_tables import write_csv
@@ -14,5 +14,6 @@ if __name__ == "__main__":
     with job("estimate and actual", snakemake.log[0]):
         root = Path(__file__).resolve().parents[2]
         plan = Plan(load_config(snakemake.config, root), read_languages(root))
-        costs = measured_costs(Path(plan.config.results))
-        write_csv(pd.DataFrame(compared(plan, costs)), snakemake.output[0])
+        results = Path(plan.config.results)
+        rows = compared(plan, measured_costs(results), measured_training(plan, results))
+        write_csv(pd.DataFrame(rows), snakemake.output[0])

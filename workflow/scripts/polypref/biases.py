@@ -8,6 +8,7 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import special
 
+from polypref.diagnostics import EXCERPT
 from polypref.win_rates import ALL
 
 WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5}
@@ -96,7 +97,8 @@ def wrong_languages(answers: pd.DataFrame, languages: Sequence[str], least_lette
     Parameters
     ----------
     answers : name (of the model), language (ISO 639-1) and text.
-    languages : the languages that an answer may be in; lingua tells only these apart.
+    languages : the languages that an answer may be in; lingua tells only these apart, by the text's first `EXCERPT`
+        characters: its time grows with the square of a word's length.
     least_letters : answers with fewer letters (kana and Chinese characters count as three) are left out.
 
     Returns
@@ -110,7 +112,7 @@ def wrong_languages(answers: pd.DataFrame, languages: Sequence[str], least_lette
     detector = LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
     letters = answers["text"].str.count(r"[^\W\d_]") + 2 * answers["text"].str.count("[\u3040-\u9fff]")
     told = letters.ge(least_letters)
-    found = detector.detect_languages_in_parallel_of(answers.loc[told, "text"].tolist())
+    found = detector.detect_languages_in_parallel_of(answers.loc[told, "text"].str[:EXCERPT].tolist())
     names = [language.iso_code_639_1.name.lower() if language else "" for language in found]
     frame = answers[["name", "language"]].assign(_told=told, _found="")
     frame.loc[told, "_found"] = names

@@ -14,8 +14,12 @@ TOKENIZER = (
 
 HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer*", "vocab*", "merges.txt", "*.model", "*.spm", "*.bpe")
 """What is fetched of a repository: weights as safetensors, configuration and tokenizer; no pickles and no code."""
-HUB_IGNORED = ("original/*", "consolidated*", "onnx/*", "*.py", "*.gguf")
-"""Second copies of the weights that some repositories hold, and code, which is never run."""
+HUB_IGNORED = ("original/*", "consolidated*", "onnx/*", "adapter_*", "*.py", "*.gguf")
+"""Second copies of the weights that some repositories hold (X-ALMA: as an adapter), and code, which is never run."""
+NO_SAFETENSORS = (
+    "Pickled weights are not read: name a revision that has safetensors, or convert the weights with `python -m "
+    "polypref.convert_safetensors` and name the local folder"
+)
 
 
 class CheckpointError(ValueError):
@@ -77,8 +81,5 @@ def local_folder(path: str, revision: str | None) -> Path:
             )
         )
     if not any(folder.glob("*.safetensors")):
-        raise CheckpointError(
-            f"{path}: has no *.safetensors at {revision or 'main'}. Name a revision that has them, or convert the "
-            "weights and name the local folder: pickled weights are not read"
-        )
+        raise CheckpointError(f"{path}: has no *.safetensors at {revision or 'main'}. {NO_SAFETENSORS}")
     return folder

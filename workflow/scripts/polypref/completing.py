@@ -85,6 +85,7 @@ def complete(
     """
     requests, asked = read_requests(paths)
     run = {"requests": asked, "unique_requests": len(requests), **_new_run()}
+    run["gpus"] = checkpoint.runtime.of_batch("gpus")
     say = terminal.say if terminal else print
     shards = checkpoint.runtime.shards
     with RowStore(store, report=say) as rows:
@@ -93,6 +94,7 @@ def complete(
         run["reused"] = len(held)
         if missing:
             say(f"{len(missing):,} requests to answer with {checkpoint.path}, {len(held):,} are in the row store")
+            checkpoint = _within_budget(checkpoint, spent_so_far(store, held), shards)
             try:
                 if shards > 1 and terminal:
                     batch = split(shards, paths, store, checkpoint, name, terminal.log)
@@ -110,6 +112,23 @@ def complete(
     return [held[request["request_id"]] for request in requests], run
 
 
+def spent_so_far(store: Path, held: dict[str, dict[str, Any]]) -> float:
+    """USD that earlier runs of a batch have cost: by their figures, but no less than the answers at hand.
+
+    A run that was killed left no figures, and its answers say what they cost.
+    """
+    path = store / RUNS
+    runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return max(sum(run["cost_usd"] for run in runs), sum(row["cost_usd"] or 0.0 for row in held.values()))
+
+
+def _within_budget(checkpoint: Checkpoint, spent: float, shards: int) -> Checkpoint:
+    """The registry entry with what is left of ``max_cost_usd``, which holds for a batch and all its runs together."""
+    if checkpoint.max_cost_usd is None:
+        return checkpoint
+    return checkpoint.model_copy(update={"max_cost_usd": max(0.0, checkpoint.max_cost_usd - spent) / shards})
+
+
 def complete_shard(shard: Shard, terminal: Terminal) -> None:
     """Answer what is missing of one shard of a batch whose job holds the row store."""
     requests, _ = read_requests(shard.requests)
@@ -119,6 +138,7 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
     with RowStore(Path(shard.store), report=terminal.say, shard=True) as rows:
         held = rows.get(request["request_id"] for request in requests)
         missing = [request for request in requests if request["request_id"] not in held]
+        run["reused"] = len(held)
         if missing:
             checkpoint = Checkpoint.model_validate(shard.checkpoint)
             answers = _answer(missing, rows, checkpoint, run, terminal, open_engine)
@@ -157,6 +177,7 @@ def _new_run() -> dict[str, Any]:
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
         "answered": 0,
+        "reused": 0,
         "errors": 0,
         "prompt_tokens": 0,
         "completion_tokens": 0,
@@ -208,7 +229,7 @@ def _answer(
     if terminal:
         terminal.say(f"engine started in {run['start_seconds']:.0f} s")
     answers: dict[str, dict[str, Any]] = {}
-    progress = Progress(terminal, len(missing))
+    progress = Progress(terminal, len(missing), run["reused"])
     began = flushed = time.monotonic()
     every = min(checkpoint.runtime.flush_s, MAX_LOSS_S)
     try:
@@ -259,6 +280,8 @@ def cost_so_far(store: Path, task: str, name: str, engine: str, last: dict[str, 
     runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     summed = ("answered", "prompt_tokens", "completion_tokens", "engine_starts", "start_seconds", "seconds", "cost_usd")
     totals = {key: round(sum(run[key] for run in runs), 6) for key in summed}
+    held = sum(run.get("gpus", 0) * (run["start_seconds"] + run["seconds"]) for run in runs)
+    totals["gpu_seconds"] = round(held, 1)
     state = {key: last[key] for key in ("requests", "unique_requests", "reused", "errors")}
     return {"task": task, "checkpoint": name, "engine": engine, **state, **totals, "runs": runs}
 

@@ -168,7 +168,20 @@ class Report(Section):
     title: str = "Synthetic multilingual preference data"
     subtitle: str = ""
     paper: bool = Field(False, description="set the published numbers beside ours")
-    sample_items: int = Field(6, ge=0, description="preference items shown per language")
+
+
+class Figures(Section):
+    """How figures look. A change draws them again, and makes the report anew."""
+
+    style: str = Field("resources/figures.mplstyle", description="matplotlib style file: fonts, colours, resolution")
+
+
+class Machines(Section):
+    """The machines that jobs run on: for `estimate`, and for `preflight` where they are others than this one."""
+
+    gpus: int | None = Field(None, ge=0, description="GPUs of a node")
+    gpu_memory_gb: float | None = Field(None, gt=0, description="memory of one GPU, in GB")
+    gpu_tflops: float | None = Field(None, gt=0, description="16-bit peak of one GPU in TFLOP/s; by default 400")
 
 
 class Config(Section):
@@ -188,6 +201,8 @@ class Config(Section):
     evaluation: Evaluation
     judging: Judging
     report: Report = Report()
+    figures: Figures = Figures()
+    runtime: Machines = Machines()
 
     @property
     def targets(self) -> list[str]:

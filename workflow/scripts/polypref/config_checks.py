@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from polypref.config import Architecture, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
+from polypref.prompts import TRANSLATION_PROMPTS, is_translation_prompt
 
 
 class ConfigError(ValueError):
@@ -160,6 +161,8 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
         yield _fault(f"architectures.{name}", name, "a name that is not 'base' and no checkpoint has")
     if not find_file(config.judging.prompt, root).is_file():
         yield _fault("judging.prompt", config.judging.prompt, "a text file that exists")
+    if not find_file(config.figures.style, root).is_file():
+        yield _fault("figures.style", config.figures.style, "a matplotlib style file that exists")
 
 
 def _check_data(config: Config, root: Path) -> Iterator[str]:
@@ -189,6 +192,9 @@ def _check_models(config: Config) -> Iterator[str]:
             if checkpoint not in config.checkpoints:
                 allowed = f"a checkpoint: {_one_of(config.checkpoints, checkpoint)}"
                 yield _fault(f"models.{name}.checkpoint", checkpoint, allowed)
+        if model.prompt is not None and not is_translation_prompt(model.prompt):
+            allowed = f"{_one_of(TRANSLATION_PROMPTS, model.prompt)}, or a template with {{text}} and {{language}}"
+            yield _fault(f"models.{name}.prompt", model.prompt, allowed)
 
 
 def serves(model: Model, language: str) -> bool:
@@ -212,7 +218,7 @@ def _check_use(config: Config, key: str, name: str, language: str, translator: b
         return
     checkpoint: Checkpoint | None = config.checkpoints.get(checkpoint_of(model, language))
     if translator and model.prompt is None:
-        yield _fault(f"models.{name}.prompt", None, "x-alma, tower, instruct or text, since it is used to translate")
+        yield _fault(f"models.{name}.prompt", None, f"{_one_of(TRANSLATION_PROMPTS)}, since it is used to translate")
     if checkpoint and checkpoint.engine == "seq2seq":
         for code in ("en", language):
             if code not in (checkpoint.languages or {}):

@@ -44,15 +44,19 @@ def tabulate_cost(costs: Iterable[dict]) -> pd.DataFrame:
     Returns
     -------
     `LABELS` and `TOTALS` and ``runs``, the number of times the batch was started. Tokens, seconds, engine starts and
-    dollars are over all runs. ``start_seconds`` (loading the engine) is part of ``seconds``. The last row has the task
-    ``total``.
+    dollars are over all runs. ``start_seconds`` (loading the engine) comes before ``seconds``; ``gpu_seconds`` is both,
+    times the GPUs that the engine held. The last row has the task ``total``.
     """
-    frame = pd.DataFrame([{name: cost[name] for name in [*LABELS, *TOTALS]} | {"runs": len(cost.get("runs", []))}
-                          for cost in costs], columns=[*LABELS, *TOTALS, "runs"])  # fmt: skip
+    rows = [
+        {name: cost[name] for name in [*LABELS, *TOTALS]}
+        | {"gpu_seconds": float(cost.get("gpu_seconds", 0)), "runs": len(cost.get("runs", []))}
+        for cost in costs
+    ]
+    frame = pd.DataFrame(rows, columns=[*LABELS, *TOTALS, "gpu_seconds", "runs"])
     frame["cost_usd"] = frame["cost_usd"].fillna(0.0).astype(float)
     stages = frame["task"].map({task: position for position, task in enumerate(TASKS)}).fillna(len(TASKS))
     frame = frame.assign(stage=stages).sort_values(["stage", "checkpoint"]).drop(columns="stage")
-    total = {"task": "total", "checkpoint": "", "engine": ""} | frame[[*TOTALS, "runs"]].sum().to_dict()
+    total = {"task": "total", "checkpoint": "", "engine": ""} | frame[[*TOTALS, "gpu_seconds", "runs"]].sum().to_dict()
     # A sum row by concat would turn counts into floats; objects keep each row's own type.
     return pd.DataFrame([*frame.to_dict("records"), total], columns=frame.columns).astype(
         {name: int for name in [*TOTALS[:8], "runs"]}

@@ -6,7 +6,7 @@ Nothing here leaves a pair out. A configuration that wants to names flags under 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
 import pandas as pd
@@ -36,9 +36,9 @@ NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
 EXCERPT = 2000
 """Characters of a text by which its language is identified."""
 
-Identify = Callable[[str], str]
-"""ISO 639-1 code of a text's language, empty where it can't be told."""
-CountTokens = Callable[[str], int]
+Identify = Callable[[list[str]], list[str]]
+"""ISO 639-1 codes of texts' languages, empty where it can't be told."""
+CountTokens = Callable[[list[str]], list[int]]
 
 
 def plain(text: str) -> str:
@@ -60,7 +60,7 @@ def overlap(text: str, other: str) -> float:
     if not pieces:
         return float(bool(text) and text == other)
     known = set(_shingles(other, SHINGLE))
-    return sum(piece in known for piece in pieces) / len(pieces)
+    return sum(map(known.__contains__, pieces)) / len(pieces)
 
 
 def repetition(text: str) -> float:
@@ -86,13 +86,33 @@ def language_identifier(languages: Iterable[str]) -> Identify:
     known = [getattr(IsoCode639_1, code) for code in sorted(codes) if hasattr(IsoCode639_1, code)]
     detector = LanguageDetectorBuilder.from_iso_codes_639_1(*known).build()
 
-    def identify(text: str) -> str:
-        excerpt = text[:EXCERPT]
-        letters = sum(4 if char >= "\u2e80" else 1 for char in excerpt if char.isalpha())
-        found = detector.detect_language_of(excerpt) if letters >= FEWEST_LETTERS else None
-        return found.iso_code_639_1.name.lower() if found else ""
+    def identify(texts: list[str]) -> list[str]:
+        excerpts = [text[:EXCERPT] for text in texts]
+        long = [n for n, excerpt in enumerate(excerpts) if _letters(excerpt) >= FEWEST_LETTERS]
+        languages = detector.detect_languages_in_parallel_of([excerpts[n] for n in long])
+        found = dict(zip(long, languages, strict=True))
+        return [found[n].iso_code_639_1.name.lower() if found.get(n) else "" for n in range(len(texts))]
 
     return identify
+
+
+def _letters(text: str) -> int:
+    return sum(4 if char >= "\u2e80" else 1 for char in text if char.isalpha())
+
+
+def token_counter(tokenizer: Any) -> CountTokens:
+    """Count tokens with a Hugging Face tokenizer, without special ones."""
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()
+
+    def count(texts: list[str]) -> list[int]:
+        if tokenizer.is_fast:  # token ids alone, in parallel
+            return [
+                len(found) for found in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            ]
+        return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+
+    return count
 
 
 def diagnose(
@@ -109,24 +129,27 @@ def diagnose(
     rows : rows in DATASET, those with chosen equal to rejected among them
     originals : {item_id: row in PAIRS}, the English source texts
     cut : {(language, field): ids of the texts that ended at their maximum length}
-    identify, count : language and number of tokens of a text
+    identify, count : languages and numbers of tokens of texts
 
     Returns
     -------
     Rows in DIAGNOSTICS, one per pair in the same order. A copy of the source text is looked for in translated and
     generated fields outside English alone: in English the original belongs there.
     """
-    found = []
+    found, rows = [], list(rows)
+    texts = list(dict.fromkeys(row[field] for row in rows for field in FIELDS))
+    languages = dict(zip(texts, identify(texts), strict=True))
+    lengths = dict(zip(texts, count(texts), strict=True))
     for row in rows:
         item, language = row["item_id"], row["language"]
-        tokens = {field: count(row[field]) for field in FIELDS}
+        tokens = {field: lengths[row[field]] for field in FIELDS}
         signals: Row = {key: row[key] for key in ("item_id", "language", "source")}
         flags = []
         for field in FIELDS:
             text = row[field]
             foreign = language != ENGLISH
             signals |= {
-                f"{field}_language": identify(text),
+                f"{field}_language": languages[text],
                 f"{field}_tokens": tokens[field],
                 f"{field}_characters": len(text),
                 f"{field}_repetition": repetition(text),
@@ -188,3 +211,32 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
         table = pd.concat([groups.size().rename("pairs"), groups[means].mean(), groups[list(FLAGS)].sum()], axis=1)
         tables.append(table.reset_index())
     return pd.concat(tables, ignore_index=True)
+
+
+def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
+    """Distribution of lengths per architecture, language and field.
+
+    Parameters
+    ----------
+    diagnostics : architecture to schema DIAGNOSTICS.
+    languages : order of the rows.
+
+    Returns
+    -------
+    architecture, language, field, pairs, mean, and p5, p25, p50, p75, p95 (percentiles), in tokens of the trainee's
+    tokenizer.
+    """
+    shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+    tables = []
+    for name, frame in sorted(diagnostics.items()):
+        columns = {f"{field}_tokens": field for field in FIELDS}
+        long = frame.rename(columns=columns).melt("language", list(FIELDS), var_name="field", value_name="tokens")
+        groups = long.groupby(["language", "field"])["tokens"]
+        quantiles = {label: groups.quantile(share) for label, share in shares.items()}
+        table = pd.DataFrame({"pairs": groups.size(), "mean": groups.mean(), **quantiles}).reset_index()
+        tables.append(table.assign(architecture=name))
+    table = pd.concat(tables, ignore_index=True)
+    places = {"language": list(languages), "field": list(FIELDS)}
+    order = {key: table[key].map(values.index) for key, values in places.items()}
+    table = table.iloc[table.assign(**order).sort_values(["architecture", "language", "field"]).index]
+    return table[["architecture", "language", "field", "pairs", "mean", *shares]].reset_index(drop=True)

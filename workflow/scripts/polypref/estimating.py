@@ -1,7 +1,7 @@
 """Estimate: requests, tokens, GPU hours, disk and dollars of every batch and of training, before they are spent.
 
 Counts are those of the requests that exist, else those that the configuration implies with the assumed lengths below.
-Throughput is what earlier runs of the batch measured here, else a stated default.
+Throughput, lengths of answers and time to start are what earlier runs of the batch measured here, else stated defaults.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ FASTEST, PREFILL = 15_000.0, 10.0
 START_HOURS = 0.05
 TRAINING_FLOPS = 10.0
 """Per parameter and token: 2 forward, 4 backward, 2 recomputed, 2 of the reference model."""
+GPU_TFLOPS = 400.0
+"""Peak of the GPU that the defaults are for, 16-bit; another one's (``runtime.gpu_tflops``) scales them."""
 GPU_FLOPS = 1.2e14
-"""Default useful operations per second and GPU in training: 30% of a 400 TFLOP/s card."""
+"""Default useful operations per second and GPU in training: 30% of that."""
 
 ASSUMPTIONS = (
     f"Assumed where nothing was measured: {TOKENS_PER_SECOND:,.0f} output tokens/s per GPU for 10^9 parameters (less "
     f"in proportion, beams count each), input {PREFILL:g} times as fast, {START_HOURS * 60:g} minutes to start an "
-    f"engine, "
-    f"{GPU_FLOPS / 1e12:g} useful TFLOP/s per GPU in training. Lengths: prompt {TEXT_TOKENS['prompt']}, response "
+    f"engine, {GPU_FLOPS / 1e12:g} useful TFLOP/s per GPU in training; for a GPU of {GPU_TFLOPS:g} TFLOP/s, "
+    f"others in proportion (runtime.gpu_tflops). Lengths: prompt {TEXT_TOKENS['prompt']}, response "
     f"{TEXT_TOKENS['chosen']}, answer {ANSWER_TOKENS}, WMT24++ segment {TEXT_TOKENS['source']} tokens."
 )
 
@@ -93,12 +95,17 @@ def measured_costs(results: Path) -> dict[tuple[str, str], Row]:
     return {(cost["task"], cost["checkpoint"]): cost for cost in found}
 
 
-def throughput(checkpoint: Checkpoint, cost: Row | None) -> tuple[float, bool]:
+def gpu_share(plan: Plan) -> float:
+    """How fast a GPU is beside the one that the defaults are for, by ``runtime.gpu_tflops``."""
+    return (plan.config.runtime.gpu_tflops or GPU_TFLOPS) / GPU_TFLOPS
+
+
+def throughput(checkpoint: Checkpoint, cost: Row | None, share: float = 1.0) -> tuple[float, bool]:
     """Output tokens per second of a batch, and whether that was measured here."""
     if cost and cost["seconds"] > 0 and cost["completion_tokens"]:
         return cost["completion_tokens"] / cost["seconds"], True
     gpus = max(1, checkpoint.runtime.gpus)
-    return gpus * min(FASTEST, TOKENS_PER_SECOND * 1e9 / (checkpoint.parameters or 7e9)), False
+    return share * gpus * min(FASTEST, TOKENS_PER_SECOND * 1e9 / (checkpoint.parameters or 7e9)), False
 
 
 def _beams(plan: Plan, task: str, stems: list[str]) -> int:
@@ -121,9 +128,12 @@ def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row
         ]
         requests, read, written = (sum(column) for column in zip(*found, strict=True))
         cost = costs.get((task, name))
-        rate, measured = throughput(checkpoint, cost)
+        rate, measured = throughput(checkpoint, cost, gpu_share(plan))
+        if measured and cost.get("answered"):
+            written = round(requests * cost["completion_tokens"] / cost["answered"])
         work = written * (1 if measured else _beams(plan, task, stems)) + (0 if measured else read / PREFILL)
-        hours = START_HOURS + work / rate / 3600
+        start = cost["start_seconds"] / 3600 / max(1, cost.get("engine_starts", 1)) if measured else START_HOURS
+        hours = start + work / rate / 3600
         price = checkpoint.price
         rows.append(
             {
@@ -147,20 +157,43 @@ def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row
     return rows
 
 
-def estimate_training(plan: Plan) -> Row:
-    """Hours of training all architectures one after the other: pairs, tokens, hours, gpu_hours."""
+def measured_training(plan: Plan, results: Path) -> dict[str, Row]:
+    """What finished trainings took, by architecture: rows that the trainer was given, seconds, processes."""
+    found = {}
+    for name in plan.architectures:
+        policy = results / "policies" / name / "policy.json"
+        if policy.is_file():
+            made = json.loads(policy.read_text(encoding="utf-8"))
+            run = results / "trained" / made["digest"] / "run.json"
+            if run.is_file():
+                figures = json.loads(run.read_text(encoding="utf-8"))
+                found[name] = {"rows": made["rows"], "seconds": figures["seconds"], "processes": figures["processes"]}
+    return found
+
+
+def estimate_training(plan: Plan, measured: dict[str, Row] | None = None) -> Row:
+    """Hours of training all architectures one after the other: pairs, tokens, hours, gpu_hours, measured.
+
+    ``measured``: finished trainings (:func:`measured_training`); their seconds per row and process come before the
+    stated default.
+    """
     training = plan.config.training
     pairs = plan.config.sampling.items * len(plan.config.all_languages)
     per_pair = 2 * min(training.max_length, round(GROWTH * (TEXT_TOKENS["prompt"] + TEXT_TOKENS["chosen"])))
     tokens = pairs * per_pair * training.epochs * len(plan.architectures)
     parameters = plan.config.checkpoints[training.base].parameters or 0.0
     gpus = max(1, training.runtime.gpus * training.runtime.nodes)
-    gpu_hours = TRAINING_FLOPS * parameters * tokens / GPU_FLOPS / 3600
+    gpu_hours = TRAINING_FLOPS * parameters * tokens / GPU_FLOPS / gpu_share(plan) / 3600
+    if measured:
+        work = sum(run["seconds"] * run["processes"] for run in measured.values())
+        per_row = work / sum(run["rows"] for run in measured.values())
+        gpu_hours = per_row * pairs * training.epochs * len(plan.architectures) / 3600
     return {
         "pairs": pairs * len(plan.architectures),
         "tokens": tokens,
         "hours": gpu_hours / gpus,
         "gpu_hours": gpu_hours,
+        "measured": bool(measured),
     }
 
 
@@ -200,11 +233,11 @@ def longest_requests(plan: Plan, results: Path) -> dict[tuple[str, str], tuple[i
     return found
 
 
-def compared(plan: Plan, costs: dict[tuple[str, str], Row]) -> list[Row]:
-    """Estimate from the configuration alone, as before the run, beside what the batches took.
+def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, Row] | None = None) -> list[Row]:
+    """Estimate from the configuration alone, as before the run, beside what the batches and the training took.
 
     task, checkpoint, estimated_requests, requests, estimated_tokens, tokens (both written), estimated_hours, hours,
-    estimated_usd, usd.
+    estimated_usd, usd. Training is task ``train`` with the architecture as checkpoint, and its pairs as requests.
     """
     names = {"requests": "requests", "tokens": "output_tokens", "hours": "hours", "usd": "cost_usd"}
     actual = {
@@ -223,6 +256,23 @@ def compared(plan: Plan, costs: dict[tuple[str, str], Row]) -> list[Row]:
         for name in names:
             row |= {f"estimated_{name}": before[names[name]], name: after[actual[name]]}
         rows.append(row)
+    count, training = len(plan.architectures), estimate_training(plan)
+    for name in plan.architectures:
+        run = (trained or {}).get(name)
+        rows.append(
+            {
+                "task": "train",
+                "checkpoint": name,
+                "estimated_requests": training["pairs"] // count,
+                "requests": run["rows"] if run else None,
+                "estimated_tokens": training["tokens"] // count,
+                "tokens": None,
+                "estimated_hours": training["hours"] / count,
+                "hours": run["seconds"] / 3600 if run else None,
+                "estimated_usd": 0.0,
+                "usd": 0.0,
+            }
+        )
     return rows
 
 
@@ -237,8 +287,9 @@ def table(rows: list[Row], training: Row, disk: float, peak: float | None) -> st
         source = "measured" if row["measured"] else "assumed"
         name = f"{row['task']}/{row['checkpoint']}"
         lines.append(f"{name:<34}{counts}{sizes}{row['hours']:>8.2f}{row['gpu_hours']:>8.2f}{usd}  {source}")
+    source = "measured" if training["measured"] else "assumed"
     trained = f"{training['pairs']:>9,} {'':>9}{training['tokens'] / 1e6:>8.2f}M"
-    lines.append(f"{'training':<34}{trained}{training['hours']:>8.2f}{training['gpu_hours']:>8.2f}{'–':>9}  assumed")
+    lines.append(f"{'training':<34}{trained}{training['hours']:>8.2f}{training['gpu_hours']:>8.2f}{'–':>9}  {source}")
     total = {key: sum(row[key] for row in rows) for key in ("requests", "gpu_hours", "cost_usd")}
     hours = total["gpu_hours"] + training["gpu_hours"]
     lines.append(f"{'total':<34}{total['requests']:>9,} {'':>26}{hours:>8.2f}{total['cost_usd']:>9.2f}")

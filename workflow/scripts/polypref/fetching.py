@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from polypref.checkpoints import HUB_FILES, HUB_IGNORED
+from polypref.checkpoints import HUB_FILES, HUB_IGNORED, NO_SAFETENSORS
 from polypref.needs import Repository, data_repositories, hub_checkpoints
 from polypref.plan import Plan
 
@@ -63,8 +63,7 @@ def fetch(
             continue
         if next(folder.glob("*.safetensors"), None) is None:
             faults.append(
-                f"{checkpoint.path}: has no *.safetensors at {checkpoint.revision or 'main'}. Name a revision that has "
-                "them, or convert the weights and name the local folder: pickled weights are not read"
+                f"{checkpoint.path}: has no *.safetensors at {checkpoint.revision or 'main'}. {NO_SAFETENSORS}"
             )
     if faults:
         raise FetchError("\n".join([f"{len(faults)} repositories could not be fetched:", *(f"  {f}" for f in faults)]))

@@ -70,6 +70,12 @@ def api_keys(plan: Plan) -> dict[str, list[str]]:
     return found
 
 
+def gpu_batches(plan: Plan) -> dict[str, int]:
+    """Batches that compute on GPUs, and on how many; those of a rehearsal only ask for them."""
+    runtimes = {f"{task}/{name}": plan.batch_runtime(task, name) for task, name in plan.batches()}
+    return {batch: runtime.gpus for batch, runtime in runtimes.items() if runtime.gpus and runtime.device != "cpu"}
+
+
 def weight_bytes(checkpoint: Checkpoint) -> float | None:
     """Bytes of a checkpoint's weights; None where its registry entry has no ``parameters``."""
     if checkpoint.weights_gb:
@@ -92,6 +98,6 @@ def training_bytes(plan: Plan) -> float | None:
 
 def nothing_outside(plan: Plan) -> bool:
     """Whether everything is local and runs on CPU, as in the miniature: then there is nothing to check."""
-    gpus = [plan.batch_runtime(task, name).gpus for task, name in plan.batches()]
+    gpus = gpu_batches(plan)
     trained_on = plan.config.training.runtime.gpus if plan.config.training.runtime.launcher != "cpu" else 0
-    return not repositories(plan) and not api_keys(plan) and not any(gpus) and not trained_on
+    return not repositories(plan) and not api_keys(plan) and not gpus and not trained_on

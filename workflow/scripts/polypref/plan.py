@@ -6,6 +6,7 @@ changes no rule's inputs.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -146,6 +147,13 @@ class Plan:
     def batch_runtime(self, task: str, name: str) -> Runtime:
         """How a batch is run."""
         return self.config.checkpoints[self.batch_checkpoint(task, name)].runtime
+
+    def batches_on_gpu(self) -> str:
+        """Regular expression for the names of batches that ask for GPUs, each told by the ``{task}/`` before it."""
+        names = [
+            f"(?<={task}/){re.escape(name)}" for task, name in self.batches() if self.batch_runtime(task, name).gpus
+        ]
+        return "|".join(names) or "(?!)"
 
     # -- what is asked: the values that determine answers, as a rule's params -------------------------------------
 

@@ -1,21 +1,21 @@
 """Preflight: what would go wrong hours later, found in seconds and listed at once.
 
-Each check yields findings. ``wrong`` stops; ``doubt`` may go wrong; ``unchecked`` could not be looked at from here, and
-says why; ``fine`` is what was found right. Secrets are looked for and never shown.
+Each check yields findings (:mod:`polypref.findings`). Secrets are looked for and never shown.
 """
 
 from __future__ import annotations
 
-import json
 import queue
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from polypref.checkpoints import NO_SAFETENSORS
+from polypref.findings import Finding
+from polypref.gpu_memory import GB, Content, context_of
 from polypref.needs import (
     Repository,
     api_keys,
@@ -26,17 +26,13 @@ from polypref.needs import (
     weight_bytes,
 )
 from polypref.plan import Plan
+from polypref.preflight_gpus import check_gpus, read_config, read_gpus
+from polypref.revisions import unpinned
 
-GB = 1e9
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Variables that keep huggingface_hub from the network."""
 HUB_SECONDS = 15.0
 """What the Hub has for all answers together."""
-
-
-class Finding(NamedTuple):
-    level: str
-    what: str
 
 
 def check_keys(plan: Plan, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -121,64 +117,43 @@ def check_hub(
 def hub_reader(token: str | None, endpoint: str | None = None) -> Callable[[Repository], str | None]:
     """Ask the Hub whether a repository can be read with a token; the answer names the page to go to."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     api = HfApi(endpoint=endpoint, token=token or False)
 
     def ask(repository: Repository) -> str | None:
         try:
             api.auth_check(repository.path, repo_type=repository.kind)
+            found = api.repo_info(repository.path, repo_type=repository.kind, revision=repository.revision)
         except GatedRepoError:
             return f"gated, and this token can't read it: ask for access at {repository.page}"
+        except RevisionNotFoundError:
+            return f"has no revision {repository.revision}: see {repository.page}/commits/main"
         except RepositoryNotFoundError:
             return f"not found, or not for this token: see {repository.page}"
         except HfHubHTTPError as error:
             if error.response is not None and error.response.status_code in (401, 403):
                 return f"refused (HTTP {error.response.status_code}): is the token valid? See {repository.page}"
             raise
+        files = [file.rfilename for file in found.siblings or ()]
+        if repository.kind == "model" and not any(file.endswith(".safetensors") for file in files):
+            return f"has no *.safetensors at {repository.revision or 'main'}. {NO_SAFETENSORS}"
         return None
 
     return ask
 
 
-def read_gpus() -> list[float] | None:
-    """Memory of this machine's GPUs in GB, by nvidia-smi; None where there is no such program or it fails."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        shown = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
-        return [float(line) * 2**20 / GB for line in shown.split("\n") if line.strip()]
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-
-
-def check_gpus(plan: Plan, gpus: list[float] | None, here: bool) -> Iterator[Finding]:
-    """GPUs, their number and memory, are what each batch and training ask for; ``here``: jobs run on this machine."""
-    runtime = plan.config.training.runtime
-    wanted = {"training": runtime.gpus} if runtime.launcher != "cpu" else {}
-    wanted |= {f"{task}/{name}": plan.batch_runtime(task, name).gpus for task, name in plan.batches()}
-    wanted = {what: count for what, count in wanted.items() if count}
-    if not wanted:
-        return
-    if not here:
-        yield Finding("unchecked", "GPUs: jobs run on other machines (see the profile's partition and GPU type)")
-        return
-    if gpus is None or not gpus:
-        yield Finding("wrong", f"no GPU is visible here (nvidia-smi), and {len(wanted)} jobs ask for one")
-        return
-    few = [f"{what} asks for {count}" for what, count in wanted.items() if count > len(gpus)]
-    if few:
-        yield Finding("wrong", f"{len(gpus)} GPUs are here: {', '.join(few)} (runtime.gpus)")
-    small = []
-    for task, name in plan.batches():
-        key = plan.batch_checkpoint(task, name)
-        size, batch = weight_bytes(plan.config.checkpoints[key]), plan.batch_runtime(task, name)
-        room = min(gpus) * max(1, batch.tensor_parallel) * batch.memory_fraction
-        if batch.gpus and size and size / GB > room:
-            small.append(f"{task}/{name}: weights of {size / GB:.0f} GB, room for {room:.0f}")
-    if small:
-        yield Finding("wrong", f"GPU memory: {'; '.join(small)} (runtime.gpus and tensor_parallel)")
-    if not few and not small:
-        yield Finding("fine", f"{len(gpus)} GPUs of {min(gpus):.0f} GB, enough for the weights of every batch")
+def check_revisions(plan: Plan) -> Iterator[Finding]:
+    """Every repository is pinned to a commit."""
+    loose = [repository.path for repository in unpinned(plan)]
+    if loose:
+        which = f"{len(loose)} repositories have no revision, so another day may read other bytes: {', '.join(loose)}"
+        yield Finding("doubt", f"{which}. `snakemake pin` writes their present commits into the configuration")
 
 
 def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
@@ -204,24 +179,10 @@ def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
             yield Finding("wrong" if free < size else "fine", text)
 
 
-def read_context(path: str, revision: str | None) -> int | None:
-    """Context length in tokens by a checkpoint's ``config.json``, in a folder or the Hub's cache; None if not there."""
-    file = Path(path) / "config.json"
-    if not file.is_file():
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(path, "config.json", revision=revision)
-        if not isinstance(found, str):
-            return None
-        file = Path(found)
-    content = json.loads(file.read_text(encoding="utf-8"))
-    return (content.get("text_config") or content).get("max_position_embeddings")
-
-
 def check_context(
     plan: Plan,
     longest: Mapping[tuple[str, str], tuple[int, int]],
-    read: Callable[[str, str | None], int | None] = read_context,
+    read: Callable[[str, str | None], Content | None] = read_config,
 ) -> Iterator[Finding]:
     """The longest request of each batch, {batch: (prompt tokens, most answer tokens)}, fits the model's context."""
     unknown, tight = [], []
@@ -229,7 +190,7 @@ def check_context(
         checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
         if checkpoint.engine == "openai":
             continue
-        context = checkpoint.runtime.max_model_len or read(checkpoint.path, checkpoint.revision)
+        context = checkpoint.runtime.max_model_len or context_of(read(checkpoint.path, checkpoint.revision))
         if context is None:
             unknown.append(f"{task}/{name}")
         elif prompt >= context:
@@ -267,14 +228,8 @@ def preflight(
     return [
         *check_keys(plan, environ),
         *hub,
-        *check_gpus(plan, gpus() if here else None, here),
+        *check_revisions(plan),
+        *check_gpus(plan, gpus() if here else None, here, longest),
         *check_disk(plan, cache, Path(plan.config.results)),
         *check_context(plan, longest),
     ]
-
-
-def listing(findings: list[Finding]) -> str:
-    """Findings as text, what is wrong last, where the eye falls."""
-    order = {"fine": "  ok       ", "unchecked": "  unchecked", "doubt": "  DOUBT    ", "wrong": "  WRONG    "}
-    ranks = list(order)
-    return "\n".join(f"{order[f.level]}  {f.what}" for f in sorted(findings, key=lambda f: ranks.index(f.level)))

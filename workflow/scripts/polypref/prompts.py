@@ -21,6 +21,10 @@ TRANSLATION_PROMPTS = {"x-alma": _X_ALMA, "tower": _TOWER, "instruct": _INSTRUCT
 """Translation prompts by name. Sources: X-ALMA's model card (haoranxu/X-ALMA), TowerInstruct's model card."""
 
 
+PLACES = {"text", "language"}
+"""What a translation prompt may name in braces: the English text, and the English name of the language."""
+
+
 def fill(template: str, **values: str) -> str:
     """Put values in place of ``{name}`` in a single pass: braces inside a value are left alone.
 
@@ -32,14 +36,19 @@ def fill(template: str, **values: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: values[match.group(1)], template)
 
 
+def is_translation_prompt(prompt: str) -> bool:
+    """Whether a prompt is one of those by name, or a template of one's own with the text in it."""
+    return prompt in TRANSLATION_PROMPTS or {"text"} <= set(re.findall(r"\{(\w+)\}", prompt)) <= PLACES
+
+
 def user(text: str) -> Messages:
     """A conversation of one user turn."""
     return [{"role": "user", "content": text}]
 
 
 def translation_messages(prompt: str, text: str, language_name: str) -> Messages:
-    """The request to translate an English text."""
-    return user(fill(TRANSLATION_PROMPTS[prompt], text=text, language=language_name))
+    """The request to translate an English text; ``prompt`` is a name or a template."""
+    return user(fill(TRANSLATION_PROMPTS.get(prompt, prompt), text=text, language=language_name))
 
 
 def judge_messages(template: str, language_name: str, prompt: str, answer_a: str, answer_b: str) -> Messages:

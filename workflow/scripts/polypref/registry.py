@@ -38,6 +38,9 @@ class Runtime(Section):
     """How a checkpoint is run. Nothing here changes an answer, so nothing here makes a file stale."""
 
     gpus: int = Field(0, ge=0, description="GPUs of an engine; 0 runs on CPU")
+    device: Literal["auto", "cpu"] = Field(
+        "auto", description="cpu: compute on CPU even where GPUs are asked for, to rehearse a cluster with small models"
+    )
     tensor_parallel: int = Field(1, ge=1)
     memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that vLLM may take")
     max_model_len: int | None = Field(None, ge=1, description="tokens; by default what the longest request needs")
@@ -59,6 +62,10 @@ class Runtime(Section):
         """What all engines of a batch take of a resource."""
         return self.shards * getattr(self, resource)
 
+    def of_node(self, resource: Literal["threads", "memory_gb"]) -> float:
+        """What the engines of a batch take of a resource on each of its nodes."""
+        return -(-self.shards // self.nodes) * getattr(self, resource)
+
 
 class Checkpoint(Section):
     """Weights that an engine can run."""
@@ -77,7 +84,9 @@ class Checkpoint(Section):
     base_url: str | None = Field(None, description="openai: address of the endpoint")
     api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable that holds the key")
     price: Price | None = None
-    max_cost_usd: float | None = Field(None, gt=0)
+    max_cost_usd: float | None = Field(
+        None, ge=0, description="openai: most that a batch may cost, all its runs together; needs `price`"
+    )
     runtime: Runtime = Runtime()
 
     @property
@@ -91,8 +100,10 @@ class Model(Section):
     """A named use of a checkpoint as a translator or a generator."""
 
     checkpoint: str | dict[str, str] = Field(description="a checkpoint, or one per language")
-    prompt: Literal["x-alma", "tower", "instruct", "text"] | None = Field(
-        None, description="translation prompt; 'text' sends the text alone (NLLB)"
+    prompt: str | None = Field(
+        None,
+        description="translation prompt: x-alma, tower, instruct, text (the text alone, NLLB), or a template with "
+        "{text} and {language}",
     )
     split: Literal["none", "lines", "sentences"] = Field("none", description="unit that is translated at a time")
     languages: list[str] | None = Field(None, description="languages it serves, where not all")

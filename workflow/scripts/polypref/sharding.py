@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from polypref.slurm import job_nodes, step_environment, step_on_nodes
 from polypref.tables import atomic_write, canonical_json
 
 STOPPED_BY_HAND = 130
@@ -78,7 +78,8 @@ def run_shards(
     """
     for shard in shards:
         shard.outcome.unlink(missing_ok=True)
-    nodes = _nodes()
+    nodes = job_nodes(os.environ)
+    nodes = nodes if len(nodes) > 1 else []
     groups = [shards[i :: len(nodes)] for i in range(len(nodes))] if nodes else [shards]
     running: list[subprocess.Popen[str]] = []
     try:
@@ -113,29 +114,8 @@ def start_on_node(node: str, shards: list[Shard], gpus: int, stream: IO[str] | N
     """A Slurm step on a node of this job, which starts the node's shards there."""
     if not shards:
         return []
-    return [_feed([*srun(node), *_command("node", str(gpus))], shards, step_environment(os.environ), stream)]
-
-
-def srun(node: str) -> list[str]:
-    """Start of a command that runs on one node of this job, beside the step that this process is in."""
-    return ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--cpu-bind=none", f"--nodelist={node}"]
-
-
-def step_environment(environment: Any) -> dict[str, str]:
-    """The environment without what sbatch left as options: they are of the whole job, and srun would take them."""
-    options = ("SLURM_NNODES", "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_TASKS_PER_NODE", "SLURM_CPU_BIND", "SLURM_GPUS")
-    options += ("SLURM_GPUS_PER_TASK", "SLURM_GPUS_PER_NODE", "SLURM_GRES", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU")
-    return {name: value for name, value in environment.items() if name not in options}
-
-
-def _nodes() -> list[str]:
-    """The nodes of this Slurm job where it has more than one."""
-    if int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) < 2 or not shutil.which("scontrol"):
-        return []
-    listed = subprocess.run(
-        ["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]], check=True, capture_output=True, text=True
-    )
-    return listed.stdout.split()
+    step = step_on_nodes(1, gpus * len(shards), node)
+    return [_feed([*step, *_command("node", str(gpus))], shards, step_environment(os.environ), stream)]
 
 
 def _command(*arguments: str) -> list[str]:

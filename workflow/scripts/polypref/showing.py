@@ -70,6 +70,15 @@ def first_request(plan: Plan, task: str, stems: list[str], results: Path, templa
     return stand_in(plan, task, stems[0], template), stems[0], False
 
 
+def _weights(plan: Plan, task: str, name: str, row: Row, exists: bool) -> str:
+    """Which weights are asked, in words: those of a policy that is not trained yet have no path."""
+    if task == "answer" and name in plan.architectures and not exists:
+        return f"{row['checkpoint']} trained on data set {name}"
+    if plan.config.checkpoints[plan.batch_checkpoint(task, name)].engine == "openai":
+        return row["checkpoint"]
+    return f"{row['checkpoint']} at {row['revision'] or 'main'}"
+
+
 def show(plan: Plan, results: Path, template: str, render: Render) -> str:
     """The first request of every batch as text.
 
@@ -79,7 +88,7 @@ def show(plan: Plan, results: Path, template: str, render: Render) -> str:
     for task, name, stems in uses(plan):
         row, stem, exists = first_request(plan, task, stems, results, template)
         checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
-        known = f"{row['checkpoint']} at {row['revision'] or 'main'}"
+        known = _weights(plan, task, name, row, exists)
         state = "first of" if exists else "not asked yet, stand-in for the first of"
         files = f"{len(stems)} file{'s' * (len(stems) > 1)}"
         lines += [f"=== {task}/{name}: {checkpoint.engine} {known}", f"    {state} {files}: {stem}"]

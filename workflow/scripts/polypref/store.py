@@ -162,7 +162,8 @@ class RowStore:
                 self._lock.truncate(0)
                 self._say_how_far()
                 for journal in self.journals():  # of writers that were killed: their complete records are answers
-                    with open(journal, "rb") as left_behind:
+                    # An orphan's shard that ends meanwhile seals its own.
+                    with contextlib.suppress(FileNotFoundError), open(journal, "rb") as left_behind:
                         self._wait_for(left_behind)
                         self._seal(journal)
             name = f"journal-{time.time_ns():x}-{os.getpid()}.jsonl"

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+from polypref.slurm import step_environment, step_on_nodes
 
 TRAIN, MERGE = "openrlhf.cli.train_dpo", "openrlhf.cli.lora_combiner"
 CPU_LAUNCHER = Path(__file__).resolve().parents[1] / "openrlhf_cpu.py"
@@ -69,8 +72,9 @@ def command(
     port: int = 29500,
     visible_gpus: str | None = None,
     chat_template: str | None = None,
+    nodes: Sequence[str] = (),
 ) -> list[str]:
-    """The command that trains: OpenRLHF under DeepSpeed's launcher, or under ours on a CPU.
+    """The command that trains: OpenRLHF under DeepSpeed's launcher, srun and torch's on several nodes, ours on a CPU.
 
     Parameters
     ----------
@@ -82,11 +86,13 @@ def command(
         ``CUDA_VISIBLE_DEVICES``. DeepSpeed keeps to it on one node only when it is not told a number of GPUs.
     chat_template : str, optional
         Template to use in place of the tokenizer's own.
+    nodes : sequence of str
+        Nodes of the Slurm job that this process is in.
 
     Raises
     ------
     TrainingError
-        When the settings can't be run: an uneven batch, no host file, too few visible GPUs.
+        When the settings can't be run: an uneven batch, other nodes than the job has, too few visible GPUs.
     """
     micro_steps(settings)
     flags = {
@@ -104,7 +110,7 @@ def command(
         flags["--data.tokenizer_chat_template"] = chat_template
     switches = ["--data.apply_chat_template", "--ckpt.load_enable", *_memory_switches(settings)]
     pairs = [part for name, value in flags.items() for part in (name, *_texts(value))]
-    return [*_launcher(settings, TRAIN, port, visible_gpus), *pairs, *switches]
+    return [*_launcher(settings, TRAIN, port, visible_gpus, nodes), *pairs, *switches]
 
 
 def _texts(value: Any) -> list[str]:
@@ -137,16 +143,16 @@ def _lora_flags(lora: Any) -> dict[str, Any]:
     return flags
 
 
-def _launcher(settings: Any, module: str, port: int, visible_gpus: str | None) -> list[str]:
+def _launcher(settings: Any, module: str, port: int, visible_gpus: str | None, nodes: Sequence[str]) -> list[str]:
     runtime = settings.runtime
     if runtime.launcher == "cpu":
         return [sys.executable, str(CPU_LAUNCHER), module]
     deepspeed = [sys.executable, "-m", "deepspeed.launcher.runner", "--master_port", str(port)]
-    if runtime.nodes > 1:
-        if not runtime.hostfile:
-            raise TrainingError("training.runtime.hostfile is missing; DeepSpeed needs one for more than one node")
+    if runtime.nodes > 1 and runtime.hostfile:
         hosts = ["--hostfile", str(Path(runtime.hostfile).resolve()), "--num_nodes", str(runtime.nodes)]
         return [*deepspeed, *hosts, "--num_gpus", str(runtime.gpus), "--module", module]
+    if runtime.nodes > 1:
+        return [*_on_nodes(runtime, nodes, port), "--module", module]
     if visible_gpus:
         found = len(visible_gpus.split(","))
         if found != runtime.gpus:
@@ -155,6 +161,24 @@ def _launcher(settings: Any, module: str, port: int, visible_gpus: str | None) -
             )
         return [*deepspeed, "--module", module]
     return [*deepspeed, "--num_gpus", str(runtime.gpus), "--module", module]
+
+
+def _on_nodes(runtime: Any, nodes: Sequence[str], port: int) -> list[str]:
+    """Start of a command on all nodes of a Slurm job: one step, with torch's launcher for the GPUs of each node.
+
+    DeepSpeed's own launcher would need ssh between the nodes. It takes ranks and addresses from the environment that
+    torch's sets, as it would from its own.
+    """
+    if len(nodes) != runtime.nodes:
+        raise TrainingError(
+            f"training.runtime.nodes is {runtime.nodes}, but this Slurm job has {len(nodes)} nodes. Without Slurm, "
+            "training.runtime.hostfile has to name them (DeepSpeed's host file)."
+        )
+    gpus = str(runtime.gpus)
+    # This process is on the first node: a job of several nodes starts there (rules/train.smk).
+    meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{socket.gethostname()}:{port}", "--rdzv-id", str(port)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(runtime.nodes), *meet]
+    return [*step_on_nodes(runtime.nodes, runtime.gpus), *torchrun, "--nproc-per-node", gpus, "--max-restarts", "0"]
 
 
 def merge_command(settings: Any, *, model: str, adapter: str, output: str) -> list[str]:
@@ -168,7 +192,7 @@ def environment(base: Mapping[str, str], cache: Path, threads: int | None = None
     """Environment of the trainer: the data set's cache lies beside the data, and output comes as it is printed."""
     ours = {"HF_DATASETS_CACHE": str(cache), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
     ours |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
-    return {name: value for name, value in base.items() if not name.startswith("TQDM_")} | ours
+    return {name: value for name, value in step_environment(base).items() if not name.startswith("TQDM_")} | ours
 
 
 def run(

@@ -24,6 +24,7 @@ import pandas as pd
 from polypref import trainer, training_log
 from polypref.checkpoints import content_revision, local_folder, tokenizer_files
 from polypref.digests import digest, identity
+from polypref.slurm import job_nodes
 from polypref.tables import atomic_write
 from polypref.trainer import TrainingError
 from polypref.trainer_data import check_lengths, choose_rows, conversations, read_pairs, write_pairs
@@ -174,7 +175,7 @@ def _train(
     arguments = trainer.command(
         settings, model=str(model), data="data.parquet", output=adapted, checkpoints="checkpoints",
         port=20000 + int(folder.name, 16) % 20000, visible_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
-        chat_template=base.get("chat_template"),
+        chat_template=base.get("chat_template"), nodes=job_nodes(os.environ),
     )  # fmt: skip
     start, steps = time.time(), steps_of(rows, settings)
     threads = settings.runtime.threads if settings.runtime.launcher == "cpu" else None

@@ -11,11 +11,11 @@ from matplotlib.ticker import MaxNLocator
 
 from polypref import figures
 
-LOSS = {"loss": ("loss", figures.SERIES[3], "-")}
+LOSS = {"loss": ("loss", "C3", "-")}
 REWARDS = {
-    "margin": ("margin", figures.SERIES[2], "-"),
-    "chosen_reward": ("chosen", figures.SERIES[0], (0, (5, 1.5))),
-    "rejected_reward": ("rejected", figures.SERIES[5], (0, (1.5, 1.2))),
+    "margin": ("margin", "C2", "-"),
+    "chosen_reward": ("chosen", figures.GOOD, (0, (5, 1.5))),
+    "rejected_reward": ("rejected", figures.BAD, (0, (1.5, 1.2))),
 }
 SPANS = 20
 """The bold line is a running mean over one in this many parts of the training."""
@@ -34,11 +34,12 @@ def _draw_curves(axes: Axes, log: pd.DataFrame, curves: Mapping[str, tuple]) -> 
 
 
 def _level(axes: Axes, value: float, text: str) -> None:
+    """A dashed line; its label hangs below it, where the curves start and the panel's head is not in the way."""
     axes.axhline(value, color=figures.INK, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
     if text:
         axes.annotate(
-            text, (1, value), xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
-            ha="right", va="bottom", fontsize=8,
+            text, (1, value), xycoords=("axes fraction", "data"), xytext=(0, -3), textcoords="offset points",
+            ha="right", va="top", fontsize=8,
         )  # fmt: skip
 
 
@@ -54,24 +55,23 @@ def plot_training(logs: Mapping[str, pd.DataFrame], batch_size: int | None = Non
     logs : mapping from architecture to its training log (:data:`polypref.training_log.LOG_COLUMNS`).
     batch_size : pairs per optimiser step, for the count.
     """
-    with figures.style():
-        figure, panels = plt.subplots(
-            2, len(logs), figsize=(max(3.6, 2.6 * len(logs) + 0.6), 4.6), sharex=True, sharey="row", squeeze=False,
-            layout="constrained",
-        )  # fmt: skip
-        for column, (name, log) in enumerate(logs.items()):
-            above, below = panels[:, column]
-            _draw_curves(above, log, LOSS)
-            _draw_curves(below, log, REWARDS)
-            _level(above, math.log(2), "ln 2: no preference" if column == len(logs) - 1 else "")
-            _level(below, 0.0, "")
-            above.set_title(name, loc="left")
-            above.set_title(_count(log, batch_size), loc="right", weight="normal", fontsize=8)
-            below.set_xlabel("optimiser step")
-            below.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        panels[0, 0].set_ylabel("DPO loss (nats)")
-        panels[1, 0].set_ylabel("reward (β · log-ratio, nats)")
-        panels[0, 0].margins(x=0.01)
-        handles, labels = panels[1, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=2.6)
+    figure, panels = plt.subplots(
+        2, len(logs), figsize=(max(3.6, 2.6 * len(logs) + 0.6), 4.6), sharex=True, sharey="row", squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for column, (name, log) in enumerate(logs.items()):
+        above, below = panels[:, column]
+        _draw_curves(above, log, LOSS)
+        _draw_curves(below, log, REWARDS)
+        _level(above, math.log(2), "ln 2: no preference" if column == len(logs) - 1 else "")
+        _level(below, 0.0, "")
+        above.set_title(name, loc="left")
+        above.set_title(_count(log, batch_size), loc="right", weight="normal", fontsize=8)
+        below.set_xlabel("optimiser step")
+        below.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    panels[0, 0].set_ylabel("DPO loss (nats)")
+    panels[1, 0].set_ylabel("reward (β · log-ratio, nats)")
+    panels[0, 0].margins(x=0.01)
+    handles, labels = panels[1, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=2.6)
     return figure

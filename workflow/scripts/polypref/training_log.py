@@ -108,7 +108,8 @@ def progress(
 ) -> Callable[[str], None]:
     """A function that takes lines of the trainer's output and now and then says one line about where it stands.
 
-    The line tells the step, pairs per second, time left and the loss of the micro-batch.
+    The line tells the step, pairs per second, time left and the loss of the micro-batch. It comes every ``every``
+    seconds at first, and the longer the training takes the more rarely, up to every ten minutes.
     """
     start = shown = time.monotonic()
     before = done = 0
@@ -123,7 +124,7 @@ def progress(
         bar, now = (micro["epoch"], micro["place"]), time.monotonic()
         start = start if done else now
         done += 1
-        if now - shown < every or done == 1:
+        if now - shown < min(max(every, (now - start) / 20), 600) or done == 1:
             return
         shown = now
         step = before + done / micro_steps

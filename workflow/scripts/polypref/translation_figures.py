@@ -7,7 +7,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from polypref import figures
 
@@ -58,28 +57,14 @@ def plot_heatmap(wide: pd.DataFrame, title: str, names: Mapping[str, str]) -> Fi
     """
     rows, columns = wide.shape
     values = wide.to_numpy(float)
-    colours = mpl.colormaps["YlGnBu"]
     scale = mpl.colors.Normalize(0, np.nanmax(values, initial=1e-9))
-    with figures.style():
-        figure, axes = plt.subplots(figsize=(1.6 + 0.86 * columns, 0.75 + 0.4 * rows))
-        left = [column + (0.18 if column == columns - 1 else 0) for column in range(columns)]
-        for row in range(rows):
-            for column in range(columns):
-                value = values[row, column]
-                if np.isnan(value):
-                    axes.text(left[column] + 0.5, row + 0.5, "–", ha="center", va="center")
-                    continue
-                colour = colours(scale(value))
-                axes.add_patch(Rectangle((left[column] + 0.02, row + 0.03), 0.96, 0.94, facecolor=colour, linewidth=0))
-                weight = "bold" if column == columns - 1 else "normal"
-                axes.text(left[column] + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center_baseline",
-                          color=figures.text_on(colour), weight=weight)  # fmt: skip
-        axes.set(xlim=(0, columns + 0.2), ylim=(max(rows, 1), 0), yticks=np.arange(rows) + 0.5, yticklabels=wide.index)
-        served = wide.drop(columns="mean").notna().all().sum()
-        mean = "Mean" if served in (0, columns - 1) else f"Mean of the\n{served} all serve"
-        labels = [mean if code == "mean" else names.get(code, code) for code in wide.columns]
-        axes.set_xticks(np.array(left) + 0.5, labels)
-        axes.xaxis.tick_top()
-        axes.set_title(title, pad=12)
-        figures.bare(axes)
+    figure, axes = plt.subplots(figsize=(1.6 + 0.86 * columns, 0.75 + 0.4 * rows))
+    colours = mpl.colormaps[mpl.rcParams["image.cmap"]]
+    left = figures.draw_cells(axes, values, colours, scale, "{:.2f}".format, apart=columns - 1)
+    axes.set_yticklabels(wide.index)
+    served = wide.drop(columns="mean").notna().all().sum()
+    mean = "Mean" if served in (0, columns - 1) else f"Mean of the\n{served} all serve"
+    labels = [mean if code == "mean" else names.get(code, code) for code in wide.columns]
+    axes.set_xticks(np.array(left) + 0.5, labels)
+    axes.set_title(title, pad=12)
     return figure

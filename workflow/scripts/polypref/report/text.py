@@ -3,9 +3,12 @@
 import math
 import re
 
-# Explicit directional embeddings, overrides and isolates can make a text look like another one; control characters
-# can't be seen. Marks (U+200E, U+200F) stay: honest Arabic text has them.
-_UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
+# Explicit directional embeddings, overrides and isolates can make a text look like another one; control characters,
+# zero-width blanks and tag characters can't be seen. Marks (U+200E, U+200F) and joiners stay: honest Arabic text and
+# emoji have them. static/browser.js has the same list.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 LONGEST = 1500
 
 
@@ -56,3 +59,8 @@ def level(value: float, full: float = 60.0) -> int:
     if value is None or math.isnan(value):
         return 0
     return max(-4, min(4, round(4 * value / full)))
+
+
+def words(flag: str) -> str:
+    """A name from the data as words: ``chosen_wrong_language`` is "chosen wrong language"."""
+    return flag.replace("_", " ")

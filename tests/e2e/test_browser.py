@@ -1,0 +1,435 @@
+"""The report in Chromium: pages, filters, links, hostile texts, the published experiment's size, and pictures.
+
+Pictures of every page of the miniature go to ``build/screenshots/``: phone, tablet and desktop, light and dark.
+"""
+
+import base64
+import functools
+import http.server
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+import hostile
+import pandas as pd
+import pytest
+import synthetic
+from reporting import make_report
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from polypref.report.pages import PAGES
+
+pytestmark = pytest.mark.browser
+SCREENSHOTS = Path(__file__).parents[2] / "build/screenshots"
+WIDTHS = {"phone": 390, "tablet": 820, "desktop": 1400}
+FIRST_BYTES = 1_500_000
+"""What a page may load before it shows its first row, of reports of any size."""
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--hide-scrollbars")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    options = webdriver.ChromeOptions()
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.set_window_size(1400, 1000)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Chromium, which must have had nothing to complain of when a test ends."""
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    yield chromium
+    assert chromium.get_log("browser") == []
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """The report of a small run with hostile texts."""
+    folder = tmp_path_factory.mktemp("hostile")
+    hostile.write_hostile(folder)
+    return make_report(folder).parent
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """The report of a run of the published experiment's size: 33,750 rows and 16,200 judged pairs."""
+    folder = tmp_path_factory.mktemp("large")
+    synthetic.write_results(folder, prompts=150, per_source=556, n_segments=50, sentences=20)
+    return make_report(folder).parent
+
+
+def settled(browser) -> None:
+    """Wait until a page with rows shows what its address asks for."""
+    WebDriverWait(browser, 60, 0.02).until(
+        lambda _: browser.execute_script("return document.body.dataset.ready === location.hash")
+    )
+
+
+def visit(browser, address: str, **filters: str) -> None:
+    """Open a page anew, with filters in its address."""
+    browser.get("about:blank")
+    browser.get(address + ("#" + urlencode(filters) if filters else ""))
+    if browser.find_elements(By.CLASS_NAME, "filters"):
+        settled(browser)
+
+
+def page(report: Path, name: str) -> str:
+    return (report / f"{name}.html").as_uri()
+
+
+def click(browser, selector: str) -> None:
+    browser.find_element(By.CSS_SELECTOR, selector).click()
+    if browser.find_elements(By.CLASS_NAME, "filters"):
+        settled(browser)
+
+
+def choose(browser, name: str, value: str) -> None:
+    Select(browser.find_element(By.NAME, name)).select_by_value(value)
+    settled(browser)
+
+
+def search(browser, text: str) -> None:
+    field = browser.find_element(By.NAME, "text")
+    field.clear()
+    field.send_keys(text)
+    WebDriverWait(browser, 10).until(lambda _: urlencode({"text": text}) in browser.current_url)
+    settled(browser)
+
+
+def text_of(browser, selector: str) -> str:
+    return browser.find_element(By.CSS_SELECTOR, selector).text
+
+
+def found(browser) -> int:
+    """How many rows the filters leave."""
+    return int(re.match(r"[\d,]+", text_of(browser, ".status"))[0].replace(",", ""))
+
+
+# -- every page -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [page.stem for page in PAGES])
+def test_pages_fit_and_are_pictured(browser, miniature, name):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for device, width in WIDTHS.items():
+        for scheme in ("light", "dark"):
+            metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            dark = [{"name": "prefers-color-scheme", "value": scheme}]
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": dark})
+            visit(browser, page(miniature.results / "report", name))
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+            whole = {"captureBeyondViewport": True, "clip": {
+                "x": 0, "y": 0, "width": width, "scale": 1,
+                "height": browser.execute_script("return document.documentElement.scrollHeight"),
+            }}  # fmt: skip
+            picture = browser.execute_cdp_cmd("Page.captureScreenshot", whole)
+            (SCREENSHOTS / f"{name}-{device}-{scheme}.png").write_bytes(base64.b64decode(picture["data"]))
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    (SCREENSHOTS / f"{name}.pdf").write_bytes(base64.b64decode(printed["data"]))
+
+
+def test_the_navigation_leads_to_every_page(browser, miniature):
+    visit(browser, page(miniature.results / "report", "index"))
+    for other in PAGES:
+        browser.find_element(By.LINK_TEXT, other.name).click()
+        assert browser.current_url.split("#")[0].endswith(f"/{other.stem}.html")
+        assert browser.find_element(By.CSS_SELECTOR, "nav [aria-current]").text == other.name
+        if other.scripts:
+            settled(browser)
+
+
+# -- five tasks -----------------------------------------------------------------------------------------------------
+
+
+def test_find_the_pairs_whose_chosen_text_is_in_the_wrong_language(browser, large):
+    signs = pd.read_parquet(large.parent / "diagnostics/B.parquet")
+    flagged = signs["flags"].map(lambda flags: "chosen_wrong_language" in flags) & signs["language"].eq("is")
+    visit(browser, page(large, "data"))
+    click(browser, "a[href$='language=is&architecture=B&flag=chosen_wrong_language']")
+    assert found(browser) == flagged.sum() > 50
+    first = text_of(browser, ".pane h3")
+    assert first == signs.loc[flagged, "item_id"].min()
+    marks = browser.find_elements(By.CSS_SELECTOR, ".chosen td[data-label=B] .chip")
+    assert [mark.text for mark in marks] == ["reads as Danish", "wrong language"]
+    browser.find_element(By.NAME, "on").click()
+    assert text_of(browser, ".pager span").startswith("51–100 of")
+    click(browser, "[rel=next]")
+    assert text_of(browser, ".pane h3") == signs.loc[flagged, "item_id"].sort_values().iloc[1]
+
+
+def test_find_verdicts_that_change_with_the_order(browser, miniature):
+    report = miniature.results / "report"
+    bias = pd.read_csv(miniature.results / "tables/position_bias.csv").set_index(["policy", "opponent"])["flipped"]
+    visit(browser, page(report, "win_rates"))
+    click(browser, "a[href='verdicts.html#language=all&outcome=changed']")
+    assert found(browser) == bias["all", "all"]
+    choose(browser, "policy", "A")
+    choose(browser, "opponent", "mid")
+    assert found(browser) == bias["A", "mid"]
+    first, second = (element.text for element in browser.find_elements(By.CSS_SELECTOR, ".judged .verdict"))
+    assert first != second
+    wins = [element.text for element in browser.find_elements(By.CSS_SELECTOR, ".judged td:last-child")]
+    assert len(wins) == 2 and "A against mid" in text_of(browser, ".pane h3")
+
+
+def test_compare_two_architectures_on_one_pair(browser, miniature):
+    report = miniature.results / "report"
+    kept = {name: pd.read_parquet(miniature.results / f"datasets/{name}.parquet") for name in "AB"}
+    visit(browser, page(report, "reader"), language="is")
+    item = text_of(browser, ".pane h3")
+    for column in ("English", "C"):
+        click(browser, f".columns [value={column}]")
+    assert [th.text for th in browser.find_elements(By.CSS_SELECTOR, ".texts thead th")] == ["A", "B"]
+    for name, frame in kept.items():
+        row = frame[frame["language"].eq("is") & frame["item_id"].eq(item)].iloc[0]
+        for field in ("prompt", "chosen", "rejected"):
+            assert text_of(browser, f".{field} td[data-label={name}] .text") == row[field]
+    address = browser.find_element(By.CLASS_NAME, "permalink").get_attribute("href")
+    visit(browser, address)
+    assert text_of(browser, ".pane h3") == item
+    assert [th.text for th in browser.find_elements(By.CSS_SELECTOR, ".texts thead th")] == ["A", "B"]
+
+
+def test_read_off_an_interval(browser, large):
+    table = pd.read_csv(large.parent / "tables/improvement_by_language.csv").set_index(
+        ["policy", "opponent", "language"]
+    )
+    row = table.loc["B", "llama-3-8b", "all"]
+    visit(browser, page(large, "index"))
+    heads = [th.text for th in browser.find_elements(By.CSS_SELECTOR, ".improvement thead th")]
+    (cells,) = [tr for tr in browser.find_elements(By.CSS_SELECTOR, ".improvement tbody tr") if "B − base" in tr.text]
+    cell = cells.find_elements(By.CSS_SELECTOR, "th, td")[heads.index("against llama-3-8b")]
+    assert (
+        cell.text.replace("−", "-").split()
+        == f"{row['improvement']:+.1f} {row['low']:+.1f} to {row['high']:+.1f}".split()
+    )
+
+
+def test_find_what_a_batch_cost(browser, miniature):
+    cost = pd.read_csv(miniature.results / "tables/cost.csv").set_index(["task", "checkpoint"])
+    visit(browser, page(miniature.results / "report", "index"))
+    browser.find_element(By.LINK_TEXT, "Cost").click()
+    (row,) = [tr for tr in browser.find_elements(By.CSS_SELECTOR, "tbody tr") if tr.text.startswith("judge judge")]
+    batch = cost.loc["judge", "judge"]
+    for number in (batch["requests"], batch["prompt_tokens"], batch["completion_tokens"]):
+        assert f"{int(number):,}" in row.text
+
+
+# -- filters and links ----------------------------------------------------------------------------------------------
+
+
+def test_the_reader_filters(browser, miniature):
+    results = miniature.results
+    pairs = pd.read_parquet(results / "pairs.parquet")
+    visit(browser, page(results / "report", "reader"), language="ar")
+    assert found(browser) == len(pairs)
+    texts = browser.find_elements(By.CSS_SELECTOR, "td[data-label=A] .text")
+    assert {text.get_attribute("dir") for text in texts} == {"rtl"} and texts[0].value_of_css_property(
+        "unicode-bidi"
+    ) == "isolate"
+    choose(browser, "source", "gutenberg")
+    assert found(browser) == pairs["source"].eq("gutenberg").sum()
+    choose(browser, "source", "")
+    choose(browser, "flag", "left")
+    dropped = pd.concat(pd.read_parquet(results / f"datasets/{name}.dropped.parquet") for name in "ABC")
+    assert found(browser) == dropped.loc[dropped["language"].eq("ar"), "item_id"].nunique()
+    choose(browser, "flag", "")
+    choose(browser, "language", "de")
+    word = "Katze"
+    german = pd.concat(pd.read_parquet(results / f"datasets/{name}.parquet") for name in "ABC")
+    german = german[german["language"].eq("de")]
+    holds = (
+        german[["prompt", "chosen", "rejected"]].apply(lambda column: column.str.contains(word, case=False)).any(axis=1)
+    )
+    search(browser, word)
+    assert found(browser) == german.loc[holds, "item_id"].nunique() > 0
+    browser.refresh()
+    settled(browser)
+    assert browser.find_element(By.NAME, "text").get_attribute("value") == word
+    assert found(browser) == german.loc[holds, "item_id"].nunique()
+    search(browser, "nothing has this in it")
+    assert found(browser) == 0 and not text_of(browser, ".pane")
+
+
+def test_the_verdict_browser_filters(browser, miniature):
+    verdicts = pd.concat(map(pd.read_parquet, (miniature.results / "verdicts").glob("*/is.parquet")))
+    both = verdicts.pivot(index=["item_id", "policy", "opponent"], columns="order", values="verdict")
+    visit(browser, page(miniature.results / "report", "verdicts"), language="is")
+    assert found(browser) == len(both)
+    for winner in ("policy", "opponent", "tie"):
+        choose(browser, "outcome", winner)
+        assert found(browser) == both.eq(winner).all(axis=1).sum()
+    choose(browser, "outcome", "")
+    link = browser.find_elements(By.CSS_SELECTOR, ".list a")[7]
+    named = link.get_attribute("href")
+    link.click()
+    settled(browser)
+    shown = text_of(browser, ".pane")
+    visit(browser, named)
+    assert text_of(browser, ".pane") == shown
+    browser.find_elements(By.CSS_SELECTOR, ".others a")[0].click()
+    settled(browser)
+    assert text_of(browser, ".pane") != shown
+    browser.back()
+    settled(browser)
+    assert text_of(browser, ".pane") == shown
+
+
+def test_an_incomplete_folder_says_what_is_missing(chromium, miniature, tmp_path):
+    report = shutil.copytree(miniature.results / "report", tmp_path / "report")
+    (report / "data/reader-is-000.js").unlink()
+    visit(chromium, page(report, "reader"), language="is")
+    assert "data/reader-is-000.js could not be read" in text_of(chromium, ".status")
+    choose(chromium, "language", "de")
+    assert found(chromium) == 50 and text_of(chromium, ".pane h3")
+    chromium.get_log("browser")
+
+
+# -- hostile texts --------------------------------------------------------------------------------------------------
+
+
+def harmless(browser) -> None:
+    """Nothing ran, nothing became an element, nothing was asked of anybody."""
+    assert browser.execute_script("return document.body.dataset.ran") is None
+    assert not browser.find_elements(
+        By.CSS_SELECTOR, "main :is(script, img, iframe, svg, style, meta, base, [onerror])"
+    )
+    assert not browser.find_elements(By.CSS_SELECTOR, "a[href^='javascript:']")
+    asked = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert all(re.search(r"/report/data/[a-z0-9-]+\.js$", name) for name in asked if not name.startswith("data:,"))
+
+
+@pytest.mark.parametrize("language", ["is", "ar"])
+def test_hostile_pairs_are_text(browser, small, language):
+    visit(browser, page(small, "reader"), language=language, item=hostile.ITEM)
+    harmless(browser)
+    assert text_of(browser, ".pane h3") == hostile.ITEM
+    cell = ".{} td[data-label={}] .text".format
+    assert text_of(browser, cell("prompt", "B")) == hostile.TEXTS["script"]
+    assert text_of(browser, cell("chosen", "B")) == hostile.TEXTS["handler"]
+    bidi = browser.find_element(By.CSS_SELECTOR, cell("rejected", "A"))
+    assert bidi.text.startswith("U+202E") and "\u202e" not in bidi.text and "U+E0041" in bidi.text
+    long = browser.find_element(By.CSS_SELECTOR, cell("chosen", "A"))
+    assert len(long.text) < 30_000
+    browser.execute_script("arguments[0].querySelector('button').click()", long)
+    assert browser.execute_script("return arguments[0].textContent.length", long) == 1_000_000
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    search(browser, "<script>document.body")
+    assert found(browser) == 1
+    harmless(browser)
+
+
+def test_hostile_reasons_are_text(browser, small):
+    visit(browser, page(small, "reader"), language="is", flag="left", item="chatbot_arena-000")
+    assert "U+202E" in text_of(browser, "td[data-label=B]") and "<script>" in text_of(browser, "td[data-label=B]")
+    harmless(browser)
+
+
+def test_hostile_answers_and_replies_are_text(browser, small):
+    pair = f"ar-{hostile.PROMPT:04d}/B/llama-3-8b/tiny"
+    visit(browser, page(small, "verdicts"), language="ar", pair=pair)
+    harmless(browser)
+    replies = [code.text for code in browser.find_elements(By.CSS_SELECTOR, ".reply")]
+    assert len(replies) == 2 and all(hostile.TEXTS["script"] in reply for reply in replies)
+    assert text_of(browser, ".judged td:last-child").endswith("no verdict")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    choose(browser, "outcome", "unparsed")
+    search(browser, "onerror=")
+    assert found(browser) > 0
+    harmless(browser)
+
+
+@pytest.mark.parametrize("name", ["reader", "verdicts"])
+def test_a_hostile_address_does_nothing(browser, small, name):
+    bad = f"\"'><script>{hostile.RUN}</script><img src=x onerror={hostile.RUN}>"
+    for value in (bad, "__proto__", "constructor"):
+        visit(browser, page(small, name), language=value, item=value, pair=value, flag=value, show=value, text=value)
+        harmless(browser)
+
+
+def test_the_policy_forbids_what_escaping_should_have_stopped(chromium, small):
+    visit(chromium, page(small, "reader"), language="is")
+    inject = f"""
+      try {{ document.querySelector(".pane").innerHTML = "<b>x</b>"; return "written"; }} catch {{}}
+      const link = document.createElement("a"); link.href = "javascript:{hostile.RUN}";
+      document.body.append(link); link.click();
+      const image = document.createElement("img"); image.src = "x.png";
+      try {{ image.setAttribute("onerror", "{hostile.RUN}"); return "set"; }} catch {{}}
+      const script = document.createElement("script");
+      try {{ script.text = "{hostile.RUN}"; return "set"; }} catch {{}}
+      return "refused";
+    """
+    assert chromium.execute_script(inject) == "refused"
+    time.sleep(0.3)
+    assert chromium.execute_script("return document.body.dataset.ran") is None
+    chromium.get_log("browser")
+
+
+# -- the published experiment's size --------------------------------------------------------------------------------
+
+
+class Counted(http.server.SimpleHTTPRequestHandler):
+    """A server that counts the bytes of the files it sends."""
+
+    sent = 0
+
+    def copyfile(self, source, outputfile):
+        data = source.read()
+        type(self).sent += len(data)
+        outputfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("name", [page.stem for page in PAGES])
+def test_pages_open_with_few_bytes_from_a_server_too(browser, large, name):
+    handler = type("Here", (Counted,), {})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(large)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        visit(browser, f"http://127.0.0.1:{server.server_port}/{name}.html")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert 0 < handler.sent < FIRST_BYTES
+    began = time.monotonic()
+    visit(browser, page(large, name))
+    print(f"{name}: {handler.sent / 1000:,.0f} kB, {time.monotonic() - began:.2f} s from a file")
+
+
+def test_a_linked_row_is_in_sight_and_the_page_is_not_scrolled(browser, large):
+    items = pd.read_parquet(large.parent / "pairs.parquet")["item_id"]
+    visit(browser, page(large, "reader"), language="de", item=items[640])
+    assert text_of(browser, ".pane h3") == items[640] and text_of(browser, ".pager span").startswith("601–650 of")
+    inside = """
+      const box = (name) => document.querySelector(name).getBoundingClientRect();
+      const [list, row] = [box(".list"), box(".list [aria-current]")];
+      return [scrollY, row.top >= list.top && row.bottom <= list.bottom];"""
+    assert browser.execute_script(inside) == [0, True]
+    before = browser.execute_script("return document.querySelector('.list').scrollTop")
+    click(browser, "[rel=next]")
+    assert text_of(browser, ".pane h3") == items[641] and browser.execute_script(inside) == [0, True]
+    assert abs(browser.execute_script("return document.querySelector('.list').scrollTop") - before) < 200
+
+
+def test_all_rows_of_a_large_run_are_there(browser, large):
+    visit(browser, page(large, "reader"), language="ja")
+    assert found(browser) == 1251 and len(browser.find_elements(By.CSS_SELECTOR, ".list li")) == 50
+    visit(browser, page(large, "verdicts"))
+    assert found(browser) == 16_200 and len(browser.find_elements(By.CSS_SELECTOR, ".list li")) == 50

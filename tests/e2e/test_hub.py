@@ -1,0 +1,148 @@
+"""The miniature with its data and models on a Hub (on loopback): pin, preflight, fetch, then offline; push."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hub import COMMIT, Hub, run, serve
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "resources/demo"
+SETS = ("chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step")
+
+
+def card(files: dict[str, tuple[str, str]]) -> str:
+    """A data set's README with {configuration: (split, file)}."""
+    configs = [
+        {"config_name": name, "data_files": [{"split": split, "path": path}]} for name, (split, path) in files.items()
+    ]
+    return f"---\n{yaml.safe_dump({'configs': configs})}---\n"
+
+
+def fill(folder: Path) -> None:
+    """The miniature's data and checkpoints as repositories, with pickles and code that nothing may read."""
+    for model in DEMO.joinpath("models").iterdir():
+        shutil.copytree(model, folder / "models/demo" / model.name)
+        (folder / "models/demo" / model.name / "pytorch_model.bin").write_bytes(b"pickle")
+        (folder / "models/demo" / model.name / "modeling.py").write_text("raise SystemExit")
+    for name in SETS:
+        (folder / "datasets/demo" / name).mkdir(parents=True)
+        shutil.copy(DEMO / f"sources/{name}.jsonl", folder / "datasets/demo" / name / "train.jsonl")
+    wmt, aya = folder / "datasets/demo/wmt24pp", folder / "datasets/demo/aya"
+    wmt.mkdir()
+    aya.mkdir()
+    for file in (DEMO / "wmt24pp").iterdir():
+        shutil.copy(file, wmt)
+    (wmt / "README.md").write_text(card({file.stem: ("train", file.name) for file in sorted(wmt.glob("*.jsonl"))}))
+    for part in ("dolly_human_edited", "dolly_machine_translated"):  # all languages in one file, as in the real suite
+        lines = [file.read_text(encoding="utf-8") for file in sorted((DEMO / "aya" / part).iterdir())]
+        (aya / f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
+    parts = {file.stem: ("test", file.name) for file in sorted(aya.glob("*.jsonl"))}
+    (aya / "README.md").write_text(card(parts))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A Hub with the miniature, and a folder whose configuration takes everything from there, unpinned."""
+    hub_folder, folder = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("run")
+    fill(hub_folder)
+    config = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+    for name, source in config["sources"].items():
+        source["path"] = f"demo/{name}"
+    config["wmt"]["path"], config["evaluation"]["path"] = "demo/wmt24pp", "demo/aya"
+    config |= {"registry": "models.yaml", "languages": ["en", "de"]}
+    config["sampling"]["items"], config["wmt"]["segments"] = 5, 5
+    registry = (DEMO / "models.yaml").read_text(encoding="utf-8").replace("resources/demo/models/", "demo/")
+    (folder / "models.yaml").write_text(registry, encoding="utf-8")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    with serve(hub_folder) as hub:
+        yield hub, folder
+
+
+def snakemake(hub: Hub, folder: Path, *targets: str, fails: bool = False, **variables: str) -> str:
+    done = run(
+        hub, folder, "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", "config.yaml", "--cores", "1",
+        "--workflow-profile", "none", *targets, **variables,
+    )  # fmt: skip
+    assert bool(done.returncode) == fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_unpinned_missing_and_gated_are_listed_at_once(place):
+    hub, folder = place
+    hub.gated |= {"demo/judge"}
+    shutil.move(hub.folder / "models/demo/nllb/model.safetensors", folder / "kept")
+    try:
+        said = snakemake(hub, folder, "preflight", fails=True, HF_TOKEN="", HF_TOKEN_PATH=str(folder / "none"))
+    finally:
+        hub.gated.clear()
+        shutil.move(folder / "kept", hub.folder / "models/demo/nllb/model.safetensors")
+    assert "demo/judge: gated, and this token can't read it: ask for access at https://huggingface.co/demo" in said
+    assert "demo/nllb: has no *.safetensors at main" in said and "polypref.convert_safetensors" in said
+    assert "13 repositories have no revision" in said and "the Hub answered for 13 of 13 repositories" in said
+    assert "2 of " in said and "nothing was started" in said
+
+
+def test_nothing_is_pinned_where_one_repository_does_not_answer(place):
+    hub, folder = place
+    before = [(folder / name).read_bytes() for name in ("config.yaml", "models.yaml")]
+    shutil.move(hub.folder / "models/demo/judge", folder / "kept")
+    try:
+        said = snakemake(hub, folder, "pin", fails=True)
+    finally:
+        shutil.move(folder / "kept", hub.folder / "models/demo/judge")
+    assert "nothing was written" in said and "demo/judge" in said
+    assert [(folder / name).read_bytes() for name in ("config.yaml", "models.yaml")] == before
+
+
+def test_pin_then_fetch_then_offline(place):
+    hub, folder = place
+    assert f"demo/wmt24pp at {COMMIT}" in snakemake(hub, folder, "pin")
+    assert (folder / "models.yaml").read_text().count(COMMIT) == 6 and "# The miniature's checkpoints" in (
+        folder / "models.yaml"
+    ).read_text()
+    assert (folder / "config.yaml").read_text().count(COMMIT) == 7
+    assert "every repository has a revision already" in snakemake(hub, folder, "pin")
+    assert "have no revision" not in snakemake(hub, folder, "preflight")
+
+    offline = {"HF_HUB_OFFLINE": "1"}
+    assert "13 of 13 repositories are not in" in snakemake(hub, folder, "preflight", fails=True, **offline)
+    assert "HF_HUB_OFFLINE=1 will do" in snakemake(hub, folder, "fetch")
+    assert not [asked for asked in hub.asked if asked.endswith((".bin", ".py")) and "/datasets/" not in asked]
+    assert "all 13 repositories are in" in snakemake(hub, folder, "preflight", **offline)
+
+    asked = len(hub.asked)
+    shown = snakemake(hub, folder, "show-requests", **offline)
+    assert "no tokenizer here yet" not in shown and f"vllm demo/judge at {COMMIT}" in shown
+    wanted = ["results/pairs.parquet", "results/prompts/en.parquet", "results/translations/wmt/source/nllb/de.parquet",
+              "results/answers/mid/de.parquet"]  # fmt: skip
+    snakemake(hub, folder, *wanted, **offline)
+    assert hub.asked[asked:] == [], "offline nothing is asked for"
+    for name in wanted:
+        assert pq.read_metadata(folder / name).num_rows
+    texts = pq.read_table(folder / wanted[2]).to_pylist()
+    assert not any(row["error"] for row in texts) and all(row["text"] for row in texts)
+
+
+def test_push(place, tmp_path):
+    hub, _ = place
+    made = tmp_path / "A"
+    made.mkdir()
+    (made / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: train.parquet\n---\n# A\n")
+    shutil.copy(next((DEMO / "sources").iterdir()), made / "notes.txt")
+    import pyarrow as pa
+
+    pq.write_table(pa.table({"prompt": ["p"], "chosen": ["c"], "rejected": ["r"]}), made / "train.parquet")
+    done = run(hub, tmp_path, "push_dataset", str(made), "demo/made")
+    assert done.returncode == 0, done.stderr
+    pushed = hub.repository("datasets", "demo/made")
+    assert sorted(file.name for file in pushed.iterdir()) == ["README.md", "train.parquet"]
+    assert "demo/made" in hub.private, "private unless it is said otherwise"
+    code = "import datasets; print(datasets.load_dataset('demo/made', split='train')[0])"
+    (tmp_path / "load.py").write_text(code)
+    loaded = run(hub, tmp_path, "load")
+    assert "{'prompt': 'p', 'chosen': 'c', 'rejected': 'r'}" in loaded.stdout, loaded.stderr
+    refused = run(hub, tmp_path, "push_dataset", str(made), "demo/made", HF_TOKEN="hf_wrong")
+    assert refused.returncode and "Traceback" not in refused.stderr, refused.stderr

@@ -1,0 +1,68 @@
+"""The miniature through Slurm, engines and trainings as jobs that ask for GPUs: the same to the byte as without."""
+
+import re
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from slurm_cluster import GPU_TYPE, PARTITIONS, Cluster, SlurmRun, rehearsed
+
+pytestmark = pytest.mark.slurm
+
+SAME = ("pairs.parquet", "requests", "completions", "translations", "responses", "datasets", "diagnostics", "answers",
+        "verdicts", "tables")  # fmt: skip
+TIMED = (".cost.json", "tables/cost.csv", "tables/estimate.csv")
+"""What says how long it took."""
+
+
+def made(results: Path) -> dict[str, bytes]:
+    """What a run has made, by name, but for what measures the run."""
+    files = [file for name in SAME for file in [results / name, *(results / name).rglob("*")] if file.is_file()]
+    found = {str(file.relative_to(results)): file.read_bytes() for file in files}
+    return {name: content for name, content in found.items() if not name.endswith(TIMED)}
+
+
+def test_the_miniature_is_the_same_through_slurm(cluster: Cluster, miniature, fresh, tmp_path: Path, capsys) -> None:
+    run = SlurmRun(cluster, tmp_path, rehearsed(fresh.config))
+    began = time.monotonic()
+    output = run.run()
+    with capsys.disabled():
+        print(f"\nthe miniature through Slurm took {time.monotonic() - began:.0f} s")
+
+    theirs, ours = made(miniature.results), made(run.results)
+    assert theirs.keys() == ours.keys() and len(ours) > 300
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+    assert (run.results / "report/index.html").is_file()
+
+    jobs = {job["Comment"].removeprefix("rule_"): job for job in cluster.jobs(tmp_path)}
+    costs = sorted((run.results / "completions").glob("*/*.cost.json"))
+    assert len(costs) == 12
+    for cost in costs:
+        batch = f"wildcards_{cost.parent.name}_{cost.name.removesuffix('.cost.json')}"
+        (job,) = (job for name, job in jobs.items() if name.endswith(batch))
+        gpus = {"nllb": 0, "judge": 2}.get(batch.split("_")[-1], 1)
+        assert job["Partition"] == PARTITIONS["gpu" if gpus else "cpu"], batch
+        assert job.get("TresPerJob") == (f"gres:gpu:{GPU_TYPE}:{gpus}" if gpus else None), batch
+    for architecture in "ABC":
+        training = jobs[f"train_policy_on_gpu_wildcards_{architecture}"]
+        assert training["TresPerJob"] == f"gres:gpu:{GPU_TYPE}:1" and "mem=8000M" in training["TRES"]
+    on_slurm = {name.split("_wildcards_")[0] for name in jobs}
+    assert on_slurm == {"complete", "complete_on_gpu", "train_policy_on_gpu", "diagnose_pairs"}, "the rest is local"
+    assert output.count("has been submitted") == len(cluster.jobs(tmp_path)) == 12 + 3 + 3, "each batch is one job"
+
+    spent = overheads(run, output, cluster.jobs(tmp_path))
+    with capsys.disabled():
+        print(f"beside its own work, a batch on Slurm took {spent.mean():.1f} s, at most {spent.max():.1f} s")
+
+
+def overheads(run: SlurmRun, output: str, jobs: list[dict[str, str]]) -> pd.Series:
+    """Seconds of each batch from its start on Slurm to Snakemake's notice of its end, less those of its own work."""
+    started = {job["JobId"]: pd.Timestamp(job["StartTime"]) for job in jobs}
+    pattern = r"^Job (\d+) has been submitted with SLURM jobid (\d+) \(log: .*/rule_complete\w*/(\w+)/\d+\.log"
+    found = {}
+    for number, job, batch in re.findall(pattern, output, re.MULTILINE):
+        ended = re.search(rf"^\[(.*)\]\nFinished jobid: {number} ", output, re.MULTILINE)[1]
+        work = pd.read_csv(run.results / f"benchmarks/complete/{batch.replace('_', '.', 1)}.tsv", sep="\t")["s"][0]
+        found[batch] = (pd.Timestamp(ended) - started[job]).total_seconds() - work
+    return pd.Series(found)

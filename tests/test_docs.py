@@ -1,0 +1,100 @@
+"""README and docs: every link and anchor leads somewhere, every verb, target and command that they name exists."""
+
+import re
+import shlex
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import yaml
+from snakemake.cli import get_argument_parser
+
+ROOT = Path(__file__).parents[1]
+HIDDEN = {".venv", "results", ".snakemake", ".git"}
+PAGES = sorted(page for page in ROOT.rglob("*.md") if not HIDDEN & set(page.relative_to(ROOT).parts))
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^\s*```.*?^\s*```", re.MULTILINE | re.DOTALL)
+named = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def anchors(page: Path) -> set[str]:
+    """Ids that GitHub gives a page's headings."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()).replace(" ", "-")
+        number = sum(re.fullmatch(rf"{re.escape(slug)}(-\d+)?", other) is not None for other in found)
+        found.add(f"{slug}-{number}" if number else slug)
+    return found
+
+
+@named
+def test_links_and_anchors_lead_somewhere(page):
+    broken = []
+    for target in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            broken.append(target)
+    assert not broken
+
+
+def code(page: Path) -> list[str]:
+    """Lines of fenced blocks, and code spans outside them."""
+    text = page.read_text(encoding="utf-8")
+    blocks = [line.strip() for block in FENCE.findall(text) for line in block.splitlines()[1:-1]]
+    return blocks + re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+
+
+def rules() -> set[str]:
+    found: set[str] = set()
+    for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r"^\s*rule (\w+):", text, re.MULTILINE)) | set(re.findall(r'name:\s*"([\w-]+)"', text))
+    return found
+
+
+@named
+def test_verbs_of_make_exist(page):
+    verbs = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    called = {verb for line in code(page) for verb in re.findall(r"(?:^|&& )make ([a-z][a-z0-9-]*)", line)}
+    assert called <= verbs
+
+
+@named
+def test_snakemake_commands_parse_and_name_what_exists(page):
+    known, parser = rules(), get_argument_parser()
+    for line in code(page):
+        words = shlex.split(line, comments=True) if re.match(r"(\.venv/bin/)?snakemake ", line) else []
+        if not words or "RULE" in words:
+            continue
+        given = parser.parse_args(words[1:])
+        files = given.configfile or []
+        assert all(str(file).endswith((".yaml", ".yml")) for file in files), f"{line}: a target after --configfile"
+        asked = [*given.targets, *(given.forcerun or [])]
+        unknown = [name for name in asked if name not in known and not name.startswith("results/")]
+        assert not unknown, line
+
+
+@named
+def test_files_of_the_repository_that_are_named_exist(page):
+    if page.name == "CHANGELOG.md":
+        return
+    folders = "config|docs|profiles|requirements|resources|rules|tests|tools|workflow|bench"
+    paths = {path for line in code(page) for path in re.findall(rf"(?<![\w./-])((?:{folders})/[\w./-]+\w)", line)}
+    assert not {path for path in paths if not (ROOT / path).exists() and not (page.parent / path).exists()}
+
+
+def test_subcommands_of_polypref_exist():
+    package = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/scripts/polypref").glob("*.py"))
+    offered = set(re.findall(r'add_parser\(\s*"([\w-]+)"', package))
+    called = {name for page in PAGES for line in code(page) for name in re.findall(r"-m polypref ([\w-]+)", line)}
+    assert called and called <= offered
+
+
+def test_the_index_names_every_page_and_the_citation_the_version():
+    linked = set(LINK.findall((ROOT / "docs/index.md").read_text(encoding="utf-8")))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= linked
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert f'version = "{cited["version"]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

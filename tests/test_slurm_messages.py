@@ -1,0 +1,136 @@
+"""What is said about jobs on Slurm: those that failed, and those that a killed run left behind."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from polypref import slurm
+from polypref.summary import failure_summary
+
+SUBMITTED = "Job {number} has been submitted with SLURM jobid {job} (log: {log})."
+FAILED = """Error in rule complete_on_gpu:
+    message: SLURM-job '{job}' failed, SLURM status is: '{state}'. Detailed failure reason unavailable.
+    jobid: {number}
+    external_jobid: {job}"""
+
+
+def log_of(folder: Path, job: int, text: str = "") -> Path:
+    path = folder / f"rule_complete_on_gpu/translate_strong/{job}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def told(folder: Path, *lines: str) -> str:
+    (folder / "snakemake.log").write_text("\n".join(lines) + "\n")
+    return slurm.failures(folder / "snakemake.log")
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "why", "remedy"),
+    [
+        ("TIMEOUT", "", "time limit", "`hours`"),
+        ("NODE_FAIL", "", "node went down", "goes on from there"),
+        ("OUT_OF_MEMORY", "", "more memory", "`memory_gb`"),
+        # without cgroups Slurm says only FAILED or CANCELLED
+        (
+            "FAILED",
+            "slurmstepd: error: Exceeded job memory limit\n*** JOB 7 CANCELLED AT x ***",
+            "more memory",
+            "memory",
+        ),
+        ("FAILED", "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0", "more memory", "`memory_gb`"),
+        ("CANCELLED", "*** JOB 7 CANCELLED AT 2026-01-01 ***", "cancelled", "goes on"),
+        ("CANCELLED", "*** JOB 7 CANCELLED AT x DUE TO TIME LIMIT ***", "time limit", "`hours`"),
+        ("PREEMPTED", "", "preempted", "slurm-requeue"),
+        ("FAILED", "\nERROR in translate/strong: no chat\ntemplate\nThe log is l\n", "no chat template", "says what"),
+        ("FAILED", "", "no more than that", "goes on"),
+    ],
+)
+def test_each_end_has_its_cause_and_remedy(state, log, why, remedy, tmp_path):
+    path = log_of(tmp_path, 7, log)
+    text = told(tmp_path, SUBMITTED.format(number=3, job=7, log=path), FAILED.format(number=3, job=7, state=state))
+    assert f"complete_on_gpu translate strong: Slurm job 7, {state}\n" in text
+    assert why in text.split("to do")[0] and remedy in text.split("to do")[1]
+    assert f"log    {path}" in text
+
+
+def test_all_attempts_are_named_and_what_went_well_in_the_end_is_not_told(tmp_path):
+    lines = []
+    for job in (7, 8):
+        lines.append(SUBMITTED.format(number=3, job=job, log=log_of(tmp_path, job)))
+        lines.append(FAILED.format(number=3, job=job, state="TIMEOUT"))
+    assert "Slurm job 8 (before it 7), TIMEOUT" in told(tmp_path, *lines)
+    assert told(tmp_path, *lines, "Finished jobid: 3 (Rule: complete_on_gpu)") == ""
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: gpux'.",
+        "Job submission failed with exception: The given account gpux appears to be invalid.",
+    ],
+)
+def test_a_job_that_slurm_refused(message, tmp_path):
+    text = told(tmp_path, "Error in rule train_policy_on_gpu:", f"    message: {message}", "    jobid: 4")
+    assert "train_policy_on_gpu: no Slurm job, not submitted" in text and "gpux" in text and "profile" in text
+
+
+def test_a_failure_on_one_machine_is_told_as_before(tmp_path):
+    (tmp_path / "snakemake.log").write_text("Error in rule complete:\n    jobid: 3\n")
+    assert failure_summary("results", [str(tmp_path / "snakemake.log")]) == failure_summary("results")
+    assert "results/store/" in failure_summary("results", [tmp_path / "missing.log"])
+
+
+def test_jobs_of_a_killed_run_are_seen_to_in_their_folder_alone():
+    asked = []
+
+    def run(command):
+        asked.append(command)
+        return (
+            "5|RUNNING|rule_complete_on_gpu_wildcards_translate_strong|/run/here\n"
+            "6|PENDING|rule_train_policy_wildcards_A|/run/here\n"
+            "7|RUNNING|rule_complete_wildcards_judge_judge|/run/elsewhere\n"
+            "8|RUNNING|(null)|/run/here\n"
+        )
+
+    text = slurm.take_over(Path("/run/here"), run)
+    assert asked[1:] == [["scancel", "--state=PENDING", "6"]]
+    assert "  5  running  complete_on_gpu translate_strong\n" in text and "scancel 5\n" in text
+    assert "had queued: 6" in text and "judge" not in text and "8" not in text
+    assert slurm.take_over(Path("/run/other"), run) == ""
+
+
+def test_slurm_that_does_not_answer_stops_nothing():
+    def run(command):
+        raise OSError("no squeue")
+
+    assert "squeue --me" in slurm.take_over(Path("/run"), run)
+
+
+def test_status_checks_are_bounded():
+    class Executor:
+        seconds = 20
+
+        @property
+        def next_seconds_between_status_checks(self):
+            return self.seconds
+
+        @next_seconds_between_status_checks.setter
+        def next_seconds_between_status_checks(self, value):
+            self.seconds = value
+
+    slurm.bound_status_checks(Executor, 30)
+    executor = Executor()
+    assert executor.next_seconds_between_status_checks == 20
+    executor.next_seconds_between_status_checks = 180
+    assert executor.next_seconds_between_status_checks == 30
+
+
+def test_a_step_takes_no_options_of_the_job():
+    environ = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8", "SRUN_CPUS": "1", "HF_TOKEN": "x", "CUDA_VISIBLE_DEVICES": "0"}
+    assert slurm.step_environment(environ) == {"SLURM_JOB_ID": "7", "HF_TOKEN": "x", "CUDA_VISIBLE_DEVICES": "0"}
+    assert slurm.job_nodes({}) == []
+    run = SimpleNamespace(answers=["n[1-2]\n", "n1\nn2\n"])
+    assert slurm.job_nodes(environ, lambda command: run.answers.pop(0)) == ["n1", "n2"]

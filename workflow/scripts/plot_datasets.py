@@ -1,0 +1,17 @@
+"""Draw what the preference pairs look like: lengths and flags per architecture and language.
+
+Reads ``tables/lengths.csv`` and ``tables/diagnostics.csv``.
+"""
+
+from polypref.dataset_figures import flag_frame, plot_flags, plot_lengths
+from polypref.figures import save, style
+from polypref.logs import job
+from polypref.result_tables import read_csv
+
+if __name__ == "__main__":
+    with job("figures of the data sets", snakemake.log[0]), style(snakemake.input.style):
+        names = snakemake.params.languages
+        lengths = read_csv(snakemake.input.lengths)
+        save(plot_lengths(lengths, names), lengths, snakemake.output, "lengths")
+        flags = flag_frame(read_csv(snakemake.input.diagnostics))
+        save(plot_flags(flags, names), flags, snakemake.output, "diagnostics")

@@ -1,0 +1,125 @@
+// The verdict browser: each judged pair with both orders' verdicts and raw replies. See verdict_pieces.py for the pieces.
+(() => {
+  const [POLICY, OPPONENT, TIE, UNPARSED, ERROR] = [0, 1, 2, 3, 4]; // as in verdict_pieces.py
+  const LETTERS = ["W", "L", "T", "?", "!"];
+  const CLASSES = ["win", "loss", "tie", "unparsed", "unparsed"];
+  const options = [...document.querySelector("[name=language]").options].filter((option) => option.value !== "all");
+  const directions = Object.fromEntries(options.map((option) => [option.value, option.dataset.direction]));
+  const names = Object.fromEntries(options.map((option) => [option.value, option.text.split(" – ")[0]]));
+  const opened = new Map(); // language to its index and one object per judged pair
+
+  const open = async (language) => {
+    if (!opened.has(language)) {
+      const index = await polypref.load(`verdicts-${language}`);
+      const pairs = index.rows.map(([prompt, policy, opponent, judge, ...orders]) => ({
+        language, index, prompt, policy: index.policies[policy], opponent: index.opponents[opponent], judge: index.judges[judge],
+        item: index.prompts[prompt][0], snippet: index.prompts[prompt][3],
+        orders: [[orders[0], index.replies[orders[1]]], [orders[2], index.replies[orders[3]]]],
+      }));
+      opened.set(language, { index, pairs });
+    }
+    return opened.get(language);
+  };
+  const wanted = (state) => (state.language === "all" ? Object.keys(directions) : [state.language]);
+  const outcome = (row) => {
+    const [first, second] = row.orders.map(([verdict]) => verdict);
+    if (first === ERROR || second === ERROR) return "error";
+    if (first === UNPARSED || second === UNPARSED) return "unparsed";
+    if (first === null || second === null) return "";
+    if (first !== second) return "changed";
+    return { [POLICY]: "policy", [OPPONENT]: "opponent", [TIE]: "tie" }[first];
+  };
+
+  const filtered = async (state) => {
+    const found = await Promise.all(wanted(state).map(open));
+    return found.flatMap(({ pairs }) => pairs).filter((row) =>
+      (!state.policy || row.policy === state.policy) && (!state.opponent || row.opponent === state.opponent)
+      && (!state.judge || row.judge === state.judge) && (!state.outcome || outcome(row) === state.outcome));
+  };
+
+  async function* search(state, among, needle) {
+    const files = wanted(state).flatMap((language) => {
+      const { starts } = opened.get(language).index;
+      return starts.map((start, place) => [language, pieceName(`answers-${language}`, place), start]);
+    });
+    const holds = (text) => text.toLowerCase().includes(needle);
+    const hits = new Set(among.filter((row) => row.item === needle || row.orders.some(([, reply]) => reply && holds(reply))));
+    const byPrompt = Map.groupBy(among, (row) => `${row.language} ${row.prompt}`);
+    for (const [done, [language, name, start]] of files.entries()) {
+      for (const [place, [prompt, , answers]] of (await polypref.load(name)).entries()) {
+        const { index } = opened.get(language);
+        for (const row of byPrompt.get(`${language} ${start + place}`) ?? []) {
+          const own = [row.policy, row.opponent].map((model) => answers[index.names.indexOf(model)]?.[0] ?? "");
+          if (holds(prompt) || own.some(holds)) hits.add(row);
+        }
+      }
+      yield { matches: among.filter((row) => hits.has(row)), done: done + 1, of: files.length };
+    }
+  }
+
+  const says = (row, verdict) =>
+    [`${row.policy} won`, `${row.opponent} won`, "tie", "no verdict", "no reply"][verdict] ?? "not judged";
+  const letter = (row, order) => {
+    const [verdict] = row.orders[order];
+    const first = order ? row.opponent : row.policy;
+    return el("span", { class: `verdict ${CLASSES[verdict] ?? ""}`, title: `${first} shown first: ${says(row, verdict)}` }, LETTERS[verdict] ?? "–");
+  };
+  const key = (row) => [row.item, row.policy, row.opponent, row.judge].join("/");
+
+  const line = (row) => [
+    el("span", { class: "snippet", lang: row.language, dir: "auto" }, row.snippet),
+    el("span", { class: "about" }, letter(row, 0), letter(row, 1), ` ${row.policy} against ${row.opponent} · ${names[row.language]}`),
+  ];
+
+  const judged = (row) => el("table", { class: "judged" },
+    el("thead", {}, el("tr", {}, ...["Shown first", "Shown second", "Raw reply", "Verdict"].map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, ...row.orders.map(([verdict, reply], order) => el("tr", {},
+      ...(order ? [row.opponent, row.policy] : [row.policy, row.opponent]).map((name) => el("td", {}, name)),
+      el("td", {}, el("code", { class: "reply", dir: "auto" }, reply || (verdict === null ? "" : "(empty)"))),
+      el("td", {}, letter(row, order), " ", says(row, verdict))))));
+
+  const answer = (name, [text, note], row, title) => el("div", { class: "answer-box" },
+    el("h4", {}, title, " ", el("b", {}, name), note ? el("bdi", { class: "chip flag" }, note) : undefined),
+    textBox(text, row.language, directions[row.language]));
+
+  // The same prompt for every policy (rows) and opponent (columns).
+  const others = (row, state) => {
+    const same = opened.get(row.language).pairs.filter((other) => other.prompt === row.prompt && other.judge === row.judge);
+    const opponents = [...new Set(same.map((other) => other.opponent))];
+    const policies = [...new Set(same.map((other) => other.policy))];
+    return el("table", { class: "others" },
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Policy"), ...opponents.map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, ...policies.map((policy) => el("tr", {}, el("th", { scope: "row" }, policy), ...opponents.map((opponent) => {
+        const other = same.find((pair) => pair.policy === policy && pair.opponent === opponent);
+        if (!other) return el("td");
+        const link = el("a", { href: hash({ ...state, pair: key(other) }), "aria-label": `${policy} against ${opponent}` }, letter(other, 0), letter(other, 1));
+        if (other === row) link.setAttribute("aria-current", "true");
+        return el("td", {}, link);
+      })))));
+  };
+
+  const detail = async (row, state) => {
+    const [prompt, reference, answers] = await loadRow(`answers-${row.language}`, row.index.starts, row.prompt);
+    const of = (model) => answers[row.index.names.indexOf(model)] ?? ["", "no answer"];
+    const [id, source, config] = row.index.prompts[row.prompt];
+    return [
+      el("h3", {}, `${row.policy} against ${row.opponent}`),
+      el("p", { class: "note" }, `${names[row.language]} · prompt ${source} of ${config} · `, el("code", {}, id), ` · judged by ${row.judge}`),
+      el("div", { class: "scroll", tabindex: "0" }, judged(row)),
+      el("h4", {}, "Prompt"), textBox(prompt, row.language, directions[row.language]),
+      el("div", { class: "answers" }, answer(row.policy, of(row.policy), row, "Policy"), answer(row.opponent, of(row.opponent), row, "Opponent")),
+      ...(reference ? [el("details", {}, el("summary", {}, "The suite's own answer (the judge does not see it)"), textBox(reference, row.language, directions[row.language]))] : []),
+      el("h4", {}, "The same prompt"), el("div", { class: "scroll", tabindex: "0" }, others(row, state)),
+      el("p", { class: "note" }, "Letters: what the judge said with the policy shown first, then with the opponent shown first. W the policy won, L the opponent, T tie, ? no verdict, ! no reply."),
+    ];
+  };
+
+  browse({
+    parameter: "pair", noun: ["judged pair", "judged pairs"],
+    rows: filtered, search, line, detail, key,
+    find: async (state) => {
+      const found = await Promise.all(wanted(state).map(open));
+      return found.flatMap(({ pairs }) => pairs).find((row) => key(row) === state.pair);
+    },
+  });
+})();

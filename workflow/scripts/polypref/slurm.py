@@ -1,0 +1,226 @@
+"""What Snakemake's Slurm executor leaves to us: jobs of a run that was killed, what a failed job means, when to look.
+
+Slurm itself is asked with ``squeue`` alone. Why a job failed is in files: Snakemake's log has its id and its state, the
+job's own log what it said last.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ACTIVE = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
+SQUEUE = ["squeue", "--me", "--noheader", f"--states={ACTIVE}", "--format=%i|%T|%k|%Z"]
+SECONDS = 30
+
+
+def run_command(command: list[str]) -> str:
+    """Standard output of a command of Slurm's."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+
+
+def bound_status_checks(executor: Any, seconds: float) -> None:
+    """Give a class of executors an upper bound to the seconds between two looks at its jobs."""
+    grown = executor.next_seconds_between_status_checks
+    executor.next_seconds_between_status_checks = property(lambda self: min(grown.fget(self), seconds), grown.fset)
+
+
+# -- several nodes --------------------------------------------------------------------------------------------------
+
+
+def job_nodes(environ: Mapping[str, str], run: Callable[[list[str]], str] = run_command) -> list[str]:
+    """Names of the nodes of the Slurm job that this process is in; none outside of Slurm.
+
+    Snakemake's executor leaves a job none of Slurm's variables but its id, so Slurm is asked.
+    """
+    job = environ.get("SLURM_JOB_ID")
+    if not job:
+        return []
+    listed = run(["squeue", "--noheader", f"--jobs={job}", "--format=%N"]).strip()
+    return run(["scontrol", "show", "hostnames", listed]).split()
+
+
+def step_on_nodes(nodes: int, gpus: int, node: str | None = None) -> list[str]:
+    """Start of a command that runs once on each of some nodes of this job, beside the step of this process.
+
+    ``gpus``: of each node. ``node``: the name of the one, where it has to be a certain one.
+    """
+    where = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *([f"--nodelist={node}"] if node else [])]
+    devices = [f"--gpus-per-node={gpus}"] if gpus else []
+    return ["srun", "--overlap", *where, *devices, "--cpu-bind=none", "--kill-on-bad-exit=1"]
+
+
+def step_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what the step of this process was given as options: a step in it would take them too."""
+    keep = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in keep or not name.startswith(("SLURM_", "SRUN_", "SBATCH_"))
+    }
+
+
+# -- jobs of a run that was killed ----------------------------------------------------------------------------------
+
+
+class Left(NamedTuple):
+    """A Slurm job that an earlier run in the same folder submitted: its id, its state, and what it makes."""
+
+    id: str
+    state: str
+    what: str
+
+
+def left_behind(folder: Path, run: Callable[[list[str]], str] = run_command) -> list[Left]:
+    """Jobs that Snakemake submitted from a folder and that are queued or running."""
+    rows = [line.split("|", 3) for line in run(SQUEUE).splitlines() if line.count("|") >= 3]
+    return [
+        Left(job, state, comment.removeprefix("rule_").replace("_wildcards_", " "))
+        for job, state, comment, where in rows
+        if comment.startswith("rule_") and Path(where) == folder
+    ]
+
+
+def take_over(folder: Path, run: Callable[[list[str]], str] = run_command) -> str:
+    """See to the jobs of a run that was killed, before another begins in its folder; returns what to tell the user.
+
+    Queued jobs are cancelled: they have done nothing, and the new run submits them again. Running ones go on. The new
+    run's job for the same batch or training waits for theirs, and takes up what it has answered or trained.
+    """
+    try:
+        jobs = left_behind(folder, run)
+        queued = [job.id for job in jobs if job.state in ("PENDING", "CONFIGURING")]
+        if queued:
+            run(["scancel", "--state=PENDING", *queued])
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"Slurm could not be asked for jobs of an earlier run ({error}); `squeue --me` lists them.\n"
+    running = [job for job in jobs if job.id not in queued]
+    text = f"Cancelled what an earlier run here had queued: {' '.join(queued)}\n" if queued else ""
+    if running:
+        names = "\n".join(f"  {job.id}  {job.state.lower()}  {job.what}" for job in running)
+        text += (
+            f"Slurm still runs jobs of an earlier run in this folder:\n{names}\nThey are not lost: the job that does "
+            "the same now waits for them and asks nothing again. To go on at once instead: "
+            f"scancel {' '.join(job.id for job in running)}\n"
+        )
+    return text
+
+
+# -- jobs that failed -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Failed:
+    """A job of Snakemake's whose last attempt on Slurm failed."""
+
+    rule: str = "a job"
+    attempts: list[str] = field(default_factory=list)
+    state: str = ""
+    log: str = ""
+    said: str = ""
+
+
+NOT_SUBMITTED = "not submitted"
+SUBMITTED = re.compile(r"^Job (\d+) has been submitted with SLURM jobid (\S+) \(log: (.*)\)\.$")
+STATE = re.compile(r"SLURM-job '([^']+)' failed.*?SLURM status is: '(\w+)'")
+STATE_OF_NODE = re.compile(r"SLURM-job '([^']+)' failed due to a node failure")
+REFUSED = re.compile(r"(?:SLURM sbatch failed\. The error message was '|Job submission failed with exception: )(.*)")
+FINISHED = re.compile(r"^Finished jobid: (\d+) ")
+JOB_ID = re.compile(r"^    jobid: (\d+)$")
+
+KEPT = "What it answered or trained is kept, and the same command goes on from there."
+RUNTIME = "under its `runtime:` (model registry; training.runtime of the configuration)"
+CAUSES = {
+    "TIMEOUT": (
+        r"DUE TO TIME LIMIT", "it reached its time limit",
+        f"{KEPT} For more time at the first attempt, raise `hours` {RUNTIME}.",
+    ),
+    "NODE_FAIL": (
+        r"DUE TO NODE FAILURE", "its node went down",
+        f"{KEPT} If it is one node again and again: slurm_extra: \"'--exclude=NODE'\" in the profile.",
+    ),
+    "OUT_OF_MEMORY": (
+        r"oom[-_ ]?kill|[Oo]ut [Oo]f [Mm]emory|exceeded (job |step )?memory limit|Exceeded job memory",
+        "it took more memory than it had asked for", f"Raise `memory_gb` {RUNTIME}.",
+    ),
+    "PREEMPTED": (
+        r"DUE TO PREEMPTION", "it was preempted by another job",
+        f"{KEPT} With `slurm-requeue: true` in the profile, in place of slurm-no-requeue, Slurm starts it again.",
+    ),
+    "CANCELLED": (r"CANCELLED AT", "it was cancelled, by scancel or an administrator", KEPT),
+}  # fmt: skip
+"""By Slurm's state: how a job's log tells it, why the job ended, and what to do. The first sign that is found counts:
+what takes too much memory or time is cancelled for it."""
+TAIL = 64 * 1024
+OWN = re.compile(r"^ERROR in (.+?)\nThe log is ", re.MULTILINE | re.DOTALL)
+
+
+def failed_jobs(lines: Iterable[str]) -> list[Failed]:
+    """Jobs that failed for good, from the lines of Snakemake's log; those whose retry went well are left out."""
+    by_slurm: dict[str, str] = {}
+    found: dict[str, Failed] = {}
+    attempts: dict[str, list[tuple[str, str]]] = {}
+    rule, refused = "", ""
+    for line in map(str.rstrip, lines):
+        if line.startswith("Error in rule ") or line.startswith("Error in group "):
+            rule, refused = line.split()[-1].rstrip(":,"), ""
+        if match := SUBMITTED.match(line):
+            number, slurm, log = match.groups()
+            by_slurm[slurm] = number
+            attempts.setdefault(number, []).append((slurm, log))
+        elif match := STATE_OF_NODE.search(line) or STATE.search(line):
+            number = by_slurm.get(match[1], "")
+            state = match[2] if match.re is STATE else "NODE_FAIL"
+            ids = [slurm for slurm, _ in attempts.get(number, [])]
+            log = dict(attempts.get(number, [])).get(match[1], "")
+            found[number] = Failed(rule, ids, state, log)
+        elif match := REFUSED.search(line):
+            refused = match[1].rstrip("'.")
+        elif refused and (match := JOB_ID.match(line)):
+            found[match[1]] = Failed(rule, [], NOT_SUBMITTED, "", refused)
+            refused = ""
+        elif match := FINISHED.match(line):
+            found.pop(match[1], None)
+    return list(found.values())
+
+
+def explain(job: Failed, log: str) -> tuple[str, str]:
+    """Why a job failed and what to do, from its state and the end of its own log."""
+    if job.state == NOT_SUBMITTED:
+        return f"Slurm refused it: {job.said}", "Correct account, partition, limits or GPU type in the profile."
+    if job.state not in ("FAILED", "CANCELLED") and job.state in CAUSES:
+        return CAUSES[job.state][1:]
+    for sign, why, remedy in CAUSES.values():
+        if re.search(sign, log):
+            return why, remedy
+    if own := OWN.findall(log):
+        return " ".join(own[-1].split()), "Its message says what to change; what was answered is kept."
+    return CAUSES.get(job.state, ("", "its log says no more than that it ended", KEPT))[1:]
+
+
+def failures(snakemake_log: Path) -> str:
+    """One paragraph per Slurm job that failed for good: id, state, why, what to do, log. Empty where there is none."""
+    text = ""
+    for job in failed_jobs(snakemake_log.read_text(encoding="utf-8", errors="replace").splitlines()):
+        why, remedy = explain(job, _end_of(Path(job.log)) if job.log else "")
+        ids = f"Slurm job {job.attempts[-1]}" if job.attempts else "no Slurm job"
+        before = f" (before it {', '.join(job.attempts[:-1])})" if job.attempts[1:] else ""
+        name = Path(job.log).parent.name.replace("_", " ", 1) if job.log else ""
+        text += f"\n{' '.join(filter(None, (job.rule, name)))}: {ids}{before}, {job.state}\n"
+        text += f"  why    {why}\n  to do  {remedy}\n"
+        text += f"  log    {job.log}\n" if job.log else ""
+    return text
+
+
+def _end_of(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - TAIL))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
