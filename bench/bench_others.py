@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from common import DEMO, SCRIPTS, Cost, interleaved, note, options, ratios, run_process, spread, table, workplace
 from requests_made import sentences
 
-PROMPTS, TOKENS, AT_ONCE = 2_000, 32, 50
+PROMPTS, TOKENS, AT_ONCE = 1_000, 32, 50
 RELEASES = {"distilabel": "distilabel[openai]==1.5.3", "curator": "bespokelabs-curator==0.1.31"}
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "polypref-bench"
 QUIET = {"TELEMETRY_ENABLED": "0", "CURATOR_VIEWER": "0", "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": "none"}
@@ -38,7 +38,8 @@ def environment_of(name: str) -> str:
         note(f"installing {RELEASES[name]} into {folder.name}")
         uv = [sys.executable, "-m", "uv"]
         subprocess.run([*uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)], check=True)
-        subprocess.run([*uv, "pip", "install", "-q", "--python", str(python), RELEASES[name]], check=True)
+        # requests: distilabel 1.5.3 imports it and left it to huggingface_hub, which no longer needs it
+        subprocess.run([*uv, "pip", "install", "-q", "--python", str(python), RELEASES[name], "requests"], check=True)
         (folder / "complete").touch()
     return str(python)
 
@@ -83,6 +84,7 @@ def kill_after(command: list[str], seconds: float, env: dict[str, str]) -> None:
 
 def main() -> None:
     arguments = options(__doc__)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server goes too
     count, repeats = (100, 1) if arguments.smoke else (PROMPTS, arguments.repeats)
     pythons = {"polypref": sys.executable, **{name: environment_of(name) for name in RELEASES}}
     turns = iter(range(1_000_000))
@@ -108,7 +110,8 @@ def main() -> None:
                 raise RuntimeError(f"{name} wrote {rows} rows of {count}")
             return cost
 
-        costs = interleaved(repeats, **{name: lambda name=name: run(name) for name in pythons})
+        sides = {name: lambda name=name: run(name) for name in pythons}
+        costs = interleaved(repeats, warm_up=not arguments.smoke, **sides)
         again = {}
         for name in pythons:
             place = folder / f"{name}-killed"

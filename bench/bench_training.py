@@ -82,7 +82,7 @@ def main() -> None:
             env = trainer.environment({}, there / "cache", settings.runtime.threads)
             return run_process(command, there, env)
 
-        costs = interleaved(repeats, rule=rule, own=own)
+        costs = interleaved(repeats, warm_up=not arguments.smoke, rule=rule, own=own)
     rows = []
     for clock in ("wall", "processor"):
         ratio = [1 / value for value in ratios(costs, "rule", "own", clock)]

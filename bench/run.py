@@ -25,6 +25,7 @@ ITEMS = {
     "judging": "Judging against one call per verdict",
     "others": "distilabel and Bespoke Curator",
     "incremental": "What a change costs",
+    "jobs": "Small jobs",
     "dag": "The DAG",
     "store": "The row store",
     "datapath": "The data path",

@@ -21,7 +21,7 @@ if __name__ == "__main__":
     rows = load_dataset("json", data_files=prompts, split="train", cache_dir=f"{folder}/datasets")
     unlimited = {"max_requests_per_minute": 10**6, "max_tokens_per_minute": 10**9}
     reply = Reply(
-        model_name="tiny", backend="openai",
+        model_name="hosted_vllm/tiny", backend="litellm",  # its openai backend fetches a tokenizer from a third host
         generation_params={"max_tokens": int(max_tokens), "temperature": 0.0},
         backend_params={"base_url": base_url, "api_key": "none", "max_concurrent_requests": int(at_once), **unlimited},
     )  # fmt: skip

@@ -1,0 +1,82 @@
+"""What a small job costs before it does anything: interpreter, Snakemake's preamble, the workflow's imports.
+
+python bench/bench_jobs.py
+python bench/bench_jobs.py --scripts ../other/workflow/scripts     of another checkout, for a before and after
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from common import SCRIPTS, Cost, interleaved, options, run_process, spread, table, workplace
+from requests_made import write_replies
+
+from polypref.schemas import COMPLETIONS, PROMPTS, REQUESTS
+from polypref.tables import read_rows, write_table
+
+PROMPTS_PER_JOB = 100
+
+
+def main() -> None:
+    arguments = options(__doc__, scripts=str(SCRIPTS))
+    scripts = Path(arguments.scripts).resolve()
+    repeats = 1 if arguments.smoke else 3 * arguments.repeats
+    runner = str(Path(__file__).with_name("as_snakemake.py"))
+    with workplace("jobs") as folder:
+        (requests,) = write_replies(folder, PROMPTS_PER_JOB)
+        rows = read_rows(requests, REQUESTS)
+        made = {
+            "text": "some text",
+            "finish_reason": "stop",
+            "prompt_tokens": 9,
+            "completion_tokens": 9,
+            "cost_usd": 0.0,
+        }
+        write_table(
+            folder / "completions.parquet", [{**made, "request_id": r["request_id"]} for r in rows], COMPLETIONS
+        )
+        prompts = [{"item_id": r["item_id"], "prompt": r["messages"][0]["content"], "language": "en"} for r in rows]
+        write_table(folder / "prompts.parquet", prompts, PROMPTS)
+        asked = {"model": "m", "path": "owner/m", "revision": "1", "local": False, "decoding": {"max_tokens": 9}}
+        jobs = {
+            "ask_responses": {
+                "input": {"prompts": str(folder / "prompts.parquet")}, "wildcards": {"language": "en"},
+                "output": {"requests": str(folder / "asked.parquet")}, "params": {"asked": asked},
+            },
+            "collect_texts": {
+                "input": {"requests": str(requests), "completions": str(folder / "completions.parquet")},
+                "output": {"texts": str(folder / "texts.parquet")},
+            },
+        }  # fmt: skip
+
+        def script(name: str) -> Cost:
+            job = folder / f"{name}.json"
+            job.write_text(json.dumps({**jobs[name], "log": str(folder / "log.txt")}), encoding="utf-8")
+            return run_process([sys.executable, runner, str(scripts / f"{name}.py"), str(job)], folder)
+
+        preamble = "from snakemake.logging import logger; from snakemake.iocontainers import Snakemake"
+        costs = interleaved(
+            repeats,
+            interpreter=lambda: run_process([sys.executable, "-c", "pass"]),
+            preamble=lambda: run_process([sys.executable, "-c", preamble]),
+            ask_responses=lambda: script("ask_responses"),
+            collect_texts=lambda: script("collect_texts"),
+        )
+    names = {
+        "interpreter": "interpreter alone",
+        "preamble": "with what Snakemake puts before a script",
+        "ask_responses": f"`ask_responses.py`, {PROMPTS_PER_JOB} prompts",
+        "collect_texts": f"`collect_texts.py`, {PROMPTS_PER_JOB} texts",
+    }
+    rows = [
+        [title, *spread([c.processor for c in costs[name]]), *spread([c.memory for c in costs[name]], ".0f")[:1]]
+        for name, title in names.items()
+    ]
+    print("Processor seconds of a process, and its peak memory. The miniature has some 440 such jobs.\n")
+    print(table(["process", "median s", "min", "max", "MB"], rows))
+
+
+if __name__ == "__main__":
+    main()
