@@ -130,9 +130,14 @@ def test_intervals_cover_the_truth(prompts, languages):
     assert covered.between(0.93, 0.97).all(), covered
 
 
-def test_ten_thousand_draws_are_fast():
-    frame, _ = simulate(186, 9, 1, opponents=12, runs=5)
+@pytest.mark.parametrize(
+    ("prompts", "languages", "opponents", "runs"),
+    [(186, 9, 12, 5), pytest.param(12_345, 9, 1, 1, marks=pytest.mark.e2e), (150, 9, 74, 1)],
+    ids=["runs", "many prompts", "many opponents"],
+)
+def test_ten_thousand_draws_are_fast(prompts, languages, opponents, runs):
+    frame, _ = simulate(prompts, languages, 1, opponents=opponents, runs=runs)
     estimate_rates(frame.head(1000), 10)  # imports and BLAS threads
     start = time.process_time()
     estimate_rates(frame.head(100_000))
-    assert time.process_time() - start < 4  # 2 s of wall-clock on two cores
+    assert time.process_time() - start < 4  # 2 s of wall-clock on two cores; bench/bench_statistics.py has the figures
