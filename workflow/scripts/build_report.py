@@ -10,7 +10,7 @@ from polypref.tables import atomic_write
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
           "estimates", "self_agreement", "length_bias", "wrong_languages", "translation_comparisons",
-          "funnel", "dataset_counts", "cost", "estimate")  # fmt: skip
+          "judge_agreement", "funnel", "dataset_counts", "cost", "estimate")  # fmt: skip
 FIGURES = ("win_rates", "improvement", "bleu", "chrf", "training")
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from polypref.orders import ORDERS
 from polypref.result_tables import TableError, name_ids
-from polypref.win_rates import ORDERS
 
 UNDETERMINED = "und"
 WORDS = {"policy": ("policy", "win"), "opponent": ("opponent", "loss"), "tie": ("tie",), "": ("", "unparsed")}
