@@ -54,6 +54,7 @@ verify: setup ## recompute published numbers with this code
 
 bench: setup ## measure against the budgets in docs/
 	$(PY) bench/bench_complete_vs_bare.py resources/demo/models/strong
+	$(PY) bench/bench_statistics.py
 
 push: setup ## put a data set on the Hub: make push REPO=owner/name ARCHITECTURE=A
 	@test -n "$(REPO)" -a -n "$(ARCHITECTURE)" || { echo "usage: make push REPO=owner/name ARCHITECTURE=A [RESULTS=results]"; exit 2; }
