@@ -2,7 +2,7 @@
 
 10,000 bootstrap draws over 100,000 verdict rows: 2 s on two cores, in several shapes. 8 translators x 8 languages x
 960 segments with BLEU and chrF++: 60 s on two cores. On a machine with other work, processor seconds are the ones to
-compare (two cores have two in a second). The ratio is to one float64 matrix product of 3,000 x 3,000 on the same machine.
+compare (two cores have two in a second). The ratio is to one float64 matrix product of 3,000 x 3,000.
 
     python bench/bench_statistics.py [--quick]
 """
@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "workflow/scripts"), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 import synthetic
 from test_estimates import simulate

@@ -131,14 +131,15 @@ def test_intervals_cover_the_truth(prompts, languages):
 
 
 def skewed(prompts: int, languages: int, seed: int, shift: float, tie: float, unbalanced: bool) -> pd.DataFrame:
-    """Verdicts in both orders, the first-shown preferred; with ``unbalanced`` a prompt is in one language or up to all."""
+    """Verdicts in both orders, the first-shown preferred; with ``unbalanced`` a prompt is in one to all languages."""
     rng = np.random.default_rng(seed)
     worth = np.repeat(shift + rng.normal(0, 0.8, prompts), languages).reshape(prompts, languages)
     kept = np.arange(languages) < (1 + np.arange(prompts)[:, None] * languages // prompts if unbalanced else languages)
     prompt, language = np.nonzero(kept)
     both = np.concatenate([(worth + rng.logistic(0, 1, worth.shape) + bias)[kept] for bias in (0.3, -0.3)])
     verdict = np.select([both > tie, both < -tie], ["policy", "opponent"], "tie")
-    return pd.DataFrame({"prompt_id": np.tile(prompt, 2), "language": np.tile(np.char.add("l", language.astype(str)), 2),
+    names = np.tile(np.char.add("l", language.astype(str)), 2)
+    return pd.DataFrame({"prompt_id": np.tile(prompt, 2), "language": names,
                          "verdict": verdict, "run": 0, "opponent": "x", "status": "parsed"})  # fmt: skip
 
 
