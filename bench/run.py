@@ -30,6 +30,7 @@ ITEMS = {
     "store": "The row store",
     "datapath": "The data path",
     "training": "Training",
+    "statistics": "Statistics",
 }
 """Benchmarks in the order of the page; those on the GPU (bench_gpu.py) run by hand, where there is one."""
 

@@ -26,6 +26,7 @@ rule ask_verdicts:
     params:
         asked=PLAN.asked_of_judge(),
         opponents=sorted(set(CONFIG.evaluation.opponents)),
+        sampled=PLAN.sampled_runs(),
         language_name=lambda wc: LANGUAGES[wc.language].name,
     message:
         "Asking the judge about {wildcards.policy} in {wildcards.language}"
@@ -47,3 +48,73 @@ rule collect_verdicts:
         "Collecting the verdicts on {wildcards.policy} in {wildcards.language}"
     script:
         "../workflow/scripts/collect_verdicts.py"
+
+
+if CONFIG.judging.second:
+
+    localrules:
+        ask_second_judge,
+        collect_second_verdicts,
+        tabulate_judge_agreement,
+
+    rule ask_second_judge:
+        input:
+            requests=R / "requests/judge/{policy}/{language}.parquet",
+            checkpoint=identity_of(CONFIG.judging.second.judge),
+            settings=R / "settings/second_judge.json",
+        output:
+            R / "requests/judge/second/{policy}/{language}.parquet",
+        log:
+            R / "logs/ask_second_judge/{policy}.{language}.log",
+        conda:
+            "../environment.yml"
+        params:
+            asked=PLAN.asked_of_judge(second=True),
+            share=CONFIG.judging.second.share,
+            seed=CONFIG.judging.seed,
+        message:
+            "Asking the second judge about {wildcards.policy} in {wildcards.language}"
+        script:
+            "../workflow/scripts/ask_second_judge.py"
+
+    rule collect_second_verdicts:
+        input:
+            requests=R / "requests/judge/second/{policy}/{language}.parquet",
+            completions=completions_of("judge", CONFIG.judging.second.judge),
+        output:
+            R / "verdicts/second/{policy}/{language}.parquet",
+        log:
+            R / "logs/collect_second_verdicts/{policy}.{language}.log",
+        conda:
+            "../environment.yml"
+        message:
+            "Collecting the second judge's verdicts on {wildcards.policy} in {wildcards.language}"
+        script:
+            "../workflow/scripts/collect_verdicts.py"
+
+    rule tabulate_judge_agreement:
+        input:
+            first=expand(
+                R / "verdicts/{policy}/{language}.parquet",
+                policy=PLAN.policies,
+                language=CONFIG.all_languages,
+            ),
+            second=expand(
+                R / "verdicts/second/{policy}/{language}.parquet",
+                policy=PLAN.policies,
+                language=CONFIG.all_languages,
+            ),
+            settings=R / "settings/verdicts.json",
+        output:
+            R / "tables/judge_agreement.csv",
+        log:
+            R / "logs/tabulate_judge_agreement.log",
+        conda:
+            "../environment.yml"
+        params:
+            languages=CONFIG.all_languages,
+            seed=CONFIG.judging.seed,
+        message:
+            "Comparing the two judges"
+        script:
+            "../workflow/scripts/tabulate_judge_agreement.py"

@@ -32,7 +32,7 @@ rule tabulate_win_rates:
     conda:
         "../environment.yml"
     params:
-        mode=CONFIG.judging.mode,
+        mode=CONFIG.judging.counting,
         runs=CONFIG.judging.runs,
         seed=CONFIG.judging.seed,
         base="base",
@@ -60,7 +60,7 @@ rule tabulate_biases:
     conda:
         "../environment.yml"
     params:
-        mode=CONFIG.judging.mode,
+        mode=CONFIG.judging.counting,
         runs=CONFIG.judging.runs,
         seed=CONFIG.judging.seed,
         languages=CONFIG.all_languages,
@@ -185,6 +185,7 @@ rule build_report:
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
         diagnostics=R / "tables/diagnostics.csv",
+        judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",
         win_rates_svg=R / "figures/win_rates.svg",

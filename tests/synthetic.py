@@ -92,9 +92,9 @@ def verdicts(
                 reply = {"": "I cannot say.", "tie": "TIE"}.get(verdict, "A" if verdict + "_first" == order else "B")
                 rows.append({
                     "item_id": f"{language}-{prompt:04d}", "prompt_id": f"p{prompt:04d}", "language": language,
-                    "policy": policy, "opponent": opponent, "order": order, "reply": reply, "verdict": verdict,
-                    "status": "parsed" if verdict else "unparsed", "logprobs": None, "prompt_tokens": 200,
-                    "completion_tokens": 1, "error": None, **PROVENANCE,
+                    "policy": policy, "opponent": opponent, "order": order, "sample": 0, "reply": reply,
+                    "verdict": verdict, "status": "parsed" if verdict else "unparsed", "logprobs": None,
+                    "prompt_tokens": 200, "completion_tokens": 1, "error": None, **PROVENANCE,
                 })  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from statsmodels.stats.inter_rater import cohens_kappa
 
 from polypref.agreement import judge_agreement, self_agreement
 from polypref.tables import TableError
@@ -30,15 +31,56 @@ def test_runs_of_a_judge_without_position_bias_agree():
     assert np.isnan(self_agreement(judgements(alone, "paper", 5, 1)).iloc[0]["kappa"])
 
 
+def two_judges(pairs: list[tuple[str, str]], **columns) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Verdicts of two judges, a prompt each."""
+    n = len(pairs)
+    frame = pd.DataFrame({"item_id": [f"i{k}" for k in range(n)], "policy": "A", "opponent": "x", "language": "de",
+                          "order": "policy_first", "status": "parsed", "sample": 0, **columns})  # fmt: skip
+    frame = frame.assign(prompt_id=frame["item_id"])
+    return tuple(frame.assign(verdict=[pair[k] for pair in pairs]) for k in (0, 1))
+
+
 def test_cohens_kappa_of_two_judges():
     """A 2 x 2 table of 20, 5, 10 and 15: observed 0.7, by chance 0.5, kappa 0.4."""
-    labels = [("policy", "policy")] * 20 + [("policy", "opponent")] * 5
-    labels += [("opponent", "policy")] * 10 + [("opponent", "opponent")] * 15
-    frame = pd.DataFrame({"item_id": [f"i{n}" for n in range(50)], "policy": "A", "opponent": "x",
-                          "order": "policy_first", "status": "parsed"})  # fmt: skip
-    first, second = (frame.assign(verdict=[pair[n] for pair in labels]) for n in (0, 1))
-    row = judge_agreement(first, second).iloc[0]
-    assert (row["judgements"], row["agreement_percent"], row["kappa"]) == (50, 70, pytest.approx(0.4))
-    assert judge_agreement(first, first).iloc[0]["kappa"] == pytest.approx(1)
-    with pytest.raises(TableError, match="two judges differ in A / x"):
-        judge_agreement(first, second.assign(policy="A", item_id=["A / x"] * 50).drop_duplicates("item_id"))
+    pairs = [("policy", "policy")] * 20 + [("policy", "opponent")] * 5
+    pairs += [("opponent", "policy")] * 10 + [("opponent", "opponent")] * 15
+    first, second = two_judges(pairs)
+    row = judge_agreement(first, second, ["de"]).iloc[0]
+    assert (row["judgements"], row["parsed"], row["agreement_percent"]) == (50, 50, 70)
+    assert row["kappa"] == pytest.approx(0.4)
+    # W - L: 25 of 50 won by the first judge, 30 by the second
+    assert (row["first_difference"], row["second_difference"]) == pytest.approx((0, 20))
+    # one prompt a judgement: about the asymptotic interval of Fleiss, Cohen and Everitt (1969)
+    found = cohens_kappa(np.array([[20, 5], [10, 15]]))
+    assert (row["kappa_low"], row["kappa_high"]) == pytest.approx((found.kappa_low, found.kappa_upp), abs=0.05)
+    assert judge_agreement(first, first, ["de"]).iloc[0]["kappa"] == pytest.approx(1)
+    alone = two_judges([("policy", "policy")] * 5)
+    assert np.isnan(judge_agreement(*alone, ["de"]).iloc[0]["kappa"])
+
+
+def test_agreement_of_every_group_is_statsmodels_kappa():
+    rng = np.random.default_rng(3)
+    first = pd.concat([synthetic.verdicts(p, code, 15) for p in ("A", "B") for code in ("de", "is")]).assign(sample=0)
+    second = first.assign(
+        verdict=np.where(rng.random(len(first)) < 0.6, first["verdict"], rng.permutation(first["verdict"]))
+    )
+    second["status"] = np.where(second["verdict"].eq(""), "unparsed", "parsed")
+    table = judge_agreement(first, second, ["is", "de"], draws=200)
+    assert list(zip(table["policy"], table["language"], strict=True)) == [
+        ("all", "all"), ("all", "is"), ("all", "de"), ("A", "all"), ("B", "all")]  # fmt: skip
+    for row in table.itertuples():
+        mine = first["policy"].isin([row.policy] if row.policy != "all" else ["A", "B"])
+        mine &= first["language"].isin([row.language] if row.language != "all" else ["de", "is"])
+        mine &= first["verdict"].ne("") & second["verdict"].ne("")
+        counts = pd.crosstab(first["verdict"][mine].to_numpy(), second["verdict"][mine].to_numpy())
+        assert row.kappa == pytest.approx(cohens_kappa(counts.to_numpy()).kappa) and row.parsed == mine.sum()
+        assert row.kappa_low < row.kappa < row.kappa_high
+
+
+def test_a_second_judge_may_see_a_share_of_the_prompts_but_no_others():
+    first, second = two_judges([("policy", "policy")] * 3 + [("tie", "opponent")] * 7)
+    assert judge_agreement(first, second.head(5), ["de"]).iloc[0]["judgements"] == 5
+    with pytest.raises(TableError, match="two judges differ in i0 / A / x / opponent_first / 0, i0 / A"):
+        judge_agreement(first, second.assign(order=["opponent_first"] + ["policy_first"] * 9), ["de"])
+    with pytest.raises(TableError, match="two judges differ in i3"):
+        judge_agreement(first, pd.concat([second, second.iloc[3:4]]), ["de"])

@@ -59,6 +59,33 @@ def test_many_clusters_alike_are_drawn_by_kind():
     assert drawn[:, 0].std() == pytest.approx(np.sqrt(5000 * 0.4 * 0.6), rel=0.04)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1 / 3, 1e7], ids=["whole counts", "fractions", "large sums"])
+def test_drawn_sums_are_exact(scale):
+    """Against sums of the very same draws in double precision, cluster by cluster."""
+    rng = np.random.default_rng(5)
+    sums = rng.integers(0, 90, (1200, 7, 2)) * scale
+    sums[:, 3] = 0
+    drawn = bootstrap(sums, _sum, 300, 8)
+    weights = np.concatenate(list(cluster_weights(1200, 300, 8)))
+    expected = np.array([[[sum(w * v for w, v in zip(row, sums[:, i, k], strict=True)) for k in range(2)]
+                          for i in (0, 3)] for row in weights[:5]])  # fmt: skip
+    assert drawn[:5, [0, 3]] == pytest.approx(expected, rel=1e-13, abs=0)
+    assert (drawn[:5, [0, 3]] == expected).all() or scale != 1
+
+
+def test_ends_are_those_of_sorted_draws_however_many_clusters_there_are():
+    rng = np.random.default_rng(9)
+    draws, clusters = rng.normal(0, 1, (999, 60)), np.arange(2, 62)
+    low, high = percentile_interval(draws, clusters)  # sixty tails: sorted
+    for column in (0, 7, 59):
+        one = percentile_interval(draws[:, column], clusters[column])  # one: two order statistics at each end
+        assert (low[column], high[column]) == one
+        tail = stats.norm.cdf(np.sqrt((column + 2) / (column + 1)) * stats.t.ppf(0.025, column + 1))
+        assert one == pytest.approx(tuple(np.quantile(draws[:, column], [tail, 1 - tail])), abs=1e-12)
+    draws[5, 1] = np.nan
+    assert np.isnan(percentile_interval(draws, clusters)[0][1]) and not np.isnan(low[0])
+
+
 def test_too_few_clusters_have_no_interval():
     low, high = percentile_interval(np.zeros((10, 2)), np.array([1, 5]))
     assert np.isnan(low[0]) and np.isnan(high[0]) and low[1] == high[1] == 0

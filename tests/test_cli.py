@@ -1,5 +1,6 @@
 """Other people's files: formats, other words and columns, graded preferences, and what is said when they are wrong."""
 
+import json
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -150,3 +151,38 @@ def test_comet_is_recorded_and_asked_for_clearly(translated, tmp_path, monkeypat
     row = tables(tmp_path / "o")["scores"].iloc[0]
     assert row["comet"] == translated["item_id"].nunique()
     assert row["signature_comet"] == "unbabel-comet:2.2.4|checkpoint:my.ckpt"
+
+
+def test_alpaca_evals_preferences(tmp_path):
+    """Preferences of 1 to 2; 0 is an old draw, and a null is in no denominator, as in AlpacaEval 0.6.6."""
+    rows = [
+        {"instruction": f"i{n}", "generator_1": "base", "generator_2": "mine", "preference": p, "dataset": "koala"}
+        for n, p in enumerate([1.9900139974, 1.0, 0, 1.5, None, 2.0])
+    ]
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    names = ("policy=generator_2", "opponent=generator_1", "points=preference", "prompt_id=instruction")
+    options = [part for name in names for part in ("--column", name)]
+    arguments = [
+        "score-verdicts",
+        str(path),
+        *options,
+        "--points-range",
+        "1",
+        "2",
+        "--out",
+        str(tmp_path),
+        "--draws",
+        "20",
+    ]
+    assert main([*arguments, "--tie", "0", "--drop-unparsed"]) == 0
+    row = pd.read_csv(tmp_path / "estimates.csv").iloc[0]
+    points = pd.Series([0.9900139974, 0, 0.5, 0.5, 1])
+    assert (row["judgements"], row["errors"]) == (5, 1)
+    assert row["score"] == pytest.approx(100 * points.mean()) and row["score_error"] == pytest.approx(
+        100 * points.sem()
+    )
+    assert (row["win_percent"], row["tie_percent"]) == pytest.approx((40, 40))
+    assert main([*arguments, "--tie", "0"]) == 0
+    assert pd.read_csv(tmp_path / "estimates.csv").iloc[0]["unparsed_percent"] == pytest.approx(100 / 6)
+    assert main(arguments) == 2, "0 is outside of 1 to 2"

@@ -130,9 +130,43 @@ def test_intervals_cover_the_truth(prompts, languages):
     assert covered.between(0.93, 0.97).all(), covered
 
 
-def test_ten_thousand_draws_are_fast():
-    frame, _ = simulate(186, 9, 1, opponents=12, runs=5)
+def skewed(prompts: int, languages: int, seed: int, shift: float, tie: float, unbalanced: bool) -> pd.DataFrame:
+    """Verdicts in both orders, the first-shown preferred; with ``unbalanced`` a prompt is in one to all languages."""
+    rng = np.random.default_rng(seed)
+    worth = np.repeat(shift + rng.normal(0, 0.8, prompts), languages).reshape(prompts, languages)
+    kept = np.arange(languages) < (1 + np.arange(prompts)[:, None] * languages // prompts if unbalanced else languages)
+    prompt, language = np.nonzero(kept)
+    both = np.concatenate([(worth + rng.logistic(0, 1, worth.shape) + bias)[kept] for bias in (0.3, -0.3)])
+    verdict = np.select([both > tie, both < -tie], ["policy", "opponent"], "tie")
+    names = np.tile(np.char.add("l", language.astype(str)), 2)
+    return pd.DataFrame({"prompt_id": np.tile(prompt, 2), "language": names,
+                         "verdict": verdict, "run": 0, "opponent": "x", "status": "parsed"})  # fmt: skip
+
+
+@pytest.mark.e2e  # seconds of computing
+@pytest.mark.parametrize(
+    ("prompts", "languages", "shift", "tie", "unbalanced"),
+    [(60, 9, 0.3, 0.4, True), (60, 3, 0.2, 2.5, False), (150, 5, 3.0, 0.2, False)],
+    ids=["prompts in one to nine languages", "mostly ties", "won nine times of ten"],
+)
+def test_intervals_cover_the_truth_in_other_shapes(prompts, languages, shift, tie, unbalanced):
+    large = skewed(200_000, languages, 1, shift, tie, unbalanced)["verdict"]
+    truth = 100 * (large.eq("policy").mean() - large.eq("opponent").mean())
+    studies = [skewed(prompts, languages, 5 + study, shift, tie, unbalanced).assign(policy=f"study {study}")
+               for study in range(1000)]  # fmt: skip
+    table = pooled_rows(estimate_rates(pd.concat(studies, ignore_index=True), 499))
+    covered = (table["difference_low"].le(truth) & table["difference_high"].ge(truth)).mean()
+    assert 0.93 <= covered <= 0.97, covered
+
+
+@pytest.mark.parametrize(
+    ("prompts", "languages", "opponents", "runs"),
+    [(186, 9, 12, 5), pytest.param(12_345, 9, 1, 1, marks=pytest.mark.e2e), (150, 9, 74, 1)],
+    ids=["runs", "many prompts", "many opponents"],
+)
+def test_ten_thousand_draws_are_fast(prompts, languages, opponents, runs):
+    frame, _ = simulate(prompts, languages, 1, opponents=opponents, runs=runs)
     estimate_rates(frame.head(1000), 10)  # imports and BLAS threads
     start = time.process_time()
     estimate_rates(frame.head(100_000))
-    assert time.process_time() - start < 4  # 2 s of wall-clock on two cores
+    assert time.process_time() - start < 4  # 2 s of wall-clock on two cores; bench/bench_statistics.py has the figures

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import synthetic
 
+from polypref.orders import ORDERS, drawn_order
 from polypref.tables import TableError
-from polypref.win_rates import ORDERS, check_verdicts, drawn_order, judgements, position_bias
+from polypref.win_rates import judgements, position_bias
 
 HAND = synthetic.judged_by_hand(
     ("A", "i1", "policy", "opponent"), ("A", "i2", "policy", "policy"), ("A", "i3", "tie", ""),
@@ -45,7 +46,20 @@ def test_orders_are_fair_and_differ_between_runs():
 )
 def test_rows_that_are_not_both_orders_once(change, complaint):
     with pytest.raises(TableError, match=complaint):
-        check_verdicts(change(HAND))
+        judgements(change(HAND), "balanced", 1, 1)
+
+
+def test_runs_above_temperature_zero_are_replies_of_their_own():
+    frame = pd.DataFrame([
+        {"item_id": item, "policy": "A", "opponent": "x", "order": drawn_order(1, item, "A", "x", run), "sample": run,
+         "verdict": "policy", "status": "parsed"}
+        for item in ("i1", "i2") for run in range(3)
+    ])  # fmt: skip
+    assert judgements(frame, "sampled", 3, 1)["run"].tolist() == [0, 1, 2] * 2
+    assert position_bias(frame).loc[0, "judgements"] == 6
+    for wrong in (frame.drop(index=1), pd.concat([frame, frame.head(1)]), frame.replace({"sample": {2: 3}})):
+        with pytest.raises(TableError, match="without one row in each of 3 runs: i1 / A / x"):
+            judgements(wrong, "sampled", 3, 1)
 
 
 def test_unknown_mode():

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 from polypref.agreement import fleiss  # noqa: E402
 from polypref.bootstrap import sign_flip_test  # noqa: E402
 from polypref.estimates import estimate_rates, language_rows, pooled_rows  # noqa: E402
+from polypref.external import WORDS, as_judged  # noqa: E402
 from polypref.improvement import adjust  # noqa: E402
 from polypref.result_tables import read_csv  # noqa: E402
 from polypref.translation_bootstrap import bleu_scores, chrf_scores  # noqa: E402
@@ -25,6 +26,12 @@ from polypref.translation_scores import score_of, segment_statistics  # noqa: E4
 
 VERDICTS_A_ROW = 6750
 """150 prompts x 9 languages x 5 runs."""
+ALPACA = {
+    "gpt4": (614, 179, 12, 77.01863354037268, 1.46803688292698),
+    "claude": (606, 190, 9, 75.83850931677019, 1.4981004247868313),
+    "llama-2-70b-chat-hf": (585, 216, 4, 72.91925465838509, 1.5622590981080728),
+}
+"""Won, lost, drawn, win rate and standard error in AlpacaEval 0.6.6, claude_leaderboard.csv."""
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 HOCHBERG = np.array([1, 4, 19, 95, 201, 278, 298, 344, 459, 3240, 4262, 5719, 6528, 7590, 10000]) / 10000
 FLEISS = """0 0 0 0 14/0 2 6 4 2/0 0 3 5 6/0 3 9 2 0/2 2 8 1 1/7 7 0 0 0/3 2 6 3 0/2 5 3 2 2/6 5 2 1 0/0 2 2 3 7"""
@@ -74,6 +81,17 @@ def check_paper() -> list[tuple]:
     return rows
 
 
+def check_alpaca() -> list[tuple]:
+    """AlpacaEval's win rates and standard errors from preferences of 1, 2 and (a draw) 0, read as a file is."""
+    rows, words = [], {**WORDS, "tie": ("tie", "0")}
+    for model, (won, lost, drawn, rate, error) in ALPACA.items():
+        frame = pd.DataFrame({"points": np.repeat([2, 1, 0], [won, lost, drawn]), "policy": model, "opponent": "x"})
+        row = pooled_rows(estimate_rates(as_judged(frame, "annotations", words, (1.0, 2.0)), draws=2)).iloc[0]
+        rows.append(("AlpacaEval, Claude's leaderboard", f"win rate of {model}", row["score"], rate, 11))
+        rows.append(("AlpacaEval, Claude's leaderboard", f"standard error of {model}", row["score_error"], error, 11))
+    return rows
+
+
 def check_translation() -> list[tuple]:
     """sacreBLEU's own example with two references, and its sentences."""
     source = "sacreBLEU, README and sacrerouge's test"
@@ -109,7 +127,7 @@ def check_tests() -> list[tuple]:
 
 def main() -> int:
     """Print the table; 1 when a number differs."""
-    rows = check_paper() + check_translation() + check_tests()
+    rows = check_paper() + check_alpaca() + check_translation() + check_tests()
     widths = max(len(source) for source, *_ in rows), max(len(what) for _, what, *_ in rows)
     print(f"{'source':{widths[0]}}  {'what':{widths[1]}}  {'ours':>14}  {'published':>14}  difference")
     wrong = 0

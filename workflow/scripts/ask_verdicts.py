@@ -22,5 +22,6 @@ if __name__ == "__main__":
             Path(snakemake.input.template).read_text(encoding="utf-8"),
             params.language_name,
             terminal.say,
+            params.sampled,
         )
         write_table(snakemake.output[0], rows, JUDGE_REQUESTS)

@@ -13,7 +13,7 @@ from polypref.tables import read_table
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
           "estimates", "self_agreement", "length_bias", "wrong_languages", "translation_comparisons",
-          "funnel", "dataset_counts", "diagnostics", "cost", "estimate")  # fmt: skip
+          "judge_agreement", "funnel", "dataset_counts", "diagnostics", "cost", "estimate")  # fmt: skip
 FIGURES = ("win_rates", "improvement", "forest", "lengths", "diagnostics", "bleu", "chrf", "training", "rules")
 
 

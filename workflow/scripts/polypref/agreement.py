@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
+from statsmodels.stats.inter_rater import fleiss_kappa
 
+from polypref.bootstrap import DRAWS, bootstrap, cluster_sums, percentile_interval
 from polypref.result_tables import TableError, name_ids
 from polypref.win_rates import ALL
 
@@ -63,35 +64,100 @@ def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def judge_agreement(first: pd.DataFrame, second: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Agreement between two judges on the same pairs in the same order.
+def cohens_kappas(counts: np.ndarray) -> np.ndarray:
+    """Cohen's kappa of many tables at once.
 
     Parameters
     ----------
-    first, second : one row per judgement: item_id, policy, opponent, order, verdict, status.
-    by : columns to group by, for example ``["language"]``; with none, one row for all.
+    counts : (..., k, k), judgements by the first judge's category and the second's.
 
     Returns
     -------
-    `by`, judgements (both parsed), agreement_percent, kappa (Cohen 1960, statsmodels).
+    Array (...); nan where a table is empty or both judges have one category alone.
+    """
+    total = counts.sum(axis=(-2, -1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = np.trace(counts, axis1=-2, axis2=-1) / total
+        expected = (counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1) / total**2
+        return np.where(expected == 1, np.nan, (observed - expected) / (1 - expected))
+
+
+def pair_judgements(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Two judges' verdicts on the same pairs in the same order, side by side.
+
+    Parameters
+    ----------
+    first, second : schema VERDICTS (``sample`` may be missing). The second judge may have seen fewer prompts; of a
+        prompt that it saw, it saw all that the first did.
+
+    Returns
+    -------
+    The rows of `first` on those prompts, with verdict_second and status_second.
 
     Raises
     ------
     TableError
-        The judges saw different pairs or orders.
+        The judges saw different pairs, orders or samples of a prompt.
     """
-    keys = [*_ITEM, "order"]
-    seen = [set(map(tuple, frame[keys].to_numpy())) for frame in (first, second)]
-    if seen[0] != seen[1]:
-        raise TableError(f"verdicts of two judges differ in {name_ids(map(' / '.join, seen[0] ^ seen[1]))}")
-    both = first.merge(second[[*keys, "verdict", "status"]], on=keys, suffixes=("", "_second"), validate="one_to_one")
-    both = both[both["status"].eq("parsed") & both["status_second"].eq("parsed")]
-    rows = []
-    for key, here in both.groupby(list(by), sort=False) if by else [((), both)]:
-        table = pd.crosstab(here["verdict"], here["verdict_second"])
-        table = table.reindex(index=list(CATEGORIES), columns=list(CATEGORIES), fill_value=0).to_numpy()
-        same = np.trace(table) / max(table.sum(), 1)
-        kappa = np.nan if same == 1 and (table.sum(axis=0) > 0).sum() < 2 else cohens_kappa(table).kappa
-        rows.append({**dict(zip(by, key, strict=True)), "judgements": len(here), "agreement_percent": 100 * same,
-                     "kappa": kappa})  # fmt: skip
-    return pd.DataFrame(rows)
+    keys = [*_ITEM, "order", *(["sample"] if "sample" in first and "sample" in second else [])]
+    first = first[first["prompt_id"].isin(second["prompt_id"])]
+    seen = [set(map(tuple, frame[keys].astype(str).to_numpy())) for frame in (first, second)]
+    if seen[0] != seen[1] or first.duplicated(keys).any() or second.duplicated(keys).any():
+        unlike = seen[0] ^ seen[1] or {
+            tuple(row) for row in second.loc[second.duplicated(keys), keys].astype(str).values
+        }
+        raise TableError(f"verdicts of two judges differ in {name_ids(map(' / '.join, unlike))}")
+    return first.merge(second[[*keys, "verdict", "status"]], on=keys, suffixes=("", "_second"), validate="one_to_one")
+
+
+def judge_agreement(
+    first: pd.DataFrame, second: pd.DataFrame, languages: Sequence[str], draws: int = DRAWS, seed: int = 1
+) -> pd.DataFrame:
+    """How far two judges agree, and what each says of the policies: over all, per language and per policy.
+
+    Parameters
+    ----------
+    first, second : as in :func:`pair_judgements`.
+    languages : order of the rows.
+    draws, seed : of the bootstrap over source prompts.
+
+    Returns
+    -------
+    policy, language (``all`` where they are put together), prompts, judgements (asked of both), parsed (a verdict of
+    both; all that follows is of these), agreement_percent, kappa (Cohen 1960, categories policy, opponent and tie; nan
+    where there is one category), kappa_low and kappa_high (95%, cluster bootstrap), first_difference and
+    second_difference (W - L by each judge, percentage points).
+    """
+    both = pair_judgements(first, second)
+    cells = both[["policy", "language"]].drop_duplicates()
+    policies = list(dict.fromkeys(cells["policy"]))
+    labels = [(ALL, ALL), *((ALL, code) for code in languages if cells["language"].eq(code).any())]
+    labels += [(policy, ALL) for policy in policies]
+    prompts, names = pd.factorize(both["prompt_id"])
+    parsed = both["status"].eq("parsed") & both["status_second"].eq("parsed")
+    pair = 3 * pd.Index(CATEGORIES).get_indexer(both["verdict"]) + pd.Index(CATEGORIES).get_indexer(
+        both["verdict_second"]
+    )
+    members = np.stack([
+        ((both["policy"].eq(policy) | (policy == ALL)) & (both["language"].eq(code) | (code == ALL))).to_numpy()
+        for policy, code in labels
+    ])  # fmt: skip
+    counts = np.zeros((len(names), len(labels), 9))
+    for number, member in enumerate(members & parsed.to_numpy()):
+        counts[:, number] = cluster_sums(prompts[member], pair[member], np.ones((member.sum(), 1)), (len(names), 9))[
+            ..., 0
+        ]
+
+    def kappas(block: np.ndarray) -> np.ndarray:
+        return cohens_kappas(block.reshape(*block.shape[:-1], 3, 3))
+
+    seen = (counts.sum(axis=2) > 0).sum(axis=0)
+    low, high = percentile_interval(bootstrap(counts, kappas, draws, seed), seen)
+    total = counts.sum(axis=0).reshape(-1, 3, 3)
+    n = np.where(total.any(axis=(1, 2)), total.sum(axis=(1, 2)), np.nan)
+    wins = [total.sum(axis=axis)[:, 0] - total.sum(axis=axis)[:, 1] for axis in (2, 1)]
+    return pd.DataFrame(labels, columns=["policy", "language"]).assign(
+        prompts=seen, judgements=members.sum(axis=1), parsed=total.sum(axis=(1, 2)).astype(int),
+        agreement_percent=100 * np.trace(total, axis1=1, axis2=2) / n, kappa=cohens_kappas(total),
+        kappa_low=low, kappa_high=high, first_difference=100 * wins[0] / n, second_difference=100 * wins[1] / n,
+    )  # fmt: skip

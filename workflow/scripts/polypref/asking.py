@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from polypref.digests import identity, request_id
+from polypref.digests import digest, identity, request_id
+from polypref.orders import ORDERS, drawn_order
 from polypref.prompts import Messages, judge_messages, translation_messages, user
 from polypref.splitting import split_text
 from polypref.tables import canonical_json, require_same_ids
-
-ORDERS = ("policy_first", "opponent_first")
 
 
 @dataclass(frozen=True)
@@ -30,20 +29,22 @@ class Asked:
     dtype: str = "auto"
     chat_template: str | None = None
 
-    def rows(self, item: dict[str, Any], pieces: Iterable[tuple[str, Messages | None, str]]) -> list[dict[str, Any]]:
-        """Request rows of one item from (before, messages or None, after)."""
+    def rows(
+        self, item: dict[str, Any], pieces: Iterable[tuple[str, Messages | None, str]], sample: int = 0
+    ) -> list[dict[str, Any]]:
+        """Request rows of one item from (before, messages or None, after); ``sample`` counts draws of the same text."""
         who = identity(self.path, self.revision, self.local, self.dtype, self.chat_template)
         decoding = canonical_json(self.decoding)
         return [
             {
-                "request_id": request_id(who, messages, self.decoding) if messages else None,
+                "request_id": request_id(who, messages, self.decoding, sample) if messages else None,
                 "item_id": item["item_id"],
                 "language": item["language"],
                 "model": self.model,
                 "part": part,
                 "messages": messages or [],
                 "decoding": decoding,
-                "sample": 0,
+                "sample": sample,
                 "checkpoint": self.path,
                 "revision": self.revision,
                 "before": before,
@@ -88,14 +89,16 @@ def ask_verdicts(
     template: str,
     language_name: str,
     report: Callable[[str], None] = print,
+    sampled: dict[str, int] | None = None,
 ) -> list[dict[str, Any]]:
-    """Requests to judge a policy's answers against each opponent's, in both orders.
+    """Requests to judge a policy's answers against each opponent's: both orders, or runs in one random order each.
 
     Parameters
     ----------
     prompts : rows in PROMPTS
     policy : (name, rows in TEXTS)
     opponents : {name: rows in TEXTS}
+    sampled : ``runs`` and ``seed`` where every run is a reply of its own (a judge above temperature 0)
 
     Returns
     -------
@@ -115,14 +118,37 @@ def ask_verdicts(
         for item in prompts:
             mine, theirs = tables[name][item["item_id"]], tables[opponent][item["item_id"]]
             faulty = mine["error"] or theirs["error"]
-            for order in ORDERS:
+            shown = [(0, order) for order in ORDERS]
+            if sampled:
+                shown = [
+                    (run, drawn_order(sampled["seed"], item["item_id"], name, opponent, run))
+                    for run in range(sampled["runs"])
+                ]
+            for sample, order in shown:
                 first, second = (mine, theirs) if order == "policy_first" else (theirs, mine)
                 messages = judge_messages(template, language_name, item["prompt"], first["text"], second["text"])
-                for row in asked.rows(item, [("", None if faulty else messages, "")]):
+                for row in asked.rows(item, [("", None if faulty else messages, "")], sample):
                     rows.append(
                         {**row, "prompt_id": item["prompt_id"], "policy": name, "opponent": opponent, "order": order}
                     )
     skipped = sum(row["request_id"] is None for row in rows)
     if skipped:
         report(f"{skipped} of {len(rows)} judgements can't be asked: an answer is missing")
+    return rows
+
+
+def ask_second_judge(
+    requests: Iterable[dict[str, Any]], asked: Asked, share: float = 1.0, seed: int = 1
+) -> list[dict[str, Any]]:
+    """The first judge's requests (rows in JUDGE_REQUESTS), asked of another: the same texts in the same order.
+
+    With a ``share`` below 1 only for some source prompts, in all languages and for all policies the same ones.
+    """
+    rows = []
+    for row in requests:
+        if int(digest("second judge", seed, row["prompt_id"], length=8), 16) >= share * 16**8:
+            continue
+        kept = {name: row[name] for name in ("prompt_id", "policy", "opponent", "order")}
+        messages = row["messages"] if row["request_id"] else None
+        rows += [{**again, **kept} for again in asked.rows(row, [("", messages, "")], row["sample"])]
     return rows

@@ -15,6 +15,7 @@ EXACT_CLUSTERS = 16
 """Up to this many clusters all 2^G signs are tried."""
 MANY_CLUSTERS = 1000
 _BLOCK_BYTES = 32_000_000
+_CACHE_BYTES = 2_000_000
 
 
 def cluster_sums(clusters: np.ndarray, groups: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -45,16 +46,24 @@ def cluster_weights(clusters: int, draws: int, seed: int) -> Iterator[np.ndarray
     for start in range(0, draws, block):
         rows = min(block, draws - start)
         drawn = rng.integers(0, clusters, (rows, clusters), dtype=np.int32)
+        if clusters > MANY_CLUSTERS:  # one row's counts fit the processor's cache, a block's do not
+            yield np.stack([np.bincount(row, minlength=clusters) for row in drawn])
+            continue
         drawn += clusters * np.arange(rows, dtype=np.int32)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * clusters)
-        yield counts.reshape(rows, clusters).astype(np.float32)
+        yield np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
 
 
 def _like_weights(copies: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
     """The same for clusters that come in kinds of `copies` equal ones: how often each kind is drawn."""
     rng, total = np.random.default_rng(seed), copies.sum()
     for start in range(0, draws, 1000):
-        yield rng.multinomial(total, copies / total, min(1000, draws - start)).astype(np.float32)
+        yield rng.multinomial(total, copies / total, min(1000, draws - start))
+
+
+def _precision(sums: np.ndarray) -> type:
+    """Single precision where it holds every drawn sum exactly (whole counts up to 2^24), else double."""
+    most = len(sums) * np.abs(sums).max(initial=0)
+    return np.float32 if most < 2**24 and (np.rint(sums) == sums).all() else np.float64
 
 
 def bootstrap(
@@ -64,28 +73,46 @@ def bootstrap(
 
     Parameters
     ----------
-    sums : (clusters, ...), for example from :func:`cluster_sums`. Drawn sums are taken in single precision, which is
-        exact for counts below 2^24.
+    sums : (clusters, ...), for example from :func:`cluster_sums`.
     statistic : from (block, ...) to (block, ...), row by row; it is called with a block of draws at a time.
 
     Returns
     -------
-    Array (draws, ...). All cells of a draw share its clusters, so that differences between them are paired.
+    Array (draws, ...), the draws of a value beside each other in memory. All cells of a draw share its clusters, so
+    that differences between them are paired.
     """
     flat = sums.reshape(len(sums), -1)
     seen = np.flatnonzero(flat.any(axis=0))  # columns in which nothing was seen would cost as much as others
-    filled = np.ascontiguousarray(flat[:, seen], dtype=np.float32)
-    weights = cluster_weights(len(sums), draws, seed)
+    filled, weights = flat[:, seen], cluster_weights(len(sums), draws, seed)
     if len(filled) > MANY_CLUSTERS:
         kinds, copies = np.unique(filled, axis=0, return_counts=True)
         if len(kinds) * 10 < len(filled):  # many clusters alike, as single verdicts are: draw kinds instead
             filled, weights = kinds, _like_weights(copies, draws, seed)
-    blocks = []
+    kind = _precision(flat)
+    filled, start, found = np.ascontiguousarray(filled, dtype=kind), 0, np.empty(0)
+    rows = max(1, _CACHE_BYTES // (8 * flat.shape[1]))
     for weight in weights:
-        drawn = np.zeros((len(weight), flat.shape[1]))
-        drawn[:, seen] = weight @ filled
-        blocks.append(statistic(drawn.reshape(-1, *sums.shape[1:])))
-    return np.concatenate(blocks)
+        for part in range(0, len(weight), rows):
+            drawn = weight[part : part + rows].astype(kind) @ filled
+            if len(seen) < flat.shape[1]:
+                whole = np.zeros((len(drawn), flat.shape[1]))
+                whole[:, seen] = drawn
+                drawn = whole
+            values = statistic(drawn.astype(np.float64, copy=False).reshape(-1, *sums.shape[1:]))
+            if start == 0:
+                shape, found = values.shape[1:], np.empty((values[0].size, draws))
+            found[:, start : start + len(values)] = values.reshape(len(values), -1).T
+            start += len(values)
+    return found.T.reshape(draws, *shape)
+
+
+def _order_statistics(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The values that would stand at these places if each row were sorted, nan last."""
+    found = np.empty((len(rows), len(places)))
+    for number, row in enumerate(rows):  # one at a time: it fits the processor's cache
+        row = np.partition(row, places) if len(places) <= 20 else np.sort(row)
+        found[number] = row[places]
+    return found
 
 
 def percentile_interval(
@@ -109,19 +136,21 @@ def percentile_interval(
     """
     shape = draws.shape[1:]
     n = np.broadcast_to(np.asarray(clusters, dtype=float), shape).ravel()
-    columns = np.sort(draws.reshape(len(draws), -1).T, axis=1)  # nan sorts to the end
+    columns = draws.reshape(len(draws), -1).T
     tail = np.full(n.shape, np.nan)
     enough = n >= 2
     tail[enough] = stats.norm.cdf(np.sqrt(n[enough] / (n[enough] - 1)) * stats.t.ppf((1 - level) / 2, n[enough] - 1))
-    ends = []
-    for share in (tail, 1 - tail):
-        # Linear interpolation between order statistics, as in numpy.quantile.
-        place = np.where(np.isnan(share), 0, share) * (len(draws) - 1)
-        below = np.floor(place).astype(int)
-        above = np.minimum(below + 1, len(draws) - 1)
-        rows = np.arange(len(n))
-        value = columns[rows, below] + (place - below) * (columns[rows, above] - columns[rows, below])
-        ends.append(np.where(np.isnan(share) | np.isnan(columns[:, -1]), np.nan, value).reshape(shape))
+    # Linear interpolation between order statistics, as in numpy.quantile.
+    places = [np.where(np.isnan(share), 0, share) * (len(draws) - 1) for share in (tail, 1 - tail)]
+    below = [np.floor(place).astype(int) for place in places]
+    above = [np.minimum(place + 1, len(draws) - 1) for place in below]
+    wanted = np.unique([*below, *above, np.full(n.shape, len(draws) - 1)])
+    found = _order_statistics(columns, wanted)
+    rows, ends = np.arange(len(n)), []
+    for place, under, over in zip(places, below, above, strict=True):
+        low, high = (found[rows, np.searchsorted(wanted, at)] for at in (under, over))
+        value = low + (place - under) * (high - low)
+        ends.append(np.where(np.isnan(tail) | np.isnan(found[:, -1]), np.nan, value).reshape(shape))
     return ends[0], ends[1]
 
 

@@ -91,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
                               help="words in the verdict column that mean this")  # fmt: skip
     verdicts.add_argument("--points-range", nargs=2, type=float, default=(0.0, 1.0), metavar=("LOST", "WON"),
                           help="what points span, for example 1 2")  # fmt: skip
+    verdicts.add_argument("--drop-unparsed", action="store_true",
+                          help="leave unparsed judgements out of N (else nobody won them)")  # fmt: skip
     translations = commands.add_parser(
         "score-translations", help="BLEU and chrF++ with intervals and paired comparisons",
         description="Columns: translator, language, hypothesis, reference. Optional: item_id (segment), document_id "
@@ -118,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
         frame = read_file(given.file, _pairs(given.column, "column"))
         if given.command == "score-verdicts":
             words = {meaning: (*known, *getattr(given, f"words_{meaning}")) for meaning, known in WORDS.items()}
-            judged = as_judged(frame, given.file, words, tuple(given.points_range))
+            judged = as_judged(frame, given.file, words, tuple(given.points_range), given.drop_unparsed)
             tables = score_verdicts(judged, given.base, given.draws, given.seed)
         else:
             tokenizers = _pairs(given.tokenizer, "tokenizer")

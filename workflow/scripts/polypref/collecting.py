@@ -10,6 +10,7 @@ from typing import Any
 from polypref.splitting import join_pieces
 from polypref.tables import TableError
 
+_JUDGED = ("item_id", "prompt_id", "language", "policy", "opponent", "order", "sample")
 LABELS = ("A", "B", "TIE")
 _PROVENANCE = ("model", "checkpoint", "revision", "decoding")
 
@@ -96,7 +97,7 @@ def collect_verdicts(
         verdict = parse_verdict(reply, request["order"]) if not error else ""
         rows.append(
             {
-                **{key: request[key] for key in ("item_id", "prompt_id", "language", "policy", "opponent", "order")},
+                **{key: request[key] for key in _JUDGED},
                 "reply": reply,
                 "verdict": verdict,
                 "status": "error" if error else "parsed" if verdict else "unparsed",

@@ -151,6 +151,14 @@ class Training(Section):
     runtime: TrainingRuntime = TrainingRuntime()
 
 
+class SecondJudge(Section):
+    """Another judge that compares the same answers, to see whether the verdicts hang on the first one."""
+
+    judge: Name = Field(description="checkpoint of a judge of another family than the first")
+    decoding: Decoding = Decoding(temperature=0.0, max_tokens=20)
+    share: float = Field(1.0, gt=0, le=1, description="share of the prompts, drawn with the seed, that it judges")
+
+
 class Judging(Section):
     """How two answers are compared."""
 
@@ -160,8 +168,18 @@ class Judging(Section):
     )
     decoding: Decoding = Decoding(temperature=0.0, max_tokens=20)
     mode: Literal["balanced", "paper"] = Field("balanced", description="both orders as they are, or random-order runs")
-    runs: int = Field(5, ge=1, description="random-order runs derived from the two orders in mode 'paper'")
+    runs: int = Field(
+        5,
+        ge=1,
+        description="random-order runs in mode 'paper': looked up from both orders, or sampled above temperature 0",
+    )
     seed: int = 1
+    second: SecondJudge | None = Field(None, description="second judge; its agreement with the first is reported")
+
+    @property
+    def counting(self) -> str:
+        """What counts as a run (:func:`polypref.win_rates.judgements`): ``balanced``, ``paper`` or ``sampled``."""
+        return "sampled" if self.mode == "paper" and self.decoding.temperature > 0 else self.mode
 
 
 class Report(Section):

@@ -152,6 +152,10 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from _check_wmt(config, known, languages)
     roles = {"training.base": [config.training.base], "judging.judge": [config.judging.judge]}
     roles["evaluation.opponents"] = list(config.evaluation.opponents)
+    if config.judging.second:
+        roles["judging.second.judge"] = [config.judging.second.judge]
+        if config.judging.second.judge == config.judging.judge:
+            yield _fault("judging.second.judge", config.judging.judge, "a checkpoint that is not judging.judge")
     for key, names in roles.items():
         for name in names:
             if name not in config.checkpoints:

@@ -31,30 +31,36 @@ _COLUMNS = [
 
 
 @dataclass(frozen=True)
-class _Level:
-    """Cells of policy, opponent and language put together: names of the groups, and which cells each is made of.
+class _Groups:
+    """Cells of policy, opponent and language put together.
 
-    ``members`` is (groups, cells). In a macro level a group's share is the mean of its cells' shares, in the others the
-    share of its cells' judgements.
+    ``labels``: policy, opponent, language and average, one row per group. ``members``: (groups, cells), 1 where a cell
+    is in a group. ``means``: a macro group to the groups per language that it is the mean of; a group of any other kind
+    is the share of its cells' judgements.
     """
 
     labels: pd.DataFrame
-    average: str
     members: np.ndarray
+    means: dict[int, np.ndarray]
 
 
-def _levels(cells: pd.DataFrame) -> list[_Level]:
+def _group(cells: pd.DataFrame) -> _Groups:
     """Per language and over languages, per opponent and over opponents, groups in their first order."""
-    levels = []
+    labels, members, means, count = [], [], {}, 0
     for pair in (["policy", "opponent"], ["policy"]):
-        for by, average in (([*pair, "language"], ""), (pair, POOLED)):
-            labels = cells[by].drop_duplicates(ignore_index=True)
-            groups = cells[by].merge(labels.assign(_group=np.arange(len(labels))), on=by, how="left")["_group"]
-            members = (groups.to_numpy() == np.arange(len(labels))[:, None]).astype(float)
-            names = labels.reindex(columns=["policy", "opponent", "language"]).astype(object).fillna(ALL)
-            levels.append(_Level(names, average, members))
-        levels.append(_Level(levels[-1].labels, MACRO, members))
-    return levels
+        for by, average in (([*pair, "language"], ""), (pair, POOLED), (pair, MACRO)):
+            keys = cells[by].drop_duplicates(ignore_index=True)
+            codes = cells[by].merge(keys.assign(_group=np.arange(len(keys))), on=by, how="left")["_group"]
+            if average == "":
+                languages = keys.assign(_number=np.arange(count, count + len(keys)))
+            elif average == MACRO:
+                numbers = languages.merge(keys.assign(_macro=np.arange(count, count + len(keys))), on=by)
+                means |= {macro: rows.to_numpy() for macro, rows in numbers.groupby("_macro")["_number"]}
+            names = keys.reindex(columns=["policy", "opponent", "language"]).astype(object).fillna(ALL)
+            labels.append(names.assign(average=average))
+            members.append((codes.to_numpy() == np.arange(len(keys))[:, None]).astype(float))
+            count += len(keys)
+    return _Groups(pd.concat(labels, ignore_index=True), np.concatenate(members), means)
 
 
 def _shares(sums: np.ndarray) -> np.ndarray:
@@ -70,23 +76,26 @@ def _shares(sums: np.ndarray) -> np.ndarray:
         return np.nansum(shares, axis=-2) / (n > 0).sum(axis=-2)
 
 
-def _level_shares(sums: np.ndarray, levels: list[_Level]) -> np.ndarray:
-    """Shares of all levels' groups one after the other, from sums (draws, cells, runs, values)."""
-    draws, cells, runs, values = sums.shape
-    flat, found = sums.reshape(draws, cells, -1), []
-    for level in levels:
-        if level.average == MACRO:
-            # The level per language, with the same opponents, is the last but one.
-            by_language = found[-2]
-            same = levels[len(found) - 2].labels
-            keys = level.labels.merge(same.reset_index(), on=["policy", "opponent"], suffixes=("", "_cell"))
-            codes = keys.groupby(["policy", "opponent"], sort=False)["index"].apply(list)
-            found.append(np.stack([by_language[:, rows].mean(axis=1) for rows in codes], axis=1))
-            continue
-        whole = level.members.shape[0] == cells and np.array_equal(level.members, np.eye(cells))
-        grouped = flat if whole else level.members @ flat
-        found.append(_shares(grouped.reshape(draws, -1, runs, values)))
-    return np.concatenate(found, axis=1)
+def _all_shares(sums: np.ndarray, groups: _Groups) -> np.ndarray:
+    """Shares of all groups, from sums (draws, groups that are no mean, runs, values)."""
+    macro = np.fromiter(groups.means, int)
+    summed = np.setdiff1d(np.arange(len(groups.labels)), macro)
+    shares = np.empty((len(sums), len(groups.labels), sums.shape[-1] - 1))
+    shares[:, summed] = _shares(sums)
+    parts = list(groups.means.values())
+    sizes = np.array([len(part) for part in parts])
+    totals = np.add.reduceat(shares[:, np.concatenate(parts)], np.cumsum(sizes) - sizes, axis=1)
+    shares[:, macro] = totals / sizes[:, None]
+    return shares
+
+
+def _drawn_rates(sums: np.ndarray, groups: _Groups) -> np.ndarray:
+    """What has an interval (`BOUNDED`) of all groups, from sums (draws, groups, runs, [win, loss, points, n])."""
+    shares = _all_shares(sums, groups)
+    rates = np.empty((*shares.shape[:2], len(BOUNDED)))
+    rates[..., :2], rates[..., 3] = shares[..., :2], shares[..., 2]
+    np.subtract(shares[..., 0], shares[..., 1], out=rates[..., 2])
+    return rates
 
 
 def _cell_sums(judged: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
@@ -160,16 +169,17 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
         raise TableError(f"verdicts: verdict is {min(map(str, unknown))!r}; expected {', '.join(filter(None, CODES))}")
     judged = judged.reset_index(drop=True)
     cells, sums = _cell_sums(judged)
-    levels = _levels(cells)
-    points = _level_shares(sums.sum(axis=0)[None], levels)[0]
+    groups = _group(cells)
+    rows, members = groups.labels.copy(), groups.members
+    macro = rows["average"].eq(MACRO)
+    grouped = np.moveaxis(np.tensordot(members[~macro], sums, (1, 1)), 0, 1)  # (clusters, groups, runs, values)
+    points = _all_shares(grouped.sum(axis=0)[None], groups)[0]
     # Of the draws only what has an interval: win, loss, points and n.
-    drawn = bootstrap(sums[..., [0, 1, 4, 5]], lambda block: _level_shares(block, levels), draws, seed)
+    drawn = bootstrap(grouped[..., [0, 1, 4, 5]], lambda block: _drawn_rates(block, groups), draws, seed)
 
-    rows = pd.concat([one.labels.assign(average=one.average) for one in levels], ignore_index=True)
     for column, name in enumerate([*(f"{name}_percent" for name in OUTCOMES), "score"]):
         rows[name] = points[:, column]
     rows["difference"] = rows["win_percent"] - rows["loss_percent"]
-    members = np.concatenate([one.members for one in levels])
     by_cluster = np.tensordot(sums.sum(axis=2), members, (1, 1))  # (clusters, values, groups)
     n = by_cluster[:, 5]
     rows["prompts"], rows["judgements"] = (n > 0).sum(axis=0), n.sum(axis=0).astype(int)
@@ -177,14 +187,11 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
     keys = list(cells.columns)
     failed = judged[judged["status"].eq("error")].groupby(keys).size()
     rows["errors"] = (members @ [failed.get(key, 0) for key in cells.itertuples(index=False, name=None)]).astype(int)
-    macro = rows["average"].eq(MACRO)
     rows["difference_error"] = np.where(macro, np.nan, 100 * ratio_error(by_cluster[:, 0] - by_cluster[:, 1], n))
     rows["score_error"] = np.where(macro, np.nan, 100 * ratio_error(by_cluster[:, 4], n))
 
-    drawn = np.concatenate([drawn, drawn[..., :1] - drawn[..., 1:2]], axis=-1)
-    clusters = np.repeat(rows["prompts"].to_numpy()[:, None], drawn.shape[-1], axis=1)
-    low, high = percentile_interval(drawn, clusters, level)
-    for column, name in enumerate(("win_percent", "loss_percent", "score", "difference")):
+    low, high = percentile_interval(drawn, rows["prompts"].to_numpy()[:, None], level)
+    for column, name in enumerate(BOUNDED):
         rows[f"{name}_low"], rows[f"{name}_high"] = low[:, column], high[:, column]
     for name in ("difference", "score"):
         rows[f"{name}_if_won"] = rows[name] + rows["unparsed_percent"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from polypref.config import Checkpoint, Decoding
 from polypref.needs import used_checkpoints, weight_bytes
-from polypref.plan import Plan
+from polypref.plan import SECOND, Plan
 from polypref.schemas import REQUESTS
 from polypref.tables import read_table
 
@@ -70,7 +70,10 @@ def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
     items = config.evaluation.prompts_per_language
     if task == "answer":
         return items, round(items * EVALUATION_PROMPT_TOKENS * GROWTH), round(items * ANSWER_TOKENS * GROWTH)
-    judged = items * len(set(config.evaluation.opponents)) * 2
+    judging = config.judging
+    calls = judging.runs if judging.counting == "sampled" else 2
+    share = judging.second.share if judging.second and stem.startswith(SECOND) else 1
+    judged = round(items * share) * len(set(config.evaluation.opponents)) * calls
     read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))
     return judged, judged * read, judged * 2
 
@@ -206,7 +209,10 @@ def disk_gb(plan: Plan) -> float:
 def _decoding(plan: Plan, task: str, stem: str) -> Decoding:
     if task in ("translate", "generate"):
         return plan.config.models[stem.split("/")[-2]].decoding
-    return plan.config.evaluation.decoding if task == "answer" else plan.config.judging.decoding
+    if task == "answer":
+        return plan.config.evaluation.decoding
+    second = plan.config.judging.second
+    return second.decoding if second and stem.startswith(SECOND) else plan.config.judging.decoding
 
 
 def longest_requests(plan: Plan, results: Path) -> dict[tuple[str, str], tuple[int, int]]:

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from polypref.orders import ORDERS
 from polypref.result_tables import TableError, name_ids
-from polypref.win_rates import ORDERS
 
 UNDETERMINED = "und"
 WORDS = {"policy": ("policy", "win"), "opponent": ("opponent", "loss"), "tie": ("tie",), "": ("", "unparsed")}
@@ -89,11 +89,20 @@ def _verdict_words(column: pd.Series, words: Mapping[str, Sequence[str]], where:
     return found.map(meanings)
 
 
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def as_judged(
     frame: pd.DataFrame,
     where: str = "verdicts",
     words: Mapping[str, Sequence[str]] = WORDS,
     points_range: tuple[float, float] = (0.0, 1.0),
+    drop_unparsed: bool = False,
 ) -> pd.DataFrame:
     """Verdicts with the columns of :func:`polypref.estimates.estimate_rates`, from a frame with those above.
 
@@ -102,7 +111,9 @@ def as_judged(
     frame : documented at the top of this module.
     where : named in errors.
     words : meaning (policy, opponent, tie or empty) to the words for it in ``verdict``.
-    points_range : value of ``points`` where the opponent wins fully, and where the policy does.
+    points_range : value of ``points`` where the opponent wins fully, and where the policy does. A number among the
+        words for a tie (AlpacaEval's old 0) is half a win.
+    drop_unparsed : whether unparsed judgements leave the denominators, as in AlpacaEval; they are counted as errors.
 
     Returns
     -------
@@ -122,7 +133,9 @@ def as_judged(
     judged = frame.reset_index(drop=True).copy()
     if graded:
         points = pd.to_numeric(judged["points"], errors="coerce").astype(float)
-        points = (points - points_range[0]) / (points_range[1] - points_range[0])
+        numbers = [float(word) for word in words["tie"] if _is_number(word)]
+        ties = points.isin(numbers)
+        points = ((points - points_range[0]) / (points_range[1] - points_range[0])).mask(ties, 0.5)
         outside = points[~points.isna() & ~points.between(0, 1)]
         if len(outside):
             raise TableError(f"{where}: points are outside {points_range[0]:g} to {points_range[1]:g} in row "
@@ -133,7 +146,9 @@ def as_judged(
         judged["verdict"] = _verdict_words(judged["verdict"], words, where)
         judged = judged.drop(columns="points", errors="ignore")
     if "status" not in judged:
-        judged["status"] = np.where(judged["verdict"].eq(""), "unparsed", "parsed")
+        judged["status"] = np.where(judged["verdict"].ne(""), "parsed", "unparsed")
+    if drop_unparsed:
+        judged["status"] = judged["status"].replace("unparsed", "error")
     wrong = judged[judged["status"].eq("parsed") != judged["verdict"].ne("")]
     if len(wrong) or not judged["status"].isin(["parsed", "unparsed", "error"]).all():
         raise TableError(f"{where}: status and verdict contradict each other in row {(*wrong.index, 0)[0] + 1}")

@@ -17,6 +17,8 @@ from polypref.registry import Runtime
 from polypref.schemas import FIELDS
 
 TASKS = ("translate", "generate", "answer", "judge")
+SECOND = "second/"
+"""Folder of the second judge's files below those of its task."""
 
 
 class Translation(NamedTuple):
@@ -122,13 +124,15 @@ class Plan:
         The checkpoint of an ``answer`` batch is named by its policy or opponent: the base, a trained variant and an
         opponent are different weights.
         """
-        models = self.config.models
+        models, judging = self.config.models, self.config.judging
+        judges = [(judging.judge, ""), *([(judging.second.judge, SECOND)] if judging.second else [])]
         uses = [
             *(("translate", checkpoint_of(models[t.model], t.language), t.stem) for t in self.translations()),
             *(("generate", checkpoint_of(models[r.model], r.language), r.stem) for r in self.responses()),
             *(("answer", name, f"{name}/{code}") for name in self.answerers for code in self.config.all_languages),
             *(
-                ("judge", self.config.judging.judge, f"{policy}/{code}")
+                ("judge", judge, f"{folder}{policy}/{code}")
+                for judge, folder in judges
                 for policy in self.policies
                 for code in self.config.all_languages
             ),
@@ -197,10 +201,15 @@ class Plan:
         """What is asked of a policy or an opponent; a trained variant's weights are in its ``policy.json``."""
         return self._asked(policy, self.batch_checkpoint("answer", policy), self.config.evaluation.decoding)
 
-    def asked_of_judge(self) -> dict[str, Any]:
-        """What is asked of the judge: one of three labels, by constrained decoding where the engine can."""
-        judge = self.config.judging
+    def asked_of_judge(self, second: bool = False) -> dict[str, Any]:
+        """What is asked of a judge: one of three labels, by constrained decoding where the engine can."""
+        judge = self.config.judging.second if second else self.config.judging
         return self._asked(judge.judge, judge.judge, judge.decoding, choices=list(LABELS))
+
+    def sampled_runs(self) -> dict[str, int] | None:
+        """Number and seed of the runs that are judged one by one; None where both orders are judged once."""
+        judging = self.config.judging
+        return {"runs": judging.runs, "seed": judging.seed} if judging.counting == "sampled" else None
 
     # -- data sets ------------------------------------------------------------------------------------------------
 

@@ -108,13 +108,15 @@ DIAGNOSTICS = pa.schema(
     ]
 )  # fmt: skip
 
-# One judgement. `order`: policy_first or opponent_first. `reply`: the judge's raw text. `verdict`: policy, opponent or
+# One judgement. `order`: policy_first or opponent_first. `sample`: 0, or the run where each run is a reply of its own
+# (a judge above temperature 0 in mode paper). `reply`: the judge's raw text. `verdict`: policy, opponent or
 # tie, and empty when `status` is not parsed (unparsed: a reply that is no verdict; error: no reply). `first`/`second`
 # log-probabilities are in `logprobs` by the labels A, B, TIE as shown to the judge.
 VERDICTS = pa.schema(
     [
         ("item_id", pa.string()), ("prompt_id", pa.string()), ("language", pa.string()), ("policy", pa.string()),
-        ("opponent", pa.string()), ("order", pa.string()), ("reply", pa.string()), ("verdict", pa.string()),
+        ("opponent", pa.string()), ("order", pa.string()), ("sample", pa.int32()), ("reply", pa.string()),
+        ("verdict", pa.string()),
         ("status", pa.string()), ("logprobs", pa.string()), ("prompt_tokens", pa.int64()),
         ("completion_tokens", pa.int64()), ("error", pa.string()), *_PROVENANCE,
     ]

@@ -24,14 +24,23 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
     made = {
         "training": lambda: {"base": plan.trainee(), "training": config.training.model_dump(exclude={"runtime"})},
         "answer": lambda: {**plan.asked_of_policy("base"), "model": "a policy"},
-        "judge": lambda: {"asked": plan.asked_of_judge(), "opponents": sorted(set(config.evaluation.opponents))},
+        "judge": lambda: {
+            "asked": plan.asked_of_judge(),
+            "opponents": sorted(set(config.evaluation.opponents)),
+            **({"sampled": plan.sampled_runs()} if plan.sampled_runs() else {}),
+        },
+        "second_judge": lambda: {
+            "asked": plan.asked_of_judge(second=True),
+            "share": config.judging.second.share,
+            "seed": config.judging.seed,
+        },
         "tables": lambda: {
             "policies": plan.policies,
             "languages": config.all_languages,
             "sources": sorted(config.sources),
         },
         "verdicts": lambda: {
-            "judging": {"mode": config.judging.mode, "runs": config.judging.runs, "seed": config.judging.seed},
+            "judging": {"mode": config.judging.counting, "runs": config.judging.runs, "seed": config.judging.seed},
             "policies": plan.policies,
             "opponents": sorted(set(config.evaluation.opponents)),
             "languages": config.all_languages,

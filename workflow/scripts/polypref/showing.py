@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polypref.asking import Asked, ask_replies, ask_translations, ask_verdicts
-from polypref.plan import Plan
+from polypref.plan import SECOND, Plan
 from polypref.schemas import REQUESTS
 from polypref.tables import read_table
 
@@ -39,13 +39,14 @@ def stand_in(plan: Plan, task: str, stem: str, template: str) -> Row:
         return ask_replies([{"item_id": "example", "prompt": f"<evaluation prompt in {name}>"}], asked, code)[0]
     opponent = sorted(set(config.evaluation.opponents))[0]
     prompt = {"item_id": "example", "prompt_id": "example", "language": code, "prompt": f"<prompt in {name}>"}
+    policy = parts[-2]
     answers = {
         who: [{"item_id": "example", "text": f"<answer of {who} in {name}>", "error": None}]
-        for who in (parts[0], opponent)
+        for who in (policy, opponent)
     }
-    asked = Asked(**plan.asked_of_judge())
+    asked = Asked(**plan.asked_of_judge(second=stem.startswith(SECOND)))
     opponents = {opponent: answers[opponent]}
-    return ask_verdicts([prompt], (parts[0], answers[parts[0]]), opponents, asked, template, name)[0]
+    return ask_verdicts([prompt], (policy, answers[policy]), opponents, asked, template, name)[0]
 
 
 def uses(plan: Plan) -> list[tuple[str, str, list[str]]]:

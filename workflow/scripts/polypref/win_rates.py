@@ -2,28 +2,27 @@
 
 A judgement is one pair of answers in one order. The judge sees both orders once; ``balanced`` counts both, ``paper``
 looks up five random-order runs from them (at temperature 0 a second call in the same order gives the same verdict).
+Above temperature 0 each of those runs is a reply of its own, in one order: ``sampled``.
 """
-
-import hashlib
 
 import numpy as np
 import pandas as pd
 
+from polypref.orders import ORDERS, drawn_order
 from polypref.result_tables import TableError, name_ids
 
-ORDERS = ("policy_first", "opponent_first")
 PAIR = ["item_id", "policy", "opponent"]
 ALL = "all"
 VERDICTS = ("policy", "opponent", "tie", "")
 
 
-def check_verdicts(verdicts: pd.DataFrame) -> None:
-    """Stop unless each item, policy and opponent has one row in each order and every value is a known one.
+def check_values(verdicts: pd.DataFrame) -> None:
+    """Stop unless every order, status and verdict is a known one and they fit each other.
 
     Raises
     ------
     TableError
-        A value is unknown, or an order is missing or there twice; the message names the ids.
+        A value is unknown; the message names the ids.
     """
     allowed = {"order": set(ORDERS), "status": {"parsed", "unparsed", "error"}, "verdict": set(VERDICTS)}
     for column, values in allowed.items():
@@ -33,6 +32,16 @@ def check_verdicts(verdicts: pd.DataFrame) -> None:
     wrong = verdicts[verdicts["status"].eq("parsed") != verdicts["verdict"].ne("")]
     if len(wrong):
         raise TableError(f"verdicts: status and verdict contradict each other in {name_ids(wrong['item_id'])}")
+
+
+def check_orders(verdicts: pd.DataFrame) -> None:
+    """Stop unless each item, policy and opponent has one row in each order.
+
+    Raises
+    ------
+    TableError
+        An order is missing or there twice; the message names the ids.
+    """
     if verdicts.duplicated([*PAIR, "order"]).any():
         twice = verdicts.loc[verdicts.duplicated([*PAIR, "order"]), "item_id"]
         raise TableError(f"verdicts: the same pair and order more than once: {name_ids(set(twice))}")
@@ -42,10 +51,20 @@ def check_verdicts(verdicts: pd.DataFrame) -> None:
         raise TableError(f"verdicts: pairs (item / policy / opponent) without one of the two orders: {name_ids(ids)}")
 
 
-def drawn_order(seed: int, item_id: str, policy: str, opponent: str, run: int) -> str:
-    """The order in which a random-order run shows a pair: a digest decides, so that nothing else can change it."""
-    key = "\x1f".join((str(seed), item_id, policy, opponent, str(run)))
-    return ORDERS[hashlib.sha256(key.encode()).digest()[0] & 1]
+def check_runs(verdicts: pd.DataFrame, runs: int) -> None:
+    """Stop unless each item, policy and opponent has one row (``sample``) in each run.
+
+    Raises
+    ------
+    TableError
+        A run is missing or there twice; the message names the ids.
+    """
+    found = verdicts.groupby(PAIR, sort=False)["sample"].agg(["nunique", "size", "min", "max"])
+    wrong = found[(found["nunique"] != runs) | (found["size"] != runs) | (found["min"] != 0) | (found["max"] >= runs)]
+    if len(wrong):
+        ids = wrong.index.map(" / ".join)
+        raise TableError(f"verdicts: pairs (item / policy / opponent) without one row in each of {runs} runs: "
+                         f"{name_ids(ids)}")  # fmt: skip
 
 
 def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.DataFrame:
@@ -53,9 +72,10 @@ def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.Da
 
     Parameters
     ----------
-    verdicts : schema VERDICTS, both orders of every pair.
-    mode : ``balanced``, both orders as they are (one run), or ``paper``, `runs` runs with one random order per pair.
-    runs, seed : of the mode ``paper``.
+    verdicts : schema VERDICTS, both orders of every pair; in the mode ``sampled`` one row per pair and run.
+    mode : ``balanced``, both orders as they are (one run); ``paper``, `runs` runs with one random order per pair,
+        looked up; ``sampled``, `runs` runs that were judged one by one.
+    runs, seed : of the runs.
 
     Returns
     -------
@@ -64,15 +84,19 @@ def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.Da
     Raises
     ------
     TableError
-        The rows are not one per pair and order (:func:`check_verdicts`).
+        A value is unknown, or the rows are not one per pair and order, or per pair and run.
     ValueError
         The mode is unknown.
     """
-    check_verdicts(verdicts)
+    if mode not in ("balanced", "paper", "sampled"):
+        raise ValueError(f"judging.mode is {mode!r}; expected balanced or paper")
+    check_values(verdicts)
+    if mode == "sampled":
+        check_runs(verdicts, runs)
+        return verdicts.assign(run=verdicts["sample"])
+    check_orders(verdicts)
     if mode == "balanced":
         return verdicts.assign(run=0)
-    if mode != "paper":
-        raise ValueError(f"judging.mode is {mode!r}; expected balanced or paper")
     pairs = verdicts[PAIR].drop_duplicates()
     drawn = pd.concat([pairs.assign(run=run) for run in range(runs)], ignore_index=True)
     keys = zip(*(drawn[name] for name in [*PAIR, "run"]), strict=True)
@@ -83,7 +107,8 @@ def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.Da
 def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
     """How much the order decides, per policy and opponent and over all of them (``all``).
 
-    Always from both orders, whatever the mode of the win rates.
+    From all that was judged, whatever the mode of the win rates. Where a pair was judged more than once in an order
+    (sampled runs), the first reply in each order says whether it flipped.
 
     Parameters
     ----------
@@ -100,7 +125,8 @@ def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
     place = pd.Series(
         np.where(parsed["verdict"].eq("tie"), "tie", np.where(won_first, "first", "second")), parsed.index
     )
-    wide = parsed.pivot(index=key, columns="order", values="verdict").reindex(columns=list(ORDERS)).dropna()
+    once = parsed.drop_duplicates([*key, "order"])
+    wide = once.pivot(index=key, columns="order", values="verdict").reindex(columns=list(ORDERS)).dropna()
     flips = wide[ORDERS[0]].ne(wide[ORDERS[1]]).rename("flipped").reset_index()
 
     rows = []

@@ -37,9 +37,9 @@ class Results:
 
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
     translation_scores, estimates, self_agreement, length_bias, wrong_languages, translation_comparisons, funnel,
-    dataset_counts, diagnostics, cost, and perhaps estimate; ``paper`` win_rates, bleu, chrf, or nothing; ``figures``
-    any of win_rates, improvement, forest, lengths, diagnostics, bleu, chrf, training, rules. ``datasets``, ``dropped``
-    and ``diagnostics`` are by architecture, ``answers`` by policy or opponent.
+    dataset_counts, diagnostics, cost, and perhaps estimate and judge_agreement; ``paper`` win_rates, bleu, chrf, or
+    nothing; ``figures`` any of win_rates, improvement, forest, lengths, diagnostics, bleu, chrf, training, rules.
+    ``datasets``, ``dropped`` and ``diagnostics`` are by architecture, ``answers`` by policy or opponent.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -137,6 +137,7 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
         "win_rates": layout.win_rate_groups(tables["win_rates"], paper.get("win_rates")),
         "averages": layout.average_rows(tables["estimates"]),
         "agreement": tables["self_agreement"].to_dict("records"),
+        "judge_agreement": tables["judge_agreement"].to_dict("records") if "judge_agreement" in tables else [],
         "length_bias": tables["length_bias"].to_dict("records"),
         "wrong_languages": layout.wrong_language_matrix(tables["wrong_languages"], languages),
         "translation_comparisons": layout.comparison_rows(tables["translation_comparisons"]),

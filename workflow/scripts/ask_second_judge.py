@@ -1,0 +1,14 @@
+"""Make the requests to the second judge from those to the first: the same answers in the same order."""
+
+from polypref.asking import ask_second_judge
+from polypref.logs import job
+from polypref.schemas import JUDGE_REQUESTS
+from polypref.script_inputs import read_asked
+from polypref.tables import read_rows, write_table
+
+if __name__ == "__main__":
+    wildcards, params = snakemake.wildcards, snakemake.params
+    with job(f"ask the second judge about {wildcards.policy} in {wildcards.language}", snakemake.log[0]):
+        requests = read_rows(snakemake.input.requests, JUDGE_REQUESTS)
+        asked = read_asked(params.asked, snakemake.input.get("checkpoint", []))
+        write_table(snakemake.output[0], ask_second_judge(requests, asked, params.share, params.seed), JUDGE_REQUESTS)
