@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 sys.path.insert(0, str(ROOT / "tests"))
 
-import synthetic
-from test_estimates import simulate
+import synthetic  # noqa: E402
+from test_estimates import simulate  # noqa: E402
 
-from polypref.estimates import estimate_rates
-from polypref.translation_scores import score_translations
+from polypref.estimates import estimate_rates  # noqa: E402
+from polypref.translation_scores import score_translations  # noqa: E402
 
 SHAPES = [(186, 9, 12, 5), (1850, 9, 6, 1), (12_345, 9, 1, 1), (100_000, 1, 1, 1), (800, 1, 125, 1), (150, 9, 74, 1),
           (25, 9, 89, 5)]  # fmt: skip
