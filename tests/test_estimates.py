@@ -134,7 +134,8 @@ def skewed(prompts: int, languages: int, seed: int, shift: float, tie: float, un
     """Verdicts in both orders, the first-shown preferred; with ``unbalanced`` a prompt is in one to all languages."""
     rng = np.random.default_rng(seed)
     worth = np.repeat(shift + rng.normal(0, 0.8, prompts), languages).reshape(prompts, languages)
-    kept = np.arange(languages) < (1 + np.arange(prompts)[:, None] * languages // prompts if unbalanced else languages)
+    most = 1 + np.arange(prompts) * languages // prompts if unbalanced else np.full(prompts, languages)
+    kept = np.arange(languages) < most[:, None]
     prompt, language = np.nonzero(kept)
     both = np.concatenate([(worth + rng.logistic(0, 1, worth.shape) + bias)[kept] for bias in (0.3, -0.3)])
     verdict = np.select([both > tie, both < -tie], ["policy", "opponent"], "tie")
