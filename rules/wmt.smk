@@ -24,6 +24,7 @@ rule score_translations:
     threads: 2
     params:
         tokenizers={code: LANGUAGES[code].bleu_tokenizer for code in PLAN.all_wmt_languages},
+        comet=CONFIG.wmt.comet,
     message:
         "Scoring the translations of WMT24++"
     script:

@@ -48,7 +48,7 @@ def make_report(folder: Path) -> Path:
         input={"segments": sorted(folder.glob("wmt/*.parquet")),
                "translations": sorted(folder.glob("translations/wmt/source/*/*.parquet"))},
         output={"scores": tables / "translation_scores.csv", "comparisons": tables / "translation_comparisons.csv"},
-        params={"tokenizers": {code: synthetic.TOKENIZERS.get(code, "13a") for code in languages}},
+        params={"tokenizers": {code: synthetic.TOKENIZERS.get(code, "13a") for code in languages}, "comet": None},
     )  # fmt: skip
     rates = ("win_rates", "win_rates_by_language", "position_bias", "improvement_by_language", "estimates",
              "self_agreement")  # fmt: skip

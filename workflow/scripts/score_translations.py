@@ -8,6 +8,7 @@ by their path: ``.../{translator}/{language}.parquet`` and ``.../{language}.parq
 from pathlib import Path
 
 from polypref import schemas
+from polypref.comet import add_comet
 from polypref.logs import job
 from polypref.result_tables import read_frame, write_csv
 from polypref.translation_scores import score_translations
@@ -20,5 +21,7 @@ if __name__ == "__main__":
             for path in snakemake.input.translations
         }
         scores, comparisons = score_translations(segments, translations, snakemake.params.tokenizers, snakemake.threads)
+        if snakemake.params.comet:
+            scores = add_comet(scores, segments, translations, snakemake.params.comet)
         write_csv(scores, snakemake.output.scores)
         write_csv(comparisons, snakemake.output.comparisons)

@@ -91,6 +91,9 @@ class Wmt(Section):
     translators: list[Name] = Field([], description="models that are scored")
     segments: int | None = Field(None, ge=1, description="seeded subset of the segments; all by default")
     license: str = "apache-2.0"
+    comet: str | None = Field(
+        None, description="COMET checkpoint (a .ckpt file, or a name on the Hub): scores beside BLEU and chrF++"
+    )
 
 
 class Evaluation(Section):

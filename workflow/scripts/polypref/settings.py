@@ -48,6 +48,7 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
         "wmt": lambda: {
             "translations": [file.stem for file in plan.wmt_translations()],
             "tokenizers": {code: plan.languages[code].bleu_tokenizer for code in plan.all_wmt_languages},
+            **({"comet": config.wmt.comet} if config.wmt.comet else {}),
         },
         "report": config.shown,
     }
