@@ -76,5 +76,15 @@ def test_only_trainings_of_this_run_are_named(tmp_path):
     assert trained == ["Trained:   A, B in 0:01:30 in 2 attempts"]
 
 
+def test_records_that_were_cut_off_or_only_touched_do_not_fail_a_run(tmp_path):
+    folder = results(tmp_path, ("answer/a", [{}]))
+    with (folder / "store/answer/a/runs.jsonl").open("a") as file:
+        file.write('{"started_at": "2026-11')
+    (folder / "policies/A").mkdir(parents=True)
+    (folder / "policies/A/policy.json").touch()
+    lines = printed(folder)
+    assert "Engine starts: 1, batches with something missing: 1" in lines
+
+
 def test_a_terminal_gets_a_ruled_table():
     assert run_table([RUN | {"batch": "b"}], terminal=True).box and not run_table([], terminal=False).box

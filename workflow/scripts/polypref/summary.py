@@ -22,9 +22,8 @@ def batch_runs(results: str | Path, since: float) -> list[dict[str, Any]]:
     """Engine runs of all batches that began after a time (Unix seconds), each with its ``batch``."""
     found = []
     for path in sorted(Path(results).glob("store/*/*/runs.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            run = json.loads(line)
-            if datetime.fromisoformat(run["started_at"]).timestamp() >= since - 1:
+        for run in map(_record, path.read_text(encoding="utf-8").splitlines()):
+            if run and datetime.fromisoformat(run["started_at"]).timestamp() >= since - 1:
                 found.append({"batch": f"{path.parent.parent.name}/{path.parent.name}", **run})
     return found
 
@@ -33,15 +32,23 @@ def trainings(results: str | Path, since: float) -> list[tuple[str, dict[str, An
     """Trainings that ended after a time (Unix seconds): the variants that use them, and their ``run.json``."""
     found: dict[str, list[str]] = {}
     for path in sorted(Path(results).glob("policies/*/policy.json")):
-        digest = json.loads(path.read_text(encoding="utf-8"))["digest"]
-        found.setdefault(digest, []).append(path.parent.name)
+        if policy := _record(path.read_text(encoding="utf-8")):
+            found.setdefault(policy["digest"], []).append(path.parent.name)
     ended = []
     for digest, names in found.items():
         path = Path(results) / "trained" / digest / "run.json"
-        run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        run = _record(path.read_text(encoding="utf-8")) if path.exists() else None
         if run and datetime.fromisoformat(run["finished"]).timestamp() >= since - 1:
             ended.append((", ".join(names), run))
     return ended
+
+
+def _record(text: str) -> dict[str, Any] | None:
+    """What a JSON text holds; None of one that was cut off or only touched."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None
 
 
 def run_table(runs: list[dict[str, Any]], terminal: bool) -> Table:
