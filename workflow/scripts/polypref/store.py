@@ -257,17 +257,18 @@ class RowStore:
                 raise self._failed
             if not self._pending:
                 return
-            data, self._pending = memoryview(b"".join(self._pending)), []
-            whole = None
+            data, self._pending = b"".join(self._pending), []
+            before, written = None, 0
             try:
-                whole = os.fstat(self._journal.fileno()).st_size
-                while data:
-                    data = data[self._journal.write(data) :]
+                before = os.fstat(self._journal.fileno()).st_size
+                while written < len(data):
+                    written += self._journal.write(memoryview(data)[written:])
                 os.fsync(self._journal.fileno())
             except OSError as error:
                 with contextlib.suppress(OSError):
-                    if whole is not None:
-                        os.truncate(self._journal.fileno(), whole)
+                    if before is not None:  # the answers that found room stay
+                        os.truncate(self._journal.fileno(), before + data.rfind(b"\n", 0, written) + 1)
+                        os.fsync(self._journal.fileno())
                     self._journal.close()
                 self._journal = None
                 raise StoreError(
