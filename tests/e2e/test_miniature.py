@@ -209,7 +209,7 @@ def test_what_is_rebuilt_has_the_same_bytes_and_takes_up_the_finished_training(m
     before = {name: (copy / "results" / name).read_bytes() for name in rebuilt}
     for name in rebuilt:
         (copy / "results" / name).unlink()
-    output = again.snakemake("--", "results/policies/A/policy.json")
+    output = again.snakemake("--", "results/policies/A/policy.json", "results/diagnostics/A.parquet")
     assert "engine started" not in output
     assert {name: (copy / "results" / name).read_bytes() for name in rebuilt} == before
     log = (copy / "results/logs/train_policy/A.log").read_text()
