@@ -74,6 +74,7 @@ def test_a_finished_training_is_set_beside_the_estimate_and_measures_the_next(pl
     trained = measured_training(plan, tmp_path)
     rows = {row["checkpoint"]: row for row in compared(plan, {}, trained) if row["task"] == "train"}
     assert (rows["A"]["requests"], rows["A"]["hours"], rows["C"]["hours"]) == (10_000, 0.25, None)
+    assert rows["A"]["gpu_hours"] == 0.25 * 8
     assert rows["A"]["estimated_requests"] == 9 * 1250 and rows["A"]["estimated_hours"] > 0
     next_one = estimate_training(plan, trained)
     assert next_one["measured"] and next_one["hours"] == pytest.approx(3 * 9 * 1250 * 1500 / 20_000 / 3600)

@@ -140,6 +140,8 @@ def test_numbers(pages, report):
     overall = improvement[improvement["language"].eq("all")]
     for row in overall.itertuples():
         assert f"{text.signed(row.low)} to {text.signed(row.high)}" in words
+    cost = " ".join(pages["cost"].words)
+    assert re.search(r"Training\s.*A\s+416\s+1\.5 h\s+12\.0 h", cost, re.DOTALL), "time, and time of the GPUs"
 
 
 def test_counts_of_flags_lead_to_the_reader(pages, report):

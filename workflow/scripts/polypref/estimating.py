@@ -243,7 +243,8 @@ def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, R
     """Estimate from the configuration alone, as before the run, beside what the batches and the training took.
 
     task, checkpoint, estimated_requests, requests, estimated_tokens, tokens (both written), estimated_hours, hours,
-    estimated_usd, usd. Training is task ``train`` with the architecture as checkpoint, and its pairs as requests.
+    estimated_usd, usd, gpu_hours. Training is task ``train`` with the architecture as checkpoint, and its pairs as
+    requests.
     """
     names = {"requests": "requests", "tokens": "output_tokens", "hours": "hours", "usd": "cost_usd"}
     actual = {
@@ -261,10 +262,12 @@ def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, R
         row = {"task": before["task"], "checkpoint": before["checkpoint"]}
         for name in names:
             row |= {f"estimated_{name}": before[names[name]], name: after[actual[name]]}
-        rows.append(row)
+        cost = costs.get((row["task"], row["checkpoint"]))
+        rows.append(row | {"gpu_hours": cost.get("gpu_seconds", 0) / 3600 if cost else None})
     count, training = len(plan.architectures), estimate_training(plan)
     for name in plan.architectures:
         run = (trained or {}).get(name)
+        held = run["processes"] if run and plan.config.training.runtime.gpus else 0
         rows.append(
             {
                 "task": "train",
@@ -277,6 +280,7 @@ def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, R
                 "hours": run["seconds"] / 3600 if run else None,
                 "estimated_usd": 0.0,
                 "usd": 0.0,
+                "gpu_hours": run["seconds"] * held / 3600 if run else None,
             }
         )
     return rows
