@@ -8,6 +8,8 @@ PY   := .venv/bin/python
 DEMO := config/demo.yaml
 # Two engines at once pay off for models this small, even on two cores; see profiles/default for real ones.
 SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
+# Tests wait a lot, for Slurm and for engines to start: two workers share them (tests/conftest.py).
+WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema tiny-models pictures lock clean
@@ -29,11 +31,11 @@ report: setup ## make only what the miniature's report still lacks
 test: test-fast test-e2e ## pass all tests
 
 test-fast: setup ## the tests that take seconds
-	$(PY) -m pytest -m "not e2e and not slurm and not browser"
+	$(PY) -m pytest $(WORKERS) -m "not e2e and not slurm and not browser"
 
 test-e2e: setup ## the tests that run Snakemake, engines, Slurm and a browser (minutes)
 	@tools/install-packages.sh slurm browser
-	$(PY) -m pytest -m "e2e or slurm or browser"
+	$(PY) -m pytest $(WORKERS) -m "e2e or slurm or browser"
 
 slurm-test: setup ## only the tests on a real Slurm
 	@tools/install-packages.sh slurm

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 from slurm_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -72,17 +73,35 @@ def fresh(tmp_path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def miniature(tmp_path_factory) -> Run:
-    """The miniature, finished. For work on these tests: POLYPREF_MINIATURE names the folder of an earlier session's."""
+def miniature(tmp_path_factory, request) -> Run:
+    """The miniature, finished; each worker of pytest-xdist has a copy, which its tests may change.
+
+    For work on these tests: POLYPREF_MINIATURE names the folder of an earlier session's.
+    """
     if finished := os.environ.get("POLYPREF_MINIATURE"):
-        run = Run(Path(finished), yaml.safe_load((Path(finished) / "made.yaml").read_text(encoding="utf-8")))
-        run.output = (run.folder / "output.txt").read_text(encoding="utf-8")
-        return run
-    run = new_run(tmp_path_factory.mktemp("miniature"))
+        return read_run(Path(finished))
+    temporary = tmp_path_factory.getbasetemp()
+    if not hasattr(request.config, "workerinput"):
+        return make_miniature(temporary / "miniature")
+    first = temporary.parent / "miniature"
+    with FileLock(f"{first}.lock"):
+        if not first.exists():
+            make_miniature(first)
+    return read_run(shutil.copytree(first, temporary / "miniature", symlinks=True))
+
+
+def make_miniature(folder: Path) -> Run:
+    """Run the whole miniature; what :func:`read_run` reads is left beside its results."""
+    run = new_run(folder)
     run.output = run.snakemake("--resources", "engine=2")
     (run.folder / "made.yaml").write_text(yaml.safe_dump(run.config, allow_unicode=True), encoding="utf-8")
     (run.folder / "output.txt").write_text(run.output, encoding="utf-8")
     return run
+
+
+def read_run(folder: Path) -> Run:
+    config = yaml.safe_load((folder / "made.yaml").read_text(encoding="utf-8"))
+    return Run(folder, config, (folder / "output.txt").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

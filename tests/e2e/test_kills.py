@@ -201,17 +201,16 @@ def batches(miniature, tmp_path_factory) -> dict[str, Batch]:
     return made
 
 
-def test_kills_lose_nothing(batches, miniature, capsys):
+def test_kills_lose_nothing(batches, miniature, record_property):
     """More than thirty kills of engines, jobs, Snakemake and whole machines."""
     seed = int(os.environ.get("POLYPREF_KILL_SEED", random.randrange(10**6)))
     kinds = ["engine", "machine", "ctrl-c", "snakemake", "job", "engine", "machine", "job"] * (KILLS // 8)
     with ThreadPoolExecutor(2) as both:
         done = list(both.map(lambda batch: chain(batch, kinds, seed), batches.values()))
-    with capsys.disabled():
-        print(f"\nPOLYPREF_KILL_SEED={seed}")
-        for batch in done:
-            print(f"{batch.name}: {len(batch.events)} kills, {batch.lost} rows lost, {batch.asked_twice} asked twice")
-            print("  " + "; ".join(batch.events))
+    record_property("figures", f"POLYPREF_KILL_SEED={seed}")
+    for batch in done:
+        counts = f"{len(batch.events)} kills, {batch.lost} rows lost, {batch.asked_twice} asked twice"
+        record_property("figures", f"{batch.name}: {counts}\n  {'; '.join(batch.events)}")
     for batch in done:
         undisturbed = (miniature.folder / batch.target).read_bytes()
         assert batch.lost == 0

@@ -23,12 +23,13 @@ def made(results: Path) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if not name.endswith(TIMED)}
 
 
-def test_the_miniature_is_the_same_through_slurm(cluster: Cluster, miniature, fresh, tmp_path: Path, capsys) -> None:
+def test_the_miniature_is_the_same_through_slurm(
+    cluster: Cluster, miniature, fresh, tmp_path: Path, record_property
+) -> None:
     run = SlurmRun(cluster, tmp_path, rehearsed(fresh.config))
     began = time.monotonic()
     output = run.run()
-    with capsys.disabled():
-        print(f"\nthe miniature through Slurm took {time.monotonic() - began:.0f} s")
+    record_property("figures", f"the miniature through Slurm took {time.monotonic() - began:.0f} s")
 
     theirs, ours = made(miniature.results), made(run.results)
     assert theirs.keys() == ours.keys() and len(ours) > 300
@@ -52,8 +53,8 @@ def test_the_miniature_is_the_same_through_slurm(cluster: Cluster, miniature, fr
     assert output.count("has been submitted") == len(cluster.jobs(tmp_path)) == 12 + 3 + 3, "each batch is one job"
 
     spent = overheads(run, output, cluster.jobs(tmp_path))
-    with capsys.disabled():
-        print(f"beside its own work, a batch on Slurm took {spent.mean():.1f} s, at most {spent.max():.1f} s")
+    beside = f"beside its own work, a batch on Slurm took {spent.mean():.1f} s, at most {spent.max():.1f} s"
+    record_property("figures", beside)
 
 
 def overheads(run: SlurmRun, output: str, jobs: list[dict[str, str]]) -> pd.Series:
