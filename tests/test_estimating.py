@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from polypref.actual_cost import compared, measured_costs, measured_training
 from polypref.asking import Asked, ask_replies
 from polypref.config_checks import load_config, read_languages
 from polypref.estimating import (
-    compared,
     disk_gb,
     estimate_batches,
     estimate_training,
     longest_requests,
-    measured_costs,
-    measured_training,
     table,
     tokens_in,
 )

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from polypref import sizes
+from polypref.actual_cost import measured_costs, measured_training
 from polypref.config_checks import load_config, read_languages
 from polypref.estimating import (
     disk_gb,
     estimate_batches,
     estimate_training,
     longest_requests,
-    measured_costs,
-    measured_training,
     table,
 )
 from polypref.logs import job

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from polypref.actual_cost import compared, measured_costs, measured_training
 from polypref.config_checks import load_config, read_languages
-from polypref.estimating import compared, measured_costs, measured_training
 from polypref.logs import job
 from polypref.plan import Plan
 from polypref.result_tables import write_csv
