@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 from common import DEMO, ROOT, SCRIPTS, Cost, interleaved, note, options, ratios, run_process, spread, table, workplace
@@ -42,11 +43,25 @@ def write_dataset(path: Path, pairs: int) -> None:
     write_table(path, rows, DATASET)
 
 
+def training_section() -> dict[str, Any]:
+    """The miniature's settings, without checkpoints on the way."""
+    section = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))["training"]
+    section["runtime"] |= {"save_steps": 1_000_000}
+    return section
+
+
+def own_command(settings: Training, base: Path) -> list[str]:
+    """OpenRLHF's command on ``data.parquet`` in the folder where it runs."""
+    return trainer.command(
+        settings, model=str(base), data="data.parquet", output="model", checkpoints="checkpoints", port=29_517,
+        visible_gpus=None, chat_template=None,
+    )  # fmt: skip
+
+
 def main() -> None:
     arguments = options(__doc__)
     pairs, repeats = (64, 1) if arguments.smoke else (PAIRS, arguments.repeats)
-    section = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))["training"]
-    section["runtime"] |= {"save_steps": 1_000_000}
+    section = training_section()
     settings, base = Training(**section), DEMO / "models/base"
     turns = itertools.count()
     with workplace("training") as folder:
@@ -75,12 +90,8 @@ def main() -> None:
             there = folder / f"own{next(turns)}"
             there.mkdir()
             shutil.copy(data, there / "data.parquet")
-            command = trainer.command(
-                settings, model=str(base), data="data.parquet", output="model", checkpoints="checkpoints",
-                port=29_517, visible_gpus=None, chat_template=None,
-            )  # fmt: skip
             env = trainer.environment({}, there / "cache", settings.runtime.threads)
-            return run_process(command, there, env)
+            return run_process(own_command(settings, base), there, env)
 
         costs = interleaved(repeats, warm_up=not arguments.smoke, rule=rule, own=own)
     rows = []
