@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import zlib
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from polypref.tables import atomic_write, canonical_json
 
 PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
 _COLUMNS = tuple(COMPLETIONS.names)
-SEALED_AT_ONCE = 10_000
-"""Records that are held in memory while a journal becomes a part."""
+SEALED_AT_ONCE = 5_000
+"""Records in a row group: what is held in memory while a journal becomes a part, and while a part is searched."""
+REPEATED = ["finish_reason"]
+"""Columns that a dictionary makes smaller. Ids and texts do not recur; theirs would be built, given up and read."""
 
 
 def checksum(record: dict[str, Any]) -> int:
@@ -29,18 +32,23 @@ def checksum(record: dict[str, Any]) -> int:
 def of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> list[dict[str, Any]]:
     """The wanted records of a row group, or all; the texts are read only where one of them is wanted."""
     if wanted is None:
-        return file.read_row_group(group).cast(PART_SCHEMA).to_pylist()
-    ids = file.read_row_group(group, ["request_id"])["request_id"].to_pylist()
+        return file.read_row_group(group, use_threads=False).cast(PART_SCHEMA).to_pylist()
+    # One thread: what the others would have ready lies in memory, and the work is one column's, the text's.
+    ids = file.read_row_group(group, ["request_id"], use_threads=False)["request_id"].to_pylist()
     rows = [number for number, key in enumerate(ids) if key in wanted]
     if not rows:
         return []
-    table = file.read_row_group(group).cast(PART_SCHEMA)
-    return (table if len(rows) == len(ids) else table.take(rows)).to_pylist()
+    table = file.read_row_group(group, use_threads=False).cast(PART_SCHEMA)
+    if len(rows) < len(ids):
+        numbers = pa.py_buffer(array("q", rows))  # pyarrow's own conversion of a list imports pandas
+        table = table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, numbers]))
+    return table.to_pylist()
 
 
 def write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:
     """Write records as a Parquet part, each with its checksum; in memory are :data:`SEALED_AT_ONCE` of them."""
-    with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, compression="zstd") as writer:
+    layout = {"compression": "zstd", "use_dictionary": REPEATED}
+    with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, **layout) as writer:
         for rows in _batched(records, SEALED_AT_ONCE):
             rows = [{**record, "crc": checksum(record)} for record in rows]
             writer.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA))
