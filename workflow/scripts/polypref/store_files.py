@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import zlib
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polypref.schemas import COMPLETIONS
-from polypref.tables import atomic_write, canonical_json
+from polypref.tables import atomic_write, canonical_json, take_rows
 
 PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
 _COLUMNS = tuple(COMPLETIONS.names)
@@ -39,10 +38,7 @@ def of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> l
     if not rows:
         return []
     table = file.read_row_group(group, use_threads=False).cast(PART_SCHEMA)
-    if len(rows) < len(ids):
-        numbers = pa.py_buffer(array("q", rows))  # pyarrow's own conversion of a list imports pandas
-        table = table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, numbers]))
-    return table.to_pylist()
+    return (table if len(rows) == len(ids) else take_rows(table, rows)).to_pylist()
 
 
 def write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:
