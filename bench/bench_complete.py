@@ -65,7 +65,7 @@ def measured(count: int, repeats: int) -> tuple[float, list[list[str]]]:
 
 
 def main() -> None:
-    arguments = options(__doc__)
+    arguments = options(__doc__, repeats=9)
     with stdout_to_stderr():
         start, rows = measured(*(40, 1) if arguments.smoke else (REQUESTS, arguments.repeats))
     print(

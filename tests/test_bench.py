@@ -140,6 +140,6 @@ def test_turns_alternate_and_ratios_are_of_the_same_turn(bench):
         return lambda: (called.append(name), common.Cost(next(walls), 1.0, 1.0))[1]
 
     costs = common.interleaved(2, a=action("a", iter([9, 2, 4])), b=action("b", iter([9, 1, 4])))
-    assert called == ["a", "b"] * 3, "a turn that warms up, then two"
+    assert called == ["a", "b", "b", "a", "a", "b"], "a turn that warms up, then two, each the other way round"
     assert common.ratios(costs, "a", "b") == [2.0, 1.0]
     assert common.spread([2.0, 1.0, 4.0]) == ["2.00", "1.00", "4.00"]

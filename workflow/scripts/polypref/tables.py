@@ -158,7 +158,8 @@ def iter_rows(
 ) -> Iterator[dict[str, Any]]:
     """Read a Parquet file row by row, or those of some items, holding a batch; raises as :func:`read_table` does."""
     with _opened(path, schema, columns) as (file, wanted):
-        for batch in file.iter_batches(batch_size=BATCH, columns=wanted.names):
+        # one thread: others would only hold columns ready in memory
+        for batch in file.iter_batches(batch_size=BATCH, columns=wanted.names, use_threads=False):
             if items is not None:
                 ids = batch.column("item_id").to_pylist()
                 batch = take_rows(batch, [number for number, item in enumerate(ids) if item in items])
