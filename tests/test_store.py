@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from polypref import store as store_module
 from polypref import store_files
 from polypref.store import RowStore, StoreError
+from polypref.tables import batched
 
 
 def record(key: str, text: str = "x", **more) -> dict:
@@ -239,7 +240,7 @@ def test_a_few_rows_of_many_row_groups_are_found_and_a_damaged_one_is_not(tmp_pa
     rows = pq.read_table(part).to_pylist()
     rows[4]["text"] = "another answer"
     with pq.ParquetWriter(part, store_files.PART_SCHEMA) as file:
-        for group in store_files._batched(iter(rows), 3):
+        for group in batched(rows, 3):
             file.write_table(pa.Table.from_pylist(group, schema=store_files.PART_SCHEMA))
     said = []
     found = RowStore(tmp_path, said.append).get(["00", "01", "02", "04", "05", "09", "missing"])
