@@ -96,6 +96,15 @@ def test_pairs_to_train_on_pass_the_rule_s_checks(bench, tmp_path):
     assert any(word.endswith("train_dpo") for word in command) and "data.parquet" in " ".join(command)
 
 
+def test_a_training_is_compared_with_and_without_what_the_rule_adds(bench):
+    import bench_training
+
+    found = {"rule": costs(24.0, 30.0), "own": costs(18.0, 24.0)}
+    trainer, wall, processor = bench_training.table_rows(found, [20.0, 24.0])
+    assert trainer == ["the trainer, wall", "20.0", "18.0", "0.95", "0.90", "1.00"]
+    assert wall[1:3] == ["24.0", "18.0"] and processor[1:3] == ["12.0", "9.0"] and wall[3:] == processor[3:]
+
+
 def test_one_row_of_the_changed_source_changes(bench, tmp_path):
     import bench_incremental
 
