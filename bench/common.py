@@ -113,8 +113,9 @@ def interleaved(repeats: int, warm_up: bool = True, **actions: Callable[[], Cost
     Every other turn goes the other way round, so that none of them profits from its place.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in actions}
-    for turn in range(-int(warm_up), repeats):
-        for name in list(actions)[:: 1 if turn % 2 else -1]:
+    first = -int(warm_up)
+    for turn in range(first, repeats):
+        for name in list(actions)[:: -1 if (turn - first) % 2 else 1]:
             cost = actions[name]()
             if turn >= 0:
                 costs[name].append(cost)
