@@ -32,6 +32,13 @@ def job(store: str, paths: list[str]) -> None:
         raise RuntimeError(f"{run['engine_starts']} engine starts")
 
 
+def scaled(costs: list[Cost], jobs: int) -> Cost:
+    """What as many jobs cost as some of them did; memory is of one."""
+    scale = jobs / len(costs)
+    memory = max(cost.memory for cost in costs)
+    return Cost(sum(c.wall for c in costs) * scale, sum(c.processor for c in costs) * scale, memory)
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--job"]:
         job(sys.argv[2], sys.argv[3:])
@@ -47,9 +54,7 @@ def main() -> None:
             return run_process([sys.executable, __file__, "--job", str(folder / f"store{next(turns)}"), *files])
 
         def files_alone() -> Cost:
-            costs = [run([path]) for path in paths[:: len(paths) // sample][:sample]]
-            scale = len(paths) / sample
-            return Cost(sum(c.wall for c in costs) * scale, sum(c.processor for c in costs) * scale, costs[0].memory)
+            return scaled([run([path]) for path in paths[:: len(paths) // sample][:sample]], len(paths))
 
         costs = interleaved(repeats, warm_up=False, batch=lambda: run(paths), files=files_alone)
     rows = [

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from common import Cost, interleaved, options, ratios, spread, stdout_to_stderr, table, timed, workplace
-from requests_made import checkpoint, write_replies, write_translations
+from requests_made import answer_batch, checkpoint, write_replies, write_translations
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REQUESTS = 2_000
@@ -23,17 +23,7 @@ REQUESTS = 2_000
 
 def compare(folder: Path, paths: list[Path], engine, repeats: int) -> dict[str, list[Cost]]:
     """Costs of `complete` and of the bare call on some files of requests."""
-    from polypref.completing import complete, read_requests, to_request
-    from polypref.schemas import COMPLETIONS
-    from polypref.tables import write_table
-
-    class Started:
-        """The started engine, which outlives a batch."""
-
-        answer = staticmethod(engine.answer)
-
-        def close(self) -> None:
-            pass
+    from polypref.completing import read_requests, to_request
 
     rows, _ = read_requests(map(str, paths))
     asked = [to_request(row) for row in rows]
@@ -41,9 +31,7 @@ def compare(folder: Path, paths: list[Path], engine, repeats: int) -> dict[str, 
     stores = itertools.count()
 
     def ours() -> None:
-        store = folder / f"store{next(stores)}"
-        answers, _ = complete(list(map(str, paths)), store, checkpoint("strong"), start=lambda *_: Started())
-        write_table(folder / "completions.parquet", answers, COMPLETIONS)
+        answer_batch(paths, folder / f"store{next(stores)}", checkpoint("strong"), engine)
 
     def bare() -> None:
         engine.llm.chat([request.messages for request in asked], params, use_tqdm=False)
@@ -77,7 +65,7 @@ def measured(count: int, repeats: int) -> tuple[float, list[list[str]]]:
 
 
 def main() -> None:
-    arguments = options(__doc__)
+    arguments = options(__doc__, repeats=9)
     with stdout_to_stderr():
         start, rows = measured(*(40, 1) if arguments.smoke else (REQUESTS, arguments.repeats))
     print(

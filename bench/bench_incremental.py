@@ -1,8 +1,9 @@
-"""What a change costs on the miniature: nothing changed, a row changed, a language added, against a full run.
+"""What a change costs: nothing changed, a row changed, a language added, against a full run of a small experiment.
 
-    python bench/bench_incremental.py
+    python bench/bench_incremental.py           one architecture, two languages and then a third
+    python bench/bench_incremental.py --whole 1 the miniature, eight languages and then the ninth (an hour)
 
-The full run has eight languages; the ninth is added last. Each step is a run of Snakemake to the report.
+Each step is a run of Snakemake to the report. With ``--smoke`` it only plans them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,44 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import yaml
 from common import DEMO, ROOT, Cost, note, options, snakemake, table, workplace
 
 PARTS = ("sources", "wmt24pp", "aya")
+CHANGED = "data/sources/gutenberg.jsonl"
+
+
+def write_data(folder: Path) -> None:
+    """The miniature's data, to be changed."""
+    for part in PARTS:
+        shutil.copytree(DEMO / part, folder / "data" / part)
+
+
+def experiment(whole: bool) -> dict[str, Any]:
+    """The miniature's configuration on that data, or a part of it that takes minutes."""
+    text = (ROOT / "config/demo.yaml").read_text(encoding="utf-8")
+    for part in PARTS:
+        text = text.replace(f"resources/demo/{part}/", f"data/{part}/")
+    settings = yaml.safe_load(text)
+    if whole:
+        return settings
+    return settings | {
+        "languages": ["en", "de", "nl"],
+        "architectures": {"A": {field: {"translate": "strong"} for field in ("prompt", "chosen", "rejected")}},
+        "wmt": settings["wmt"] | {"translators": ["strong"]},
+        "evaluation": settings["evaluation"] | {"opponents": ["weak"]},
+    }
+
+
+def change_a_row(folder: Path) -> None:
+    """Another chosen response in the first row of a source."""
+    source = folder / CHANGED
+    first, *others = source.read_text(encoding="utf-8").splitlines()
+    row = json.loads(first)
+    changed = json.dumps(row | {"chosen": row["rejected"] + " who sees the river?"})
+    source.write_text("\n".join([changed, *others]) + "\n", encoding="utf-8")
 
 
 def answered(results: Path) -> tuple[int, int]:
@@ -24,29 +58,24 @@ def answered(results: Path) -> tuple[int, int]:
 
 
 def trainings(results: Path) -> int:
+    """Policies that were trained so far."""
     return len(list(results.glob("trained/*/policy.json")))
 
 
 def main() -> None:
-    arguments = options(__doc__)
+    arguments = options(__doc__, whole=0)
     rows: list[list[str]] = []
     with workplace("incremental") as folder:
-        for part in PARTS:
-            shutil.copytree(DEMO / part, folder / "data" / part)
-        text = (ROOT / "config/demo.yaml").read_text(encoding="utf-8")
-        for part in PARTS:
-            text = text.replace(f"resources/demo/{part}/", f"data/{part}/")
-        settings = yaml.safe_load(text)
+        write_data(folder)
+        settings = experiment(bool(arguments.whole))
         every = settings["languages"]
-        target = ["report"]
-        if arguments.smoke:
-            target = ["results/requests/translate/pairs/prompt/strong-beam/de.parquet"]
+        target = ["--dry-run"] if arguments.smoke else ["--", "report"]
 
         def run(step: str, languages: list[str]) -> None:
             path = folder / "config.yaml"
             path.write_text(yaml.safe_dump({**settings, "languages": languages}, allow_unicode=True), encoding="utf-8")
             before, policies = answered(folder / "results"), trainings(folder / "results")
-            cost: Cost = snakemake(folder, "--quiet", "all", "--", *target, config=path)
+            cost: Cost = snakemake(folder, "--quiet", "all", *target, config=path)
             asked, starts = (a - b for a, b in zip(answered(folder / "results"), before, strict=True))
             trained = trainings(folder / "results") - policies
             note(f"{step}: {cost.wall:.0f} s wall, {cost.processor:.0f} s processor, {asked} rows")
@@ -55,19 +84,15 @@ def main() -> None:
             figures = [f"{cost.wall:,.0f}", f"{cost.processor:,.0f}", share, f"{asked:,}", str(starts), str(trained)]
             rows.append([step, *figures])
 
-        run("full run, eight languages", every[:-1])
+        run(f"full run, {len(every) - 1} languages", every[:-1])
         run("nothing changed", every[:-1])
-        source = folder / "data/sources/gutenberg.jsonl"
-        lines = source.read_text(encoding="utf-8").splitlines()
-        first = json.loads(lines[0])
-        lines[0] = json.dumps(first | {"chosen": first["rejected"] + " who sees the river?"})
-        source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        change_a_row(folder)
         run(f"one row of a source changed (1 of {settings['sampling']['items']} pairs)", every[:-1])
         run("a language added", every)
-    print(
-        "The miniature to its report, from the command to its end; rows are requests that an engine answered. A policy"
-    )
-    print("is trained again where its data set changed, with all that follows: its answers and the verdicts on them.\n")
+    what = "The miniature" if arguments.whole else "The miniature with one architecture, translator and opponent"
+    print(f"{what}, to its report, from the command to its end; rows are requests")
+    print("that an engine answered. A policy is trained again where its data set changed, with all that follows: its")
+    print("answers and the verdicts on them.\n")
     print(table(["run", "wall s", "processor s", "share of full", "rows asked", "engine starts", "trainings"], rows))
 
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 import itertools
 import os
 import random
-from pathlib import Path
 
 from common import Cost, interleaved, options, spread, stdout_to_stderr, table, timed, workplace
-from requests_made import checkpoint, verdict_rows, write_verdicts
+from requests_made import answer_batch, checkpoint, verdict_rows, write_verdicts
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 PAIRS, RUNS, SAMPLE = 600, 5, 60
@@ -25,21 +24,10 @@ def measured(pairs: int, sample: int, repeats: int) -> dict[str, list[Cost]]:
     """Costs of the batch and of a sample of calls, in turns."""
     from vllm import SamplingParams
 
-    from polypref.completing import complete
     from polypref.engines.vllm import open_engine
-    from polypref.schemas import COMPLETIONS
-    from polypref.tables import write_table
 
     registry = checkpoint("judge")
     engine = open_engine(registry, registry.path, None, 0)
-
-    class Started:
-        """The started engine, which outlives a batch."""
-
-        answer = staticmethod(engine.answer)
-
-        def close(self) -> None:
-            pass
 
     chats = [row["messages"] for row in verdict_rows(pairs)]
     free = SamplingParams(max_tokens=20, temperature=0.0)
@@ -50,12 +38,10 @@ def measured(pairs: int, sample: int, repeats: int) -> dict[str, list[Cost]]:
             engine.llm.chat([chats[2 * pair + draw.randint(0, 1)]], free, use_tqdm=False)
 
     with workplace("judging") as folder:
-        paths = [str(path) for path in write_verdicts(folder, pairs)]
+        paths = write_verdicts(folder, pairs)
 
         def ours() -> None:
-            store = folder / f"store{next(stores)}"
-            answers, _ = complete(paths, Path(store), registry, start=lambda *_: Started())
-            write_table(folder / "completions.parquet", answers, COMPLETIONS)
+            answer_batch(paths, folder / f"store{next(stores)}", registry, engine)
 
         def fresh(action) -> Cost:
             engine.llm.reset_prefix_cache()
@@ -66,18 +52,25 @@ def measured(pairs: int, sample: int, repeats: int) -> dict[str, list[Cost]]:
     return costs
 
 
+def table_rows(costs: dict[str, list[Cost]], pairs: int, sample: int) -> list[list[str]]:
+    """By clock: seconds of the batch and of all calls one by one, and how many times less per table and per call."""
+    rows = []
+    for clock in ("wall", "processor"):
+        batch = [getattr(cost, clock) for cost in costs["batch"]]
+        scaled = [getattr(cost, clock) * RUNS * pairs / sample for cost in costs["calls"]]
+        per_table = [s / b for b, s in zip(batch, scaled, strict=True)]
+        per_call = [ratio * 2 / RUNS for ratio in per_table]  # two calls in the batch do for RUNS runs
+        rows.append(
+            [clock, f"{min(batch):.1f}", f"{min(scaled):.1f}", *spread(per_table, ".1f"), *spread(per_call, ".1f")]
+        )
+    return rows
+
+
 def main() -> None:
     arguments = options(__doc__)
     pairs, sample = (20, 5) if arguments.smoke else (PAIRS, SAMPLE)
     with stdout_to_stderr():
         costs = measured(pairs, sample, 1 if arguments.smoke else arguments.repeats)
-    rows = []
-    for clock in ("wall", "processor"):
-        batch = [getattr(cost, clock) for cost in costs["batch"]]
-        scaled = [getattr(cost, clock) * RUNS * pairs / sample for cost in costs["calls"]]
-        rate = [RUNS * pairs / b / (RUNS * pairs / s) for b, s in zip(batch, scaled, strict=True)]
-        calls = [(s / (RUNS * pairs)) / (b / (2 * pairs)) for b, s in zip(batch, scaled, strict=True)]
-        rows.append([clock, f"{min(batch):.1f}", f"{min(scaled):.1f}", *spread(rate, ".1f"), *spread(calls, ".1f")])
     print(
         f"{pairs:,} pairs, five runs each: {2 * pairs:,} calls in one batch, constrained to a label, with row store and"
     )
@@ -86,7 +79,7 @@ def main() -> None:
     )
     print("are the best turn's. Budget: 15 times per table. Engine start is in neither.\n")
     header = ["clock", "batch s", "one by one s", "per table: median", "min", "max", "per call: median", "min", "max"]
-    print(table(header, rows))
+    print(table(header, table_rows(costs, pairs, sample)))
 
 
 if __name__ == "__main__":

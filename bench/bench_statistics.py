@@ -1,19 +1,15 @@
-"""Time of the statistics against their budgets, as a Markdown table.
+"""Time of the statistics against their budgets: bootstraps of win rates in several shapes, and translation scores.
 
-10,000 bootstrap draws over 100,000 verdict rows: 2 s on two cores, in several shapes. 8 translators x 8 languages x
-960 segments with BLEU and chrF++: 60 s on two cores. On a machine with other work, processor seconds are the ones to
-compare (two cores have two in a second). The ratio is to one float64 matrix product of 3,000 x 3,000.
-
-    python bench/bench_statistics.py [--smoke]
+python bench/bench_statistics.py
 """
 
 from __future__ import annotations
 
-import argparse
+import os
 import time
 from collections.abc import Callable
 
-import common  # noqa: F401 - puts the package and the tests on the path
+import common
 import numpy as np
 import pandas as pd
 import synthetic
@@ -28,19 +24,20 @@ SHAPES = [(186, 9, 12, 5), (1850, 9, 6, 1), (12_345, 9, 1, 1), (100_000, 1, 1, 1
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the clock and of this process's processors."""
-    wall, processor = time.perf_counter(), time.process_time()
+    """Seconds by the clock, and of processors by this process and those that it started and waited for."""
+    wall, processor = time.perf_counter(), sum(os.times()[:4])
     work()
-    return time.perf_counter() - wall, time.process_time() - processor
+    return time.perf_counter() - wall, sum(os.times()[:4]) - processor
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="one shape, and a tenth of the segments")
-    smoke = parser.parse_args().smoke
+    smoke = common.options(__doc__).smoke
     square = np.random.default_rng(1).normal(0, 1, (3000, 3000))
     unit = min(timed(lambda: square @ square)[1] for _ in range(3))
     estimate_rates(simulate(50, 2, 1)[0], 10)  # imports
+    print("10,000 bootstrap draws over 100,000 verdicts in several shapes, and BLEU and chrF++ of translations with")
+    print("intervals. Budgets are wall seconds on two cores without other work. The ratio is of processor seconds to")
+    print("those of one float64 matrix product of 3,000 x 3,000.\n")
     print("| what | seconds | processor seconds | budget | ratio |\n|---|---|---|---|---|")
 
     def report(what: str, budget: float, wall: float, processor: float) -> None:

@@ -42,7 +42,7 @@ def options(description: str, **more: Any) -> argparse.Namespace:
     """The arguments that every benchmark takes: ``--smoke`` for sizes that take seconds, and ``--repeats``."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats")
+    parser.add_argument("--repeats", type=int, default=more.pop("repeats", 3), help="interleaved repeats")
     for name, default in more.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     return parser.parse_args()
@@ -108,11 +108,15 @@ def timed(action: Callable[[], Any]) -> Cost:
 
 
 def interleaved(repeats: int, warm_up: bool = True, **actions: Callable[[], Cost]) -> dict[str, list[Cost]]:
-    """Costs of some actions that take turns, so that other work on the machine meets them alike."""
+    """Costs of some actions that take turns, so that other work on the machine meets them alike.
+
+    Every other turn goes the other way round, so that none of them profits from its place.
+    """
     costs: dict[str, list[Cost]] = {name: [] for name in actions}
-    for turn in range(-int(warm_up), repeats):
-        for name, action in actions.items():
-            cost = action()
+    first = -int(warm_up)
+    for turn in range(first, repeats):
+        for name in list(actions)[:: -1 if (turn - first) % 2 else 1]:
+            cost = actions[name]()
             if turn >= 0:
                 costs[name].append(cost)
             note(f"turn {turn}, {name}: {cost.wall:.2f} s wall, {cost.processor:.2f} s processor")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from common import DEMO, ROOT
 
 from polypref.asking import Asked, ask_replies, ask_translations, ask_verdicts
 from polypref.checkpoints import content_revision
+from polypref.completing import complete
 from polypref.config import Checkpoint
 from polypref.registry import Runtime
-from polypref.schemas import JUDGE_REQUESTS, REQUESTS
+from polypref.schemas import COMPLETIONS, JUDGE_REQUESTS, REQUESTS
 from polypref.tables import write_table
 
 NAMES = {"ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese", "nl": "Dutch",
@@ -24,6 +26,17 @@ def checkpoint(name: str) -> Checkpoint:
     """One of the miniature's checkpoints, on one thread."""
     runtime = Runtime(threads=1, kv_cache_gb=0.5)
     return Checkpoint(engine="vllm", path=str(DEMO / "models" / name), dtype="float32", runtime=runtime)
+
+
+def answer_batch(paths: list[Path], folder: Path, registry: Checkpoint, engine: Any) -> int:
+    """Answer files of requests as a batch does, with an engine that is up already and stays up; the answers.
+
+    Row store and file of completions are new, in a folder that is not there yet.
+    """
+    started = SimpleNamespace(answer=engine.answer, close=lambda: None)
+    answers, _ = complete(list(map(str, paths)), folder, registry, start=lambda *_: started)
+    write_table(folder / "completions.parquet", answers, COMPLETIONS)
+    return len(answers)
 
 
 def asked(name: str, **decoding: Any) -> Asked:

@@ -60,6 +60,16 @@ def test_small_jobs_import_no_pandas(tmp_path):
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "t.parquet").read_bytes()
 
 
+def test_rows_of_some_items_are_read_in_the_file_s_order(tmp_path, small):
+    rows = [request(f"r{n}", f"i{n}") for n in range(8)]
+    write_table(tmp_path / "t.parquet", rows, REQUESTS)
+    found = list(iter_rows(tmp_path / "t.parquet", REQUESTS, items={"i6", "i1", "i2", "none"}))
+    assert found == [rows[1], rows[2], rows[6]]
+    ids = iter_rows(tmp_path / "t.parquet", REQUESTS, ["request_id", "item_id"], items={"i7"})
+    assert list(ids) == [{"request_id": "r7", "item_id": "i7"}]
+    assert not list(iter_rows(tmp_path / "t.parquet", REQUESTS, items=set()))
+
+
 @pytest.mark.parametrize("count", [0, 1, 3, 7])
 def test_rows_are_written_in_row_groups(tmp_path, small, count):
     rows = [completion(f"r{n}") for n in range(count)]

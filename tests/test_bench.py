@@ -9,9 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-LIGHT = ("jobs", "store", "datapath", "statistics")
-ENGINES = ("dag", "complete", "judging", "batch", "training", "incremental")
-"""Those that take more than seconds, or an engine; `others` installs from PyPI and is run by hand."""
+LIGHT = ("jobs", "store", "datapath", "statistics", "dag", "incremental")
+ENGINES = ("complete", "judging")
+"""Those whose smallest size takes seconds beside an engine's start; of `batch` and `training`, which start several, the
+parts are tested; `others` installs from PyPI and is run by hand."""
 
 
 @pytest.fixture
@@ -44,6 +45,75 @@ def test_light_benchmarks_run(name):
 @pytest.mark.parametrize("name", ENGINES)
 def test_benchmarks_with_an_engine_run(name):
     smoke(name)
+
+
+def costs(*walls: float) -> list:
+    import common
+
+    return [common.Cost(wall, wall / 2, 100.0) for wall in walls]
+
+
+def test_jobs_of_single_files_are_scaled_to_all_files(bench):
+    import bench_batch
+
+    assert bench_batch.scaled(costs(10, 14), 24) == bench_batch.Cost(288, 144, 100)
+
+
+def test_files_of_a_batch_are_read_by_complete(bench, tmp_path):
+    import requests_made
+
+    from polypref.completing import read_requests
+
+    paths = requests_made.write_translations(tmp_path, 3, fields=2, languages=2)
+    requests, asked = read_requests(map(str, paths))
+    assert len(paths) == 4 and asked == len(requests) == 12, "no two are the same request"
+
+
+def test_calls_one_by_one_are_scaled_to_the_table(bench):
+    import bench_judging
+
+    found = {"batch": costs(2.0, 4.0), "calls": costs(3.0, 3.0)}
+    wall, processor = bench_judging.table_rows(found, pairs=60, sample=30)
+    assert wall == ["wall", "2.0", "30.0", "11.2", "7.5", "15.0", "4.5", "3.0", "6.0"]
+    assert processor[1:3] == ["1.0", "15.0"]
+
+
+def test_pairs_to_train_on_pass_the_rule_s_checks(bench, tmp_path):
+    import bench_training
+
+    from polypref.schemas import DATASET
+    from polypref.tables import read_rows
+
+    bench_training.write_dataset(tmp_path / "A.parquet", 5)
+    rows = read_rows(tmp_path / "A.parquet", DATASET)
+    assert len({row["item_id"] for row in rows}) == 5
+    for row in rows:
+        assert [turn["role"] for turn in row["chosen_messages"]] == ["user", "assistant"]
+        assert row["chosen_messages"] != row["rejected_messages"]
+    command = bench_training.own_command(
+        bench_training.Training(**bench_training.training_section()), bench_training.DEMO / "models/base"
+    )
+    assert any(word.endswith("train_dpo") for word in command) and "data.parquet" in " ".join(command)
+
+
+def test_a_training_is_compared_with_and_without_what_the_rule_adds(bench):
+    import bench_training
+
+    found = {"rule": costs(24.0, 30.0), "own": costs(18.0, 24.0)}
+    trainer, wall, processor = bench_training.table_rows(found, [20.0, 24.0])
+    assert trainer == ["the trainer, wall", "20.0", "18.0", "0.95", "0.90", "1.00"]
+    assert wall[1:3] == ["24.0", "18.0"] and processor[1:3] == ["12.0", "9.0"] and wall[3:] == processor[3:]
+
+
+def test_one_row_of_the_changed_source_changes(bench, tmp_path):
+    import bench_incremental
+
+    bench_incremental.write_data(tmp_path)
+    source = tmp_path / bench_incremental.CHANGED
+    before = source.read_text().splitlines()
+    bench_incremental.change_a_row(tmp_path)
+    after = source.read_text().splitlines()
+    assert [a != b for a, b in zip(before, after, strict=True)] == [True] + [False] * (len(before) - 1)
 
 
 def test_every_benchmark_has_a_script_and_a_place(bench):
@@ -79,6 +149,6 @@ def test_turns_alternate_and_ratios_are_of_the_same_turn(bench):
         return lambda: (called.append(name), common.Cost(next(walls), 1.0, 1.0))[1]
 
     costs = common.interleaved(2, a=action("a", iter([9, 2, 4])), b=action("b", iter([9, 1, 4])))
-    assert called == ["a", "b"] * 3, "a turn that warms up, then two"
+    assert called == ["a", "b", "b", "a", "a", "b"], "a turn that warms up, then two, each the other way round"
     assert common.ratios(costs, "a", "b") == [2.0, 1.0]
     assert common.spread([2.0, 1.0, 4.0]) == ["2.00", "1.00", "4.00"]

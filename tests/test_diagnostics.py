@@ -13,11 +13,11 @@ from polypref.diagnostics import (
     overlap,
     repetition,
     tabulate_diagnostics,
-    token_counter,
     truncated,
 )
 from polypref.schemas import DIAGNOSTICS
 from polypref.tables import read_table, write_table
+from polypref.tokens import token_counter
 
 SENTENCE = "Der Fluss fliesst langsam durch das Tal, und am Ufer stehen alte Weiden."
 PAIR = {"item_id": "a", "source": "s", "row": 1, "task": "t", "prompt": "Tell me about the river in the old valley.",

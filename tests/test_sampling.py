@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypref import sampling
 from polypref.asking import Asked, ask_translations
-from polypref.digests import pair_id
-from polypref.sampling import sample_pairs
+from polypref.digests import digest, pair_id
+from polypref.sampling import left_out, prompt_key
 
 
 def pairs(source: str, prompts: list[str]) -> list[dict]:
@@ -26,8 +27,50 @@ def pairs(source: str, prompts: list[str]) -> list[dict]:
     return rows
 
 
-def count(prompt: str, response: str) -> int:
-    return len(prompt) + len(response)
+def count(texts: list[tuple[str, str]]) -> list[int]:
+    return [len(prompt) + len(response) for prompt, response in texts]
+
+
+def sample_pairs(sources, items, seed, max_tokens, count):
+    def reader(rows):
+        return lambda columns=None, items=None: (
+            {name: row[name] for name in columns or row} for row in rows if items is None or row["item_id"] in items
+        )
+
+    made = sampling.sample_pairs({name: reader(rows) for name, rows in sources.items()}, items, seed, max_tokens, count)
+    return tuple(map(list, made))
+
+
+def one_at_a_time(sources, items, seed, max_tokens):
+    """The same draw with everything in memory, as the docstring tells it."""
+    drawn, dropped, prompts = [], [], {}
+
+    def candidates(rows):
+        for row in sorted(rows, key=lambda row: digest(seed, row["item_id"])):
+            key, tokens = (
+                prompt_key(row["prompt"]),
+                max(count([(row["prompt"], row[f]) for f in ("chosen", "rejected")])),
+            )
+            if key in prompts:
+                dropped.append(left_out(row, "deduplicate", f"the same prompt as {prompts[key]}"))
+            elif tokens > max_tokens:
+                dropped.append(left_out(row, "length", f"{tokens} tokens, more than {max_tokens}"))
+            else:
+                prompts[key] = row["item_id"]
+                yield row
+
+    turns = [candidates(sources[name]) for name in sorted(sources)]
+    while turns and len(drawn) < items:
+        for turn in list(turns):
+            pair = next(turn, None) if len(drawn) < items else {}
+            if pair is None:
+                turns.remove(turn)
+            elif pair:
+                drawn.append(pair)
+    settled = {row["item_id"] for row in [*drawn, *dropped]}
+    rows = [row for name in sources for row in sources[name] if row["item_id"] not in settled]
+    dropped += [left_out(row, "sample", "not drawn") for row in rows]
+    return sorted(drawn, key=lambda r: r["item_id"]), sorted(dropped, key=lambda r: (r["source"], r["row"]))
 
 
 SOURCES = st.dictionaries(
@@ -42,13 +85,31 @@ def test_a_larger_sample_contains_every_smaller_one(sources, small, more, seed):
     assert {row["item_id"] for row in first} <= {row["item_id"] for row in second}
 
 
+@given(SOURCES, st.integers(1, 30), st.integers(0, 3), st.integers(3, 9))
+def test_the_draw_is_that_of_taking_one_pair_after_another(sources, items, seed, max_tokens):
+    assert sample_pairs(sources, items, seed, max_tokens, count) == one_at_a_time(sources, items, seed, max_tokens)
+
+
+def test_only_what_may_be_drawn_is_counted(monkeypatch):
+    counted = []
+
+    def spy(texts):
+        counted.append(len(texts))
+        return count(texts)
+
+    monkeypatch.setattr(sampling, "COUNTED_AT_ONCE", 10)
+    sources = {"s": pairs("s", [f"p{n}" for n in range(1000)])}
+    sample_pairs(sources, 25, 1, 100, spy)
+    assert counted == [20, 20, 10], "two texts of each pair that is drawn, ten pairs at a time"
+
+
 @given(SOURCES, st.integers(1, 20))
 def test_every_pair_is_drawn_or_left_out_once(sources, items):
     drawn, dropped = sample_pairs(sources, items, 1, 7, count)
     everything = [(row["source"], row["row"]) for rows in sources.values() for row in rows]
     assert sorted((r["source"], r["row"]) for r in [*drawn, *dropped]) == sorted(everything)
     assert len({" ".join(r["prompt"].casefold().split()) for r in drawn}) == len(drawn) <= items
-    assert all(count(r["prompt"], r["chosen"]) <= 7 for r in drawn)
+    assert all(max(count([(r["prompt"], r["chosen"])])) <= 7 for r in drawn)
 
 
 @given(SOURCES, st.randoms())

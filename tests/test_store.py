@@ -10,12 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polypref import store as store_module
+from polypref import store_files
 from polypref.store import RowStore, StoreError
+from polypref.tables import batched
 
 
 def record(key: str, text: str = "x", **more) -> dict:
@@ -226,3 +230,28 @@ def test_a_disk_that_fills_up_meanwhile_stops_the_next_answer(tmp_path):
         for n in range(500):
             store.add(record(f"{n}"))
             time.sleep(0.02)
+
+
+def test_a_few_rows_of_many_row_groups_are_found_and_a_damaged_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_files, "SEALED_AT_ONCE", 3)
+    keys = [f"{n:02d}" for n in range(10)]
+    fill(tmp_path, keys)
+    (part,) = tmp_path.glob("part-*.parquet")
+    rows = pq.read_table(part).to_pylist()
+    rows[4]["text"] = "another answer"
+    with pq.ParquetWriter(part, store_files.PART_SCHEMA) as file:
+        for group in batched(rows, 3):
+            file.write_table(pa.Table.from_pylist(group, schema=store_files.PART_SCHEMA))
+    said = []
+    found = RowStore(tmp_path, said.append).get(["00", "01", "02", "04", "05", "09", "missing"])
+    assert found == {key: record(key, f"text of {key}") for key in ("00", "01", "02", "05", "09")}
+    assert len(said) == 1 and "request 04 fails its checksum" in said[0]
+
+
+def test_a_look_up_imports_no_pandas(tmp_path):
+    fill(tmp_path, ["a", "b"])
+    look_up = "import sys; from polypref.store import RowStore; print(*RowStore(sys.argv[1]).get('b'), *sys.modules)"
+    env = {**os.environ, "PYTHONPATH": str(Path(store_module.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", look_up, str(tmp_path)], env=env, capture_output=True, text=True)
+    found, *modules = done.stdout.split()
+    assert found == "b" and "pandas" not in modules

@@ -3,11 +3,12 @@
 import os
 
 from polypref.building import build_dataset
-from polypref.diagnostics import diagnose, language_identifier, token_counter, truncated
+from polypref.diagnostics import diagnose, language_identifier, truncated
 from polypref.logs import job
 from polypref.schemas import DIAGNOSTICS
 from polypref.script_inputs import read_texts, read_weights
 from polypref.tables import by_id, write_table
+from polypref.tokens import token_counter
 
 if __name__ == "__main__":
     with job(f"diagnostics {snakemake.wildcards.architecture}", snakemake.log[0]) as terminal:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from polypref.config import ENGLISH, Flag
 from polypref.schemas import FIELDS
+from polypref.tokens import CountTexts
 
 Row = dict[str, Any]
 EQUAL = "chosen_equals_rejected"
@@ -38,7 +39,6 @@ EXCERPT = 2000
 
 Identify = Callable[[list[str]], list[str]]
 """ISO 639-1 codes of texts' languages, empty where it can't be told."""
-CountTokens = Callable[[list[str]], list[int]]
 
 
 def plain(text: str) -> str:
@@ -100,27 +100,12 @@ def _letters(text: str) -> int:
     return sum(4 if char >= "\u2e80" else 1 for char in text if char.isalpha())
 
 
-def token_counter(tokenizer: Any) -> CountTokens:
-    """Count tokens with a Hugging Face tokenizer, without special ones."""
-    if tokenizer.is_fast:
-        tokenizer.backend_tokenizer.no_truncation()
-
-    def count(texts: list[str]) -> list[int]:
-        if tokenizer.is_fast:  # token ids alone, in parallel
-            return [
-                len(found) for found in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-            ]
-        return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
-
-    return count
-
-
 def diagnose(
     rows: Iterable[Row],
     originals: dict[str, Row],
     cut: dict[tuple[str, str], set[str]],
     identify: Identify,
-    count: CountTokens,
+    count: CountTexts,
 ) -> list[Row]:
     """Signals and flags of pairs.
 

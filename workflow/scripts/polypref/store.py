@@ -86,7 +86,7 @@ class RowStore:
             return found
         # Journals first: one that is sealed meanwhile is found again as a part.
         for journal in self.journals():
-            for record in self._from_journal(journal):
+            for record, _ in self._from_journal(journal):
                 if record["request_id"] in wanted:
                     found[record["request_id"]] = record
         for part in self.parts():
@@ -96,7 +96,7 @@ class RowStore:
     def records(self) -> Iterator[dict[str, Any]]:
         """All sound records; one that was answered twice comes twice."""
         for journal in self.journals():
-            yield from self._from_journal(journal)
+            yield from (record for record, _ in self._from_journal(journal))
         for part in self.parts():
             yield from self._from_part(part)
 
@@ -126,16 +126,17 @@ class RowStore:
                 ) from error
             self._set_aside(part, f"can't be read ({str(error).splitlines()[0]})")
 
-    def _from_journal(self, journal: Path) -> Iterator[dict[str, Any]]:
+    def _from_journal(self, journal: Path) -> Iterator[tuple[dict[str, Any], int]]:
+        """Sound records with their checksums."""
         with contextlib.suppress(FileNotFoundError), open(journal, "rb") as file:  # sealed since the folder was listed
             for number, line in enumerate(file, 1):
-                record = parse_line(line)
+                found = parse_line(line)
                 if not line.endswith(b"\n"):  # a record that was being written
                     self._report(f"{journal}: the last record is torn; it is asked again")
-                elif record is None:
+                elif found is None:
                     self._report(f"{journal}, line {number}: fails its checksum; it is asked again")
                 else:
-                    yield record
+                    yield found
 
     def _set_aside(self, part: Path, why: str) -> None:
         if not self._sets_aside:
@@ -291,7 +292,7 @@ class RowStore:
             kept.update(record["request_id"] for record in keep)
             removed += len(records) - len(keep)
             if keep:
-                write_part(part, iter(keep))
+                write_part(part, ((record, checksum(record)) for record in keep))
             else:
                 part.unlink(missing_ok=True)
         return removed, len(kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import zlib
 from collections.abc import Iterator
@@ -13,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polypref.schemas import COMPLETIONS
-from polypref.tables import atomic_write, canonical_json
+from polypref.tables import atomic_write, batched, canonical_json, take_rows
 
 PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
 _COLUMNS = tuple(COMPLETIONS.names)
-SEALED_AT_ONCE = 10_000
-"""Records that are held in memory while a journal becomes a part."""
+SEALED_AT_ONCE = 5_000
+"""Records in a row group: what is held in memory while a journal becomes a part, and while a part is searched."""
+REPEATED = ["finish_reason"]
+"""Columns that a dictionary makes smaller. Ids and texts do not recur; theirs would be built, given up and read."""
 
 
 def checksum(record: dict[str, Any]) -> int:
@@ -29,26 +30,23 @@ def checksum(record: dict[str, Any]) -> int:
 def of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> list[dict[str, Any]]:
     """The wanted records of a row group, or all; the texts are read only where one of them is wanted."""
     if wanted is None:
-        return file.read_row_group(group).cast(PART_SCHEMA).to_pylist()
-    ids = file.read_row_group(group, ["request_id"])["request_id"].to_pylist()
+        return file.read_row_group(group, use_threads=False).cast(PART_SCHEMA).to_pylist()
+    # One thread: what the others would have ready lies in memory, and the work is one column's, the text's.
+    ids = file.read_row_group(group, ["request_id"], use_threads=False)["request_id"].to_pylist()
     rows = [number for number, key in enumerate(ids) if key in wanted]
     if not rows:
         return []
-    table = file.read_row_group(group).cast(PART_SCHEMA)
-    return (table if len(rows) == len(ids) else table.take(rows)).to_pylist()
+    table = file.read_row_group(group, use_threads=False).cast(PART_SCHEMA)
+    return (table if len(rows) == len(ids) else take_rows(table, rows)).to_pylist()
 
 
-def write_part(part: Path, records: Iterator[dict[str, Any]]) -> None:
-    """Write records as a Parquet part, each with its checksum; in memory are :data:`SEALED_AT_ONCE` of them."""
-    with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, compression="zstd") as writer:
-        for rows in _batched(records, SEALED_AT_ONCE):
-            rows = [{**record, "crc": checksum(record)} for record in rows]
-            writer.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA))
-
-
-def _batched(records: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    while batch := list(itertools.islice(records, size)):
-        yield batch
+def write_part(part: Path, records: Iterator[tuple[dict[str, Any], int]]) -> None:
+    """Write records with their checksums as a Parquet part; in memory are :data:`SEALED_AT_ONCE` of them."""
+    layout = {"compression": "zstd", "use_dictionary": REPEATED}
+    with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, **layout) as writer:
+        for rows in batched(records, SEALED_AT_ONCE):
+            table = [{**record, "crc": crc} for record, crc in rows]
+            writer.write_table(pa.Table.from_pylist(table, schema=PART_SCHEMA))
 
 
 def to_line(record: dict[str, Any]) -> bytes:
@@ -57,10 +55,10 @@ def to_line(record: dict[str, Any]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-def parse_line(line: bytes) -> dict[str, Any] | None:
-    """A journal line's record, or None where checksum or JSON is wrong."""
+def parse_line(line: bytes) -> tuple[dict[str, Any], int] | None:
+    """A journal line's record and its checksum, or None where checksum or JSON is wrong."""
     crc, _, body = line.rstrip(b"\n").partition(b" ")
     try:
-        return json.loads(body) if int(crc, 16) == zlib.crc32(body) else None
+        return (json.loads(body), int(crc, 16)) if int(crc, 16) == zlib.crc32(body) else None
     except ValueError:
         return None

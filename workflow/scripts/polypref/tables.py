@@ -7,7 +7,8 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -150,12 +151,25 @@ def read_rows(path: str | os.PathLike[str], schema: pa.Schema) -> list[dict[str,
 
 
 def iter_rows(
-    path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None = None
+    path: str | os.PathLike[str],
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    items: Container[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Read a Parquet file row by row, holding a batch of them; raises as :func:`read_table` does."""
+    """Read a Parquet file row by row, or those of some items, holding a batch; raises as :func:`read_table` does."""
     with _opened(path, schema, columns) as (file, wanted):
-        for batch in file.iter_batches(batch_size=BATCH, columns=wanted.names):
+        # one thread: others would only hold columns ready in memory
+        for batch in file.iter_batches(batch_size=BATCH, columns=wanted.names, use_threads=False):
+            if items is not None:
+                ids = batch.column("item_id").to_pylist()
+                batch = take_rows(batch, [number for number, item in enumerate(ids) if item in items])
             yield from batch.select(wanted.names).cast(wanted).to_pylist()
+
+
+def take_rows(table: pa.Table | pa.RecordBatch, numbers: Sequence[int]) -> pa.Table | pa.RecordBatch:
+    """Rows by their numbers; ``table.take`` with a list would import pandas."""
+    data = pa.py_buffer(array("q", numbers))
+    return table.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, data]))
 
 
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:
