@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-LIGHT = ("jobs", "store", "datapath", "statistics")
+LIGHT = ("jobs", "store", "datapath", "statistics", "coverage")
 ENGINES = ("dag", "complete", "judging", "batch", "training", "incremental")
 """Those that take more than seconds, or an engine; `others` installs from PyPI and is run by hand."""
 
