@@ -1,9 +1,10 @@
 """Coverage of the 95% intervals in simulated studies whose truth is known, as a Markdown table.
 
-Each row is 2,000 studies of one shape (1,000 of the largest). A prompt's judgements are won with a probability of its own, drawn from the beta
-distribution whose intraclass correlation is given; what is not won is lost or tied in equal parts. The intervals are
-those of ``polypref.estimates`` (Win%, W - L, score; all languages pooled) and of ``polypref.improvement`` (variant and
-base, judged on the same prompts, whose probabilities come from the same quantile). Outside of 93% to 97% is in bold.
+Each row is 2,000 studies of one shape (1,000 of the largest). A prompt's judgements are won with a probability of its
+own, drawn from the beta distribution whose intraclass correlation is given; what is not won is lost or tied in equal
+parts. The intervals are those of ``polypref.estimates`` (Win%, W - L, score; all languages pooled) and of
+``polypref.improvement`` (variant and base, judged on the same prompts, whose probabilities come from the same
+quantile). Outside of 93% to 97% is in bold.
 
     python bench/bench_coverage.py [--smoke]
 """
