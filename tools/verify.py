@@ -38,8 +38,8 @@ VICUNA_QA = {
     "japanese-alpaca-lora-7b": (15, 112, 38, 0.090909, 0.678788, 0.206061),
     "llm-jp-13b-instruct-lora": (65, 146, 26, 0.274262, 0.616034, 0.329114),
 }
-"""Won, lost, tied, win rate, loss rate and win_rate_adjusted, as FastChat's show_result.py prints them, in the README of
-ku-nlp/ja-vicuna-qa-benchmark (Apache 2.0) before and after its pull request 42."""
+"""Won, lost, tied, win rate, loss rate and win_rate_adjusted, as FastChat's show_result.py prints them, in the README
+of ku-nlp/ja-vicuna-qa-benchmark (Apache 2.0) before and after its pull request 42."""
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 HOCHBERG = np.array([1, 4, 19, 95, 201, 278, 298, 344, 459, 3240, 4262, 5719, 6528, 7590, 10000]) / 10000
 FLEISS = """0 0 0 0 14/0 2 6 4 2/0 0 3 5 6/0 3 9 2 0/2 2 8 1 1/7 7 0 0 0/3 2 6 3 0/2 5 3 2 2/6 5 2 1 0/0 2 2 3 7"""
