@@ -31,6 +31,7 @@ ITEMS = {
     "datapath": "The data path",
     "training": "Training",
     "statistics": "Statistics",
+    "coverage": "Coverage of the intervals",
 }
 """Benchmarks in the order of the page; those on the GPU (bench_gpu.py) run by hand, where there is one."""
 

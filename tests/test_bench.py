@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-LIGHT = ("jobs", "store", "datapath", "statistics", "dag", "incremental")
+LIGHT = ("jobs", "store", "datapath", "statistics", "coverage", "dag", "incremental")
 ENGINES = ("complete", "judging")
 """Those whose smallest size takes seconds beside an engine's start; of `batch` and `training`, which start several, the
 parts are tested; `others` installs from PyPI and is run by hand."""

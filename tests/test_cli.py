@@ -10,7 +10,8 @@ import synthetic
 
 from polypref import comet
 from polypref.cli import main
-from polypref.external import as_judged, read_file
+from polypref.external import as_judged
+from polypref.external_files import read_file
 from polypref.tables import TableError
 
 VERDICTS = pd.concat([synthetic.verdicts(p, code, 12) for p in ("base", "A") for code in ("de", "is")])
@@ -87,19 +88,6 @@ def test_lengths_come_from_texts(tmp_path):
 def test_verdicts_that_are_wrong(change, complaint):
     with pytest.raises(TableError, match=complaint):
         as_judged(change(VERDICTS))
-
-
-def test_files_that_are_wrong(tmp_path):
-    for name, text, complaint in (
-        ("v.xlsx", "", "expected a name that ends in"),
-        ("v.jsonl", "{", "can't be read"),
-        ("v.parquet", "x", "can't be read"),
-        ("absent.csv", None, "can't be read"),
-    ):
-        if text is not None:
-            (tmp_path / name).write_text(text)
-        with pytest.raises(TableError, match=complaint):
-            read_file(tmp_path / name)
 
 
 def test_a_word_that_pandas_takes_for_nothing_stays(tmp_path):

@@ -1,13 +1,22 @@
 """README and docs: every link and anchor leads somewhere, every verb, target and command that they name exists."""
 
+import fnmatch
 import re
 import shlex
 from pathlib import Path
 from urllib.parse import unquote
 
+import pandas as pd
 import pytest
+import synthetic
 import yaml
 from snakemake.cli import get_argument_parser
+
+from polypref.agreement import judge_agreement
+from polypref.biases import wrong_languages
+from polypref.cli import score_verdicts
+from polypref.external import as_judged
+from polypref.translation_scores import score_translations
 
 ROOT = Path(__file__).parents[1]
 HIDDEN = {".venv", "results", ".snakemake", ".git"}
@@ -98,3 +107,37 @@ def test_the_index_names_every_page_and_the_citation_the_version():
     assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= linked
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert f'version = "{cited["version"]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def columns_of_tables() -> dict[str, set[str]]:
+    """Columns that the evaluation writes, by table, from small verdicts and translations."""
+    judged = pd.concat([synthetic.verdicts(p, code, 6) for p in ("base", "A") for code in ("de", "is")])
+    judged = as_judged(judged.assign(policy_length=3, opponent_length=4))
+    segments = {"de": synthetic.segments("de", 12)}
+    texts = {(name, "de"): synthetic.translations(segments["de"], noise) for name, noise in (("a", 0.1), ("b", 0.4))}
+    scores, comparisons = score_translations(segments, texts, {"de": "13a"}, draws=20)
+    answers = pd.DataFrame({"name": ["a"], "language": ["de"], "text": ["Das ist ein Haus am See und am Wald."]})
+    tables = {
+        **score_verdicts(judged, "base", 20, 1),
+        "judge_agreement": judge_agreement(judged, judged, ["de", "is"], 20),
+        "wrong_languages": wrong_languages(answers, ["de", "is"]), "scores": scores, "comparisons": comparisons,
+    }  # fmt: skip
+    return {name: set(table.columns) for name, table in tables.items()}
+
+
+def test_every_column_of_the_tables_is_explained():
+    section = (ROOT / "docs/statistics.md").read_text(encoding="utf-8").split("## Columns")[1].split("\n## ")[0]
+    explained: dict[str, set[str]] = {}
+    tables: list[str] = []
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) == 3:
+            tables = re.findall(r"`(\w+)`", cells[0]) or tables
+            for name in tables:
+                explained.setdefault(name, set()).update(re.findall(r"`([\w*]+)`", " ".join(cells)))
+    keys = {"policy", "opponent", "language", "translator", "other", "name"}
+    found = columns_of_tables()
+    assert set(found) <= set(explained)
+    for table, columns in found.items():
+        missing = {c for c in columns - keys if not any(fnmatch.fnmatch(c, one) for one in explained[table])}
+        assert not missing, f"{table}: {sorted(missing)}"

@@ -32,6 +32,14 @@ ALPACA = {
     "llama-2-70b-chat-hf": (585, 216, 4, 72.91925465838509, 1.5622590981080728),
 }
 """Won, lost, drawn, win rate and standard error in AlpacaEval 0.6.6, claude_leaderboard.csv."""
+VICUNA_QA = {
+    "rinna-3.6b-ppo": (87, 25, 52, 0.530488, 0.152439, 0.689024),
+    "rinna-3.6b-sft-v2": (70, 35, 58, 0.429448, 0.214724, 0.607362),
+    "japanese-alpaca-lora-7b": (15, 112, 38, 0.090909, 0.678788, 0.206061),
+    "llm-jp-13b-instruct-lora": (65, 146, 26, 0.274262, 0.616034, 0.329114),
+}
+"""Won, lost, tied, win rate, loss rate and win_rate_adjusted, as FastChat's show_result.py prints them, in the README
+of ku-nlp/ja-vicuna-qa-benchmark (Apache 2.0) before and after its pull request 42."""
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 HOCHBERG = np.array([1, 4, 19, 95, 201, 278, 298, 344, 459, 3240, 4262, 5719, 6528, 7590, 10000]) / 10000
 FLEISS = """0 0 0 0 14/0 2 6 4 2/0 0 3 5 6/0 3 9 2 0/2 2 8 1 1/7 7 0 0 0/3 2 6 3 0/2 5 3 2 2/6 5 2 1 0/0 2 2 3 7"""
@@ -92,6 +100,20 @@ def check_alpaca() -> list[tuple]:
     return rows
 
 
+def check_vicuna_qa() -> list[tuple]:
+    """Rates of the Japanese Vicuna QA Benchmark from its judge's verdicts, in the words of MT-Bench's files."""
+    rows, source = [], "Japanese Vicuna QA Benchmark"
+    words = {"policy": ("model_1",), "opponent": ("model_2",), "tie": ("tie",), "": ("error",)}
+    for model, (won, lost, tied, *published) in VICUNA_QA.items():
+        winner = np.repeat(["model_1", "model_2", "tie"], [won, lost, tied])
+        frame = pd.DataFrame({"verdict": winner, "policy": model, "opponent": "x"})
+        row = pooled_rows(estimate_rates(as_judged(frame, "judgments", words), draws=2)).iloc[0]
+        names = {"win_percent": "win rate", "loss_percent": "loss rate", "score": "adjusted win rate"}
+        for (column, name), value in zip(names.items(), published, strict=True):
+            rows.append((source, f"{name} of {model}", row[column] / 100, value, 6))
+    return rows
+
+
 def check_translation() -> list[tuple]:
     """sacreBLEU's own example with two references, and its sentences."""
     source = "sacreBLEU, README and sacrerouge's test"
@@ -127,7 +149,7 @@ def check_tests() -> list[tuple]:
 
 def main() -> int:
     """Print the table; 1 when a number differs."""
-    rows = check_paper() + check_alpaca() + check_translation() + check_tests()
+    rows = check_paper() + check_alpaca() + check_vicuna_qa() + check_translation() + check_tests()
     widths = max(len(source) for source, *_ in rows), max(len(what) for _, what, *_ in rows)
     print(f"{'source':{widths[0]}}  {'what':{widths[1]}}  {'ours':>14}  {'published':>14}  difference")
     wrong = 0

@@ -24,6 +24,7 @@ class Run:
     folder: Path
     config: dict
     output: str = ""
+    code: Path = ROOT
 
     @property
     def results(self) -> Path:
@@ -34,7 +35,7 @@ class Run:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(config or self.config, allow_unicode=True), encoding="utf-8")
         command = [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile")),
             *("--directory", str(self.folder), "--configfile", str(path), "--cores", "2", *arguments),
         ]
         env = {**os.environ, "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}

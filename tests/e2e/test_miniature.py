@@ -13,6 +13,7 @@ import sacrebleu
 
 from polypref.schemas import DATASET
 
+ROOT = Path(__file__).parents[2]
 TARGETS = ["ar", "de", "es", "is", "ja", "nl", "ru", "zh"]
 LANGUAGES = ["en", *TARGETS]
 
@@ -238,6 +239,49 @@ def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
     new_ids = set(asked[asked["item_id"].isin(changed)]["request_id"].dropna())
     old_ids = set(asked[~asked["item_id"].isin(changed)]["request_id"].dropna())
     assert cost["runs"][-1]["answered"] == len(new_ids - old_ids) > 0
+
+
+def test_another_parser_asks_no_judge_again(miniature, tmp_path):
+    """Verdicts derive from stored replies: with a parser that knows no ties, none is judged again."""
+    copy = tmp_path / "miniature"
+    shutil.copytree(miniature.folder, copy, symlinks=True)
+    for part in ("rules", "workflow"):
+        shutil.copytree(ROOT / part, tmp_path / "code" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", tmp_path / "code")
+    for part in ("config", "resources", "environment.yml"):
+        (tmp_path / "code" / part).symlink_to(ROOT / part)
+    parser = tmp_path / "code/workflow/scripts/polypref/collecting.py"
+    changed = parser.read_text(encoding="utf-8").replace('if label == "TIE":', 'if label == "DRAW":')
+    assert changed != parser.read_text(encoding="utf-8")
+    parser.write_text(changed, encoding="utf-8")
+    run = type(miniature)(copy, miniature.config, code=tmp_path / "code")
+
+    def written(part: str) -> dict[str, int]:
+        return {
+            str(path): path.stat().st_mtime_ns for path in sorted((run.results / part).rglob("*")) if path.is_file()
+        }
+
+    kept = ("requests", "completions", "store", "answers")
+    before = {part: written(part) for part in kept}
+    assert all(before.values())
+    command = ["--rerun-triggers", "mtime", "--forcerun", "collect_verdicts", "--", "tabulate_win_rates"]
+    assert run.planned(*command) == {"collect_verdicts": 36, "tabulate_win_rates": 1}
+    output = run.snakemake(*command)
+    assert {part: written(part) for part in kept} == before
+    assert "Engine starts: 0" in output and "engine started" not in output
+    verdicts = {path.relative_to(copy): path for path in (run.results / "verdicts").rglob("*.parquet")}
+    assert len(verdicts) == 36
+    ties = 0
+    for name, path in verdicts.items():
+        new, old = pd.read_parquet(path), pd.read_parquet(miniature.folder / name)
+        tied = old["verdict"].eq("tie")
+        ties += tied.sum()
+        derived = ["verdict", "status"]
+        pd.testing.assert_frame_equal(new.drop(columns=derived), old.drop(columns=derived))
+        assert new.loc[tied, "status"].eq("unparsed").all()
+        assert new.loc[~tied, "verdict"].equals(old.loc[~tied, "verdict"])
+    rates = pd.read_csv(run.results / "tables/win_rates.csv")
+    assert ties and rates["tie_percent"].eq(0).all() and rates["unparsed_percent"].gt(0).any()
 
 
 def test_snakemakes_own_report_needs_no_network(miniature):

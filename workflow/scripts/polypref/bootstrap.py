@@ -36,10 +36,10 @@ def cluster_sums(clusters: np.ndarray, groups: np.ndarray, values: np.ndarray, s
     return np.stack(sums, axis=-1).reshape(*shape, -1)
 
 
-def cluster_weights(clusters: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+def cluster_weights(clusters: int, draws: int, seed: int, kind: type = np.int64) -> Iterator[np.ndarray]:
     """How often each cluster comes in each draw with replacement: blocks of rows (draws, clusters), each summing to G.
 
-    The draws depend on `clusters`, `draws` and `seed` alone.
+    The draws depend on `clusters`, `draws` and `seed` alone; `kind` is the type of the counts.
     """
     rng = np.random.default_rng(seed)
     block = max(1, min(1000, _BLOCK_BYTES // (8 * clusters)))
@@ -47,10 +47,13 @@ def cluster_weights(clusters: int, draws: int, seed: int) -> Iterator[np.ndarray
         rows = min(block, draws - start)
         drawn = rng.integers(0, clusters, (rows, clusters), dtype=np.int32)
         if clusters > MANY_CLUSTERS:  # one row's counts fit the processor's cache, a block's do not
-            yield np.stack([np.bincount(row, minlength=clusters) for row in drawn])
+            counts = np.empty((rows, clusters), dtype=kind)
+            for number, row in enumerate(drawn):
+                counts[number] = np.bincount(row, minlength=clusters)
+            yield counts
             continue
         drawn += clusters * np.arange(rows, dtype=np.int32)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
+        yield np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters).astype(kind, copy=False)
 
 
 def _like_weights(copies: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
@@ -64,6 +67,32 @@ def _precision(sums: np.ndarray) -> type:
     """Single precision where it holds every drawn sum exactly (whole counts up to 2^24), else double."""
     most = len(sums) * np.abs(sums).max(initial=0)
     return np.float32 if most < 2**24 and (np.rint(sums) == sums).all() else np.float64
+
+
+def _drawn_statistics(
+    sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int, seed: int
+) -> Iterator[np.ndarray]:
+    """Blocks of draws of a statistic, as in :func:`bootstrap`."""
+    flat = sums.reshape(len(sums), -1)
+    kind = _precision(flat)
+    seen = np.flatnonzero(flat.any(axis=0))  # columns in which nothing was seen would cost as much as others
+    filled, weights = flat[:, seen], cluster_weights(len(sums), draws, seed, kind)
+    if len(filled) > MANY_CLUSTERS:
+        kinds, copies = np.unique(filled, axis=0, return_counts=True)
+        if len(kinds) * 10 < len(filled):  # many clusters alike, as single verdicts are: draw kinds instead
+            filled, weights = kinds, _like_weights(copies, draws, seed)
+    filled = np.ascontiguousarray(filled, dtype=kind)
+    rows = max(1, _CACHE_BYTES // (8 * flat.shape[1]))
+    many = rows * (_BLOCK_BYTES // _CACHE_BYTES)
+    for weight in weights:
+        for start in range(0, len(weight), many):  # large products: BLAS's threads wait for each other after each one
+            product = weight[start : start + many].astype(kind, copy=False) @ filled
+            for drawn in (product[part : part + rows] for part in range(0, len(product), rows)):
+                values = drawn.astype(np.float64, copy=False)
+                if len(seen) < flat.shape[1]:
+                    values = np.zeros((len(drawn), flat.shape[1]))
+                    values[:, seen] = drawn
+                yield statistic(values.reshape(-1, *sums.shape[1:]))
 
 
 def bootstrap(
@@ -81,29 +110,26 @@ def bootstrap(
     Array (draws, ...), the draws of a value beside each other in memory. All cells of a draw share its clusters, so
     that differences between them are paired.
     """
-    flat = sums.reshape(len(sums), -1)
-    seen = np.flatnonzero(flat.any(axis=0))  # columns in which nothing was seen would cost as much as others
-    filled, weights = flat[:, seen], cluster_weights(len(sums), draws, seed)
-    if len(filled) > MANY_CLUSTERS:
-        kinds, copies = np.unique(filled, axis=0, return_counts=True)
-        if len(kinds) * 10 < len(filled):  # many clusters alike, as single verdicts are: draw kinds instead
-            filled, weights = kinds, _like_weights(copies, draws, seed)
-    kind = _precision(flat)
-    filled, start, found = np.ascontiguousarray(filled, dtype=kind), 0, np.empty(0)
-    rows = max(1, _CACHE_BYTES // (8 * flat.shape[1]))
-    for weight in weights:
-        for part in range(0, len(weight), rows):
-            drawn = weight[part : part + rows].astype(kind) @ filled
-            if len(seen) < flat.shape[1]:
-                whole = np.zeros((len(drawn), flat.shape[1]))
-                whole[:, seen] = drawn
-                drawn = whole
-            values = statistic(drawn.astype(np.float64, copy=False).reshape(-1, *sums.shape[1:]))
-            if start == 0:
-                shape, found = values.shape[1:], np.empty((values[0].size, draws))
-            found[:, start : start + len(values)] = values.reshape(len(values), -1).T
-            start += len(values)
+    start, found = 0, np.empty(0)
+    for values in _drawn_statistics(sums, statistic, draws, seed):
+        if start == 0:
+            shape, found = values.shape[1:], np.empty((values[0].size, draws))
+        found[:, start : start + len(values)] = values.reshape(len(values), -1).T
+        start += len(values)
     return found.T.reshape(draws, *shape)
+
+
+def bootstrap_variance(
+    sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int = DRAWS, seed: int = 1
+) -> np.ndarray:
+    """Variance over the very draws of :func:`bootstrap`, without keeping them: shape of the statistic."""
+    count, mean, squares = 0, 0.0, 0.0
+    for values in _drawn_statistics(sums, statistic, draws, seed):  # Chan, Golub and LeVeque (1983), block by block
+        size, centre = len(values), values.mean(axis=0)
+        apart = centre - mean
+        squares = squares + ((values - centre) ** 2).sum(axis=0) + apart**2 * (count * size / (count + size))
+        mean, count = mean + apart * (size / (count + size)), count + size
+    return squares / (draws - 1)
 
 
 def _order_statistics(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -116,7 +142,7 @@ def _order_statistics(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def percentile_interval(
-    draws: np.ndarray, clusters: np.ndarray | int, level: float = LEVEL
+    draws: np.ndarray, clusters: np.ndarray | int, level: float = LEVEL, freedom: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bootstrap percentile interval, widened for few clusters.
 
@@ -129,6 +155,8 @@ def percentile_interval(
     draws : (draws, ...).
     clusters : how many clusters each statistic has, shape ``draws.shape[1:]`` or one number.
     level : coverage, 0 to 1.
+    freedom : degrees of freedom of Student's quantile, of the shape of `clusters`; ``clusters - 1`` when None. Fewer
+        (:func:`polypref.intervals.degrees_of_freedom`) where few clusters make the variance.
 
     Returns
     -------
@@ -139,7 +167,8 @@ def percentile_interval(
     columns = draws.reshape(len(draws), -1).T
     tail = np.full(n.shape, np.nan)
     enough = n >= 2
-    tail[enough] = stats.norm.cdf(np.sqrt(n[enough] / (n[enough] - 1)) * stats.t.ppf((1 - level) / 2, n[enough] - 1))
+    df = np.broadcast_to(n.reshape(shape) - 1 if freedom is None else freedom, shape).ravel()
+    tail[enough] = stats.norm.cdf(np.sqrt(n[enough] / (n[enough] - 1)) * stats.t.ppf((1 - level) / 2, df[enough]))
     # Linear interpolation between order statistics, as in numpy.quantile.
     places = [np.where(np.isnan(share), 0, share) * (len(draws) - 1) for share in (tail, 1 - tail)]
     below = [np.floor(place).astype(int) for place in places]

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,8 @@ from polypref.biases import length_bias
 from polypref.bootstrap import DRAWS
 from polypref.config_checks import ConfigError
 from polypref.estimates import estimate_rates
-from polypref.external import UNDETERMINED, WORDS, as_judged, as_segments, read_file
+from polypref.external import UNDETERMINED, WORDS, as_judged, as_segments
+from polypref.external_files import read_file
 from polypref.improvement import paired_differences, tabulate_improvement
 from polypref.result_tables import TableError, write_csv
 from polypref.store import StoreError
@@ -34,12 +36,19 @@ def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int
     -------
     estimates; improvement with a base; position_bias where every row has an order; self_agreement where a pair was
     judged more than once; length_bias where lengths are known.
+
+    Raises
+    ------
+    TableError
+        There is nothing to compare with the base.
     """
     estimates = estimate_rates(judged, draws, seed)
     if judged["language"].eq(UNDETERMINED).all():
         estimates = estimates[estimates["average"].eq("")]  # one language: there is nothing to average
     tables = {"estimates": estimates}
     if base is not None:
+        if set(judged["policy"]) == {base}:
+            raise TableError(f"--base {base}: there is no other policy to compare with it")
         paired = paired_differences(judged, base)
         tables["improvement"] = tabulate_improvement(paired, list(dict.fromkeys(judged["language"])), draws, seed)
     if judged["order"].ne("").all():
@@ -55,10 +64,18 @@ def score_file_of_translations(
     frame: pd.DataFrame, where: str, tokenizers: dict[str, str], draws: int, seed: int, comet: str | None = None
 ) -> dict[str, pd.DataFrame]:
     """The tables scores and, with more than one translator, comparisons; columns as in :mod:`polypref.external`."""
-    from polypref.translation_scores import score_translations  # sacreBLEU takes a while to import
+    from sacrebleu.metrics.bleu import BLEU  # takes a while to import
+
+    from polypref.translation_scores import score_translations
 
     segments, texts = as_segments(frame, where)
     known = {language: tokenizers.get(language, TOKENIZERS.get(language, "13a")) for language in segments}
+    absent = set(tokenizers) - set(segments)
+    if absent:
+        raise TableError(f"--tokenizer: {where} has no language {min(absent)}; it has {', '.join(segments)}")
+    wrong = set(known.values()) - set(BLEU.TOKENIZERS)
+    if wrong:
+        raise TableError(f"--tokenizer: no tokeniser {min(wrong)}; sacreBLEU has {', '.join(sorted(BLEU.TOKENIZERS))}")
     scores, comparisons = score_translations(segments, texts, known, draws=draws, seed=seed)
     if comet:
         from polypref.comet import add_comet
@@ -69,9 +86,19 @@ def score_file_of_translations(
 
 def _pairs(texts: list[str], option: str) -> dict[str, str]:
     pairs = dict(text.partition("=")[::2] for text in texts)
-    if not all(name and value for name, value in pairs.items()):
-        raise TableError(f"--{option} needs NAME=VALUE")
+    for name, value in pairs.items():
+        if not (name and value):
+            raise TableError(f"--{option} {name}={value}: expected NAME=VALUE")
     return pairs
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isdecimal() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, found {text!r}")
+        return int(text)
+
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,8 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     for command in (verdicts, translations):
         command.add_argument("file", help=".csv, .tsv, .jsonl, .json or .parquet")
         command.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS", help="name of a column")
-        command.add_argument("--draws", type=int, default=DRAWS, help="bootstrap draws (default: %(default)s)")
-        command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--draws", type=_whole(2), default=DRAWS, help="bootstrap draws (default: %(default)s)")
+        command.add_argument("--seed", type=_whole(0), default=1)
         command.add_argument("--out", metavar="FOLDER", type=Path, help="write every table to FOLDER as CSV")
     store_care.add_command(commands)
     return parser
@@ -125,14 +152,17 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             tokenizers = _pairs(given.tokenizer, "tokenizer")
             tables = score_file_of_translations(frame, given.file, tokenizers, given.draws, given.seed, given.comet)
+        for name, table in tables.items():
+            if given.out:
+                write_csv(table, given.out / f"{name}.csv")
+                print(given.out / f"{name}.csv")
+            else:
+                print(f"# {name}")
+                print(table.to_csv(index=False, float_format="%.6g"))
     except (TableError, ConfigError, StoreError, ImportError) as error:
         print(f"polypref: {error}", file=sys.stderr)
         return 2
-    for name, table in tables.items():
-        if given.out:
-            write_csv(table, given.out / f"{name}.csv")
-            print(given.out / f"{name}.csv")
-        else:
-            print(f"# {name}")
-            print(table.to_csv(index=False, float_format="%.6g"))
+    except OSError as error:
+        print(f"polypref: {error.filename or given.out}: {error.strerror or error}", file=sys.stderr)
+        return 2
     return 0

@@ -1,7 +1,7 @@
 """Win rates with intervals: per language, over languages (pooled and macro), per opponent and over all opponents.
 
-Point estimates are means over runs of each run's share (:func:`tabulate_rates`); intervals resample source prompts with
-all their languages, opponents, policies and runs (:mod:`polypref.bootstrap`).
+Point estimates are means over runs of each run's share; intervals (:mod:`polypref.intervals`) have the variance that
+resampling source prompts gives, with all their languages, opponents, policies and runs (:mod:`polypref.bootstrap`).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from polypref.bootstrap import DRAWS, LEVEL, bootstrap, cluster_sums, percentile_interval, ratio_error
+from polypref.bootstrap import DRAWS, LEVEL, bootstrap_variance, cluster_sums, ratio_error
+from polypref.intervals import bounded_interval, degrees_of_freedom
 from polypref.result_tables import TableError
 from polypref.win_rates import ALL
 
@@ -21,6 +22,7 @@ CODES = {"policy": 0, "opponent": 1, "tie": 2, "": 3}
 WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5, "": 0.0}
 """A verdict's points in (W + T/2)/N."""
 BOUNDED = ("win_percent", "loss_percent", "difference", "score")
+_BOUNDS = np.array([0, 0, -100, 0]), np.array([100, 100, 100, 100])
 _COLUMNS = [
     "policy", "opponent", "language", "average", "prompts", "runs", "judgements", "errors",
     *(f"{name}_percent" for name in OUTCOMES), "difference", "score",
@@ -28,6 +30,7 @@ _COLUMNS = [
     "difference_error", "score_error", "difference_if_lost", "difference_if_won", "score_if_lost", "score_if_won",
     "interval",
 ]  # fmt: skip
+_WIN, _LOSS, _POINTS, _SQUARES, _N = 0, 1, 4, 5, 6
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,10 @@ def _drawn_rates(sums: np.ndarray, groups: _Groups) -> np.ndarray:
 
 
 def _cell_sums(judged: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Cells in their first order, and sums (clusters, cells, runs, [win, loss, tie, unparsed, points, n])."""
+    """Cells in their first order, and sums (clusters, cells, runs, values).
+
+    The values: win, loss, tie, unparsed, points, points squared, n.
+    """
     by = ["policy", "opponent", "language"]
     codes = np.zeros(len(judged), dtype=np.int64)
     for name in by:
@@ -109,17 +115,66 @@ def _cell_sums(judged: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     cells = judged[by].drop_duplicates()
     clusters, names = pd.factorize(judged["prompt_id"])
     runs, run_names = pd.factorize(judged["run"])
-    values = np.zeros((len(judged), 6))
+    values = np.zeros((len(judged), 7))
     values[np.arange(len(judged)), judged["verdict"].map(CODES)] = 1
-    values[:, 4] = judged["points"] if "points" in judged else judged["verdict"].map(WORTH)
-    values[:, 5] = 1
+    values[:, _POINTS] = judged["points"] if "points" in judged else judged["verdict"].map(WORTH)
+    values[:, _SQUARES] = values[:, _POINTS] ** 2
+    values[:, _N] = 1
     values[judged["status"].eq("error")] = 0
     shape = len(names), len(cells) * len(run_names)
     sums = cluster_sums(clusters, codes * len(run_names) + runs, values, shape)
-    sums = sums.reshape(len(names), len(cells), len(run_names), 6)
-    if (sums[..., 5] == sums[..., :1, 5]).all():  # then the mean of the runs' shares is the share of all runs
+    sums = sums.reshape(len(names), len(cells), len(run_names), 7)
+    if (sums[..., _N] == sums[..., :1, _N]).all():  # then the mean of the runs' shares is the share of all runs
         sums = sums.sum(axis=2, keepdims=True)
     return cells.reset_index(drop=True), sums
+
+
+def _single_variances(sums: np.ndarray) -> np.ndarray:
+    """Variance that the rates (`BOUNDED`) would have if judgements were independent, from sums (groups, runs, values).
+
+    Judgements of several runs repeat each other and count once.
+    """
+    n = sums[..., _N].mean(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = sums.mean(axis=1) / n[:, None]
+        win, loss, points = share[:, _WIN], share[:, _LOSS], share[:, _POINTS]
+        single = [
+            win * (1 - win), loss * (1 - loss), win + loss - (win - loss) ** 2, share[:, _SQUARES] - points**2
+        ]  # fmt: skip
+        return 1e4 * np.stack(single, axis=-1) / n[:, None]
+
+
+def _residuals(grouped: np.ndarray) -> np.ndarray:
+    """What each cluster adds to the error of the rates (`BOUNDED`): (clusters, groups, rates), linearised."""
+    sums = grouped[..., [_WIN, _LOSS, _POINTS, _N]]
+    totals = sums.sum(axis=0)
+    n = totals[..., 3:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = np.nan_to_num((sums[..., :3] - totals[..., :3] / n * sums[..., 3:]) / n)
+    win, loss, points = np.moveaxis(errors.sum(axis=2) / np.maximum((n > 0).sum(axis=1), 1), -1, 0)
+    return np.stack([win, loss, win - loss, points], axis=-1)
+
+
+def _freedom(grouped: np.ndarray, groups: _Groups, variance: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Degrees of freedom of each group's rates (groups, `BOUNDED`).
+
+    Independent judgements have a variance that their mean gives; that of clusters is estimated from the clusters. The
+    share of the variance that clusters add decides between the most degrees of freedom and those of the residuals.
+    """
+    macro = np.fromiter(groups.means, int)
+    summed = np.setdiff1d(np.arange(len(groups.labels)), macro)
+    single, freedom = np.empty_like(variance), np.empty_like(variance)
+    residuals = _residuals(grouped)
+    single[summed] = _single_variances(grouped.sum(axis=0))
+    freedom[summed] = degrees_of_freedom(residuals, clusters[summed][:, None])
+    place = {number: row for row, number in enumerate(summed)}
+    for number, parts in groups.means.items():
+        single[number] = single[parts].mean(axis=0) / len(parts)
+        mean = residuals[:, [place[part] for part in parts]].mean(axis=1)
+        freedom[number] = degrees_of_freedom(mean, clusters[number])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        added = np.clip(np.nan_to_num(1 - single / variance, nan=0, neginf=0), 0, 1)
+    return 1 / (added / freedom + (1 - added) / np.maximum(clusters - 1, 1)[:, None])
 
 
 def _wilson(rows: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -151,8 +206,9 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
     One row per policy, opponent (and ``all``) and language (and ``all``). ``average`` says how languages are put
     together: ``pooled`` (every judgement counts the same) or ``macro`` (every language counts the same); empty for one
     language. Percentages and percentage points: win_, loss_, tie_, unparsed_percent, difference = W - L,
-    score = (W + T/2)/N; ``*_low`` and ``*_high`` are 95% intervals by cluster bootstrap (expanded percentile), or
-    Wilson's for Win% and Loss% of a single run of a single language with one judgement per prompt (``interval`` says
+    score = (W + T/2)/N; ``*_low`` and ``*_high`` are 95% intervals: Wilson's with the effective number of judgements,
+    from the variance of the cluster bootstrap (:func:`polypref.intervals.bounded_interval`), or with the number of
+    judgements for Win% and Loss% of a single run of a single language with one judgement per prompt (``interval`` says
     which). ``*_error``: cluster-robust standard errors (not for macro). ``*_if_lost`` and ``*_if_won``: the estimate
     when every unparsed reply is a loss or a win. prompts, runs, judgements: how many there were; ``errors``: judgements
     without a reply, in no percentage.
@@ -174,23 +230,27 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
     macro = rows["average"].eq(MACRO)
     grouped = np.moveaxis(np.tensordot(members[~macro], sums, (1, 1)), 0, 1)  # (clusters, groups, runs, values)
     points = _all_shares(grouped.sum(axis=0)[None], groups)[0]
-    # Of the draws only what has an interval: win, loss, points and n.
-    drawn = bootstrap(grouped[..., [0, 1, 4, 5]], lambda block: _drawn_rates(block, groups), draws, seed)
-
     for column, name in enumerate([*(f"{name}_percent" for name in OUTCOMES), "score"]):
         rows[name] = points[:, column]
     rows["difference"] = rows["win_percent"] - rows["loss_percent"]
     by_cluster = np.tensordot(sums.sum(axis=2), members, (1, 1))  # (clusters, values, groups)
-    n = by_cluster[:, 5]
+    n = by_cluster[:, _N]
     rows["prompts"], rows["judgements"] = (n > 0).sum(axis=0), n.sum(axis=0).astype(int)
     rows["runs"] = judged["run"].nunique()
     keys = list(cells.columns)
     failed = judged[judged["status"].eq("error")].groupby(keys).size()
     rows["errors"] = (members @ [failed.get(key, 0) for key in cells.itertuples(index=False, name=None)]).astype(int)
     rows["difference_error"] = np.where(macro, np.nan, 100 * ratio_error(by_cluster[:, 0] - by_cluster[:, 1], n))
-    rows["score_error"] = np.where(macro, np.nan, 100 * ratio_error(by_cluster[:, 4], n))
+    rows["score_error"] = np.where(macro, np.nan, 100 * ratio_error(by_cluster[:, _POINTS], n))
 
-    low, high = percentile_interval(drawn, rows["prompts"].to_numpy()[:, None], level)
+    clusters = rows["prompts"].to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):  # the bootstrap's variance is over n, not n - 1
+        variance = (clusters / (clusters - 1))[:, None] * bootstrap_variance(
+            grouped[..., [_WIN, _LOSS, _POINTS, _N]], lambda block: _drawn_rates(block, groups), draws, seed
+        )
+    freedom = _freedom(grouped, groups, variance, clusters)
+    estimates = rows[list(BOUNDED)].to_numpy()
+    low, high = bounded_interval(estimates, variance, clusters[:, None], freedom, _BOUNDS, level)
     for column, name in enumerate(BOUNDED):
         rows[f"{name}_low"], rows[f"{name}_high"] = low[:, column], high[:, column]
     for name in ("difference", "score"):

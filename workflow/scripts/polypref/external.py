@@ -1,4 +1,4 @@
-"""Other people's verdicts and translations: files in, frames in this package's columns out.
+"""Other people's verdicts and translations, as :mod:`polypref.external_files` reads them, in this package's columns.
 
 Verdicts
     ``policy``, ``opponent`` (names) and ``verdict`` (policy, opponent, tie; empty: unparsed), or instead of ``verdict``
@@ -12,52 +12,18 @@ Translations
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from polypref.orders import ORDERS
 from polypref.result_tables import TableError, name_ids
+from polypref.win_rates import ALL
 
+STATUSES = ("parsed", "unparsed", "error")
 UNDETERMINED = "und"
 WORDS = {"policy": ("policy", "win"), "opponent": ("opponent", "loss"), "tie": ("tie",), "": ("", "unparsed")}
 """Words that a verdict may be, by what they mean."""
-
-
-def read_file(path: str | Path, columns: Mapping[str, str] = {}) -> pd.DataFrame:
-    """Read CSV, TSV, JSON Lines, a JSON list of objects or Parquet by the name's ending.
-
-    Parameters
-    ----------
-    path : the file; text columns stay text ("NA" is a word, an empty cell the empty string).
-    columns : this package's name of a column to the file's own.
-
-    Raises
-    ------
-    TableError
-        The ending is another, the file can't be read, or a column to be renamed is not there.
-    """
-    path = Path(path)
-    kind = path.suffixes[-2] if path.suffix == ".gz" and len(path.suffixes) > 1 else path.suffix
-    try:
-        if kind in (".csv", ".tsv"):
-            frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", keep_default_na=False, na_values=[])
-        elif kind in (".jsonl", ".ndjson", ".json"):
-            frame = pd.read_json(path, lines=kind != ".json", dtype=False, precise_float=True)
-        elif kind == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            raise TableError(f"{path}: expected a name that ends in .csv, .tsv, .jsonl, .json or .parquet")
-    except (OSError, ValueError, ImportError) as error:
-        if isinstance(error, TableError):
-            raise
-        raise TableError(f"{path}: can't be read: {error}") from error
-    absent = [theirs for theirs in columns.values() if theirs not in frame]
-    if absent:
-        raise TableError(f"{path}: no column {', '.join(absent)}; found {', '.join(map(str, frame.columns))}")
-    taken = [name for name, theirs in columns.items() if name in frame and name != theirs]
-    return frame.drop(columns=taken).rename(columns={theirs: name for name, theirs in columns.items()})
 
 
 def require_columns(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> None:
@@ -76,8 +42,47 @@ def require_columns(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> N
         )
 
 
+def _stop(wrong: pd.Series, message: str) -> None:
+    """Raise at the first row where `wrong`; the message has {row}, from 1."""
+    if wrong.any():
+        raise TableError(message.format(row=int(np.flatnonzero(wrong)[0]) + 1))
+
+
+def _names(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
+    """Make these columns text in place.
+
+    Raises
+    ------
+    TableError
+        A value is empty, neither text nor number, or the name of the totals.
+    """
+    for name in columns:
+        column = frame[name]
+        nested = column.map(lambda value: isinstance(value, list | dict | np.ndarray))
+        _stop(nested, f"{where}: {name} in row {{row}} is a list or an object; expected a text or a number")
+        text = column.astype(object).where(column.notna(), "").astype(str)
+        _stop(text.str.strip().eq(""), f"{where}: {name} is empty in row {{row}}; fill it in every row")
+        if name in ("policy", "opponent", "language"):
+            _stop(text.eq(ALL), f"{where}: {name} is {ALL!r} in row {{row}}, as the totals are called; rename it")
+        frame[name] = text
+
+
+def _numbers(column: pd.Series, where: str, expected: str) -> pd.Series:
+    """Numbers, nan where a cell is empty."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    given = column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    wrong = numbers.isna() & ~given.str.lower().isin(["", "nan", "none", "null"])
+    word = given[wrong].iloc[0][:40].replace("{", "{{").replace("}", "}}") if wrong.any() else ""
+    _stop(wrong, f"{where}: {column.name} is {word!r} in row {{row}}; expected {expected}")
+    return numbers
+
+
 def _verdict_words(column: pd.Series, words: Mapping[str, Sequence[str]], where: str) -> pd.Series:
-    meanings = {word: meaning for meaning, known in words.items() for word in known}
+    meanings: dict[str, str] = {}
+    for meaning, known in words.items():
+        for word in known:
+            if meanings.setdefault(word, meaning) != meaning:
+                raise TableError(f"the verdict {word!r} was given two meanings; one word means one thing")
     found = column.fillna("").astype(str).str.strip()
     unknown = sorted(set(found.unique()) - set(meanings))
     if unknown:
@@ -131,8 +136,11 @@ def as_judged(
     if frame.empty:
         raise TableError(f"{where}: there are no rows")
     judged = frame.reset_index(drop=True).copy()
+    _names(judged, ["policy", "opponent"], where)
     if graded:
-        points = pd.to_numeric(judged["points"], errors="coerce").astype(float)
+        if points_range[0] == points_range[1]:
+            raise TableError("--points-range needs two different numbers, for example 1 2")
+        points = _numbers(judged["points"], where, "a number, or nothing where the reply was unparsed")
         numbers = [float(word) for word in words["tie"] if _is_number(word)]
         ties = points.isin(numbers)
         points = ((points - points_range[0]) / (points_range[1] - points_range[0])).mask(ties, 0.5)
@@ -149,22 +157,29 @@ def as_judged(
         judged["status"] = np.where(judged["verdict"].ne(""), "parsed", "unparsed")
     if drop_unparsed:
         judged["status"] = judged["status"].replace("unparsed", "error")
-    wrong = judged[judged["status"].eq("parsed") != judged["verdict"].ne("")]
-    if len(wrong) or not judged["status"].isin(["parsed", "unparsed", "error"]).all():
-        raise TableError(f"{where}: status and verdict contradict each other in row {(*wrong.index, 0)[0] + 1}")
+    unknown = ~judged["status"].isin(STATUSES)
+    _stop(unknown, f"{where}: status in row {{row}} is none of {', '.join(STATUSES)}")
+    contradicting = judged["status"].eq("parsed") != judged["verdict"].ne("")
+    _stop(contradicting, f"{where}: status and verdict contradict each other in row {{row}}: parsed has a verdict, "
+                         "the others have none")  # fmt: skip
     identity = next((name for name in ("prompt_id", "item_id") if name in judged), None)
-    judged["prompt_id"] = (judged[identity] if identity else pd.Series(judged.index)).astype(str)
-    judged["language"] = judged["language"].astype(str) if "language" in judged else UNDETERMINED
+    _names(judged, [name for name in ("prompt_id", "item_id", "language", "run") if name in judged], where)
+    judged["prompt_id"] = judged[identity] if identity else judged.index.astype(str)
+    judged["language"] = judged.get("language", UNDETERMINED)
     if "item_id" not in judged:
         judged["item_id"] = judged["prompt_id"] + "\x1f" + judged["language"]
     judged["run"] = judged.get("run", 0)
     judged["order"] = judged["order"].fillna("").astype(str) if "order" in judged else ""
-    if not judged["order"].isin([*ORDERS, ""]).all():
-        raise TableError(f"{where}: order is not {' or '.join(ORDERS)} in row "
-                         f"{(~judged['order'].isin([*ORDERS, ''])).idxmax() + 1}")  # fmt: skip
+    unknown = ~judged["order"].isin([*ORDERS, ""])
+    _stop(unknown, f"{where}: order is not {' or '.join(ORDERS)} in row {{row}}; leave the column out where none is")
     for side in ("policy", "opponent"):
         if f"{side}_text" in judged and f"{side}_length" not in judged:
             judged[f"{side}_length"] = judged[f"{side}_text"].fillna("").astype(str).str.len()
+        if f"{side}_length" in judged:
+            lengths = _numbers(judged[f"{side}_length"], where, "a number of characters")
+            _stop(~(lengths >= 0) | np.isinf(lengths), f"{where}: {side}_length in row {{row}} is no number of "
+                                                       "characters; fill it, or leave the column out")  # fmt: skip
+            judged[f"{side}_length"] = lengths
     keys = ["item_id", "policy", "opponent", "order", "run"]
     if identity and judged.duplicated(keys).any():
         twice = judged.loc[judged.duplicated(keys), identity]
@@ -197,12 +212,15 @@ def as_segments(frame: pd.DataFrame, where: str = "translations") -> tuple[dict,
     if frame.empty:
         raise TableError(f"{where}: there are no rows")
     rows = frame.reset_index(drop=True).copy()
-    for name in ("translator", "language", "hypothesis", "reference"):
-        rows[name] = rows[name].fillna("").astype(str)
+    rows["hypothesis"] = rows["hypothesis"].astype(object).where(rows["hypothesis"].notna(), "")  # nothing was answered
+    needed = ["translator", "language", "reference", *(name for name in ("item_id", "document_id") if name in rows)]
+    _names(rows, needed, where)
+    texts_only = rows["hypothesis"].map(lambda value: isinstance(value, list | dict | np.ndarray))
+    _stop(texts_only, f"{where}: hypothesis in row {{row}} is a list or an object; expected a text")
+    rows["hypothesis"] = rows["hypothesis"].astype(str)
     if "item_id" not in rows:
-        rows["item_id"] = rows.groupby(["translator", "language"]).cumcount() + 1
-    rows["item_id"] = rows["item_id"].astype(str)
-    rows["document_id"] = (rows["document_id"] if "document_id" in rows else rows["item_id"]).astype(str)
+        rows["item_id"] = (rows.groupby(["translator", "language"]).cumcount() + 1).astype(str)
+    rows["document_id"] = rows["document_id"] if "document_id" in rows else rows["item_id"]
     rows["source"] = rows["source"].fillna("").astype(str) if "source" in rows else ""
     segments, texts = {}, {}
     for language, here in rows.groupby("language", sort=False):

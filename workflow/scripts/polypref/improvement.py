@@ -9,6 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from polypref.bootstrap import DRAWS, LEVEL, bootstrap, cluster_sums, percentile_interval, ratio_error, sign_flip_test
+from polypref.intervals import degrees_of_freedom
 from polypref.result_tables import TableError, name_ids
 from polypref.win_rates import ALL
 
@@ -116,7 +117,8 @@ def tabulate_improvement(
     -------
     policy, opponent, language, prompts (distinct source prompts, the clusters), comparisons, policy_difference and
     base_difference (W - L, percentage points), improvement (their difference; ``all`` languages: pooled),
-    standard_error (clustered by source prompt), low and high (95%, cluster bootstrap), p_value (cluster sign-flip
+    standard_error (clustered by source prompt), low and high (95%, cluster bootstrap, expanded percentiles with
+    :func:`polypref.intervals.degrees_of_freedom`), p_value (cluster sign-flip
     test), family, p_adjusted and correction (Holm over the primary tests, variant x opponent, and over the overall
     tests, one per variant; Benjamini-Hochberg over the language cells), detectable (:func:`detectable_difference` at
     5%) and detectable_adjusted (at 5% over the number of tests in the family, Holm's first step), improvement_macro,
@@ -141,7 +143,9 @@ def tabulate_improvement(
     sums = cluster_sums(prompts.get_indexer(stacked["prompt_id"]), groups, values, (len(prompts), len(cells)))
     drawn = bootstrap(sums, _means, draws, seed)
     clusters = (sums[..., 1] > 0).sum(axis=0)
-    low, high = percentile_interval(drawn, clusters, LEVEL)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        residuals = (sums[..., 0] - _means(sums.sum(axis=0)) * sums[..., 1]) / sums[..., 1].sum(axis=0)
+    low, high = percentile_interval(drawn, clusters, LEVEL, degrees_of_freedom(residuals, clusters))
     table = pd.DataFrame(labels, columns=["policy", "opponent", "language"]).assign(
         prompts=clusters, comparisons=[len(cell) for cell in cells],
         policy_difference=[cell["policy_points"].mean() for cell in cells],
@@ -155,7 +159,7 @@ def tabulate_improvement(
     errors = list(zip(table["standard_error"], clusters, tests, strict=True))
     table["detectable"] = [detectable_difference(error, n) for error, n, _ in errors]
     table["detectable_adjusted"] = [detectable_difference(error, n, ALPHA / size) for error, n, size in errors]
-    return _add_macro(table, drawn)
+    return _add_macro(table, drawn, residuals)
 
 
 def _means(sums: np.ndarray) -> np.ndarray:
@@ -163,13 +167,15 @@ def _means(sums: np.ndarray) -> np.ndarray:
         return sums[..., 0] / sums[..., 1]
 
 
-def _add_macro(table: pd.DataFrame, drawn: np.ndarray) -> pd.DataFrame:
+def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) -> pd.DataFrame:
     """Add the mean over languages, beside the rows of all languages."""
     macro = pd.DataFrame(np.nan, table.index, ["improvement_macro", "macro_low", "macro_high"])
     for number in table.index[table["language"].eq(ALL)]:
         row = table.loc[number]
         same = table["policy"].eq(row["policy"]) & table["opponent"].eq(row["opponent"]) & table["language"].ne(ALL)
         draws = drawn[:, same.to_numpy()].mean(axis=1)[:, None]
-        low, high = percentile_interval(draws, np.array([row["prompts"]]))
+        clusters = np.array([row["prompts"]])
+        freedom = degrees_of_freedom(residuals[:, same.to_numpy()].mean(axis=1)[:, None], clusters)
+        low, high = percentile_interval(draws, clusters, LEVEL, freedom)
         macro.loc[number] = table.loc[same, "improvement"].mean(), low[0], high[0]
     return table.join(macro)
