@@ -30,8 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if E2E in item.path.parents:
             item.add_marker("e2e")
-    # Slurm mostly waits: it goes first, and the miniature that its last test needs is made meanwhile
-    items.sort(key=lambda item: SLURM.index(item.path.name) if item.path.name in SLURM else len(SLURM))
+    # the longest go first; the miniature, which Slurm's last test needs, is made meanwhile
+    longest = (*SLURM, "test_kills.py")
+    items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
