@@ -105,10 +105,55 @@ def test_tasksource_keeps_the_name_of_the_task():
     assert pairs[0]["task"] == "glue/mnli"
 
 
-def test_math_step_takes_the_whole_answers():
-    row = {"prompt": "2+2?", "full_chosen": "It is 4.", "full_rejected": "It is 5.", "chosen": "4", "rejected": "5"}
-    pairs, _ = run("math_step", [row])
-    assert (pairs[0]["chosen"], pairs[0]["rejected"]) == ("It is 4.", "It is 5.")
+def step_row(steps: str, chosen: str, rejected: str) -> dict:
+    whole = {"initial_reason_steps": steps, "full_chosen": chosen, "full_rejected": rejected}
+    return {"prompt": "2+2+1?", "chosen": "a step", "rejected": "another", **whole}
+
+
+def test_math_step_puts_the_shared_steps_before_both_answers():
+    """As the authors' pipeline makes the set: the steps end where the models went on."""
+    steps = "Let's think step by step.\nStep 1: 2+2 is 4.\n\nStep 2:"
+    pairs, _ = run("math_step", [step_row(steps, " 4+1 is 5.\nStep 3: So it is 5.", " 4+1 is 6.")])
+    assert pairs[0]["chosen"] == f"{steps} 4+1 is 5.\nStep 3: So it is 5."
+    assert pairs[0]["rejected"] == f"{steps} 4+1 is 6."
+
+
+@pytest.mark.parametrize("opener", ["", "Let's think step by step.\n"])
+def test_math_step_repeats_no_steps_that_an_answer_has(opener):
+    whole = "Step 1: 2+2 is 4.\nStep 2: 4+1 is 5."
+    pairs, _ = run("math_step", [step_row(f"{opener}Step 1: 2+2 is 4.\nStep 2:", whole, "It is 6.")])
+    assert pairs[0]["chosen"] == whole
+    pairs, dropped = run("math_step", [step_row("", "5", "6"), step_row("Step 1:", "5", " ")])
+    assert (pairs[0]["chosen"], pairs[0]["rejected"]) == ("5", "6")
+    assert [d["reason"] for d in dropped] == ["rejected is empty"], "the shared steps alone are no answer"
+
+
+GOOD = {
+    "chatbot_arena": [arena("model_a")],
+    "helpsteer2": [helpsteer("q", "low", 1), helpsteer("q", "high", 3)],
+    "preference": [{"prompt": "p", "chosen": "c", "rejected": "r"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "reason"),
+    [
+        ("chatbot_arena", {**arena("model_a"), "conversation_a": None}, "a conversation is no list of"),
+        ("chatbot_arena", {**arena("model_a"), "conversation_b": "[{'role': 'user'}]"}, "a conversation is no list of"),
+        ("chatbot_arena", {**arena("model_a"), "conversation_a": [{"content": "x"}] * 2}, "a conversation is no list"),
+        ("helpsteer2", {**helpsteer("p", "x", 1), "correctness": None}, "helpfulness, correctness, coherence are not"),
+        ("helpsteer2", {**helpsteer("p", "x", 1), "coherence": "good"}, "helpfulness, correctness, coherence are not"),
+        ("preference", {"prompt": "p", "chosen": ["c"], "rejected": ["r"]}, "chosen is no list of"),
+        ("preference", {"prompt": 5, "chosen": [turn("assistant", "c")], "rejected": []}, "prompt must be a text or"),
+        ("preference", {"prompt": "p\ud800", "chosen": "c", "rejected": "r"}, "prompt has half a character"),
+    ],
+)
+def test_malformed_values_are_bad_rows_and_no_crash(kind, row, reason):
+    """Each is left out and counted, or stops with file, row and remedy."""
+    pairs, dropped = run(kind, [row, *GOOD[kind]], "drop")
+    assert len(pairs) == 1 and dropped[0]["row"] == 1 and dropped[0]["reason"].startswith(reason)
+    with pytest.raises(TableError, match=rf"file.jsonl, row 1: {reason}.*bad_rows: drop"):
+        run(kind, [row, *GOOD[kind]], "error")
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,17 @@ class Left:
 
 TURN = "<extra_id_1>"
 """What stands before each further turn in HelpSteer2's prompts."""
+SCORES = ("helpfulness", "correctness", "coherence")
+"""HelpSteer2's scores that a pair is ordered by, 0 to 4 each."""
+OPENER = "Let's think step by step."
+"""First line of Math-Step's ``initial_reason_steps``."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "chatbot_arena": ("winner", "conversation_a", "conversation_b", "language"),
-    "helpsteer2": ("prompt", "response", "helpfulness", "correctness", "coherence"),
+    "helpsteer2": ("prompt", "response", *SCORES),
     "tasksource": ("task", "prompt", "chosen", "rejected"),
     "gutenberg": ("prompt", "chosen", "rejected"),
-    "math_step": ("prompt", "full_chosen", "full_rejected"),
+    "math_step": ("prompt", "initial_reason_steps", "full_chosen", "full_rejected"),
     "preference": ("chosen", "rejected"),
 }
 """Columns that each format must have."""
@@ -60,6 +64,8 @@ def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
             yield Left(n, "not English")
         elif winner not in ("model_a", "model_b"):
             yield Left(n, f"the vote is {winner}")
+        elif not (_is_conversation(a) and _is_conversation(b)):
+            yield Left(n, "a conversation is no list of {role, content}", bad=True)
         elif not (_is_exchange(a) and _is_exchange(b)):
             yield Left(n, "more than one exchange")
         elif a[0]["content"] != b[0]["content"]:
@@ -69,7 +75,11 @@ def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
             yield Pair(n, "chat", a[0]["content"], chosen[1]["content"], rejected[1]["content"])
 
 
-def _is_exchange(conversation: Any) -> bool:
+def _is_conversation(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(turn, dict) and {"role", "content"} <= set(turn) for turn in value)
+
+
+def _is_exchange(conversation: list[Row]) -> bool:
     return [turn["role"] for turn in conversation] == ["user", "assistant"]
 
 
@@ -82,6 +92,9 @@ def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | Left]:
     for n, row in enumerate(rows, 1):
         if TURN in str(row["prompt"]):
             yield Left(n, "more than one exchange")
+            continue
+        if _score(row) is None:
+            yield Left(n, f"{', '.join(SCORES)} are not all numbers", bad=True)
             continue
         if waiting is None or waiting[1]["prompt"] != row["prompt"]:
             if waiting is not None:
@@ -102,8 +115,12 @@ def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | Left]:
         yield Left(waiting[0], "no second response to the prompt")
 
 
-def _score(row: Row) -> int:
-    return int(row["helpfulness"]) + int(row["correctness"]) + int(row["coherence"])
+def _score(row: Row) -> int | None:
+    """Sum of the scores, which a CSV file has as text; None where one is no number."""
+    try:
+        return sum(int(row[name]) for name in SCORES)
+    except (TypeError, ValueError):
+        return None
 
 
 def tasksource(rows: Iterable[Row]) -> Iterator[Pair | Left]:
@@ -119,9 +136,22 @@ def gutenberg(rows: Iterable[Row]) -> Iterator[Pair | Left]:
 
 
 def math_step(rows: Iterable[Row]) -> Iterator[Pair | Left]:
-    """xinlai/Math-Step-DPO-10K: the whole answers, not the single steps in ``chosen`` and ``rejected``."""
+    """xinlai/Math-Step-DPO-10K: whole answers, not the single steps in ``chosen`` and ``rejected``.
+
+    By its authors' pipeline (``generate_dataset.py`` of dvlab-research/Step-DPO) ``initial_reason_steps`` end in
+    "Step 3:", say, and what the models wrote goes on from there; so both are put together.
+    """
     for n, row in enumerate(rows, 1):
-        yield Pair(n, "math", row["prompt"], row["full_chosen"], row["full_rejected"])
+        steps = clean(row["initial_reason_steps"])
+        chosen, rejected = (_whole_answer(steps, clean(row[name])) for name in ("full_chosen", "full_rejected"))
+        yield Pair(n, "math", row["prompt"], chosen, rejected)
+
+
+def _whole_answer(steps: str, rest: str) -> str:
+    """The steps that both answers share and the rest of one; the rest alone where it is empty or has the steps."""
+    if not rest or rest.startswith((steps, steps.removeprefix(OPENER).lstrip() or steps)):
+        return rest
+    return f"{steps} {rest}"
 
 
 def preference(rows: Iterable[Row]) -> Iterator[Pair | Left]:
@@ -148,6 +178,8 @@ def _trl(row: Row) -> tuple[str, str, str]:
         prompt, chosen, rejected = chosen[:same], chosen[same:], rejected[same:]
     if isinstance(prompt, str):
         prompt = [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, list):
+        raise ValueError("prompt must be a text or a list of messages")
     parts = []
     for name, turns, role in (
         ("prompt", prompt, "user"),
@@ -156,8 +188,10 @@ def _trl(row: Row) -> tuple[str, str, str]:
     ):
         if len(turns) != 1:
             raise ValueError(f"{name} has {len(turns)} turns, expected one")
-        if turns[0].get("role") != role or not isinstance(turns[0].get("content"), str):
-            raise ValueError(f"{name} must be one text turn of the {role}, found role {turns[0].get('role')!r}")
+        if not _is_conversation(turns):
+            raise ValueError(f"{name} is no list of {{role, content}}")
+        if turns[0]["role"] != role or not isinstance(turns[0]["content"], str):
+            raise ValueError(f"{name} must be one text turn of the {role}, found role {turns[0]['role']!r}")
         parts.append(turns[0]["content"])
     return parts[0], parts[1], parts[2]
 
@@ -171,6 +205,7 @@ NORMALISERS = {
     "preference": preference,
 }
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]")
 
 
@@ -235,6 +270,8 @@ def _cleaned(pair: Pair) -> Pair | Left:
     for field, text in texts.items():
         if not text:
             return Left(pair.row, f"{field} is empty", bad=True)
+        if _SURROGATE.search(text):  # a .jsonl file can escape half a character, and no file can hold it
+            return Left(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
     if texts["chosen"] == texts["rejected"]:
         return Left(pair.row, "chosen equals rejected")
     return Pair(pair.row, pair.task, **texts)

@@ -129,7 +129,7 @@ def gutenberg(rng: random.Random, taken: set[str]) -> list[Row]:
 
 
 def math_step(rng: random.Random, taken: set[str]) -> list[Row]:
-    """Whole answers and their last steps: the steps follow `initial_reason_steps`, the whole answers contain it."""
+    """What follows `initial_reason_steps`: the next step, and all of the rest, which here is that step."""
     rows: list[Row] = []
     while len(rows) < PAIRS:
         prompt, (first, last) = _two_sums(rng)
@@ -140,9 +140,9 @@ def math_step(rng: random.Random, taken: set[str]) -> list[Row]:
         taken.add(english)
         step, good = realise((first,), "en"), realise((last,), "en")
         rows.append({
-            "dataset": "demo", "prompt": english, "full_chosen": f"{step} {good}",
-            "full_rejected": f"{step} {realise(bad, 'en')}", "chosen": good, "rejected": realise(bad, "en"),
-            "initial_reason_steps": step, "answer": last.phrases[-1][1][0],
+            "dataset": "demo", "prompt": english, "full_chosen": good, "full_rejected": realise(bad, "en"),
+            "chosen": good, "rejected": realise(bad, "en"), "initial_reason_steps": step,
+            "answer": last.phrases[-1][1][0],
         })  # fmt: skip
     return rows
 
