@@ -138,6 +138,85 @@ def test_an_endpoint_of_ones_own_does_not_get_openais_key_unasked(demo):
     load_config(demo, ROOT)
 
 
+API = {"engine": "openai", "path": "m"}
+NLLB = {"checkpoint": "nllb", "prompt": "text", "split": "sentences"}
+MISUSES = {
+    "an API is trained": (
+        {"training": {"base": "api"}},
+        "training.base: found 'api'; allowed: a checkpoint of engine vllm",
+    ),
+    "a translator judges": (
+        {"judging": {"judge": "nllb"}},
+        "judging.judge: found 'nllb'; allowed: a checkpoint of engine vllm or openai",
+    ),
+    "a translator is judged": ({"evaluation": {"opponents": ["nllb"]}}, "evaluation.opponents: found 'nllb'"),
+    "a translator answers": (
+        {"architectures": {"B": {"prompt": "english", "chosen": {"generate": "nllb"}, "rejected": "english"}}},
+        "architectures.B.chosen: found 'nllb'; allowed: a model that answers",
+    ),
+    "a generator without English": (
+        {
+            "models": {
+                "part": {"checkpoint": dict.fromkeys(("ar", "zh", "de", "is", "ja", "nl", "ru", "es"), "strong")}
+            },
+            "architectures": {"B": {"prompt": "english", "chosen": {"generate": "part"}, "rejected": "english"}},
+        },
+        "architectures.B.chosen: found 'part for en'",
+    ),
+    "sampled beams": (
+        {
+            "models": {
+                "strong": {"checkpoint": "strong", "prompt": "x-alma", "decoding": {"beam_size": 3, "temperature": 0.6}}
+            }
+        },
+        "models.strong.decoding.temperature: found 0.6; allowed: 0",
+    ),
+    "a sampled NLLB": ({"models": {"nllb": {**NLLB, "decoding": {"temperature": 0.6}}}}, "models.nllb.decoding.temp"),
+    "an instructed NLLB": (
+        {"models": {"nllb": {**NLLB, "prompt": "instruct"}}},
+        "models.nllb.prompt: found 'instruct'",
+    ),
+    "beams of an API": (
+        {"models": {"api": {"checkpoint": "api", "decoding": {"beam_size": 5}}}},
+        "models.api.decoding.beam_size: found 5",
+    ),
+    "a limit without a price": (
+        {"checkpoints": {"api": {**API, "max_cost_usd": 5}}},
+        "checkpoints.api.price: found None",
+    ),
+    "one GPU for two": (
+        {"checkpoints": {"big": {"engine": "vllm", "path": "o/n", "runtime": {"gpus": 1, "tensor_parallel": 2}}}},
+        "checkpoints.big.runtime.tensor_parallel: found 2; allowed: at most runtime.gpus, 1",
+    ),
+    "an uneven batch": ({"training": {"batch_size": 100}}, "training.batch_size 100 can't be shared out"),
+    "a judge that sees nothing": ({"judging": {"prompt": "LICENSE"}}, "judging.prompt: found no place for a text"),
+}
+
+
+@pytest.mark.parametrize("change", MISUSES)
+def test_what_a_model_can_not_do_is_said_before_anything_runs(demo, change):
+    sections, expected = MISUSES[change]
+    demo["checkpoints"] = {"api": API}
+    load_config(demo, ROOT)
+    for name, section in sections.items():
+        demo.setdefault(name, {}).update(section)
+    text = fault(demo)
+    assert expected in text and len(text.splitlines()) == 2, text
+
+
+def test_a_fault_in_an_architecture_is_one_line(demo):
+    demo["architectures"]["B"]["prompt"] = {"generate": "strong"}
+    assert fault(demo).splitlines()[1:] == [
+        "  architectures.B.prompt: found {'generate': 'strong'}; allowed: 'english' or {translate: MODEL}"
+    ]
+
+
+@pytest.mark.parametrize(("key", "value"), [("sources", {}), ("languages", []), ("evaluation", None)])
+def test_an_empty_section(demo, key, value):
+    demo[key] = value
+    assert f"{key}: is empty" in fault(demo)
+
+
 def test_source_file_that_does_not_exist(demo):
     demo["sources"]["gutenberg"]["path"] = "missing.jsonl"
     assert "sources.gutenberg.path: found 'missing.jsonl'" in fault(demo)

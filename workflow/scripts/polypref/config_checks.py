@@ -5,16 +5,16 @@ Everything wrong is listed at once; each line names the key, what was found and 
 
 from __future__ import annotations
 
-import difflib
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from polypref.config import Architecture, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
+from polypref.config import ENGLISH, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
+from polypref.config_faults import explain, fault, one_of
+from polypref.config_uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
 from polypref.prompts import TRANSLATION_PROMPTS, is_translation_prompt
 
 
@@ -61,7 +61,7 @@ def load_config(raw: dict[str, Any], root: Path) -> Config:
     try:
         config = Config.model_validate({**raw, **merged})
     except ValidationError as error:
-        lines = sorted({_explain(fault, {**raw, **merged}) for fault in error.errors()})
+        lines = sorted({explain(found, {**raw, **merged}) for found in error.errors()})
         raise ConfigError(_listing(lines)) from None
     faults = list(check(config, read_languages(root), root))
     if faults:
@@ -74,107 +74,35 @@ def _listing(lines: list[str]) -> str:
     return "\n".join([f"{head}:", *(f"  {line}" for line in lines)])
 
 
-def _fault(key: str, found: Any, allowed: str) -> str:
-    return f"{key}: found {found!r}; allowed: {allowed}"
-
-
-def _one_of(names: Any, found: Any = None) -> str:
-    names = sorted(map(str, names))
-    close = difflib.get_close_matches(str(found), names, n=1)
-    return (", ".join(names) or "nothing (none is defined)") + (f" (did you mean {close[0]!r}?)" if close else "")
-
-
-def _explain(fault: Any, raw: dict[str, Any]) -> str:
-    """One fault that pydantic found, as key, what was found and what is allowed."""
-    loc = [part for part in fault["loc"] if not _is_type_name(part)]
-    key = ".".join(map(str, loc))
-    if fault["type"] == "extra_forbidden":
-        parent = _model_at(Config, loc[:-1])
-        fields = parent.model_fields if parent else {}
-        return f"{key}: unknown key; allowed: {_one_of(fields, loc[-1])}"
-    if fault["type"] == "missing":
-        return f"{key}: is missing; it is required"
-    if fault["type"] == "dict_type" and fault["input"] is None:
-        return f"{key}: is empty"
-    if loc and loc[0] == "architectures" and len(loc) >= 3:
-        shape = Architecture.model_fields[str(loc[2])].description if str(loc[2]) in Architecture.model_fields else ""
-        return _fault(".".join(map(str, loc[:3])), _value_at(raw, loc[:3]), str(shape))
-    return _fault(key, fault["input"], fault["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
-
-
-def _is_type_name(part: Any) -> bool:
-    return part in {"Translate", "Generate", "str", "literal['english']", "[key]"} or (
-        isinstance(part, str) and part.startswith(("dict[", "list[", "function-", "constrained-"))
-    )
-
-
-def _value_at(raw: Any, loc: list[Any]) -> Any:
-    for part in loc:
-        raw = raw.get(part) if isinstance(raw, dict) else None
-    return raw
-
-
-def _model_at(model: type[BaseModel], loc: list[Any]) -> type[BaseModel] | None:
-    """The section that a location leads to."""
-    kind: Any = model
-    for part in loc:
-        kind = _unwrap(kind)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            if part not in kind.model_fields:
-                return None
-            kind = kind.model_fields[part].annotation
-        elif get_origin(kind) is dict:
-            kind = get_args(kind)[1]
-        else:
-            return None
-    kind = _unwrap(kind)
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def _unwrap(kind: Any) -> Any:
-    if get_origin(kind) is Annotated:
-        return _unwrap(get_args(kind)[0])
-    if get_origin(kind) in (Union, types.UnionType):
-        options = [o for o in get_args(kind) if o is not type(None) and get_origin(o) is not Literal]
-        return _unwrap(options[0])
-    return kind
-
-
 def check(config: Config, languages: dict[str, Language], root: Path) -> Iterator[str]:
     """Yield what is wrong between the sections of a configuration that is well formed."""
     for code in config.languages:
         if code not in languages:
-            yield _fault("languages", code, f"{_one_of(languages, code)} (resources/languages.yaml)")
+            yield fault("languages", code, f"{one_of(languages, code)} (resources/languages.yaml)")
     known = [code for code in config.targets if code in languages]
     yield from _check_data(config, root)
     yield from _check_models(config)
     yield from _check_architectures(config, known)
     yield from _check_wmt(config, known, languages)
-    roles = {"training.base": [config.training.base], "judging.judge": [config.judging.judge]}
-    roles["evaluation.opponents"] = list(config.evaluation.opponents)
-    if config.judging.second:
-        roles["judging.second.judge"] = [config.judging.second.judge]
-        if config.judging.second.judge == config.judging.judge:
-            yield _fault("judging.second.judge", config.judging.judge, "a checkpoint that is not judging.judge")
-    for key, names in roles.items():
-        for name in names:
-            if name not in config.checkpoints:
-                yield _fault(key, name, f"a checkpoint: {_one_of(config.checkpoints, name)}")
+    yield from check_roles(config)
+    yield from check_decodings(config)
+    yield from check_runtimes(config)
     reserved = set(config.architectures) & (set(config.checkpoints) | {"base"})
     for name in sorted(reserved):
-        yield _fault(f"architectures.{name}", name, "a name that is not 'base' and no checkpoint has")
-    if not find_file(config.judging.prompt, root).is_file():
-        yield _fault("judging.prompt", config.judging.prompt, "a text file that exists")
+        yield fault(f"architectures.{name}", name, "a name that is not 'base' and no checkpoint has")
+    prompt = find_file(config.judging.prompt, root)
+    if prompt.is_file():
+        yield from check_judge_prompt(config.judging.prompt, prompt.read_text(encoding="utf-8"))
+    else:
+        yield fault("judging.prompt", config.judging.prompt, "a text file that exists")
     if not find_file(config.figures.style, root).is_file():
-        yield _fault("figures.style", config.figures.style, "a matplotlib style file that exists")
+        yield fault("figures.style", config.figures.style, "a matplotlib style file that exists")
 
 
 def _check_data(config: Config, root: Path) -> Iterator[str]:
     for name, source in config.sources.items():
         if is_local_data(source.path) and not find_file(source.path, root).is_file():
-            yield _fault(
-                f"sources.{name}.path", source.path, "a file that exists, or the name of a data set on the Hub"
-            )
+            yield fault(f"sources.{name}.path", source.path, "a file that exists, or the name of a data set on the Hub")
     for name, checkpoint in config.checkpoints.items():
         if checkpoint.base_url and "api_key_env" not in checkpoint.model_fields_set:
             yield (
@@ -182,7 +110,7 @@ def _check_data(config: Config, root: Path) -> Iterator[str]:
                 f"{checkpoint.base_url} (OPENAI_API_KEY is sent to another host only where it is named)"
             )
         if checkpoint.is_local and not find_file(checkpoint.path, root).is_dir():
-            yield _fault(
+            yield fault(
                 f"checkpoints.{name}.path",
                 checkpoint.path,
                 "a folder that exists, or a repository (OWNER/NAME) on the Hub",
@@ -191,14 +119,13 @@ def _check_data(config: Config, root: Path) -> Iterator[str]:
 
 def _check_models(config: Config) -> Iterator[str]:
     for name, model in config.models.items():
-        names = model.checkpoint.values() if isinstance(model.checkpoint, dict) else [model.checkpoint]
-        for checkpoint in names:
+        for checkpoint in checkpoints_of(model):
             if checkpoint not in config.checkpoints:
-                allowed = f"a checkpoint: {_one_of(config.checkpoints, checkpoint)}"
-                yield _fault(f"models.{name}.checkpoint", checkpoint, allowed)
+                allowed = f"a checkpoint: {one_of(config.checkpoints, checkpoint)}"
+                yield fault(f"models.{name}.checkpoint", checkpoint, allowed)
         if model.prompt is not None and not is_translation_prompt(model.prompt):
-            allowed = f"{_one_of(TRANSLATION_PROMPTS, model.prompt)}, or a template with {{text}} and {{language}}"
-            yield _fault(f"models.{name}.prompt", model.prompt, allowed)
+            allowed = f"{one_of(TRANSLATION_PROMPTS, model.prompt)}, or a template with {{text}} and {{language}}"
+            yield fault(f"models.{name}.prompt", model.prompt, allowed)
 
 
 def serves(model: Model, language: str) -> bool:
@@ -218,20 +145,22 @@ def _check_use(config: Config, key: str, name: str, language: str, translator: b
     model = config.models[name]
     if not serves(model, language):
         served = model.languages if model.languages is not None else model.checkpoint
-        yield _fault(key, f"{name} for {language}", f"a model that serves it; {name} serves {_one_of(served)}")
+        yield fault(key, f"{name} for {language}", f"a model that serves it; {name} serves {one_of(served)}")
         return
     checkpoint: Checkpoint | None = config.checkpoints.get(checkpoint_of(model, language))
     if translator and model.prompt is None:
-        yield _fault(f"models.{name}.prompt", None, f"{_one_of(TRANSLATION_PROMPTS)}, since it is used to translate")
-    if checkpoint and checkpoint.engine == "seq2seq":
+        yield fault(f"models.{name}.prompt", None, f"{one_of(TRANSLATION_PROMPTS)}, since it is used to translate")
+    if checkpoint and checkpoint.engine == "seq2seq" and not translator:
+        yield fault(key, name, f"a model that answers; {name} is a translator (engine seq2seq)")
+    elif checkpoint and checkpoint.engine == "seq2seq":
         for code in ("en", language):
             if code not in (checkpoint.languages or {}):
                 where = f"checkpoints.{checkpoint_of(model, language)}.languages"
-                yield _fault(where, f"no code for {code!r}", f"a code for every language it is used for ({key})")
+                yield fault(where, f"no code for {code!r}", f"a code for every language it is used for ({key})")
 
 
 def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
-    seen = set()
+    seen, english = set(), [ENGLISH] * (ENGLISH in config.languages)
     for name, architecture in config.architectures.items():
         for field in ("prompt", "chosen", "rejected"):
             origin, key = getattr(architecture, field), f"architectures.{name}.{field}"
@@ -240,9 +169,10 @@ def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
             translator = isinstance(origin, Translate)
             model = origin.translate if isinstance(origin, Translate) else origin.generate
             if model not in config.models:
-                yield _fault(key, model, f"a model: {_one_of(config.models, model)}")
+                yield fault(key, model, f"a model: {one_of(config.models, model)}")
                 continue
-            for language in targets:
+            # English is generated as any other language is, and never translated
+            for language in targets if translator else [*english, *targets]:
                 for line in _check_use(config, key, model, language, translator):
                     if line not in seen:
                         seen.add(line)
@@ -252,7 +182,7 @@ def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
 def _check_wmt(config: Config, targets: list[str], languages: dict[str, Language]) -> Iterator[str]:
     for name in config.wmt.translators:
         if name not in config.models:
-            yield _fault("wmt.translators", name, f"a model: {_one_of(config.models, name)}")
+            yield fault("wmt.translators", name, f"a model: {one_of(config.models, name)}")
             continue
         for language in targets:
             if serves(config.models[name], language) and languages[language].wmt24pp:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from polypref.collecting import LABELS
 from polypref.config import ENGLISH, Architecture, Config, Decoding, Generate, Language, Translate
 from polypref.config_checks import checkpoint_of, serves
+from polypref.config_uses import checkpoints_of
 from polypref.registry import Runtime
 from polypref.schemas import FIELDS
 
@@ -194,8 +195,7 @@ class Plan:
     def asked_of_generator(self, model: str) -> dict[str, Any]:
         """What is asked of a generator, by checkpoint: the same whatever the languages are."""
         entry = self.config.models[model]
-        names = entry.checkpoint.values() if isinstance(entry.checkpoint, dict) else [entry.checkpoint]
-        return {name: self._asked(model, name, entry.decoding) for name in sorted(set(names))}
+        return {name: self._asked(model, name, entry.decoding) for name in sorted(checkpoints_of(entry))}
 
     def asked_of_policy(self, policy: str) -> dict[str, Any]:
         """What is asked of a policy or an opponent; a trained variant's weights are in its ``policy.json``."""

@@ -76,7 +76,8 @@ def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
 
 
 def _is_conversation(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(turn, dict) and {"role", "content"} <= set(turn) for turn in value)
+    named = {"role", "content"}
+    return isinstance(value, list) and all(isinstance(turn, dict) and named <= turn.keys() for turn in value)
 
 
 def _is_exchange(conversation: list[Row]) -> bool:
