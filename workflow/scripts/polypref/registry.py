@@ -43,7 +43,7 @@ class Runtime(Section):
     )
     tensor_parallel: int = Field(1, ge=1)
     memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that vLLM may take")
-    max_model_len: int | None = Field(None, ge=1, description="tokens; by default what the longest request needs")
+    max_model_len: int | None = Field(None, ge=1, description="tokens of context; by default the model's own")
     max_num_seqs: int | None = Field(None, ge=1)
     kv_cache_gb: float = Field(1, gt=0, description="vLLM on CPU: memory for the key-value cache")
     shards: int = Field(1, ge=1, description="engines that share a batch, each with `gpus` GPUs of its own")
