@@ -11,31 +11,34 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+include: "rules/checkout.smk"
+
+
 # Without --configfile: the published experiment, from the working directory or else as it came with the workflow.
 if "architectures" not in config:
 
-    configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{workflow.basedir}/config/config.yaml"
+    configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{ROOT}/config/config.yaml"
 
 
 # Only with `--sdm apptainer`: the image that containers/polypref.def describes.
-container: f"{workflow.basedir}/containers/polypref.sif"
+container: f"{ROOT}/containers/polypref.sif"
 
 
-include: "rules/common.smk"
-include: "rules/checks.smk"
-include: "rules/settings.smk"
-include: "rules/checkpoints.smk"
-include: "rules/sources.smk"
-include: "rules/translate.smk"
-include: "rules/generate.smk"
-include: "rules/complete.smk"
-include: "rules/datasets.smk"
-include: "rules/train.smk"
-include: "rules/answer.smk"
-include: "rules/judge.smk"
-include: "rules/wmt.smk"
-include: "rules/report.smk"
-include: "rules/cluster.smk"
+include: f"{ROOT}/rules/common.smk"
+include: f"{ROOT}/rules/checks.smk"
+include: f"{ROOT}/rules/settings.smk"
+include: f"{ROOT}/rules/checkpoints.smk"
+include: f"{ROOT}/rules/sources.smk"
+include: f"{ROOT}/rules/translate.smk"
+include: f"{ROOT}/rules/generate.smk"
+include: f"{ROOT}/rules/complete.smk"
+include: f"{ROOT}/rules/datasets.smk"
+include: f"{ROOT}/rules/train.smk"
+include: f"{ROOT}/rules/answer.smk"
+include: f"{ROOT}/rules/judge.smk"
+include: f"{ROOT}/rules/wmt.smk"
+include: f"{ROOT}/rules/report.smk"
+include: f"{ROOT}/rules/cluster.smk"
 
 
 localrules:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-ROOT = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from polypref.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path

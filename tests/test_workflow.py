@@ -1,6 +1,7 @@
 """The workflow as Snakemake sees it: plans within budget, a fourth architecture, use as a module, lint, targets."""
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -50,15 +51,36 @@ def test_a_fourth_architecture_needs_no_code(tmp_path):
     assert "results/diagnostics/D.parquet" in build, "dropping by a flag needs the diagnostics first"
 
 
+def committed(folder: Path) -> None:
+    """A repository with one commit of the files that this one tracks, as they are."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.splitlines()):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], [*who, "commit", "-qm", "all"], ["tag", "v1"]):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
 @pytest.mark.e2e  # seconds of computing
-def test_as_a_module_of_another_workflow(tmp_path):
+@pytest.mark.parametrize("place", ["folder", "github"])
+def test_as_a_module_of_another_workflow(place, tmp_path, monkeypatch):
+    """From a folder, and from GitHub as the catalogue has it; that address leads to a local repository here."""
+    snakefile, source = tmp_path / "Snakefile", repr(str(ROOT / "Snakefile"))
+    if place == "github":
+        source = 'github("someone/polypref", path="Snakefile", tag="v1")'
+        committed(tmp_path / "repository")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+        monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.file://{tmp_path}/repository.insteadOf")
+        monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/someone/polypref")
     settings = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
     settings["results"] = "made/polypref"
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump({"polypref": settings}), encoding="utf-8")
-    snakefile = tmp_path / "Snakefile"
     snakefile.write_text(
         'configfile: "settings.yaml"\n\n'
-        f"module polypref:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    config: config['polypref']\n\n"
+        f"module polypref:\n    snakefile: {source}\n    config: config['polypref']\n\n"
         "use rule * from polypref as polypref_*\n\n"
         "rule mine:\n    default_target: True\n"
         '    input: "made/polypref/wmt/de.parquet"\n    output: "made/mine.txt"\n    shell: "cp {input} {output}"\n',
