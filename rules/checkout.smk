@@ -2,7 +2,6 @@
 # files of it; the scripts import a package and read tables beside them, so the whole commit is laid out in a folder.
 
 import os
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -13,10 +12,8 @@ def laid_out(repo, commit):
     folder = clone.with_name(f"{clone.name}-{commit}")
     if not folder.is_dir():
         with tempfile.TemporaryDirectory(dir=clone.parent) as made:
-            archive, whole = Path(made, "commit.tar"), Path(made, "whole")
-            repo.git.archive(commit, output=str(archive))
-            with tarfile.open(archive) as file:
-                file.extractall(whole, filter="data")
+            whole = Path(made, "whole")
+            repo.clone(whole, shared=True, no_checkout=True).git.checkout(commit)
             try:
                 os.rename(whole, folder)
             except OSError:  # another process was first

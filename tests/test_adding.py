@@ -17,6 +17,8 @@ RECIPES = [
     for block in re.findall(r"^ *```yaml\n(.*?)```", (ROOT / "docs/adding.md").read_text(encoding="utf-8"), re.M | re.S)
 ]
 
+GROUP4 = "haoranxu/X-ALMA-13B-Group4"  # French is one of its languages
+
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
@@ -54,11 +56,12 @@ def test_a_language(copy):
         plan_of(copy)
     assert "x-alma-bs for fr" in str(caught.value) and "nllb-200-3.3b.languages" in str(caught.value)
     edit("resources/models.yaml", lambda registry: (
-        registry["models"]["x-alma-bs"]["checkpoint"].update(fr="x-alma-group2"),
+        registry["checkpoints"].update({"x-alma-group4": {**registry["checkpoints"]["x-alma-group1"], "path": GROUP4}}),
+        registry["models"]["x-alma-bs"]["checkpoint"].update(fr="x-alma-group4"),
         registry["checkpoints"]["nllb-200-3.3b"]["languages"].update(fr="fra_Latn"),
     ))  # fmt: skip
     plan = plan_of(copy)
-    assert "pairs/prompt/x-alma-bs/fr" in plan.batches()["translate", "x-alma-group2"]
+    assert "pairs/prompt/x-alma-bs/fr" in plan.batches()["translate", "x-alma-group4"]
     assert "wmt/source/gpt-4o/fr" in plan.batches()["translate", "gpt-4o"]
     assert "A/fr" in plan.batches()["judge", "qwen2.5-32b"] and "base/fr" in plan.batches()["answer", "base"]
 
