@@ -232,3 +232,31 @@ def test_several_faults_are_listed_at_once(demo):
 def test_registry_that_does_not_exist(demo):
     demo["registry"] = "no.yaml"
     assert "registry: found 'no.yaml'" in fault(demo)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("checkpoints: {a: [\n", "registry.yaml: is not readable as YAML: while parsing a flow node"),
+        ("- a\n", "registry.yaml: found no section"),
+        ("checkpoints: [a]\n", "registry.yaml: found checkpoints (list); allowed: checkpoints and models"),
+        ("modells: {}\n", "registry.yaml: found modells (dict); allowed: checkpoints and models"),
+    ],
+)
+def test_a_registry_that_is_none(demo, tmp_path, text, expected):
+    (tmp_path / "registry.yaml").write_text(text, encoding="utf-8")
+    demo["registry"] = str(tmp_path / "registry.yaml")
+    assert expected in fault(demo)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("checkpoints", ["a"], "checkpoints: found ['a']; allowed: a section of keys and values"),
+        ("architectures", {"A": "english"}, "architectures.A: found 'english'; allowed: a section of keys and values"),
+        ("sources", {"a/b": {"path": "pairs.jsonl"}}, "sources.a/b: found 'a/b'; allowed: a name that files can have"),
+    ],
+)
+def test_what_is_no_section_and_no_name(demo, key, value, expected):
+    demo[key] = value
+    assert expected in fault(demo)

@@ -56,8 +56,7 @@ def load_config(raw: dict[str, Any], root: Path) -> Config:
     path = find_file(registry, root)
     if not path.is_file():
         raise ConfigError(f"config: registry: found {registry!r}, which is not a file")
-    entries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    merged = {key: {**(entries.get(key) or {}), **(raw.get(key) or {})} for key in ("checkpoints", "models")}
+    merged = _merged(_read_registry(path), raw)
     try:
         config = Config.model_validate({**raw, **merged})
     except ValidationError as error:
@@ -67,6 +66,28 @@ def load_config(raw: dict[str, Any], root: Path) -> Config:
     if faults:
         raise ConfigError(_listing(faults))
     return config
+
+
+REGISTRY = ("checkpoints", "models")
+"""Sections that a registry has, and that a configuration may add to."""
+
+
+def _read_registry(path: Path) -> dict[str, Any]:
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not readable as YAML: {' '.join(str(error).split())}") from None
+    sections = entries if isinstance(entries, dict) else {"no section": entries}
+    if not sections.keys() <= {*REGISTRY} or not all(isinstance(part or {}, dict) for part in sections.values()):
+        found = ", ".join(f"{name} ({type(section).__name__})" for name, section in sections.items())
+        raise ConfigError(f"{path}: found {found}; allowed: {' and '.join(REGISTRY)}, sections of keys and values")
+    return entries
+
+
+def _merged(entries: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
+    """The registry's sections with the configuration's own entries; what is no section is left for the check."""
+    given = {key: {} if raw.get(key) is None else raw[key] for key in REGISTRY}
+    return {key: {**(entries.get(key) or {}), **own} if isinstance(own, dict) else own for key, own in given.items()}
 
 
 def _listing(lines: list[str]) -> str:

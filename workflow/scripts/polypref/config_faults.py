@@ -36,9 +36,17 @@ def explain(error: Any, raw: dict[str, Any]) -> str:
         return f"{key}: unknown key; allowed: {one_of(parent.model_fields if parent else {}, loc[-1])}"
     if error["type"] == "missing":
         return f"{key}: is missing; it is required"
-    if error["type"] == "too_short" or (error["type"] in ("dict_type", "model_type") and error["input"] is None):
+    if error["type"] == "too_short" or (error["type"] in _SECTION and error["input"] is None):
         return f"{key}: is empty"
+    if error["type"] in _SECTION:
+        return fault(key, error["input"], "a section of keys and values")
+    if error["type"] == "string_pattern_mismatch":
+        return fault(key, error["input"], "a name that files can have: letters, digits and . _ + -")
     return fault(key, error["input"], error["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
+
+
+_SECTION = ("dict_type", "model_type")
+"""pydantic's errors where it wanted a mapping."""
 
 
 def _is_type_name(part: Any) -> bool:
