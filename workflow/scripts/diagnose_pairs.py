@@ -8,16 +8,14 @@ from polypref.logs import job
 from polypref.schemas import DIAGNOSTICS
 from polypref.script_inputs import read_texts, read_weights
 from polypref.tables import by_id, write_table
-from polypref.tokens import token_counter
+from polypref.tokens import load_tokenizer, token_counter
 
 if __name__ == "__main__":
     with job(f"diagnostics {snakemake.wildcards.architecture}", snakemake.log[0]) as terminal:
         # lingua and the tokenizer look at texts in parallel: as many at a time as Snakemake allows
         os.environ |= {"RAYON_NUM_THREADS": str(snakemake.threads), "TOKENIZERS_PARALLELISM": "true"}
-        from transformers import AutoTokenizer
-
         path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+        tokenizer = load_tokenizer(path, revision)
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
         flagged = []

@@ -8,14 +8,13 @@ from polypref.sampling import pair_counter, sample_pairs
 from polypref.schemas import DROPPED, PAIRS
 from polypref.script_inputs import read_weights
 from polypref.tables import iter_rows, write_table
+from polypref.tokens import load_tokenizer
 
 if __name__ == "__main__":
     with job("base set", snakemake.log[0]) as terminal:
-        from transformers import AutoTokenizer
-
         sampling = snakemake.params.sampling
         path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+        tokenizer = load_tokenizer(path, revision)
         sources = {Path(path).stem: partial(iter_rows, path, PAIRS) for path in snakemake.input.sources}
         pairs, rest = sample_pairs(sources, count=pair_counter(tokenizer), **sampling)
         drawn = write_table(snakemake.output.pairs, pairs, PAIRS)

@@ -1,12 +1,39 @@
-"""Counting tokens with a Hugging Face tokenizer."""
+"""Loading a checkpoint's tokenizer, and counting tokens with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 CountTexts = Callable[[list[str]], list[int]]
 """Tokens of each text."""
+
+
+class TokenizerError(RuntimeError):
+    """A checkpoint's tokenizer can't be read; the message names the checkpoint and the remedy."""
+
+
+def load_tokenizer(path: str, revision: str | None) -> Any:
+    """The Hugging Face tokenizer of a checkpoint, from its folder or the Hub.
+
+    Raises
+    ------
+    TokenizerError
+    """
+    from transformers import AutoTokenizer  # takes seconds to import
+
+    try:
+        return AutoTokenizer.from_pretrained(path, revision=revision)
+    except (OSError, ValueError) as error:
+        where = f"{path}{f' at {revision}' if revision else ''}"
+        what = f"{where}: its tokenizer can't be read: {' '.join(str(error).split())}"
+        if Path(path).is_dir():
+            raise TokenizerError(f"{what}\nThe folder must be a checkpoint in the Hub's format.") from error
+        raise TokenizerError(
+            f"{what}\nIs this machine online, or was the checkpoint fetched before (`snakemake fetch`)? A gated one "
+            f"needs its licence accepted at https://huggingface.co/{path} and HF_TOKEN set."
+        ) from error
 
 
 def token_counter(tokenizer: Any) -> CountTexts:
