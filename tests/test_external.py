@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from polypref.cli import main
+from polypref.cli import main, tokenizer_of
 from polypref.external_files import read_file
 
 HEAD = "prompt_id,policy,opponent,verdict,language,order\n"
@@ -32,6 +32,7 @@ FILES = {
     "scalar.jsonl": (LINE + "3\n", "line 2 is 3; expected an object with a key per column"),
     "object.json": ('{"a": 1}', "expected a list of objects"),
     "lines.json": (LINE * 2, "one object a line is .jsonl"),
+    "none.json": ("[]", "there are no rows"),
     "cut.json": ("[" + LINE[:20], "was the file cut off?"),
     "text.parquet": ("hello", "is not a parquet file, or was cut off"),
     "word.csv": (GOOD.replace("tie", "TIED"), "verdict is 'TIED' in row 2; expected policy, win, opponent, loss, tie"),
@@ -115,6 +116,40 @@ def test_absent_files_folders_and_files_that_were_cut_off(tmp_path, capsys):
     pd.DataFrame({"policy": ["A"] * 999}).to_parquet(path)
     path.write_bytes(path.read_bytes()[:-50])
     assert "was cut off; copy or save it again" in complain(["score-verdicts", str(path)], capsys)
+
+
+def test_labels_that_are_numbers_or_categories(tmp_path):
+    """JSON's 1 beside a null stays 1, and a category of a Parquet file is a word like any other."""
+    frame = pd.DataFrame({"policy": "A", "opponent": "x", "verdict": ["1", "0", None]})
+    (tmp_path / "v.jsonl").write_text(
+        "".join(f'{{"policy":"A","opponent":"x","verdict":{word}}}\n' for word in ("1", "0", "null"))
+    )
+    frame.astype("category").to_parquet(tmp_path / "v.parquet")
+    options = ["--policy-wins", "1", "--opponent-wins", "0", "--draws", "20", "--out", str(tmp_path)]
+    for name in ("v.jsonl", "v.parquet"):
+        assert main(["score-verdicts", str(tmp_path / name), *options]) == 0
+        row = pd.read_csv(tmp_path / "estimates.csv").iloc[0]
+        assert row[["win_percent", "loss_percent", "unparsed_percent"]].tolist() == pytest.approx([100 / 3] * 3)
+
+
+def test_categories_of_translations(tmp_path):
+    (tmp_path / "t.csv").write_text(TRANSLATED)
+    read_file(tmp_path / "t.csv").astype("category").to_parquet(tmp_path / "t.parquet")
+    for name in ("csv", "parquet"):
+        options = ["--draws", "20", "--out", str(tmp_path / name)]
+        assert main(["score-translations", str(tmp_path / f"t.{name}"), *options]) == 0
+    tables = [(tmp_path / name / "scores.csv").read_text() for name in ("csv", "parquet")]
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer"),
+    [("zh", "zh"), ("zh_CN", "zh"), ("zh-Hans", "zh"), ("en-zh", "zh"), ("en-zh_CN", "zh"), ("zho_Hans", "zh"),
+     ("zh-en", "13a"), ("en-ja_JP", "ja-mecab"), ("jpn_Jpan", "ja-mecab"), ("ko-KR", "ko-mecab"), ("de", "13a"),
+     ("German", "13a"), ("und", "13a")],
+)  # fmt: skip
+def test_a_country_a_script_or_a_source_changes_no_tokeniser(language, tokenizer):
+    assert tokenizer_of(language) == tokenizer
 
 
 def test_texts_stay_as_they_are(tmp_path):

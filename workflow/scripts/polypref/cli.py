@@ -1,6 +1,7 @@
 """``polypref score-verdicts`` and ``polypref score-translations``, for other people's files; ``polypref store``."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,14 @@ from polypref.result_tables import TableError, write_csv
 from polypref.store import StoreError
 from polypref.win_rates import position_bias
 
-TOKENIZERS = {"ja": "ja-mecab", "ko": "ko-mecab", "zh": "zh"}
+TOKENIZERS = {"ja": "ja-mecab", "jpn": "ja-mecab", "ko": "ko-mecab", "kor": "ko-mecab", "zh": "zh", "zho": "zh"}
 """sacreBLEU tokenisers by language; 13a elsewhere."""
+
+
+def tokenizer_of(language: str) -> str:
+    """sacreBLEU's tokeniser of a language, which may have a country or script (zh_CN) or be a pair (en-zh)."""
+    code = re.fullmatch(r"(?:[a-z]{2,3}-)?([a-z]{2,3})(?:[-_][A-Z].*)?", language)
+    return TOKENIZERS.get(code[1], "13a") if code else "13a"
 
 
 def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int) -> dict[str, pd.DataFrame]:
@@ -69,7 +76,7 @@ def score_file_of_translations(
     from polypref.translation_scores import score_translations
 
     segments, texts = as_segments(frame, where)
-    known = {language: tokenizers.get(language, TOKENIZERS.get(language, "13a")) for language in segments}
+    known = {language: tokenizers.get(language) or tokenizer_of(language) for language in segments}
     absent = set(tokenizers) - set(segments)
     if absent:
         raise TableError(f"--tokenizer: {where} has no language {min(absent)}; it has {', '.join(segments)}")

@@ -135,7 +135,7 @@ def as_judged(
     require_columns(frame, ["policy", "opponent", "points" if graded else "verdict"], where)
     if frame.empty:
         raise TableError(f"{where}: there are no rows")
-    judged = frame.reset_index(drop=True).copy()
+    judged = frame.reset_index(drop=True).astype(object)  # categories, dates and integers with gaps are words too
     _names(judged, ["policy", "opponent"], where)
     if graded:
         if points_range[0] == points_range[1]:
@@ -211,8 +211,8 @@ def as_segments(frame: pd.DataFrame, where: str = "translations") -> tuple[dict,
     require_columns(frame, ["translator", "language", "hypothesis", "reference"], where)
     if frame.empty:
         raise TableError(f"{where}: there are no rows")
-    rows = frame.reset_index(drop=True).copy()
-    rows["hypothesis"] = rows["hypothesis"].astype(object).where(rows["hypothesis"].notna(), "")  # nothing was answered
+    rows = frame.reset_index(drop=True).astype(object)
+    rows["hypothesis"] = rows["hypothesis"].where(rows["hypothesis"].notna(), "")  # nothing was answered
     needed = ["translator", "language", "reference", *(name for name in ("item_id", "document_id") if name in rows)]
     _names(rows, needed, where)
     texts_only = rows["hypothesis"].map(lambda value: isinstance(value, list | dict | np.ndarray))

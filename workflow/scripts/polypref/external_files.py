@@ -70,7 +70,9 @@ def _objects(values: Iterable[tuple[str, object]], path: Path) -> pd.DataFrame:
         if not isinstance(value, dict):
             raise TableError(f"{path}: {where} is {json.dumps(value)[:40]}; expected an object with a key per column")
         rows.append(value)
-    return pd.DataFrame(rows)
+    if not rows:
+        raise TableError(f"{path}: there are no rows")
+    return pd.DataFrame(rows, dtype=object)  # else 1 would be 1.0 in a column with a null
 
 
 def _json_lines(text: str, path: Path) -> pd.DataFrame:
