@@ -88,6 +88,17 @@ def test_detectable_difference_is_found_four_times_in_five():
     assert np.isnan(detectable_difference(1.0, 2)) and np.isnan(detectable_difference(np.nan, 50))
 
 
+def test_no_change_on_any_prompt_is_not_certain():
+    """Where nothing changed the interval is as wide as for one value of each prompt that could have been any."""
+    paired = pd.DataFrame({"prompt_id": np.repeat(np.arange(40), 2), "policy": "A", "opponent": "x",
+                           "language": ["de", "is"] * 40, "policy_points": 100.0, "base_points": 100.0,
+                           "improvement": 0.0})  # fmt: skip
+    table = tabulate_improvement(paired, ["de", "is"], 99)
+    limit = 200 / (1 + 40 / stats.t.ppf(0.975, 39) ** 2)
+    assert np.allclose(table["low"], -limit) and np.allclose(table["high"], limit)
+    assert np.allclose(table["macro_high"].dropna(), limit) and (table["p_value"] == 1).all()
+
+
 @pytest.mark.e2e  # seconds of computing
 def test_improvement_interval_covers_the_truth():
     """Prompts that differ in how much training helps: the paired interval covers the mean in 93% to 97% of studies."""

@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from polypref.bootstrap import DRAWS, LEVEL, bootstrap, cluster_sums, percentile_interval, ratio_error, sign_flip_test
-from polypref.intervals import degrees_of_freedom
+from polypref.intervals import bounded_interval, degrees_of_freedom
 from polypref.result_tables import TableError, name_ids
 from polypref.win_rates import ALL
 
@@ -118,7 +118,8 @@ def tabulate_improvement(
     policy, opponent, language, prompts (distinct source prompts, the clusters), comparisons, policy_difference and
     base_difference (W - L, percentage points), improvement (their difference; ``all`` languages: pooled),
     standard_error (clustered by source prompt), low and high (95%, cluster bootstrap, expanded percentiles with
-    :func:`polypref.intervals.degrees_of_freedom`), p_value (cluster sign-flip
+    :func:`polypref.intervals.degrees_of_freedom`; where no prompt differs from another, Wilson's between -200 and 200
+    with one value a prompt), p_value (cluster sign-flip
     test), family, p_adjusted and correction (Holm over the primary tests, variant x opponent, and over the overall
     tests, one per variant; Benjamini-Hochberg over the language cells), detectable (:func:`detectable_difference` at
     5%) and detectable_adjusted (at 5% over the number of tests in the family, Holm's first step), improvement_macro,
@@ -145,7 +146,7 @@ def tabulate_improvement(
     clusters = (sums[..., 1] > 0).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         residuals = (sums[..., 0] - _means(sums.sum(axis=0)) * sums[..., 1]) / sums[..., 1].sum(axis=0)
-    low, high = percentile_interval(drawn, clusters, LEVEL, degrees_of_freedom(residuals, clusters))
+    low, high = _interval(drawn, _means(sums.sum(axis=0)), residuals, clusters)
     table = pd.DataFrame(labels, columns=["policy", "opponent", "language"]).assign(
         prompts=clusters, comparisons=[len(cell) for cell in cells],
         policy_difference=[cell["policy_points"].mean() for cell in cells],
@@ -167,6 +168,18 @@ def _means(sums: np.ndarray) -> np.ndarray:
         return sums[..., 0] / sums[..., 1]
 
 
+def _interval(
+    drawn: np.ndarray, mean: np.ndarray, residuals: np.ndarray, clusters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expanded percentiles; where all prompts changed alike no draw differs: then Wilson's with one value a prompt."""
+    percentiles = percentile_interval(drawn, clusters, LEVEL, degrees_of_freedom(residuals, clusters))
+    still = (np.abs(residuals) < 1e-9).all(axis=0)
+    none = np.zeros(still.shape)
+    alike = bounded_interval(mean, none, clusters, np.maximum(clusters - 1, 1), (-200.0, 200.0))
+    low, high = (np.where(still, *ends) for ends in zip(alike, percentiles, strict=True))
+    return low, high
+
+
 def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) -> pd.DataFrame:
     """Add the mean over languages, beside the rows of all languages."""
     macro = pd.DataFrame(np.nan, table.index, ["improvement_macro", "macro_low", "macro_high"])
@@ -175,7 +188,7 @@ def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) ->
         same = table["policy"].eq(row["policy"]) & table["opponent"].eq(row["opponent"]) & table["language"].ne(ALL)
         draws = drawn[:, same.to_numpy()].mean(axis=1)[:, None]
         clusters = np.array([row["prompts"]])
-        freedom = degrees_of_freedom(residuals[:, same.to_numpy()].mean(axis=1)[:, None], clusters)
-        low, high = percentile_interval(draws, clusters, LEVEL, freedom)
-        macro.loc[number] = table.loc[same, "improvement"].mean(), low[0], high[0]
+        mean = table.loc[same, "improvement"].mean()
+        low, high = _interval(draws, mean, residuals[:, same.to_numpy()].mean(axis=1)[:, None], clusters)
+        macro.loc[number] = mean, low[0], high[0]
     return table.join(macro)
