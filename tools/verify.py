@@ -40,6 +40,16 @@ VICUNA_QA = {
 }
 """Won, lost, tied, win rate, loss rate and win_rate_adjusted, as FastChat's show_result.py prints them, in the README
 of ku-nlp/ja-vicuna-qa-benchmark (Apache 2.0) before and after its pull request 42."""
+WMT17 = {
+    "uedin-nmt.4722": ([62873, 61287, 37673, 20379, 12397, 7771, 62873, 59869, 56865, 53861], 28.3),
+    "LMU-nmt-reranked.4934": ([61360, 61287, 36524, 19221, 11396, 7002, 61360, 58356, 55352, 52348], 27.11),
+    "online-B.0": ([62673, 61287, 36838, 19402, 11447, 7012, 62673, 59669, 56665, 53663], 26.65),
+    "C-3MA.4959": ([60395, 61287, 33969, 16493, 9174, 5285, 60395, 57391, 54387, 51384], 22.67),
+    "online-F.0": ([63256, 61287, 30860, 12487, 5895, 2970, 63256, 60252, 57248, 54244], 15.45),
+}
+"""Submissions to WMT17, English to German: lengths, matching and all n-grams, counted from the texts in the source
+package of sacreBLEU 2.6.0 (Apache 2.0), and the BLEU of Moses' mteval-v13a.pl in its test.sh. docs/statistics.md says
+how to take the texts."""
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 HOCHBERG = np.array([1, 4, 19, 95, 201, 278, 298, 344, 459, 3240, 4262, 5719, 6528, 7590, 10000]) / 10000
 FLEISS = """0 0 0 0 14/0 2 6 4 2/0 0 3 5 6/0 3 9 2 0/2 2 8 1 1/7 7 0 0 0/3 2 6 3 0/2 5 3 2 2/6 5 2 1 0/0 2 2 3 7"""
@@ -124,6 +134,9 @@ def check_translation() -> list[tuple]:
     rows.append((source, "chrF2 of the corpus", float(chrf_scores(chrf)), 59.73, 2))
     for number, published in enumerate((100.0, 14.794015674776452, 29.071536848410968)):
         rows.append((source, f"BLEU of sentence {number + 1}", score_of(sentence, statistics[number]), published, 12))
+    for system, (counts, published) in WMT17.items():
+        ours = float(bleu_scores(np.array(counts, float)))
+        rows.append(("WMT17, mteval-v13a.pl in sacreBLEU's test.sh", f"BLEU of {system}", ours, published, 2))
     return rows
 
 
