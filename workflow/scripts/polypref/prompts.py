@@ -11,6 +11,9 @@ from typing import Any
 
 Messages = list[dict[str, str]]
 
+_TURNS = r"\[(?=/?(?:INST|SYSTEM_PROMPT)\])|<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>|[be]os>)"
+"""How the marks of turns begin: ``<|im_end|>`` and its like, ``</s>``, ``<end_of_turn>``, ``[INST]``."""
+
 _X_ALMA = "Translate this from English to {language}:\nEnglish: {text}\n{language}:"
 _TOWER = "Translate the following text from English into {language}.\nEnglish: {text}\n{language}:"
 _INSTRUCT = (
@@ -54,8 +57,9 @@ def translation_messages(prompt: str, text: str, language_name: str) -> Messages
 def judge_messages(template: str, language_name: str, prompt: str, answer_a: str, answer_b: str) -> Messages:
     """The request to compare two answers.
 
-    The candidate texts are fenced by tags of the template; a closing tag inside a text is broken up, so that no answer
-    can end its own fence and speak as the instructions do.
+    The candidate texts are fenced by tags of the template. A tag of it inside a text is broken up by an invisible
+    character, and so are the marks of turns that chat templates use, which a tokenizer would read as such: no answer
+    can end its own fence, or its turn, and speak as the instructions or the judge do.
     """
     tags = re.findall(r"</(\w+)>", template)
     values: dict[str, Any] = {"prompt": prompt, "answer_a": answer_a, "answer_b": answer_b}
@@ -64,6 +68,5 @@ def judge_messages(template: str, language_name: str, prompt: str, answer_a: str
 
 
 def _defuse(text: str, tags: list[str]) -> str:
-    for tag in tags:
-        text = re.sub(rf"<(\s*/?\s*{tag}\s*)>", "<\u200b\\1>", text, flags=re.IGNORECASE)
-    return text
+    fences = "".join(rf"|<(?=\s*(?:/\s*)?{tag}\b)" for tag in tags)
+    return re.sub(_TURNS + fences, lambda mark: mark[0] + "\u200b", text, flags=re.IGNORECASE)
