@@ -46,6 +46,19 @@ def test_regression_is_plain_logistic_regression_with_clusters_of_one():
     )
 
 
+def test_few_prompts_have_students_quantile():
+    """As statsmodels' own interval with Student's quantile; with the normal's it is 13% narrower at ten prompts."""
+    frame = simulate(60, 0.4, 0.0)
+    frame["prompt_id"] = np.arange(60) % 10
+    row = length_bias(frame).iloc[1]
+    length = frame["policy_length"] - frame["opponent_length"]
+    model = sm.GLM(frame["verdict"].eq("policy").astype(float), sm.add_constant(length / length.std()),
+                   family=sm.families.Binomial())  # fmt: skip
+    fit = model.fit(cov_type="cluster", cov_kwds={"groups": frame["prompt_id"]}, use_t=True)
+    low, high = 100 / (1 + np.exp(-fit.conf_int().iloc[0]))
+    assert (row["score_equal_length_low"], row["score_equal_length_high"]) == pytest.approx((low, high))
+
+
 def test_a_known_bias_is_taken_out():
     """The policy is no better, only longer: it wins well over half, and half at equal length."""
     row = length_bias(simulate(20_000, 1.0, 0.0)).iloc[0]

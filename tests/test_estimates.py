@@ -87,6 +87,8 @@ def test_wilson_is_for_one_run_of_one_language_only():
     low, high = stats.binomtest(int(count), 60).proportion_ci(method="wilson")
     assert rows["interval"].iloc[0].startswith("wilson")
     assert (rows["win_percent_low"].iloc[0], rows["win_percent_high"].iloc[0]) == pytest.approx((100 * low, 100 * high))
+    never = language_rows(estimate_rates(single.assign(verdict="policy"), 200)).iloc[0]
+    assert (never["loss_percent_low"], never["win_percent_high"]) == (0, 100)
     both = pd.concat([single, single], ignore_index=True)
     assert set(estimate_rates(both, 200)["interval"]) == {"cluster bootstrap"}
     assert (

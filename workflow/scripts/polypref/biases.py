@@ -26,10 +26,10 @@ def _equal_length(rows: pd.DataFrame) -> dict[str, float]:
         warnings.simplefilter("error")
         try:
             model = sm.GLM(rows["_worth"].to_numpy(), design, family=sm.families.Binomial())
-            fit = model.fit(cov_type="cluster", cov_kwds={"groups": clusters})
+            fit = model.fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
         except (Warning, ArithmeticError, ValueError, np.linalg.LinAlgError):
             return unknown  # length decides every verdict: there is no finite slope
-    ends = fit.params[0] + 1.959963984540054 * fit.bse[0] * np.array([0, -1, 1])
+    ends = fit.params[0], *fit.conf_int()[0]
     return dict(zip(names, [*(100 * special.expit(ends)), fit.params[1]], strict=True))
 
 
@@ -44,7 +44,8 @@ def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
     -------
     policy, opponent (and ``all``), judgements (parsed), longer_percent (decided verdicts on answers of different
     length that the longer one won), decided (how many those are), score = (W + T/2)/N of the parsed in percent,
-    score_equal_length with ``_low`` and ``_high`` (95%, clustered by prompt) and length_slope. The last four are of a
+    score_equal_length with ``_low`` and ``_high`` (95%, clustered by prompt, Student's quantile with as many degrees of
+    freedom as prompts less one) and length_slope. The last four are of a
     logistic regression of the policy's points (1, 0.5, 0; fractional logit, Papke and Wooldridge 1996) on the
     difference in length in standard deviations of its language; nan with fewer than ten prompts, or where length
     decides all.

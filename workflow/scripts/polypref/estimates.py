@@ -190,7 +190,7 @@ def _wilson(rows: pd.DataFrame, level: float) -> pd.DataFrame:
     for name in ("win_percent", "loss_percent"):
         n = rows.loc[single, "judgements"]
         low, high = proportion_confint((rows.loc[single, name] * n / 100).round(), n, 1 - level, method="wilson")
-        rows.loc[single, f"{name}_low"], rows.loc[single, f"{name}_high"] = 100 * low, 100 * high
+        rows.loc[single, f"{name}_low"], rows.loc[single, f"{name}_high"] = 100 * low.round(15), 100 * high.round(15)
     rows.loc[single, "interval"] = "wilson (win, loss), cluster bootstrap (difference, score)"
     return rows
 
