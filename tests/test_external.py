@@ -65,6 +65,7 @@ OPTIONS = {
     "--base Z": "no rows of the base policy 'Z'; found A",
     "--column verdict=winner": "no column winner; found prompt_id",
     "--column verdict": "expected NAME=VALUE",
+    "--column policy=policy --column policy=opponent": "a name may be given once; found policy=policy policy=opponent",
     "--tie policy": "the verdict 'policy' was given two meanings",
     "--out /dev/null/folder": "polypref: /dev/null",
 }
@@ -156,5 +157,7 @@ def test_texts_stay_as_they_are(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes('\ufeffitem_id,hypothesis\r\n01,1.50\r\nNA,"a\u2028b\nc"\r\n'.encode())
     assert read_file(path).to_numpy().tolist() == [["01", "1.50"], ["NA", "a\u2028b\nc"]]
+    (tmp_path / "T.CSV").write_bytes(path.read_bytes())
+    assert read_file(tmp_path / "T.CSV").equals(read_file(path))
     (tmp_path / "t.jsonl").write_text('{"hypothesis": "a\u2028b"}\n\n{"hypothesis": "c"}\n', encoding="utf-8")
     assert read_file(tmp_path / "t.jsonl")["hypothesis"].tolist() == ["a\u2028b", "c"]

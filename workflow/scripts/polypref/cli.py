@@ -96,6 +96,8 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
     for name, value in pairs.items():
         if not (name and value):
             raise TableError(f"--{option} {name}={value}: expected NAME=VALUE")
+    if len(pairs) < len(texts):
+        raise TableError(f"--{option} {texts[-1]}: a name may be given once; found {' '.join(texts)}")
     return pairs
 
 

@@ -99,8 +99,8 @@ def _json_list(text: str, path: Path) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    packed = path.suffix == ".gz"
-    kind = ENDINGS.get(Path(path.stem).suffix if packed else path.suffix)
+    packed = path.suffix.lower() == ".gz"
+    kind = ENDINGS.get((Path(path.stem) if packed else path).suffix.lower())
     if kind is None or (packed and kind == "parquet"):
         raise TableError(f"{path}: expected a name that ends in {', '.join(ENDINGS)}, or these but the last with .gz")
     if kind == "parquet":
