@@ -1,10 +1,12 @@
 """A real Slurm for tests (tests/slurm/up.sh), and the workflow run on it with profiles/slurm as its comments say."""
 
+import contextlib
 import itertools
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +22,16 @@ NODES = ("alpha", "beta")
 PARTITIONS = {"cpu": "standard", "gpu": "accelerated"}
 GPU_TYPE = "a100"
 ACCOUNT = "lab42"
-PORT = os.environ.get("SLURM_TEST_PORT", "17817")
+
+
+def free_port(following: int = len(NODES)) -> int:
+    """A port of this machine that is free, and so are the ones behind it: another Slurm may be up, or be left over."""
+    for port in range(17817, 65000, following + 1):
+        with contextlib.ExitStack() as tried, contextlib.suppress(OSError):
+            for number in range(port, port + following + 1):
+                tried.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
+    raise AssertionError("no free port on this machine")
 
 
 def wait_for(what, seconds: float = 120, every: float = 0.5):
@@ -38,6 +49,7 @@ class Cluster:
     """Two nodes with two declared GPUs each; ``env`` points Slurm's programs at it."""
 
     folder: Path
+    port: int = field(default_factory=free_port)
     env: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -49,7 +61,7 @@ class Cluster:
             "SLURM_TEST_GPU_PARTITION": PARTITIONS["gpu"],
             "SLURM_TEST_GPU_TYPE": GPU_TYPE,
             "SLURM_TEST_ACCOUNT": ACCOUNT,
-            "SLURM_TEST_PORT": PORT,
+            "SLURM_TEST_PORT": str(self.port),
             "SLURM_TEST_NODE_TIMEOUT": "20",
         }
         bins = [str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
@@ -173,7 +185,7 @@ class SlurmRun:
         self.cluster.started.append(process)
         return process
 
-    def finish(self, process: subprocess.Popen[str], seconds: float = 600, check: bool = True) -> str:
+    def finish(self, process: subprocess.Popen[str], seconds: float = 2400, check: bool = True) -> str:
         """Wait for Snakemake's end; returns what it printed."""
         try:
             code = process.wait(seconds)

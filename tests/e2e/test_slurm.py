@@ -2,11 +2,13 @@
 
 import os
 import re
+import socket
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
-from slurm_cluster import ACCOUNT, GPU_TYPE, PARTITIONS, ROOT, Cluster, SlurmRun, rehearsed, wait_for
+from slurm_cluster import ACCOUNT, DOWN, GPU_TYPE, PARTITIONS, ROOT, UP, Cluster, SlurmRun, rehearsed, wait_for
 from test_engine_openai import Server, good
 
 pytestmark = pytest.mark.slurm
@@ -140,3 +142,16 @@ def test_partitions_of_the_example_are_chosen_by_what_a_job_asks_for(tmp_path: P
     assert chosen(8, runtime=720, mem_mb=64_000, gpu=1) == "gpu-long"
     assert chosen(64, runtime=1440, mem_mb=512_000, gpu=8) == "gpu-long"
     assert chosen(8, runtime=240, mem_mb=64_000, gpu=1, gpu_model="h100", constraint="gpu80g") == "gpu-long"
+
+
+def test_a_port_that_is_taken_is_said_at_once(tmp_path_factory) -> None:
+    folder = tmp_path_factory.mktemp("taken")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        env = os.environ | {"SLURM_TEST_PORT": str(other.getsockname()[1])}
+        try:
+            done = subprocess.run([UP, folder], env=env, capture_output=True, text=True, timeout=60)
+        finally:
+            subprocess.run([DOWN, folder], check=True)
+    assert done.returncode == 1 and "Address already in use" in done.stderr

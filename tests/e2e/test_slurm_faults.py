@@ -32,13 +32,24 @@ def answered(run: SlurmRun, rows: int, other_than: str | None = None) -> str:
     return wait_for(one_is_at_work, 400)
 
 
-def hang(job: str) -> None:
-    """The process of a job that writes answers does nothing any more."""
+def writers(job: str) -> list[psutil.Process]:
+    """The processes of a job that write answers."""
+    found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             line = " ".join(process.cmdline())
             if process.environ().get("SLURM_JOB_ID") == job and re.search(r"scripts/\S*complete\.py$", line):
-                process.suspend()
+                found.append(process)
+    return found
+
+
+def hang(job: str) -> list[psutil.Process]:
+    """The processes of a job that write answers do nothing any more, until they are resumed."""
+    hanging = writers(job)
+    assert hanging, f"job {job} writes no answers"
+    for process in hanging:
+        process.suspend()
+    return hanging
 
 
 def states(run: SlurmRun, what: str = "translate_strong") -> list[str]:
@@ -94,23 +105,24 @@ def test_snakemake_is_killed_and_started_again(cluster: Cluster, fresh, tmp_path
     run = slow_batch(cluster, fresh, rows=600)
     killed = run.start(TARGET)
     first = answered(run, 20)
+    hanging = hang(first)  # however fast the machine is, this job still runs when the next one starts
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
 
     run.run("--unlock")
     started = run.start(TARGET)
-    second = wait_for(lambda: next((j["JobId"] for j in cluster.jobs(tmp_path)[1:]), None))
+    second = wait_for(lambda: next((j["JobId"] for j in cluster.jobs(tmp_path)[1:]), None), 400)
+    log = tmp_path / f"logs/slurm/rule_complete_on_gpu/translate_strong/{second}.log"
+    wait_for(lambda: log.exists() and "waiting for process" in log.read_text(), 400)
     assert cluster.running(tmp_path, "translate_strong"), "the first job runs on"
+    for process in hanging:
+        process.resume()
     output = run.finish(started)
 
     assert re.search(
         rf"Slurm still runs jobs of an earlier run.*\n  {first}  running  complete_on_gpu translate_strong", output
     )
     assert states(run) == ["COMPLETED", "COMPLETED"]
-    assert (
-        "waiting for process"
-        in (tmp_path / f"logs/slurm/rule_complete_on_gpu/translate_strong/{second}.log").read_text()
-    )
     cost = run.cost(BATCH)
     assert run.rows_in_store(BATCH) == cost["unique_requests"] >= 600, "each row is there once"
     starts = [json.loads(line) for line in (tmp_path / f"results/store/{BATCH}/runs.jsonl").read_text().splitlines()]

@@ -131,6 +131,11 @@ echo "export SLURM_CONF=$SLURM_CONF PATH=$dir/bin:\$PATH" >"$dir/env.sh"
 
 # --- daemons -------------------------------------------------------------------------------------------------------
 running "$dir/run/slurmctld.pid" || slurmctld -f "$SLURM_CONF"
+for _ in $(seq 50); do # it ends at once where its port is taken
+  timeout 5 scontrol ping >/dev/null 2>&1 && break
+  if ! running "$dir/run/slurmctld.pid" && grep -h fatal "$dir/log/slurmctld.log" >&2; then exit 1; fi
+  sleep 0.1
+done
 for node in $nodes; do
   mkdir -p "$dir/spool.$node"
   running "$dir/run/slurmd.$node.pid" || slurmd -f "$SLURM_CONF" -N "$node"
@@ -141,5 +146,5 @@ for _ in $(seq 100); do
   sleep 0.2
 done
 echo "Slurm did not come up; the logs are in $dir/log:" >&2
-grep -hE 'fatal|error' "$dir"/log/*.log | tail -n 10 >&2 || true
+grep -hE 'fatal|error' "$dir"/log/*.log | grep -vE 'pmix|MPI' | tail -n 10 >&2 || true
 exit 1
