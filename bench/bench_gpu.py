@@ -1,92 +1,232 @@
-"""On a GPU: `complete` against a bare call, judging, and tokens per second against the card's limits. Not run yet.
+"""On a GPU: `complete` against a bare LLM.chat call, judging in a batch, and how near it comes to the card's limits.
 
-    python bench/bench_gpu.py --size 8B --bandwidth 4800 --compute 990      an H200: GB/s, dense TFLOP/s in bfloat16
+    python bench/bench_gpu.py --size 8B
+    python bench/bench_gpu.py --size 32B --requests 512
 
-The model is Llama-shaped with random weights (vLLM's load_format "dummy"): nothing is fetched. Only config.json and the
-miniature's tokenizer are written.
+The model has the shape of a Llama and random weights (vLLM's load_format "dummy"), so nothing is fetched; all other
+settings are those of the workflow's engine. `--size tiny` runs the same on the CPU, to see that it runs. What the card
+can do is measured first, by a copy and by a matrix product.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
+import itertools
+import math
+import multiprocessing
+import random
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from common import DEMO, options, stdout_to_stderr, table, workplace
-from requests_made import sentences
+from common import (
+    Cost,
+    interleaved,
+    machine,
+    options,
+    ratios,
+    spread,
+    stdout_to_stderr,
+    table,
+    timed,
+    today,
+    versions,
+    workplace,
+)
+from model_made import Shape, words, write_model
+from requests_made import LABELS, answer_batch, reply_rows, verdict_rows, write_verdicts
+
+from polypref.asking import Asked
+from polypref.config import Checkpoint
+from polypref.registry import Runtime
+from polypref.schemas import REQUESTS
+from polypref.tables import write_table
 
 SHAPES = {
-    "8B": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
-           "num_key_value_heads": 8},
-    "32B": {"hidden_size": 5120, "intermediate_size": 27648, "num_hidden_layers": 64, "num_attention_heads": 40,
-            "num_key_value_heads": 8},
-}  # fmt: skip
-VOCABULARY = 128_256
-REQUESTS, TOKENS = 2_000, 256
+    "tiny": Shape(width=128, inner=128, layers=2, heads=4, kv_heads=2, vocabulary=1_000),
+    "8B": Shape(width=4096, inner=14336, layers=32, heads=32, kv_heads=8, vocabulary=128_256),
+    "32B": Shape(width=5120, inner=27648, layers=64, heads=40, kv_heads=8, vocabulary=152_064),
+}
+PROMPT_WORDS, ANSWER_TOKENS, RUNS = 100, 128, 5
 
 
-def write_model(folder: Path, size: str) -> int:
-    """A configuration of this size with the miniature's tokenizer; the number of parameters."""
-    shutil.copytree(DEMO / "models/strong", folder, ignore=shutil.ignore_patterns("*.safetensors"))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    shape = SHAPES[size]
-    config |= {**shape, "head_dim": shape["hidden_size"] // shape["num_attention_heads"], "vocab_size": VOCABULARY,
-               "tie_word_embeddings": False, "dtype": "bfloat16"}  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    width, heads = shape["hidden_size"], config["head_dim"] * shape["num_key_value_heads"]
-    layer = 2 * width * width + 2 * width * heads + 3 * width * shape["intermediate_size"]
-    return shape["num_hidden_layers"] * layer + 2 * VOCABULARY * width
+@dataclass(frozen=True)
+class Card:
+    """What a device does at most: bytes moved and operations per second, both in bfloat16."""
+
+    name: str
+    bandwidth: float
+    compute: float
+
+
+def measure_card(cpu: bool) -> Card:
+    """Bytes read and written by a copy per second, and operations of a large matrix product per second."""
+    import torch
+
+    device, side, repeats = ("cpu", 512, 3) if cpu else ("cuda", 8192, 20)
+    a, b = (torch.randn(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
+    source = torch.randn(side * side * (1 if cpu else 16), device=device)
+    target = torch.empty_like(source)
+
+    def best(action: Callable[[], Any]) -> float:
+        def once() -> float:
+            cost = timed(lambda: (action(), None if cpu else torch.cuda.synchronize()))
+            return cost.wall
+
+        once()
+        return statistics.median(once() for _ in range(repeats))
+
+    copied = 2 * source.numel() * source.element_size()
+    name = "CPU" if cpu else torch.cuda.get_device_name()
+    return Card(name, copied / best(lambda: target.copy_(source)), 2 * side**3 / best(lambda: a @ b))
+
+
+def in_a_process(function: Callable, *arguments: Any) -> Any:
+    """A call in a process of its own, which holds no memory of the device afterwards."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+@contextmanager
+def engine_with_random_weights(checkpoint: Checkpoint) -> Iterator[Any]:
+    """The workflow's engine for a checkpoint that has no weights."""
+    from polypref.engines import vllm
+
+    start = vllm.start_in_less_memory
+    vllm.start_in_less_memory = lambda llm, settings: start(llm, settings | {"load_format": "dummy"})
+    engine = vllm.open_engine(checkpoint, checkpoint.path, None, 0)
+    try:
+        yield engine
+    finally:
+        engine.close()
+        vllm.start_in_less_memory = start
+
+
+def limits(shape: Shape, card: Card, requests: int, prompt: int, answer: int, at_once: int) -> tuple[float, float]:
+    """Least seconds for some requests by the card's memory and by its arithmetic.
+
+    A step reads every weight once (but for the embeddings of the input) and each running request's keys and values; a
+    token takes two operations per weight. Attention's own operations are left out.
+    """
+    steps = math.ceil(requests / at_once) * answer
+    weights = shape.parameters - shape.vocabulary * shape.width
+    cache = requests * (answer * prompt + answer**2 / 2) * shape.cache_bytes
+    return (
+        (steps * 2 * weights + cache) / card.bandwidth,
+        2 * weights * requests * (prompt + answer) / card.compute,
+    )
+
+
+class Bench:
+    """What is measured with one started engine."""
+
+    def __init__(self, engine: Any, checkpoint: Checkpoint, folder: Path, shape: Shape, card: Card, repeats: int):
+        self.engine, self.checkpoint, self.folder = engine, checkpoint, folder
+        self.shape, self.card, self.repeats = shape, card, repeats
+        self.at_once = engine.llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
+        self.stores = itertools.count()
+
+    def asked(self, **decoding: Any) -> Asked:
+        return Asked("bench", self.checkpoint.path, "random weights", True, decoding, self.checkpoint.dtype)
+
+    def fresh(self, action: Callable[[], Any]) -> Cost:
+        self.engine.llm.reset_prefix_cache()
+        return timed(action)
+
+    def complete(self, paths: list[Path]) -> Cost:
+        store = self.folder / f"store{next(self.stores)}"
+        return self.fresh(lambda: answer_batch(paths, store, self.checkpoint, self.engine))
+
+    def bare(self, chats: list[Any], params: Any) -> Cost:
+        return self.fresh(lambda: self.engine.llm.chat(chats, params, use_tqdm=False))
+
+    def of_limits(self, seconds: float, requests: int, at_once: int) -> list[str]:
+        """Tokens per second, and the share of the time that the card's memory and arithmetic need at least."""
+        floor = limits(self.shape, self.card, requests, PROMPT_WORDS, ANSWER_TOKENS, at_once)
+        return [f"{requests * ANSWER_TOKENS / seconds:,.0f}", *(f"{least / seconds:.0%}" for least in floor)]
+
+    def batches(self, count: int) -> tuple[list[list[str]], list[list[str]]]:
+        """Rows of the tables of `complete` against the bare call, and of the limits."""
+        from vllm import SamplingParams
+
+        from polypref.completing import read_requests, to_request
+
+        ratio_rows, limit_rows = [], []
+        for name, temperature in (("greedy", 0.0), ("sampled at 0.7", 0.7)):
+            paths = [self.folder / f"requests/{temperature}.parquet"]
+            how = self.asked(temperature=temperature, max_tokens=ANSWER_TOKENS)
+            write_table(paths[0], reply_rows(words(count, PROMPT_WORDS), how), REQUESTS)
+            asked = [to_request(row) for row in read_requests(map(str, paths))[0]]
+            chats = [request.messages for request in asked]
+            same = [self.engine._start(request).ask()[0][1] for request in asked]
+            plain = SamplingParams(max_tokens=ANSWER_TOKENS, temperature=temperature)
+            actions = {"complete": lambda p=paths: self.complete(p), "same": lambda c=chats, s=same: self.bare(c, s)}
+            if temperature:
+                actions["plain"] = lambda c=chats, p=plain: self.bare(c, p)
+            costs = interleaved(self.repeats, **actions)
+            for against, title in (("same", "the same seeds"), ("plain", "no seeds")):
+                if against in costs:
+                    ratio = [1 / value for value in ratios(costs, "complete", against)]
+                    rate = [f"{count / min(c.wall for c in costs[who]):,.1f}" for who in ("complete", against)]
+                    told = f"{name}, {title}" if temperature else name
+                    ratio_rows.append([told, f"{count:,}", *rate, *spread(ratio, ".3f")])
+            seconds = statistics.median(c.wall for c in costs["complete"])
+            limit_rows.append([f"{count:,} requests, {name}", *self.of_limits(seconds, count, self.at_once)])
+        few = chats[:8]
+        alone = SamplingParams(max_tokens=ANSWER_TOKENS, temperature=0.0)
+        seconds = sum(self.bare([chat], alone).wall for chat in few)
+        limit_rows.append(["one request at a time, greedy", *self.of_limits(seconds, len(few), 1)])
+        return ratio_rows, limit_rows
+
+    def judging(self, pairs: int, sample: int) -> list[list[str]]:
+        """The row of a table judged in a batch, both orders once, against a call per verdict in five runs."""
+        from vllm import SamplingParams
+
+        rows = verdict_rows(words(3 * pairs, PROMPT_WORDS), self.asked(**LABELS), "judge.txt")
+        paths, chats = write_verdicts(self.folder, rows), [row["messages"] for row in rows]
+        free, draw = SamplingParams(max_tokens=LABELS["max_tokens"], temperature=0.0), random.Random(1)
+
+        def one_by_one() -> None:
+            for number in draw.sample(range(len(chats)), sample):
+                self.engine.llm.chat([chats[number]], free, use_tqdm=False)
+
+        costs = interleaved(self.repeats, batch=lambda: self.complete(paths), calls=lambda: self.fresh(one_by_one))
+        batch = [cost.wall for cost in costs["batch"]]
+        scaled = [cost.wall * RUNS * pairs / sample for cost in costs["calls"]]
+        rate = 2 * pairs / statistics.median(batch)
+        gain = [calls / once for once, calls in zip(batch, scaled, strict=True)]
+        return [[f"{pairs:,}", f"{min(batch):.1f}", f"{rate:,.0f}", f"{min(scaled):.0f}", *spread(gain, ".1f")]]
 
 
 def main() -> None:
-    arguments = options(__doc__, size="8B", bandwidth=4800.0, compute=990.0)
-    with workplace("gpu") as folder, stdout_to_stderr():
-        from vllm import LLM, SamplingParams
-
-        from polypref.engines import Request
-        from polypref.engines.vllm import VllmEngine
-
-        model = folder / "model"
-        parameters = write_model(model, arguments.size)
-        llm = LLM(str(model), load_format="dummy", dtype="bfloat16", max_model_len=2048)
-        engine = VllmEngine(llm, None, 2048)
-        texts = sentences(20 if arguments.smoke else REQUESTS)
-        chats = [[{"role": "user", "content": text}] for text in texts]
-        decoding = {"max_tokens": TOKENS, "temperature": 0.0}
-        params = SamplingParams(max_tokens=TOKENS, temperature=0.0)
-        rows = []
-
-        def add(name: str, action, streams: int) -> None:
-            llm.reset_prefix_cache()
-            began = time.perf_counter()
-            tokens = action()
-            rate = tokens / (time.perf_counter() - began)
-            # a decoding step reads every weight once (2 bytes); a token takes 2 operations per parameter
-            memory = arguments.bandwidth * 1e9 / (2 * parameters) * streams
-            compute = arguments.compute * 1e12 / (2 * parameters)
-            rows.append([name, f"{rate:,.0f}", f"{rate / memory:.1%}", f"{rate / compute:.1%}"])
-
-        def bare(some) -> int:
-            return sum(len(out.outputs[0].token_ids) for out in llm.chat(some, params, use_tqdm=False))
-
-        def ours() -> int:
-            asked = [Request(f"r{n}", chat, decoding) for n, chat in enumerate(chats)]
-            return sum(done.completion_tokens for done in engine.answer(asked))
-
-        at_once = llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
-        bare(chats[:8])
-        for turn in range(1 if arguments.smoke else arguments.repeats):
-            add(f"bare call, turn {turn}", lambda: bare(chats), min(at_once, len(chats)))
-            add(f"engine of complete, turn {turn}", ours, min(at_once, len(chats)))
-        add("one request at a time", lambda: sum(bare([chat]) for chat in chats[:10]), 1)
+    arguments = options(__doc__, size="8B", requests=2_000, pairs=600)
+    shape, cpu = SHAPES[arguments.size], arguments.size == "tiny"
+    sample = 5 if cpu else 20
+    card = in_a_process(measure_card, cpu)
+    runtime = Runtime(gpus=0 if cpu else 1, kv_cache_gb=0.5)
+    with workplace("gpu") as folder:
+        write_model(folder / "model", shape)
+        checkpoint = Checkpoint(engine="vllm", path=str(folder / "model"), dtype="bfloat16", runtime=runtime)
+        with stdout_to_stderr(), engine_with_random_weights(checkpoint) as engine:
+            bench = Bench(engine, checkpoint, folder, shape, card, arguments.repeats)
+            ratio_rows, limit_rows = bench.batches(arguments.requests)
+            verdicts = bench.judging(arguments.pairs, sample)
+    print(f"### {arguments.size}: {shape.parameters / 1e9:.1f}B parameters on {card.name}\n")
+    print(f"Rows per second (best turn) and the ratio turn by turn, prompts of {PROMPT_WORDS} tokens and more, answers")
+    print(f"of {ANSWER_TOKENS}. Up to {bench.at_once:,} requests at once. Engine start is in none of it.\n")
+    print(table(["batch", "requests", "complete/s", "bare/s", "ratio: median", "min", "max"], ratio_rows))
+    print("\nGenerated tokens per second, and the share of the time that the card needs at least: measured here, it")
+    print(f"moves {card.bandwidth / 1e9:,.0f} GB/s and multiplies at {card.compute / 1e12:,.0f} TFLOP/s.\n")
+    print(table(["run", "tokens/s", "memory's share", "arithmetic's share"], limit_rows))
     print(
-        f"{arguments.size} Llama shape, random weights ({parameters / 1e9:.1f}B parameters), {len(texts):,} requests of"
+        f"\nJudging a table both orders once in a batch, against {RUNS} runs of a call each, one by one, which may take"
     )
-    print(
-        f"{TOKENS} tokens, against {arguments.bandwidth:,.0f} GB/s and {arguments.compute:,.0f} TFLOP/s of the card.\n"
-    )
-    print(table(["run", "tokens/s", "of the memory's limit", "of the compute limit"], rows))
+    print(f"{LABELS['max_tokens']} tokens ({sample} calls measured, scaled).\n")
+    header = ["pairs", "batch s", "verdicts/s", "one by one s", "times: median", "min", "max"]
+    print(table(header, verdicts))
+    print(f"\n*{today()}, {card.name}, {machine()}; {versions()}.*")
 
 
 if __name__ == "__main__":

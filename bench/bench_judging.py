@@ -14,7 +14,7 @@ import os
 import random
 
 from common import Cost, interleaved, options, spread, stdout_to_stderr, table, timed, workplace
-from requests_made import answer_batch, checkpoint, verdict_rows, write_verdicts
+from requests_made import LABELS, answer_batch, asked, checkpoint, sentences, verdict_rows, write_verdicts
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 PAIRS, RUNS, SAMPLE = 600, 5, 60
@@ -29,7 +29,8 @@ def measured(pairs: int, sample: int, repeats: int) -> dict[str, list[Cost]]:
     registry = checkpoint("judge")
     engine = open_engine(registry, registry.path, None, 0)
 
-    chats = [row["messages"] for row in verdict_rows(pairs)]
+    rows = verdict_rows(sentences(3 * pairs), asked("judge", **LABELS), "judge-demo.txt")
+    chats = [row["messages"] for row in rows]
     free = SamplingParams(max_tokens=20, temperature=0.0)
     draw, stores = random.Random(1), itertools.count()
 
@@ -38,7 +39,7 @@ def measured(pairs: int, sample: int, repeats: int) -> dict[str, list[Cost]]:
             engine.llm.chat([chats[2 * pair + draw.randint(0, 1)]], free, use_tqdm=False)
 
     with workplace("judging") as folder:
-        paths = write_verdicts(folder, pairs)
+        paths = write_verdicts(folder, rows)
 
         def ours() -> None:
             answer_batch(paths, folder / f"store{next(stores)}", registry, engine)

@@ -1,4 +1,4 @@
-"""Requests to the miniature's models for the benchmarks: as many as one likes, made of the miniature's own words."""
+"""Requests for the benchmarks: as many as one likes, to the miniature's models of the miniature's own words."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from polypref.config import Checkpoint
 from polypref.registry import Runtime
 from polypref.schemas import COMPLETIONS, JUDGE_REQUESTS, REQUESTS
 from polypref.tables import write_table
+
+LABELS = {"temperature": 0.0, "max_tokens": 20, "choices": ["A", "B", "TIE"]}
+"""How a judge is asked."""
 
 NAMES = {"ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese", "nl": "Dutch",
          "ru": "Russian", "zh": "Chinese"}  # fmt: skip
@@ -68,30 +71,33 @@ def write_translations(folder: Path, count: int, fields: int = 1, languages: int
     return files
 
 
+def reply_rows(texts: list[str], how: Asked) -> list[dict]:
+    """Requests to reply to prompts."""
+    return ask_replies([{"item_id": f"{n:06d}", "prompt": text} for n, text in enumerate(texts)], how, "en")
+
+
 def write_replies(folder: Path, count: int) -> list[Path]:
     """A file of requests to reply to prompts, sampled."""
-    items = [{"item_id": f"{n:06d}", "prompt": text} for n, text in enumerate(sentences(count))]
     path = folder / "requests/replies.parquet"
-    write_table(path, ask_replies(items, asked("strong", temperature=0.7, max_tokens=32), "en"), REQUESTS)
+    write_table(path, reply_rows(sentences(count), asked("strong", temperature=0.7, max_tokens=32)), REQUESTS)
     return [path]
 
 
-def verdict_rows(pairs: int) -> list[dict]:
-    """Requests to judge pairs of answers, both orders, one of three labels."""
-    texts = sentences(3 * pairs)
+def verdict_rows(texts: list[str], judge: Asked, prompt: str) -> list[dict]:
+    """Requests to judge pairs of answers, both orders; a third each of the texts are prompts, answers and answers."""
+    pairs = len(texts) // 3
     ids = [f"{n:06d}" for n in range(pairs)]
     prompts = [{"item_id": i, "prompt_id": i, "language": "en", "prompt": texts[n]} for n, i in enumerate(ids)]
     answers = [
         [{"item_id": i, "text": texts[pairs * (side + 1) + n], "error": None} for n, i in enumerate(ids)]
         for side in range(2)
     ]
-    template = (ROOT / "resources/prompts/judge-demo.txt").read_text(encoding="utf-8")
-    judge = asked("judge", temperature=0.0, max_tokens=20, choices=["A", "B", "TIE"])
+    template = (ROOT / "resources/prompts" / prompt).read_text(encoding="utf-8")
     return ask_verdicts(prompts, ("policy", answers[0]), {"opponent": answers[1]}, judge, template, "English")
 
 
-def write_verdicts(folder: Path, pairs: int) -> list[Path]:
+def write_verdicts(folder: Path, rows: list[dict]) -> list[Path]:
     """A file of such requests."""
     path = folder / "requests/verdicts.parquet"
-    write_table(path, verdict_rows(pairs), JUDGE_REQUESTS)
+    write_table(path, rows, JUDGE_REQUESTS)
     return [path]

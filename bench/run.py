@@ -30,6 +30,7 @@ ITEMS = {
     "store": "The row store",
     "datapath": "The data path",
     "training": "Training",
+    "slurm": "A batch through Slurm",
     "statistics": "Statistics",
     "coverage": "Coverage of the intervals",
 }

@@ -1,0 +1,66 @@
+"""A batch through a real Slurm against the same batch on this machine, Snakemake's own start included in both.
+
+The Slurm is that of the tests (tests/slurm/up.sh, Debian's packages): two nodes on this machine, without a queue.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import yaml
+from common import Cost, interleaved, options, snakemake, spread, table, workplace
+from e2e.conftest import new_run
+from slurm_cluster import Cluster, SlurmRun, rehearsed
+
+BATCH = "answer/base"
+TARGET = f"results/completions/{BATCH}.parquet"
+
+
+def forget(results: Path) -> None:
+    """The batch was never answered; what it asks is there."""
+    shutil.rmtree(results / "store", ignore_errors=True)
+    for file in (results / "completions").glob(f"{BATCH}.*"):
+        file.unlink()
+
+
+def main() -> None:
+    arguments = options(__doc__, repeats=5)
+    repeats = 1 if arguments.smoke else arguments.repeats
+    with workplace("slurm") as folder:
+        cluster = Cluster(folder / "slurm")
+        fresh = new_run(folder / "run")
+        run = SlurmRun(cluster, fresh.folder, rehearsed(fresh.config))
+        config = run.folder / "config.yaml"
+        config.write_text(yaml.safe_dump(run.config, allow_unicode=True), encoding="utf-8")
+
+        def here() -> Cost:
+            forget(run.results)
+            return snakemake(run.folder, "--", TARGET, config=config)
+
+        def through_slurm() -> Cost:
+            forget(run.results)
+            before = time.perf_counter()
+            run.run(TARGET)
+            return Cost(time.perf_counter() - before, 0.0, 0.0)
+
+        try:
+            cluster.up()
+            costs = interleaved(repeats, here=here, slurm=through_slurm)
+        finally:
+            cluster.down()
+    beside = [slurm.wall - here.wall for slurm, here in zip(costs["slurm"], costs["here"], strict=True)]
+    rows = [
+        ["on this machine", *spread((cost.wall for cost in costs["here"]), ".1f")],
+        ["through Slurm", *spread((cost.wall for cost in costs["slurm"]), ".1f")],
+        ["more", *spread(beside, ".1f")],
+    ]
+    print(
+        "Wall seconds from the command to its end, for a batch of 108 requests whose engine starts; budget 15 s more.\n"
+    )
+    print(table(["the same batch", "median", "min", "max"], rows))
+
+
+if __name__ == "__main__":
+    main()
