@@ -224,7 +224,7 @@ def test_find_what_a_batch_cost(browser, miniature):
     cost = pd.read_csv(miniature.results / "tables/cost.csv").set_index(["task", "checkpoint"])
     visit(browser, page(miniature.results / "report", "index"))
     browser.find_element(By.LINK_TEXT, "Cost").click()
-    (row,) = [tr for tr in browser.find_elements(By.CSS_SELECTOR, "tbody tr") if tr.text.startswith("judge judge")]
+    (row,) = [tr for tr in browser.find_elements(By.CSS_SELECTOR, "tbody tr") if tr.text.startswith("judge/judge")]
     batch = cost.loc["judge", "judge"]
     for number in (batch["requests"], batch["prompt_tokens"], batch["completion_tokens"]):
         assert f"{int(number):,}" in row.text
@@ -264,6 +264,8 @@ def test_the_reader_filters(browser, miniature):
     assert found(browser) == german.loc[holds, "item_id"].nunique()
     search(browser, "nothing has this in it")
     assert found(browser) == 0 and not text_of(browser, ".pane")
+    click(browser, ".status .clear")
+    assert found(browser) == len(pairs) and browser.find_element(By.NAME, "language").get_attribute("value") == "de"
 
 
 def test_the_verdict_browser_filters(browser, miniature):
@@ -282,12 +284,28 @@ def test_the_verdict_browser_filters(browser, miniature):
     shown = text_of(browser, ".pane")
     visit(browser, named)
     assert text_of(browser, ".pane") == shown
+    models = {path.name for path in (miniature.results / "answers").iterdir()}
+    click(browser, ".rest summary")
+    named = [title.text for title in browser.find_elements(By.CSS_SELECTOR, ".pane .answers h4 b")]
+    assert len(named) == len(models) and set(named) == models
+    click(browser, ".rest summary")
     browser.find_elements(By.CSS_SELECTOR, ".others a")[0].click()
     settled(browser)
     assert text_of(browser, ".pane") != shown
     browser.back()
     settled(browser)
     assert text_of(browser, ".pane") == shown
+
+
+def test_each_figure_leads_to_its_files(browser, miniature):
+    report = miniature.results / "report"
+    for name, figures in {"win_rates": 4, "translation": 2, "data": 2, "training": 1}.items():
+        visit(browser, page(report, name))
+        links = [link.get_attribute("href") for link in browser.find_elements(By.CSS_SELECTOR, ".files a")]
+        assert len(links) == 3 * figures
+        for link in links:
+            file = Path(link.removeprefix("file://"))
+            assert file.read_bytes() == (miniature.results / "figures" / file.name).read_bytes()
 
 
 def test_an_incomplete_folder_says_what_is_missing(chromium, miniature, tmp_path):

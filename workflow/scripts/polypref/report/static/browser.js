@@ -67,6 +67,8 @@ const browse = (app) => {
       [app.parameter]: given.get(app.parameter) ?? "" };
   };
   const filters = (state) => ({ ...state, [app.parameter]: "" });
+  const kept = (state) => Object.fromEntries(["language", ...(app.kept ?? [])].map((name) => [name, state[name]]));
+  const clear = (state) => el("a", { href: hash(kept(state)), class: "clear" }, "clear filters");
   const say = (text) => status.replaceChildren(...plain(text));
 
   const drawList = (state) => {
@@ -96,11 +98,10 @@ const browse = (app) => {
     const link = (name, label, row) =>
       row === undefined ? el("span", { class: "off" }, label)
         : el("a", { href: hash({ ...state, [app.parameter]: app.key(row) }), rel: name }, label);
-    const own = Object.fromEntries(["language", ...(app.kept ?? [])].map((name) => [name, state[name]]));
     return el("p", { class: "steps" },
       link("prev", "‹ previous", place > 0 ? rows[place - 1] : undefined), " ",
       link("next", "next ›", place >= 0 ? rows[place + 1] : undefined), " ",
-      el("a", { href: hash({ ...own, [app.parameter]: app.key(chosen) }), class: "permalink", title: "the address of this alone, to be shared" }, "link to this"));
+      el("a", { href: hash({ ...kept(state), [app.parameter]: app.key(chosen) }), class: "permalink", title: "the address of this alone, to be shared" }, "link to this"));
   };
 
   const drawDetail = async (state, mine) => {
@@ -135,6 +136,7 @@ const browse = (app) => {
       if (chosen !== undefined && rows.includes(chosen)) page = Math.floor(rows.indexOf(chosen) / PAGE);
       else page = 0;
       say(`${count(rows.length)} ${rows.length === 1 ? app.noun[0] : app.noun[1]}`);
+      if (controls.some((control) => control.name !== "language" && state[control.name])) status.append(" · ", clear(state));
       drawList(state);
       await drawDetail(state, mine);
     } catch (error) {
