@@ -172,6 +172,7 @@ rule plot_datasets:
 
 rule build_report:
     input:
+        **{f"{name}_{kind}": R / f"figures/{name}.{kind}" for name in FIGURES for kind in KINDS},
         win_rates=R / "tables/win_rates.csv",
         win_rates_by_language=R / "tables/win_rates_by_language.csv",
         improvement_by_language=R / "tables/improvement_by_language.csv",
@@ -188,7 +189,6 @@ rule build_report:
         judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",
-        **{f"{name}_{kind}": R / f"figures/{name}.{kind}" for name in FIGURES for kind in KINDS},
         rules_svg=local_file("docs/pictures/rulegraph.svg"),
         captions=[local_file(f"docs/captions/{name}.rst") for name in (*FIGURES, "rules")],
         pairs=R / "pairs.parquet",
