@@ -340,6 +340,8 @@ def test_hostile_pairs_are_text(browser, small, language):
     cell = ".{} td[data-label={}] .text".format
     assert text_of(browser, cell("prompt", "B")) == hostile.TEXTS["script"]
     assert text_of(browser, cell("chosen", "B")) == hostile.TEXTS["handler"]
+    turned = browser.find_elements(By.CSS_SELECTOR, ".chosen td[data-label=B] .turned[dir=ltr]")
+    assert len(turned) == (language == "ar"), "lines of code run from left to right in Arabic too"
     bidi = browser.find_element(By.CSS_SELECTOR, cell("rejected", "A"))
     assert bidi.text.startswith("U+202E") and "\u202e" not in bidi.text and "U+E0041" in bidi.text
     long = browser.find_element(By.CSS_SELECTOR, cell("chosen", "A"))

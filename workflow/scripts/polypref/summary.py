@@ -63,8 +63,8 @@ def run_table(runs: list[dict[str, Any]], terminal: bool, wide: bool = True) -> 
     summed = ("answered", "reused", "errors", "completion_tokens", "start_seconds", "seconds", "cost_usd")
     sums = _cells({key: sum(run[key] for run in runs) for key in summed})
     rows = [_cells(run) for run in runs]
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, padding=(0, 1 if terminal else 2, 0, 0), pad_edge=False, show_edge=False,
-                  show_footer=len(runs) > 1)  # fmt: skip
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, padding=(0, 1 if terminal else 2, 0, 0), pad_edge=False,
+                  show_edge=False, show_footer=len(runs) > 1)  # fmt: skip
     table.add_column("batch", "all", overflow="fold")
     for name in [name for name in sums if name not in left_out]:
         table.add_column(name, sums[name], justify="right", no_wrap=True)

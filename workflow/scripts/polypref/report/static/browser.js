@@ -27,13 +27,29 @@ const count = (number) => number.toLocaleString("en");
 const words = (name) => name.replaceAll("_", " ");
 const hash = (state) => `#${new URLSearchParams(Object.entries(state).filter(([, value]) => value))}`;
 
+// A text as children of a box of that direction. In one that runs from right to left, lines with letters of which none
+// does so, as code and formulas have them, run from left to right.
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+const directed = (text, direction) => {
+  if (direction !== "rtl") return plain(text);
+  const runs = [];
+  for (const line of text.replaceAll("\r\n", "\n").split("\n")) {
+    const turned = /\p{L}/u.test(line) && !RIGHT_TO_LEFT.test(line);
+    if (runs.length && runs.at(-1).turned === turned) runs.at(-1).lines.push(line);
+    else runs.push({ turned, lines: [line] });
+  }
+  return runs.flatMap(({ turned, lines }, number) => [...(number ? ["\n"] : []),
+    ...(turned ? [el("span", { dir: "ltr", class: "turned" }, lines.join("\n"))] : plain(lines.join("\n")))]);
+};
+
 // A text of a model or a data set: its own direction, isolated from what stands around it, whole only when asked for.
 const textBox = (text, language, direction) => {
-  const box = el("div", { class: "text", lang: language, dir: direction }, text.slice(0, LONGEST));
+  const box = el("div", { class: "text", lang: language, dir: direction });
+  box.append(...directed(text.slice(0, LONGEST), direction));
   if (!text) box.append(el("em", {}, "empty"));
   if (text.length > LONGEST) {
     const more = el("button", { type: "button" }, `Show all ${count(text.length)} characters`);
-    more.addEventListener("click", () => box.replaceChildren(...plain(text)));
+    more.addEventListener("click", () => box.replaceChildren(...directed(text, direction)));
     box.append(el("p", { class: "more" }, more));
   }
   return box;
