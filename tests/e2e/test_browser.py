@@ -268,6 +268,25 @@ def test_the_reader_filters(browser, miniature):
     assert found(browser) == len(pairs) and browser.find_element(By.NAME, "language").get_attribute("value") == "de"
 
 
+@pytest.mark.parametrize("language", ["ar", "is", "ja", "ru", "zh"])
+def test_letters_are_no_empty_boxes(browser, small, language):
+    """The fonts are the system's; tools/install-packages.sh brings those that Debian's Chromium lacks."""
+    visit(browser, page(small, "reader"), language=language)
+    draw = """
+      const [text] = arguments;
+      const draw = (letter) => {
+        const canvas = Object.assign(document.createElement("canvas"), { width: 60, height: 60 });
+        const pen = canvas.getContext("2d");
+        pen.font = `40px ${getComputedStyle(text).fontFamily}`;
+        pen.fillText(letter, 5, 45);
+        return canvas.toDataURL();
+      };
+      const box = draw("\\u{10fffd}");
+      return [...new Set(text.textContent.match(/\\p{L}/gu))].map((letter) => [letter, draw(letter) === box]);"""
+    letters = browser.execute_script(draw, browser.find_element(By.CSS_SELECTOR, ".chosen td[data-label=A] .text"))
+    assert len(letters) > 5 and not [letter for letter, boxed in letters if boxed]
+
+
 def test_the_verdict_browser_filters(browser, miniature):
     verdicts = pd.concat(map(pd.read_parquet, (miniature.results / "verdicts").glob("*/is.parquet")))
     both = verdicts.pivot(index=["item_id", "policy", "opponent"], columns="order", values="verdict")
@@ -428,9 +447,13 @@ def test_pages_open_with_few_bytes_from_a_server_too(browser, large, name):
         server.shutdown()
         server.server_close()
     assert 0 < handler.sent < FIRST_BYTES
-    began = time.monotonic()
-    visit(browser, page(large, name))
-    print(f"{name}: {handler.sent / 1000:,.0f} kB, {time.monotonic() - began:.2f} s from a file")
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        visit(browser, page(large, name))
+        seconds.append(time.monotonic() - began)
+    print(f"{name}: {handler.sent / 1000:,.0f} kB, {min(seconds):.2f} s from a file")
+    assert min(seconds) < 2
 
 
 def test_a_linked_row_is_in_sight_and_the_page_is_not_scrolled(browser, large):

@@ -84,7 +84,8 @@ const browse = (app) => {
   };
   const filters = (state) => ({ ...state, [app.parameter]: "" });
   const kept = (state) => Object.fromEntries(["language", ...(app.kept ?? [])].map((name) => [name, state[name]]));
-  const clear = (state) => el("a", { href: hash(kept(state)), class: "clear" }, "clear filters");
+  const alone = (state) => hash({ ...kept(state), [app.parameter]: chosen === undefined ? "" : app.key(chosen) });
+  const clear = (state) => el("a", { href: alone(state), class: "clear" }, "clear filters");
   const say = (text) => status.replaceChildren(...plain(text));
 
   const drawList = (state) => {
@@ -117,7 +118,7 @@ const browse = (app) => {
     return el("p", { class: "steps" },
       link("prev", "‹ previous", place > 0 ? rows[place - 1] : undefined), " ",
       link("next", "next ›", place >= 0 ? rows[place + 1] : undefined), " ",
-      el("a", { href: hash({ ...kept(state), [app.parameter]: app.key(chosen) }), class: "permalink", title: "the address of this alone, to be shared" }, "link to this"));
+      el("a", { href: alone(state), class: "permalink", title: "the address of this alone, to be shared" }, "link to this"));
   };
 
   const drawDetail = async (state, mine) => {
