@@ -258,6 +258,9 @@ def test_the_reader_filters(browser, miniature):
     )
     search(browser, word)
     assert found(browser) == german.loc[holds, "item_id"].nunique() > 0
+    browser.find_elements(By.CSS_SELECTOR, ".list a")[1].click()  # from the text field, which notices that it is left
+    settled(browser)
+    assert browser.find_elements(By.CSS_SELECTOR, ".list a")[1].get_attribute("aria-current") == "true"
     browser.refresh()
     settled(browser)
     assert browser.find_element(By.NAME, "text").get_attribute("value") == word

@@ -68,6 +68,7 @@ const browse = (app) => {
   let filtered; // the filters that `rows` are the result of
   let drawn; // page and filters of the list as it stands
   let turn = 0;
+  let current; // the filters as they were last read from the address
 
   const read = () => {
     const given = new URLSearchParams(location.hash.slice(1));
@@ -79,6 +80,7 @@ const browse = (app) => {
       else control.value = (options.find((option) => "default" in option.dataset) ?? options[0]).value;
     }
     const state = Object.fromEntries(controls.map((control) => [control.name, control.value]));
+    current = hash(state);
     return { ...state, ...Object.fromEntries((app.kept ?? []).map((name) => [name, given.get(name) ?? ""])),
       [app.parameter]: given.get(app.parameter) ?? "" };
   };
@@ -164,6 +166,7 @@ const browse = (app) => {
 
   const changed = () => {
     const state = Object.fromEntries(controls.map((control) => [control.name, control.value]));
+    if (hash(state) === current) return; // a field that was left as it was: a new list would swallow the click elsewhere
     const given = new URLSearchParams(location.hash.slice(1));
     for (const name of app.kept ?? []) state[name] = given.get(name);
     history.replaceState(null, "", hash(state));
