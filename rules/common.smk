@@ -15,7 +15,7 @@ from polypref.config import is_local_data
 from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_config, read_languages
 from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
-from polypref.report.pages import PAGES
+from polypref.report.pages import FIGURES, KINDS, PAGES
 from polypref.settings import settings
 from polypref.slurm import bound_status_checks, take_over
 from polypref.summary import failure_summary, print_summary
@@ -86,7 +86,7 @@ def figure(name, category, title):
             caption=f"../docs/captions/{name}.rst",
             labels={"figure": title, "file": kind.upper()},
         )
-        for kind in ("svg", "png", "csv")
+        for kind in KINDS
     }
 
 

@@ -172,6 +172,7 @@ rule plot_datasets:
 
 rule build_report:
     input:
+        **{f"{name}_{kind}": R / f"figures/{name}.{kind}" for name in FIGURES for kind in KINDS},
         win_rates=R / "tables/win_rates.csv",
         win_rates_by_language=R / "tables/win_rates_by_language.csv",
         improvement_by_language=R / "tables/improvement_by_language.csv",
@@ -188,15 +189,8 @@ rule build_report:
         judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",
-        win_rates_svg=R / "figures/win_rates.svg",
-        improvement_svg=R / "figures/improvement.svg",
-        forest_svg=R / "figures/forest.svg",
-        lengths_svg=R / "figures/lengths.svg",
-        diagnostics_svg=R / "figures/diagnostics.svg",
-        bleu_svg=R / "figures/bleu.svg",
-        chrf_svg=R / "figures/chrf.svg",
-        training_svg=R / "figures/training.svg",
         rules_svg=local_file("docs/pictures/rulegraph.svg"),
+        captions=[local_file(f"docs/captions/{name}.rst") for name in (*FIGURES, "rules")],
         pairs=R / "pairs.parquet",
         datasets=rules.tabulate_datasets.input.datasets,
         dropped=rules.tabulate_datasets.input.datasets_dropped,
@@ -215,6 +209,7 @@ rule build_report:
     output:
         index=R / "report/index.html",
         pages=[R / f"report/{page.stem}.html" for page in PAGES if page.stem != "index"],
+        figures=[R / f"report/figures/{name}.{kind}" for name in FIGURES for kind in KINDS],
         data=directory(R / "report/data"),
     log:
         R / "logs/build_report.log",

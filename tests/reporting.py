@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pandas as pd
 import synthetic
 
+from polypref.report.pages import FIGURES, KINDS
+
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "workflow/scripts"
 NAMES = {
     "en": "English", "ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese",
     "nl": "Dutch", "ru": "Russian", "zh": "Chinese",
 }  # fmt: skip
-FIGURES = ("bleu", "chrf", "win_rates", "win_rates_by_language", "improvement", "forest", "training", "lengths",
-           "diagnostics")  # fmt: skip
 
 
 class Named(dict):
@@ -82,8 +82,7 @@ def make_report(folder: Path) -> Path:
     )
     run_script("tabulate_cost", input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
                output={"cost": tables / "cost.csv"})  # fmt: skip
-    kinds = ("svg", "png", "csv")
-    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in kinds}
+    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
     style = {"style": ROOT / "resources/figures.mplstyle"}
     logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]
     run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"} | style, output=drawn,
@@ -103,6 +102,7 @@ def make_report(folder: Path) -> Path:
         input={path.stem: path for path in tables.glob("*.csv")} | drawn | {
             "pairs": folder / "pairs.parquet",
             "rules_svg": ROOT / "docs/pictures/rulegraph.svg",
+            "captions": sorted((ROOT / "docs/captions").glob("*.rst")),
             "datasets": [folder / f"datasets/{name}.parquet" for name in "ABC"],
             "dropped": [folder / f"datasets/{name}.dropped.parquet" for name in "ABC"],
             "pair_diagnostics": [folder / f"diagnostics/{name}.parquet" for name in "ABC"],

@@ -10,11 +10,12 @@ from pathlib import Path
 import hostile
 import pandas as pd
 import pytest
-from reporting import make_report
+from reporting import ROOT, make_report
 
 from polypref.diagnostics import FLAGS
 from polypref.report import text
 from polypref.report.headline import headline
+from polypref.report.layout import full_scale
 from polypref.report.method import without_secrets
 from polypref.report.pages import PAGES
 from polypref.report.pieces import PIECE_BYTES, snippet, to_json, write_rows
@@ -83,7 +84,7 @@ def test_code_is_named_by_digest(pages):
 
 
 def test_nothing_comes_from_elsewhere(pages, report):
-    files = {path.name for path in report.iterdir()}
+    files = {path.relative_to(report).as_posix() for path in report.rglob("*")}
     for page in pages.values():
         for tag, attributes in page.tags:
             assert tag not in ("iframe", "img", "object", "embed", "base", "foreignobject")
@@ -142,6 +143,22 @@ def test_numbers(pages, report):
         assert f"{text.signed(row.low)} to {text.signed(row.high)}" in words
     cost = " ".join(pages["cost"].words)
     assert re.search(r"Training\s.*A\s+416\s+1\.5 h\s+12\.0 h", cost, re.DOTALL), "time, and time of the GPUs"
+
+
+def test_captions_are_those_of_the_figures(pages):
+    words = {name: " ".join(" ".join(page.words).split()) for name, page in pages.items()}
+    for path in (ROOT / "docs/captions").glob("*.rst"):
+        if path.stem != "win_rates_by_language":  # a table on the page, and a link to the figure
+            assert any(path.read_text().strip() in page for page in words.values()), path.stem
+
+
+def test_no_p_value_is_nothing(pages):
+    found = " ".join(" ".join(pages["win_rates"].words).split())
+    assert "<0.001" in found and not re.search(r"[^.\d]0\.000\b", found)
+
+
+def test_colour_scales_hold_the_largest_difference():
+    assert [full_scale(pd.Series(values)) for values in ([3.0, -31.2], [0.5], [float("nan")], [])] == [40, 10, 10, 10]
 
 
 def test_counts_of_flags_lead_to_the_reader(pages, report):
@@ -251,7 +268,8 @@ def test_words():
     assert (text.number(float("nan")), text.number(12345.678, 1)) == ("–", "12,345.7")
     assert (text.compact(33750), text.compact(1234567), text.compact(999)) == ("33.8k", "1.23M", "999")
     assert (text.duration(5), text.duration(90), text.duration(7200)) == ("5.0 s", "1.5 min", "2.0 h")
-    assert (text.level(-61), text.level(8), text.level(60)) == (-4, 1, 4)
+    assert (text.level(-61, 60), text.level(8, 60), text.level(60, 60)) == (-4, 1, 4)
+    assert (text.p_value(0.0), text.p_value(0.0123), text.p_value(float("nan"))) == ("<0.001", "0.012", "–")
 
 
 def test_a_figure_of_other_colours_gets_a_plate():

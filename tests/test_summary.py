@@ -1,7 +1,15 @@
 """What a run prints in the end."""
 
+import fcntl
 import io
 import json
+import os
+import pty
+import re
+import struct
+import termios
+
+import pytest
 
 from polypref.summary import print_summary, run_table
 
@@ -51,6 +59,21 @@ def test_a_row_per_run_and_their_sums(tmp_path):
     assert sums == ["all", "3,000", "40", "2", "60,000", "0:02:02", "0:02:30", "20.0", "400", "1.50"]
     assert lines[6] == "Engine starts: 2, batches with something missing: 2"
     assert f"Tables:    {tmp_path}/tables" in lines and not [line for line in lines if line.startswith("Report")]
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_a_terminal_of_any_width_shows_batches_and_numbers(tmp_path, columns):
+    folder = results(tmp_path, ("translate/x-alma-group1", [{"completion_tokens": 12_345_678, "cost_usd": 105.25}]),
+                     ("judge/qwen2.5-32b-instruct", [{}]))  # fmt: skip
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb", buffering=0) as screen:
+        print_summary(folder, SINCE, terminal)
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", screen.read(20_000).decode())
+    for text in ("batch", "translate/", "judge/", "1,500", "12,345,678", "0:01:40", "tokens/s", "123,457", "105.25"):
+        assert text in shown, shown
+    table = shown.split("Batches of this run:")[1].split("Engine starts")[0]
+    assert "…" not in table and max(map(len, table.splitlines())) <= columns
 
 
 def test_a_run_without_engines_says_so(tmp_path):

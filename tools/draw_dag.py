@@ -48,7 +48,8 @@ def draw(nodes: set[str], edges: set[tuple[str, str]]) -> str:
     lines = [
         "digraph rules {",
         '  graph [bgcolor="white", ranksep=0.35, nodesep=0.25, margin=0.1];',
-        '  node [shape=box, style="rounded", fontname="Helvetica,Arial,sans-serif", fontsize=11, penwidth=1.6];',
+        '  node [shape=box, style="rounded", fontname="Helvetica,Arial,sans-serif", fontsize=11, penwidth=1.6,'
+        ' margin="0.22,0.08"];  // other fonts are wider',
         '  edge [color="#999999", arrowsize=0.6];',
     ]
     for node in sorted(nodes - {"all"}):

@@ -9,8 +9,8 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin
 
 missing=()
-need() { # package, its program, what for
-  if command -v "$2" >/dev/null; then return; fi
+need() { # package, its program or a file of it, what for
+  if command -v "$2" >/dev/null || [ -f "$2" ]; then return; fi
   printf 'missing package %-15s %s\n' "$1" "$3"
   missing+=("$1")
 }
@@ -24,6 +24,8 @@ for group in "$@"; do
     browser)
       need chromium chromium "the tests of the report open it in a browser"
       need chromium-driver chromedriver "Selenium drives that browser through it"
+      need fonts-noto-core /usr/share/fonts/truetype/noto/NotoSans-Regular.ttf "the report in Latin, Cyrillic and Arabic"
+      need fonts-noto-cjk /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc "the report in Chinese and Japanese"
       ;;
     dag) need graphviz dot "make pictures draws with it" ;;
     *) echo "unknown group '$group': slurm, browser or dag" >&2; exit 2 ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Draw the pictures of the README and the docs into docs/pictures/: the graph of the rules, the three steps of a batch, two
-# of the miniature's figures, and the top of its report.
+# of the miniature's figures, and three pages of its report.
 #
 # usage: tools/pictures.sh        (after `make demo`)
 set -euo pipefail
@@ -18,10 +18,16 @@ dot -Tsvg tools/concepts.dot -o "$out/concepts.svg"
 page=results/report/index.html
 [ -f "$page" ] || { echo "$page is not there: run make demo first" >&2; exit 1; }
 cp results/figures/{improvement,lengths}.png "$out/"
-echo "taking a picture of $page"
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT
-chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
-  --disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$profile" --window-size=1100,1000 \
-  --screenshot="$PWD/$out/report.png" "file://$PWD/$page" >/dev/null 2>&1
+# usage: picture NAME PAGE[#FILTERS] HEIGHT; a page with rows has time to read them
+picture() {
+  echo "taking a picture of $2"
+  chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+    --disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$profile" --window-size="1100,$3" \
+    --virtual-time-budget=10000 --screenshot="$PWD/$out/$1.png" "file://$PWD/results/report/$2" >/dev/null 2>&1
+}
+picture report index.html 1000
+picture reader "reader.html#language=is" 760
+picture verdicts "verdicts.html#language=all&outcome=changed" 860
 echo "pictures are in $out"

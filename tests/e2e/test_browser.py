@@ -224,7 +224,7 @@ def test_find_what_a_batch_cost(browser, miniature):
     cost = pd.read_csv(miniature.results / "tables/cost.csv").set_index(["task", "checkpoint"])
     visit(browser, page(miniature.results / "report", "index"))
     browser.find_element(By.LINK_TEXT, "Cost").click()
-    (row,) = [tr for tr in browser.find_elements(By.CSS_SELECTOR, "tbody tr") if tr.text.startswith("judge judge")]
+    (row,) = [tr for tr in browser.find_elements(By.CSS_SELECTOR, "tbody tr") if tr.text.startswith("judge/judge")]
     batch = cost.loc["judge", "judge"]
     for number in (batch["requests"], batch["prompt_tokens"], batch["completion_tokens"]):
         assert f"{int(number):,}" in row.text
@@ -258,12 +258,36 @@ def test_the_reader_filters(browser, miniature):
     )
     search(browser, word)
     assert found(browser) == german.loc[holds, "item_id"].nunique() > 0
+    browser.find_elements(By.CSS_SELECTOR, ".list a")[1].click()  # from the text field, which notices that it is left
+    settled(browser)
+    assert browser.find_elements(By.CSS_SELECTOR, ".list a")[1].get_attribute("aria-current") == "true"
     browser.refresh()
     settled(browser)
     assert browser.find_element(By.NAME, "text").get_attribute("value") == word
     assert found(browser) == german.loc[holds, "item_id"].nunique()
     search(browser, "nothing has this in it")
     assert found(browser) == 0 and not text_of(browser, ".pane")
+    click(browser, ".status .clear")
+    assert found(browser) == len(pairs) and browser.find_element(By.NAME, "language").get_attribute("value") == "de"
+
+
+@pytest.mark.parametrize("language", ["ar", "is", "ja", "ru", "zh"])
+def test_letters_are_no_empty_boxes(browser, small, language):
+    """The fonts are the system's; tools/install-packages.sh brings those that Debian's Chromium lacks."""
+    visit(browser, page(small, "reader"), language=language)
+    draw = """
+      const [text] = arguments;
+      const draw = (letter) => {
+        const canvas = Object.assign(document.createElement("canvas"), { width: 60, height: 60 });
+        const pen = canvas.getContext("2d");
+        pen.font = `40px ${getComputedStyle(text).fontFamily}`;
+        pen.fillText(letter, 5, 45);
+        return canvas.toDataURL();
+      };
+      const box = draw("\\u{10fffd}");
+      return [...new Set(text.textContent.match(/\\p{L}/gu))].map((letter) => [letter, draw(letter) === box]);"""
+    letters = browser.execute_script(draw, browser.find_element(By.CSS_SELECTOR, ".chosen td[data-label=A] .text"))
+    assert len(letters) > 5 and not [letter for letter, boxed in letters if boxed]
 
 
 def test_the_verdict_browser_filters(browser, miniature):
@@ -282,12 +306,28 @@ def test_the_verdict_browser_filters(browser, miniature):
     shown = text_of(browser, ".pane")
     visit(browser, named)
     assert text_of(browser, ".pane") == shown
+    models = {path.name for path in (miniature.results / "answers").iterdir()}
+    click(browser, ".rest summary")
+    named = [title.text for title in browser.find_elements(By.CSS_SELECTOR, ".pane .answers h4 b")]
+    assert len(named) == len(models) and set(named) == models
+    click(browser, ".rest summary")
     browser.find_elements(By.CSS_SELECTOR, ".others a")[0].click()
     settled(browser)
     assert text_of(browser, ".pane") != shown
     browser.back()
     settled(browser)
     assert text_of(browser, ".pane") == shown
+
+
+def test_each_figure_leads_to_its_files(browser, miniature):
+    report = miniature.results / "report"
+    for name, figures in {"win_rates": 4, "translation": 2, "data": 2, "training": 1}.items():
+        visit(browser, page(report, name))
+        links = [link.get_attribute("href") for link in browser.find_elements(By.CSS_SELECTOR, ".files a")]
+        assert len(links) == 3 * figures
+        for link in links:
+            file = Path(link.removeprefix("file://"))
+            assert file.read_bytes() == (miniature.results / "figures" / file.name).read_bytes()
 
 
 def test_an_incomplete_folder_says_what_is_missing(chromium, miniature, tmp_path):
@@ -322,6 +362,8 @@ def test_hostile_pairs_are_text(browser, small, language):
     cell = ".{} td[data-label={}] .text".format
     assert text_of(browser, cell("prompt", "B")) == hostile.TEXTS["script"]
     assert text_of(browser, cell("chosen", "B")) == hostile.TEXTS["handler"]
+    turned = browser.find_elements(By.CSS_SELECTOR, ".chosen td[data-label=B] .turned[dir=ltr]")
+    assert len(turned) == (language == "ar"), "lines of code run from left to right in Arabic too"
     bidi = browser.find_element(By.CSS_SELECTOR, cell("rejected", "A"))
     assert bidi.text.startswith("U+202E") and "\u202e" not in bidi.text and "U+E0041" in bidi.text
     long = browser.find_element(By.CSS_SELECTOR, cell("chosen", "A"))
@@ -408,9 +450,13 @@ def test_pages_open_with_few_bytes_from_a_server_too(browser, large, name):
         server.shutdown()
         server.server_close()
     assert 0 < handler.sent < FIRST_BYTES
-    began = time.monotonic()
-    visit(browser, page(large, name))
-    print(f"{name}: {handler.sent / 1000:,.0f} kB, {time.monotonic() - began:.2f} s from a file")
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        visit(browser, page(large, name))
+        seconds.append(time.monotonic() - began)
+    print(f"{name}: {handler.sent / 1000:,.0f} kB, {min(seconds):.2f} s from a file")
+    assert min(seconds) < 2
 
 
 def test_a_linked_row_is_in_sight_and_the_page_is_not_scrolled(browser, large):

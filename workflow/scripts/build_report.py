@@ -6,6 +6,7 @@ import pandas as pd
 
 from polypref import schemas
 from polypref.logs import job
+from polypref.report.pages import FIGURES, KINDS
 from polypref.report.preference_pieces import COLUMNS
 from polypref.report.report import Results, Settings, write_report
 from polypref.result_tables import read_all, read_csv, read_frame
@@ -14,7 +15,11 @@ from polypref.tables import read_table
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
           "estimates", "self_agreement", "length_bias", "wrong_languages", "translation_comparisons",
           "judge_agreement", "funnel", "dataset_counts", "diagnostics", "cost", "estimate")  # fmt: skip
-FIGURES = ("win_rates", "improvement", "forest", "lengths", "diagnostics", "bleu", "chrf", "training", "rules")
+
+
+def read_text(path: str) -> str:
+    """A file's text."""
+    return Path(path).read_text(encoding="utf-8")
 
 
 def by_architecture(paths, schema, suffix: str = "") -> dict[str, pd.DataFrame]:
@@ -28,7 +33,9 @@ if __name__ == "__main__":
         names = list(dict.fromkeys(Path(path).parent.name for path in files.answers))
         results = Results(
             tables={name: read_csv(files[name]) for name in TABLES if files.get(name)},
-            figures={name: Path(files[f"{name}_svg"]).read_text(encoding="utf-8") for name in FIGURES},
+            figures={name: read_text(files[f"{name}_svg"]) for name in (*FIGURES, "rules")},
+            captions={Path(path).stem: read_text(path).strip() for path in files.captions},
+            figure_files=[files[f"{name}_{kind}"] for name in FIGURES for kind in KINDS],
             training_logs={Path(path).parent.name: read_csv(path) for path in files.training_logs},
             paper={Path(path).stem: read_csv(path) for path in files.get("paper", [])},
             pairs=read_frame(files.pairs, schemas.PAIRS),

@@ -11,11 +11,13 @@ from typing import Any, TextIO
 from rich import box
 from rich.table import Table
 
-from polypref.logs import clock, console_on
+from polypref.logs import WIDE, clock, console_on
 from polypref.slurm import failures
 
 PLACES = (("Report", "report/index.html"), ("Data sets", "datasets"), ("Figures", "figures"), ("Tables", "tables"),
           ("Logs", "logs"))  # fmt: skip
+SPARED = {"engine start", "rows/s"}
+"""Columns that a narrow terminal has no room for."""
 
 
 def batch_runs(results: str | Path, since: float) -> list[dict[str, Any]]:
@@ -51,30 +53,41 @@ def _record(text: str) -> dict[str, Any] | None:
         return None
 
 
-def run_table(runs: list[dict[str, Any]], terminal: bool) -> Table:
-    """A row per engine run and one of sums; ruled for a terminal, plain for a file."""
-    paid = any(run["cost_usd"] for run in runs)
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, show_footer=len(runs) > 1)
-    table.add_column("batch", "all", overflow="fold")
-    for name in ("rows", "reused", "errors", "tokens", "engine start", "answering", "rows/s", "tokens/s"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if paid:
-        table.add_column("USD", justify="right", no_wrap=True)
-    for run in runs:
-        table.add_row(run["batch"], *_cells(run, paid), style="red" if run["errors"] else "")
+def run_table(runs: list[dict[str, Any]], terminal: bool, wide: bool = True) -> Table:
+    """A row per engine run and one of sums; ruled for a terminal, plain for a file.
+
+    A terminal that is not wide gets no `SPARED` columns, for the names of the batches to have room.
+    """
+    left_out = {"USD"} if not any(run["cost_usd"] for run in runs) else set()
+    left_out |= set() if wide else SPARED
     summed = ("answered", "reused", "errors", "completion_tokens", "start_seconds", "seconds", "cost_usd")
-    footer = _cells({key: sum(run[key] for run in runs) for key in summed}, paid)
-    for column, cell in zip(table.columns[1:], footer, strict=True):
-        column.footer = cell
+    sums = _cells({key: sum(run[key] for run in runs) for key in summed})
+    rows = [_cells(run) for run in runs]
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, padding=(0, 1 if terminal else 2, 0, 0), pad_edge=False,
+                  show_edge=False, show_footer=len(runs) > 1)  # fmt: skip
+    table.add_column("batch", "all", overflow="fold")
+    for name in [name for name in sums if name not in left_out]:
+        table.add_column(name, sums[name], justify="right", no_wrap=True)
+    for run, row in zip(runs, rows, strict=True):
+        shown = [cell for name, cell in row.items() if name not in left_out]
+        table.add_row(run["batch"], *shown, style="red" if run["errors"] else "")
     return table
 
 
-def _cells(run: dict[str, Any], paid: bool) -> list[str]:
+def _cells(run: dict[str, Any]) -> dict[str, str]:
+    """A run's numbers as they are shown, by the heads of their columns."""
     seconds = max(run["seconds"], 0.1)
-    counts = [f"{run[key]:,}" for key in ("answered", "reused", "errors", "completion_tokens")]
-    times = [clock(run["start_seconds"]), clock(run["seconds"])]
-    rates = [f"{run['answered'] / seconds:,.1f}", f"{run['completion_tokens'] / seconds:,.0f}"]
-    return [*counts, *times, *rates, *([f"{run['cost_usd']:,.2f}"] if paid else [])]
+    return {
+        "rows": f"{run['answered']:,}",
+        "reused": f"{run['reused']:,}",
+        "errors": f"{run['errors']:,}",
+        "tokens": f"{run['completion_tokens']:,}",
+        "engine start": clock(run["start_seconds"]),
+        "answering": clock(run["seconds"]),
+        "rows/s": f"{run['answered'] / seconds:,.1f}",
+        "tokens/s": f"{run['completion_tokens'] / seconds:,.0f}",
+        "USD": f"{run['cost_usd']:,.2f}",
+    }
 
 
 def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
@@ -89,7 +102,7 @@ def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
     console, runs = console_on(stream), batch_runs(results, since)
     if runs:
         console.print("\nBatches of this run:")
-        console.print(run_table(runs, stream.isatty()))
+        console.print(run_table(runs, stream.isatty(), console.width >= WIDE))
     else:
         console.print("\nNo batch had anything to answer: no engine was started.")
     starts, batches = sum(run["engine_starts"] for run in runs), len({run["batch"] for run in runs})

@@ -1,7 +1,7 @@
 """Tables reshaped into the rows that the page shows."""
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import product
 
 import pandas as pd
 
@@ -26,15 +26,22 @@ def win_rate_groups(table: pd.DataFrame, paper: pd.DataFrame | None) -> list[dic
 
 
 def language_matrix(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
-    """W - L by opponent and policy (rows) and language (columns); None where nothing was judged."""
-    wide = table.pivot(index=["opponent", "policy"], columns="language", values="difference")
-    wide = wide.reindex(columns=list(languages))
-    pairs = product(table["opponent"].unique(), table["policy"].unique())
-    return [
-        {"opponent": opponent, "policy": policy,
-         "cells": [None if pd.isna(value) else value for value in wide.loc[(opponent, policy)]]}
-        for opponent, policy in pairs if (opponent, policy) in wide.index
-    ]  # fmt: skip
+    """W - L by opponent (groups), policy (rows) and language (columns); None where nothing was judged."""
+    groups = []
+    for opponent, mine in table.groupby("opponent", sort=False):
+        wide = mine.pivot(index="policy", columns="language", values="difference")
+        wide = wide.reindex(index=mine["policy"].unique(), columns=list(languages))
+        rows = [
+            {"policy": policy, "cells": [None if pd.isna(value) else value for value in cells]}
+            for policy, cells in zip(wide.index, wide.to_numpy(), strict=True)
+        ]
+        groups.append({"opponent": opponent, "rows": rows})
+    return groups
+
+
+def full_scale(differences: pd.Series) -> float:
+    """Where a colour scale around zero ends: the largest difference, in whole tens of points."""
+    return max(10.0, 10 * math.ceil(differences.abs().max() / 10)) if differences.notna().any() else 10.0
 
 
 def average_rows(estimates: pd.DataFrame) -> list[dict]:
@@ -66,15 +73,19 @@ def improvement_rows(table: pd.DataFrame) -> list[dict]:
     return table[table["language"].eq(ALL)].to_dict("records")
 
 
-def improvement_matrix(table: pd.DataFrame) -> tuple[list[str], list[dict]]:
-    """Opponents, all of them first, and a row per variant with the improvement against each, all languages together."""
+def improvement_matrix(table: pd.DataFrame) -> tuple[list[str], list[dict], float]:
+    """Opponents, all of them first; a row per variant with the improvement against each; the scale of all intervals.
+
+    All languages are taken together. The scale reaches as far below zero as above it.
+    """
     overall = table[table["language"].eq(ALL)]
     opponents = sorted(dict.fromkeys(overall["opponent"]), key=lambda name: name != ALL)
-    return opponents, [
+    rows = [
         {"policy": policy, "cells": [mine.get(opponent) for opponent in opponents]}
         for policy, rows in overall.groupby("policy", sort=False)
         for mine in [{row["opponent"]: row for row in rows.to_dict("records")}]
     ]
+    return opponents, rows, full_scale(overall[["improvement", "low", "high"]].stack())
 
 
 def flag_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:

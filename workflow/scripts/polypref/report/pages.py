@@ -1,4 +1,4 @@
-"""The pages of the report; a module of its own, since the rules import it."""
+"""The pages of the report and the figures in them; a module of its own, since the rules import it."""
 
 from dataclasses import dataclass
 
@@ -24,3 +24,8 @@ PAGES = (
     Page("method", "Method"),
 )
 """All pages in the order of the navigation."""
+FIGURES = ("improvement", "forest", "win_rates", "win_rates_by_language", "bleu", "chrf", "lengths", "diagnostics",
+           "training")  # fmt: skip
+"""Figures that the pages show or link to, by the name of their files and of their caption in docs/captions/."""
+KINDS = ("svg", "png", "csv")
+"""Files of each figure: two pictures, and the numbers in them."""

@@ -7,7 +7,8 @@ everything that a model, a data set or a configuration wrote is escaped.
 
 import base64
 import hashlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,15 @@ from markupsafe import Markup
 from polypref.diagnostics import FLAGS
 from polypref.report import layout, method, text
 from polypref.report.headline import headline
-from polypref.report.pages import PAGES
+from polypref.report.pages import FIGURES, KINDS, PAGES
 from polypref.report.preference_pieces import write_preferences
 from polypref.report.svg import inline_svg
 from polypref.report.verdict_pieces import write_verdicts
 from polypref.tables import atomic_write
 
 HERE = Path(__file__).parent
-DATA = "data"
-"""Folder of the pieces, beside the pages."""
+DATA, PICTURES = "data", "figures"
+"""Folders beside the pages: the pieces, and each figure's files, to take from there into a paper."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,15 @@ class Results:
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
     translation_scores, estimates, self_agreement, length_bias, wrong_languages, translation_comparisons, funnel,
     dataset_counts, diagnostics, cost, and perhaps estimate and judge_agreement; ``paper`` win_rates, bleu, chrf, or
-    nothing; ``figures`` any of win_rates, improvement, forest, lengths, diagnostics, bleu, chrf, training, rules.
+    nothing; ``figures`` those of :data:`polypref.report.pages.FIGURES`, and rules; ``captions`` has the same keys.
+    ``figure_files`` are the figures' files, each ``{figure}.{kind}``.
     ``datasets``, ``dropped`` and ``diagnostics`` are by architecture, ``answers`` by policy or opponent.
     """
 
     tables: Mapping[str, pd.DataFrame]
     figures: Mapping[str, str]
+    captions: Mapping[str, str]
+    figure_files: Sequence[str | Path]
     training_logs: Mapping[str, pd.DataFrame]
     paper: Mapping[str, pd.DataFrame]
     pairs: pd.DataFrame
@@ -98,12 +102,14 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (text.visible, text.number, text.signed, text.duration, text.compact, text.level, text.words):
+    for function in (text.visible, text.number, text.signed, text.p_value, text.duration, text.compact, text.level,
+                     text.words):  # fmt: skip
         environment.filters[function.__name__] = function
     return environment
 
 
 TITLES = {
+    "win_rates_by_language": "Win minus loss by policy, opponent and language",
     "win_rates": "Win, tie and loss shares per policy and opponent",
     "improvement": "Change of win minus loss per language, each variant against the base",
     "forest": "Change of win minus loss against each opponent, each variant against the base",
@@ -116,12 +122,13 @@ TITLES = {
 }
 
 
-def _figures(svgs: Mapping[str, str]) -> dict[str, dict]:
-    """Inline figures by name: markup, and whether they take the page's colours."""
+def _figures(svgs: Mapping[str, str], captions: Mapping[str, str]) -> dict[str, dict]:
+    """Inline figures by name: markup, whether they take the page's colours, caption, and addresses of their files."""
     shown = {}
     for name, svg in svgs.items():
         markup, themed = inline_svg(svg, name, TITLES[name])
-        shown[name] = {"svg": markup, "themed": themed}
+        files = {kind: f"{PICTURES}/{name}.{kind}" for kind in KINDS} if name in FIGURES else {}
+        shown[name] = {"svg": markup, "themed": themed, "caption": captions[name], "files": files}
     return shown
 
 
@@ -142,6 +149,7 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
         "wrong_languages": layout.wrong_language_matrix(tables["wrong_languages"], languages),
         "translation_comparisons": layout.comparison_rows(tables["translation_comparisons"]),
         "matrix": layout.language_matrix(tables["win_rates_by_language"], languages),
+        "matrix_full": layout.full_scale(tables["win_rates_by_language"]["difference"]),
         "improvement": layout.improvement_rows(tables["improvement_by_language"]),
         "improvement_matrix": layout.improvement_matrix(tables["improvement_by_language"]),
         "improvement_cells": tables["improvement_by_language"].to_dict("records"),
@@ -189,7 +197,7 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
         "languages": languages,
         "names": {code: language["name"] for code, language in settings.languages.items()},
         "headline": headline(results.tables["improvement_by_language"]),
-        "figures": _figures(results.figures),
+        "figures": _figures(results.figures, results.captions),
         "with_paper": bool(results.paper),
         "pair_count": len(results.pairs),
         "architectures": list(results.datasets),
@@ -224,6 +232,10 @@ def write_report(results: Results, settings: Settings, folder: str | Path) -> No
         old.unlink()
     write_preferences(data, results.pairs, results.datasets, results.dropped, results.diagnostics, languages)
     write_verdicts(data, results.verdicts, results.prompts, results.answers, languages)
+    (folder / PICTURES).mkdir(exist_ok=True)
+    for path in map(Path, results.figure_files):
+        with atomic_write(folder / PICTURES / path.name) as file, path.open("rb") as picture:
+            shutil.copyfileobj(picture, file)
     for name, page in pages.items():
         with atomic_write(folder / name, "w") as file:
             file.write(page)

@@ -37,6 +37,11 @@ def signed(value: float, digits: int = 1) -> str:
     return text if text.strip("+−0.") else text[1:]
 
 
+def p_value(value: float) -> str:
+    """A p-value in three digits; a small one says only that it is small, for none is 0."""
+    return "<0.001" if value < 0.0005 else number(value, 3)
+
+
 def duration(seconds: float) -> str:
     """Seconds as s, min or h with three digits or so."""
     if seconds < 60:
@@ -54,7 +59,7 @@ def compact(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def level(value: float, full: float = 60.0) -> int:
+def level(value: float, full: float) -> int:
     """Step of a difference on the page's diverging scale, -4 to 4; `full` and more is the last step."""
     if value is None or math.isnan(value):
         return 0

@@ -27,13 +27,29 @@ const count = (number) => number.toLocaleString("en");
 const words = (name) => name.replaceAll("_", " ");
 const hash = (state) => `#${new URLSearchParams(Object.entries(state).filter(([, value]) => value))}`;
 
+// A text as children of a box of that direction. In one that runs from right to left, lines with letters of which none
+// does so, as code and formulas have them, run from left to right.
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+const directed = (text, direction) => {
+  if (direction !== "rtl") return plain(text);
+  const runs = [];
+  for (const line of text.replaceAll("\r\n", "\n").split("\n")) {
+    const turned = /\p{L}/u.test(line) && !RIGHT_TO_LEFT.test(line);
+    if (runs.length && runs.at(-1).turned === turned) runs.at(-1).lines.push(line);
+    else runs.push({ turned, lines: [line] });
+  }
+  return runs.flatMap(({ turned, lines }, number) => [...(number ? ["\n"] : []),
+    ...(turned ? [el("span", { dir: "ltr", class: "turned" }, lines.join("\n"))] : plain(lines.join("\n")))]);
+};
+
 // A text of a model or a data set: its own direction, isolated from what stands around it, whole only when asked for.
 const textBox = (text, language, direction) => {
-  const box = el("div", { class: "text", lang: language, dir: direction }, text.slice(0, LONGEST));
+  const box = el("div", { class: "text", lang: language, dir: direction });
+  box.append(...directed(text.slice(0, LONGEST), direction));
   if (!text) box.append(el("em", {}, "empty"));
   if (text.length > LONGEST) {
     const more = el("button", { type: "button" }, `Show all ${count(text.length)} characters`);
-    more.addEventListener("click", () => box.replaceChildren(...plain(text)));
+    more.addEventListener("click", () => box.replaceChildren(...directed(text, direction)));
     box.append(el("p", { class: "more" }, more));
   }
   return box;
@@ -52,6 +68,7 @@ const browse = (app) => {
   let filtered; // the filters that `rows` are the result of
   let drawn; // page and filters of the list as it stands
   let turn = 0;
+  let current; // the filters as they were last read from the address
 
   const read = () => {
     const given = new URLSearchParams(location.hash.slice(1));
@@ -63,10 +80,14 @@ const browse = (app) => {
       else control.value = (options.find((option) => "default" in option.dataset) ?? options[0]).value;
     }
     const state = Object.fromEntries(controls.map((control) => [control.name, control.value]));
+    current = hash(state);
     return { ...state, ...Object.fromEntries((app.kept ?? []).map((name) => [name, given.get(name) ?? ""])),
       [app.parameter]: given.get(app.parameter) ?? "" };
   };
   const filters = (state) => ({ ...state, [app.parameter]: "" });
+  const kept = (state) => Object.fromEntries(["language", ...(app.kept ?? [])].map((name) => [name, state[name]]));
+  const alone = (state) => hash({ ...kept(state), [app.parameter]: chosen === undefined ? "" : app.key(chosen) });
+  const clear = (state) => el("a", { href: alone(state), class: "clear" }, "clear filters");
   const say = (text) => status.replaceChildren(...plain(text));
 
   const drawList = (state) => {
@@ -96,11 +117,10 @@ const browse = (app) => {
     const link = (name, label, row) =>
       row === undefined ? el("span", { class: "off" }, label)
         : el("a", { href: hash({ ...state, [app.parameter]: app.key(row) }), rel: name }, label);
-    const own = Object.fromEntries(["language", ...(app.kept ?? [])].map((name) => [name, state[name]]));
     return el("p", { class: "steps" },
       link("prev", "‹ previous", place > 0 ? rows[place - 1] : undefined), " ",
       link("next", "next ›", place >= 0 ? rows[place + 1] : undefined), " ",
-      el("a", { href: hash({ ...own, [app.parameter]: app.key(chosen) }), class: "permalink", title: "the address of this alone, to be shared" }, "link to this"));
+      el("a", { href: alone(state), class: "permalink", title: "the address of this alone, to be shared" }, "link to this"));
   };
 
   const drawDetail = async (state, mine) => {
@@ -135,6 +155,7 @@ const browse = (app) => {
       if (chosen !== undefined && rows.includes(chosen)) page = Math.floor(rows.indexOf(chosen) / PAGE);
       else page = 0;
       say(`${count(rows.length)} ${rows.length === 1 ? app.noun[0] : app.noun[1]}`);
+      if (controls.some((control) => control.name !== "language" && state[control.name])) status.append(" · ", clear(state));
       drawList(state);
       await drawDetail(state, mine);
     } catch (error) {
@@ -145,6 +166,7 @@ const browse = (app) => {
 
   const changed = () => {
     const state = Object.fromEntries(controls.map((control) => [control.name, control.value]));
+    if (hash(state) === current) return; // a field that was left as it was: a new list would swallow the click elsewhere
     const given = new URLSearchParams(location.hash.slice(1));
     for (const name of app.kept ?? []) state[name] = given.get(name);
     history.replaceState(null, "", hash(state));

@@ -100,6 +100,7 @@
 
   const detail = async (row, state) => {
     const [prompt, reference, answers] = await loadRow(`answers-${row.language}`, row.index.starts, row.prompt);
+    const rest = row.index.names.filter((name) => name !== row.policy && name !== row.opponent);
     const of = (model) => answers[row.index.names.indexOf(model)] ?? ["", "no answer"];
     const [id, source, config] = row.index.prompts[row.prompt];
     return [
@@ -109,8 +110,9 @@
       el("h4", {}, "Prompt"), textBox(prompt, row.language, directions[row.language]),
       el("div", { class: "answers" }, answer(row.policy, of(row.policy), row, "Policy"), answer(row.opponent, of(row.opponent), row, "Opponent")),
       ...(reference ? [el("details", {}, el("summary", {}, "The suite's own answer (the judge does not see it)"), textBox(reference, row.language, directions[row.language]))] : []),
-      el("h4", {}, "The same prompt"), el("div", { class: "scroll", tabindex: "0" }, others(row, state)),
-      el("p", { class: "note" }, "Letters: what the judge said with the policy shown first, then with the opponent shown first. W the policy won, L the opponent, T tie, ? no verdict, ! no reply."),
+      el("details", { class: "rest" }, el("summary", {}, "What the other models answered"),
+        el("div", { class: "answers" }, ...rest.map((name) => answer(name, of(name), row, row.index.policies.includes(name) ? "Policy" : "Opponent")))),
+      el("h4", {}, "The verdicts on every answer to this prompt"), el("div", { class: "scroll", tabindex: "0" }, others(row, state)),
     ];
   };
 
