@@ -18,6 +18,7 @@ class Job(ABC):
     """A request on its way through the engine, in one or more engine requests."""
 
     weight = 1
+    """Its share of what is kept ahead of the scheduler, in requests."""
     ready = False
 
     @abstractmethod
@@ -75,13 +76,14 @@ class Single(Job):
 class Beams(Job):
     """Beam search: one engine request per beam and token, answered from the prefix cache but for its last block."""
 
-    def __init__(self, request: Request, prompt: Any, max_tokens: int, ends: frozenset[int], tokenizer: Any):
+    def __init__(
+        self, request: Request, prompt: Any, max_tokens: int, ends: frozenset[int], tokenizer: Any, beam_weight: int
+    ):
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         self.request, self.prompt, self.tokenizer = request, prompt, tokenizer
         self.search = BeamSearch(request.decoding["beam_size"], max_tokens, ends)
-        # Twice: only as many searches at a time as run, for one that waits loses its cached prefix.
-        self.weight = 2 * self.search.width
+        self.weight = beam_weight * self.search.width
         needed = candidates(self.search.width, len(ends))
         if needed > MAX_LOGPROBS:
             raise ValueError(f"beam_size {self.search.width} is too large: at most {MAX_LOGPROBS} candidates per step")
