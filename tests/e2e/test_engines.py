@@ -14,6 +14,7 @@ import pytest
 
 from polypref.config import Checkpoint
 from polypref.engines import EngineError, Request
+from polypref.engines.vllm import AHEAD
 
 pytestmark = pytest.mark.e2e
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -121,13 +122,13 @@ def test_vllm_yields_before_the_batch_is_done(engine):
     pulled = []
 
     def source():
-        for i in range(200):
+        for i in range(AHEAD + 200):
             pulled.append(i)
             yield ask(f"r{i}", f"fox {i}", max_tokens=1 + i % 3)
 
     stream = engine.answer(source())
     next(stream)
-    assert len(pulled) < 100, "requests are taken as the engine needs them"
+    assert len(pulled) <= AHEAD, "requests are taken as the engine needs them"
     stream.close()
     assert not engine.llm.llm_engine.has_unfinished_requests(), "an abandoned batch leaves nothing in the engine"
 
