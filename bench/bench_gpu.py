@@ -4,8 +4,8 @@
     python bench/bench_gpu.py --size 32B --requests 512
 
 The model has the shape of a Llama and random weights (vLLM's load_format "dummy"), so nothing is fetched; all other
-settings are those of the workflow's engine. `--size tiny` runs the same on the CPU, to see that it runs. What the card
-can do is measured first, by a copy and by a matrix product.
+settings are those of the workflow's engine. `--smoke` runs the same on the CPU with a tiny model, to see that it runs.
+What the card can do is measured first, by a copy and by a matrix product.
 """
 
 from __future__ import annotations
@@ -202,6 +202,8 @@ class Bench:
 
 def main() -> None:
     arguments = options(__doc__, size="8B", requests=2_000, pairs=600)
+    if arguments.smoke:
+        arguments.size, arguments.requests, arguments.pairs, arguments.repeats = "tiny", 40, 20, 1
     shape, cpu = SHAPES[arguments.size], arguments.size == "tiny"
     sample = 5 if cpu else 20
     card = in_a_process(measure_card, cpu)

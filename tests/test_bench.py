@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
 LIGHT = ("jobs", "store", "datapath", "statistics", "coverage", "dag", "incremental")
-ENGINES = ("complete", "judging")
+ENGINES = ("complete", "judging", "gpu")
 """Those whose smallest size takes seconds beside an engine's start; of `batch` and `training`, which start several, the
 parts are tested; `others` installs from PyPI and is run by hand."""
 
@@ -39,6 +39,20 @@ def smoke(name: str) -> str:
 @pytest.mark.parametrize("name", LIGHT)
 def test_light_benchmarks_run(name):
     smoke(name)
+
+
+def test_what_a_card_needs_at_least(bench):
+    from bench_gpu import Card, limits
+    from model_made import Shape
+
+    shape = Shape(width=8, inner=16, layers=2, heads=4, kv_heads=2, vocabulary=10)
+    # by hand: a layer has 2 * 64 of queries and output, 2 * 32 of keys and values, 3 * 128; embeddings are 2 * 80
+    assert shape.parameters == 2 * (128 + 64 + 384) + 160
+    assert shape.cache_bytes == 2 * 2 * 2 * 2 * 2
+    memory, compute = limits(shape, Card("", bandwidth=1.0, compute=1.0), requests=3, prompt=5, answer=4, at_once=2)
+    weights = 2 * (128 + 64 + 384) + 80  # the embeddings of the input are looked up, not multiplied
+    assert compute == 2 * weights * 3 * (5 + 4)
+    assert memory == 2 * 4 * 2 * weights + 3 * (4 * 5 + 8) * 32  # two waves of four steps, and the cache
 
 
 @pytest.mark.e2e
