@@ -49,7 +49,7 @@ def measured(count: int, repeats: int) -> tuple[float, list[list[str]]]:
 
     registry = checkpoint("strong")
     began = time.perf_counter()
-    engine = open_engine(registry, registry.path, None, 0)
+    engine = open_engine(registry, registry.path, None)
     start = time.perf_counter() - began
     rows = []
     for name, write in (("translation, greedy", lambda f: write_translations(f, count // 8)),

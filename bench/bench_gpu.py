@@ -96,7 +96,7 @@ def engine_with_random_weights(checkpoint: Checkpoint) -> Iterator[Any]:
 
     start = vllm.start_in_less_memory
     vllm.start_in_less_memory = lambda llm, settings: start(llm, settings | {"load_format": "dummy"})
-    engine = vllm.open_engine(checkpoint, checkpoint.path, None, 0)
+    engine = vllm.open_engine(checkpoint, checkpoint.path, None)
     try:
         yield engine
     finally:

@@ -27,7 +27,7 @@ def measured(pairs: int, sample: int, repeats: int) -> dict[str, list[Cost]]:
     from polypref.engines.vllm import open_engine
 
     registry = checkpoint("judge")
-    engine = open_engine(registry, registry.path, None, 0)
+    engine = open_engine(registry, registry.path, None)
 
     rows = verdict_rows(sentences(3 * pairs), asked("judge", **LABELS), "judge-demo.txt")
     chats = [row["messages"] for row in rows]

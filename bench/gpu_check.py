@@ -51,7 +51,7 @@ def answers(gpu: bool) -> dict[str, list[list[Any]]]:
         registry = checkpoint(name)
         if gpu:
             registry = registry.model_copy(update={"dtype": "bfloat16", "runtime": Runtime(gpus=1)})
-        engine = open_engine(registry, registry.path, None, 0)
+        engine = open_engine(registry, registry.path, None)
         for kind, (owner, rows) in kinds.items():
             if owner == name:
                 found = {done.request_id: done for done in engine.answer([to_request(row) for row in rows])}

@@ -9,10 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-LIGHT = ("jobs", "store", "datapath", "statistics", "coverage", "dag", "incremental")
-ENGINES = ("complete", "judging", "gpu")
-"""Those whose smallest size takes seconds beside an engine's start; of `batch` and `training`, which start several, the
-parts are tested; `others` installs from PyPI and is run by hand."""
+LIGHT = ("jobs", "store", "statistics", "coverage")
+HEAVY = ("datapath", "dag", "incremental", "complete", "judging", "gpu")
+"""Those whose smallest size takes ten seconds and more; of `batch`, `training` and `slurm`, which start several engines,
+the parts are tested; `others` installs from PyPI and is run by hand."""
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_what_a_card_needs_at_least(bench):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", ENGINES)
-def test_benchmarks_with_an_engine_run(name):
+@pytest.mark.parametrize("name", HEAVY)
+def test_heavy_benchmarks_run(name):
     smoke(name)
 
 

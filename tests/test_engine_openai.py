@@ -91,9 +91,7 @@ def serve(monkeypatch):
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         runtime = {"concurrency": 4, "max_retries": 3, "timeout_s": 5, **changes.pop("runtime", {})}
         url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        engine = open_engine(
-            Checkpoint(engine="openai", path="m", base_url=url, runtime=runtime, **changes), "m", None, 0
-        )
+        engine = open_engine(Checkpoint(engine="openai", path="m", base_url=url, runtime=runtime, **changes), "m", None)
         opened.append((server, engine))
         return server, engine
 
@@ -130,7 +128,7 @@ def test_answer_with_tokens_and_cost(serve):
 def test_openai_itself_gets_max_completion_tokens(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.invalid/v1")
-    engine = open_engine(Checkpoint(engine="openai", path="gpt-4o"), "gpt-4o", None, 0)
+    engine = open_engine(Checkpoint(engine="openai", path="gpt-4o"), "gpt-4o", None)
     assert engine.client.base_url.host == "api.openai.com"
     assert engine._arguments(ask())["max_completion_tokens"] == 20
     assert "max_tokens" not in engine._arguments(ask())
@@ -189,7 +187,7 @@ def test_trouble_that_stays_is_an_error_that_may_pass(serve):
 def test_nobody_listens(monkeypatch):
     checkpoint = Checkpoint(engine="openai", path="m", base_url="http://127.0.0.1:9/v1", runtime={"max_retries": 1})
     monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
-    completion = one(open_engine(checkpoint, "m", None, 0))
+    completion = one(open_engine(checkpoint, "m", None))
     assert "connection failed" in completion.error
     assert not completion.permanent
 
@@ -281,7 +279,7 @@ def test_the_key_never_shows(serve, caplog, capfd, monkeypatch):
     assert KEY not in caplog.text + captured.out + captured.err
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(EngineError, match="environment variable OPENAI_API_KEY"):
-        open_engine(Checkpoint(engine="openai", path="m"), "m", None, 0)
+        open_engine(Checkpoint(engine="openai", path="m"), "m", None)
 
 
 def test_the_limit_is_never_passed(serve):

@@ -123,6 +123,9 @@ def test_math_step_repeats_no_steps_that_an_answer_has(opener):
     whole = "Step 1: 2+2 is 4.\nStep 2: 4+1 is 5."
     pairs, _ = run("math_step", [step_row(f"{opener}Step 1: 2+2 is 4.\nStep 2:", whole, "It is 6.")])
     assert pairs[0]["chosen"] == whole
+    broken = whole.replace("\n", " ")
+    pairs, _ = run("math_step", [step_row(f"{opener}Step 1: 2+2 is 4.\nStep 2:", broken, "It is 6.")])
+    assert pairs[0]["chosen"] == broken, "lines may be broken elsewhere"
     pairs, dropped = run("math_step", [step_row("", "5", "6"), step_row("Step 1:", "5", " ")])
     assert (pairs[0]["chosen"], pairs[0]["rejected"]) == ("5", "6")
     assert [d["reason"] for d in dropped] == ["rejected is empty"], "the shared steps alone are no answer"

@@ -71,10 +71,10 @@ def ask(name, content, **decoding):
     return Request(name, messages, {"max_tokens": 24, "temperature": 0.0, **decoding})
 
 
-def open_vllm(checkpoint, longest=0):
+def open_vllm(checkpoint):
     from polypref.engines.vllm import open_engine
 
-    return open_engine(checkpoint, checkpoint.path, None, longest)
+    return open_engine(checkpoint, checkpoint.path, None)
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def translator(translator_path, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         checkpoint = Checkpoint(engine="seq2seq", path=translator_path, runtime={"threads": 2, "batch_tokens": 128})
-        engine = open_engine(checkpoint, translator_path, None, 0)
+        engine = open_engine(checkpoint, translator_path, None)
         yield engine
         engine.close()
 
@@ -368,9 +368,9 @@ def test_vllm_start_failures_say_what_to_change(chat_model, tmp_path):
     bare = save_chat_model(tmp_path / "bare", template=None, positions=4096)
     with pytest.raises(EngineError, match="chat_template"):
         open_vllm(chat_checkpoint(bare))
-    engine = open_vllm(chat_checkpoint(bare, chat_template=TEMPLATE), longest=100)
+    engine = open_vllm(chat_checkpoint(bare, chat_template=TEMPLATE, runtime={"max_model_len": 2048}))
     try:
-        assert engine.context == 2048, "room for the batch and no more"
+        assert engine.context == 2048
         (completion,) = engine.answer([ask("r", "zq" * 1100)])
         assert completion.error
         assert not completion.permanent, "a larger runtime.max_model_len would do"
@@ -424,7 +424,7 @@ def test_openai_against_vllms_own_server(chat_model, monkeypatch):
         base_url = f"http://127.0.0.1:{port}/v1"
         checkpoint = Checkpoint(engine="openai", path="tiny", base_url=base_url, api_key_env="LOCAL_KEY")
         monkeypatch.setenv("LOCAL_KEY", "local-key")
-        client = open_engine(checkpoint, "tiny", None, 0)
+        client = open_engine(checkpoint, "tiny", None)
         got = answers(client, [*(ask(f"r{i}", f"fox {i}") for i in range(20)), ask("long", "zq" * 400)])
         assert got["long"].permanent
         assert "HTTP 400" in got["long"].error
@@ -432,7 +432,7 @@ def test_openai_against_vllms_own_server(chat_model, monkeypatch):
         assert all(got[f"r{i}"].prompt_tokens > 3 and got[f"r{i}"].completion_tokens <= 24 for i in range(20))
         client.close()
         monkeypatch.setenv("LOCAL_KEY", "wrong")
-        client = open_engine(checkpoint, "tiny", None, 0)
+        client = open_engine(checkpoint, "tiny", None)
         with pytest.raises(EngineError, match="LOCAL_KEY is refused"):
             list(client.answer([ask("r", "fox")]))
         client.close()
@@ -458,7 +458,7 @@ def test_demo_checkpoints_answer(tmp_path, monkeypatch):
         engine.close()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     path = str(DEMO / "nllb")
-    engine = open_engine(Checkpoint(engine="seq2seq", path=path), path, None, 0)
+    engine = open_engine(Checkpoint(engine="seq2seq", path=path), path, None)
     (completion,) = engine.answer([translation("r", "the dog sees the house .", beam_size=4)])
     assert completion.error is None
     assert completion.text

@@ -229,7 +229,7 @@ def _answer(
     path, revision = _one_checkpoint(missing)
     began = time.monotonic()
     checkpoint = checkpoint.model_copy(update={"path": path})
-    engine = start(checkpoint, path, None if checkpoint.is_local else revision, 0)
+    engine = start(checkpoint, path, None if checkpoint.is_local else revision)
     run["engine_starts"] = 1
     run["start_seconds"] = round(time.monotonic() - began, 1)
     if terminal:

@@ -44,6 +44,8 @@ SCORES = ("helpfulness", "correctness", "coherence")
 """HelpSteer2's scores that a pair is ordered by, 0 to 4 each."""
 OPENER = "Let's think step by step."
 """First line of Math-Step's ``initial_reason_steps``."""
+SAME_START = 40
+"""An answer of Math-Step that shares so many first characters with the steps has them, however it goes on."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "chatbot_arena": ("winner", "conversation_a", "conversation_b", "language"),
@@ -149,8 +151,9 @@ def math_step(rows: Iterable[Row]) -> Iterator[Pair | Left]:
 
 
 def _whole_answer(steps: str, rest: str) -> str:
-    """The steps that both answers share and the rest of one; the rest alone where it is empty or has the steps."""
-    if not rest or rest.startswith((steps, steps.removeprefix(OPENER).lstrip() or steps)):
+    """The steps that both answers share and the rest of one; the rest alone where it is empty or begins with them."""
+    first = " ".join(steps.removeprefix(OPENER).split())[:SAME_START]
+    if not rest or " ".join(rest.removeprefix(OPENER).split()).startswith(first):
         return rest
     return f"{steps} {rest}"
 

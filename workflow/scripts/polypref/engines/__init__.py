@@ -60,7 +60,7 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) -> Engine:
+def open_engine(checkpoint: Any, path: str, revision: str | None) -> Engine:
     """Start the engine of a checkpoint.
 
     Parameters
@@ -71,11 +71,9 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) 
         Hub repository or local folder.
     revision : str or None
         Commit on the Hub; None for a local folder.
-    longest : int
-        Upper bound on prompt plus answer tokens of the batch, 0 if not known.
     """
     if checkpoint.runtime.device == "cpu":
         runtime = checkpoint.runtime.model_copy(update={"gpus": 0, "tensor_parallel": 1})
         checkpoint = checkpoint.model_copy(update={"runtime": runtime})
     module = importlib.import_module(f"polypref.engines.{checkpoint.engine}")
-    return module.open_engine(checkpoint, path, revision, longest)
+    return module.open_engine(checkpoint, path, revision)

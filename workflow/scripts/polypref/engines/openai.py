@@ -25,7 +25,7 @@ OPENAI = "https://api.openai.com/v1"
 BACKOFF_S, LONGEST_BACKOFF_S, LONGEST_RETRY_AFTER_S = 0.5, 60.0, 900.0
 
 
-def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) -> OpenAIEngine:
+def open_engine(checkpoint: Any, path: str, revision: str | None) -> OpenAIEngine:
     """Make a client of the endpoint (see :func:`polypref.engines.open_engine`); ``path`` is the API's model name.
 
     The key is read from the environment variable ``api_key_env``. An endpoint of one's own (``base_url``) may need

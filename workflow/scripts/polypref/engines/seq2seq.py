@@ -22,10 +22,8 @@ CHUNK = 16
 """Batches of ``batch_tokens`` (taking 64 tokens for a sentence) that are translated and yielded together."""
 
 
-def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) -> Seq2SeqEngine:
+def open_engine(checkpoint: Any, path: str, revision: str | None) -> Seq2SeqEngine:
     """Convert the checkpoint if that was never done, and load it (see :func:`polypref.engines.open_engine`).
-
-    ``longest`` is not needed: nothing is allocated for the longest request.
 
     Raises
     ------

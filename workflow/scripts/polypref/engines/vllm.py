@@ -19,18 +19,14 @@ from polypref.engines import Completion, EngineError, Request
 from polypref.engines.vllm_jobs import MAX_LOGPROBS, Beams, Job, Single
 from polypref.engines.vllm_start import line_of, remedy, start_in_less_memory
 
-SHORTEST_CONTEXT = 2048
-"""Context in tokens that is reserved even for a batch of short requests, so that small changes change no setting."""
-
 AHEAD = 2048
 """Requests that are rendered ahead at least. Fewer at a time, between the engine's steps, cost 5% on small models."""
 
 
-def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) -> VllmEngine:
+def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
     """Start vLLM for a checkpoint (see :func:`polypref.engines.open_engine`).
 
-    Only safetensors weights are loaded. The context is ``runtime.max_model_len``, or else the model's own, but not
-    more than ``longest`` tokens need.
+    Only safetensors weights are loaded. The context is ``runtime.max_model_len``, or else the model's own.
 
     Raises
     ------
@@ -85,9 +81,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, longest: int) 
         }
     try:
         own_context = EngineArgs(**settings).create_model_config().max_model_len
-        settings["max_model_len"] = runtime.max_model_len or (
-            min(own_context, max(longest, SHORTEST_CONTEXT)) if longest else own_context
-        )
+        settings["max_model_len"] = runtime.max_model_len or own_context
         llm = start_in_less_memory(LLM, settings)
     except Exception as error:  # vLLM and torch raise many kinds, and all of them mean that there is no engine
         raise EngineError(remedy(path, error, settings, bool(runtime.gpus))) from error
