@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
 LIGHT = ("jobs", "store", "statistics", "coverage")
 HEAVY = ("datapath", "dag", "incremental", "complete", "judging", "gpu")
-"""Those whose smallest size takes ten seconds and more; of `batch`, `training` and `slurm`, which start several engines,
-the parts are tested; `others` installs from PyPI and is run by hand."""
+"""Those whose smallest size takes ten seconds and more; of `batch`, `training` and `slurm`, which start several
+engines, the parts are tested; `others` installs from PyPI and is run by hand."""
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Win rates and their intervals: by hand, against plain pandas, statsmodels, and verdicts whose truth is known."""
 
-import time
 
 import numpy as np
 import pandas as pd
@@ -160,16 +159,3 @@ def test_intervals_cover_the_truth_in_other_shapes(prompts, languages, shift, ti
     table = pooled_rows(estimate_rates(pd.concat(studies, ignore_index=True), 499))
     covered = (table["difference_low"].le(truth) & table["difference_high"].ge(truth)).mean()
     assert 0.93 <= covered <= 0.97, covered
-
-
-@pytest.mark.parametrize(
-    ("prompts", "languages", "opponents", "runs"),
-    [(186, 9, 12, 5), pytest.param(12_345, 9, 1, 1, marks=pytest.mark.e2e), (150, 9, 74, 1)],
-    ids=["runs", "many prompts", "many opponents"],
-)
-def test_ten_thousand_draws_are_fast(prompts, languages, opponents, runs):
-    frame, _ = simulate(prompts, languages, 1, opponents=opponents, runs=runs)
-    estimate_rates(frame.head(1000), 10)  # imports and BLAS threads
-    start = time.process_time()
-    estimate_rates(frame.head(100_000))
-    assert time.process_time() - start < 4  # 2 s of wall-clock on two cores; bench/bench_statistics.py has the figures
