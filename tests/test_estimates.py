@@ -1,6 +1,5 @@
 """Win rates and their intervals: by hand, against plain pandas, statsmodels, and verdicts whose truth is known."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

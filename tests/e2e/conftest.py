@@ -11,10 +11,21 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from selenium import webdriver
 from slurm_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 DATA = ("sources", "wmt24pp", "aya")
+CHROMIUM_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
 
 
 @dataclass
@@ -114,3 +125,25 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.down()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    options = webdriver.ChromeOptions()
+    for flag in CHROMIUM_FLAGS:
+        options.add_argument(flag)
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.set_window_size(1400, 1000)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Chromium, which must have had nothing to complain of when a test ends."""
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    yield chromium
+    assert chromium.get_log("browser") == []

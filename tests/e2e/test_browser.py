@@ -6,21 +6,17 @@ Pictures of every page of the miniature go to ``build/screenshots/``: phone, tab
 import base64
 import functools
 import http.server
-import re
 import shutil
 import threading
 import time
 from pathlib import Path
-from urllib.parse import urlencode
 
-import hostile
 import pandas as pd
 import pytest
 import synthetic
+from browsing import choose, click, found, page, search, settled, text_of, visit
 from reporting import make_report
-from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from polypref.report.pages import PAGES
 
@@ -29,38 +25,6 @@ SCREENSHOTS = Path(__file__).parents[2] / "build/screenshots"
 WIDTHS = {"phone": 390, "tablet": 820, "desktop": 1400}
 FIRST_BYTES = 1_500_000
 """What a page may load before it shows its first row, of reports of any size."""
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--hide-scrollbars")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    options = webdriver.ChromeOptions()
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_window_size(1400, 1000)
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def browser(chromium):
-    """Chromium, which must have had nothing to complain of when a test ends."""
-    chromium.get("about:blank")
-    chromium.get_log("browser")
-    yield chromium
-    assert chromium.get_log("browser") == []
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> Path:
-    """The report of a small run with hostile texts."""
-    folder = tmp_path_factory.mktemp("hostile")
-    hostile.write_hostile(folder)
-    return make_report(folder).parent
 
 
 @pytest.fixture(scope="module")
@@ -69,53 +33,6 @@ def large(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("large")
     synthetic.write_results(folder, prompts=150, per_source=556, n_segments=50, sentences=20)
     return make_report(folder).parent
-
-
-def settled(browser) -> None:
-    """Wait until a page with rows shows what its address asks for."""
-    WebDriverWait(browser, 60, 0.02).until(
-        lambda _: browser.execute_script("return document.body.dataset.ready === location.hash")
-    )
-
-
-def visit(browser, address: str, **filters: str) -> None:
-    """Open a page anew, with filters in its address."""
-    browser.get("about:blank")
-    browser.get(address + ("#" + urlencode(filters) if filters else ""))
-    if browser.find_elements(By.CLASS_NAME, "filters"):
-        settled(browser)
-
-
-def page(report: Path, name: str) -> str:
-    return (report / f"{name}.html").as_uri()
-
-
-def click(browser, selector: str) -> None:
-    browser.find_element(By.CSS_SELECTOR, selector).click()
-    if browser.find_elements(By.CLASS_NAME, "filters"):
-        settled(browser)
-
-
-def choose(browser, name: str, value: str) -> None:
-    Select(browser.find_element(By.NAME, name)).select_by_value(value)
-    settled(browser)
-
-
-def search(browser, text: str) -> None:
-    field = browser.find_element(By.NAME, "text")
-    field.clear()
-    field.send_keys(text)
-    WebDriverWait(browser, 10).until(lambda _: urlencode({"text": text}) in browser.current_url)
-    settled(browser)
-
-
-def text_of(browser, selector: str) -> str:
-    return browser.find_element(By.CSS_SELECTOR, selector).text
-
-
-def found(browser) -> int:
-    """How many rows the filters leave."""
-    return int(re.match(r"[\d,]+", text_of(browser, ".status"))[0].replace(",", ""))
 
 
 # -- every page -----------------------------------------------------------------------------------------------------
@@ -271,25 +188,6 @@ def test_the_reader_filters(browser, miniature):
     assert found(browser) == len(pairs) and browser.find_element(By.NAME, "language").get_attribute("value") == "de"
 
 
-@pytest.mark.parametrize("language", ["ar", "is", "ja", "ru", "zh"])
-def test_letters_are_no_empty_boxes(browser, small, language):
-    """The fonts are the system's; tools/install-packages.sh brings those that Debian's Chromium lacks."""
-    visit(browser, page(small, "reader"), language=language)
-    draw = """
-      const [text] = arguments;
-      const draw = (letter) => {
-        const canvas = Object.assign(document.createElement("canvas"), { width: 60, height: 60 });
-        const pen = canvas.getContext("2d");
-        pen.font = `40px ${getComputedStyle(text).fontFamily}`;
-        pen.fillText(letter, 5, 45);
-        return canvas.toDataURL();
-      };
-      const box = draw("\\u{10fffd}");
-      return [...new Set(text.textContent.match(/\\p{L}/gu))].map((letter) => [letter, draw(letter) === box]);"""
-    letters = browser.execute_script(draw, browser.find_element(By.CSS_SELECTOR, ".chosen td[data-label=A] .text"))
-    assert len(letters) > 5 and not [letter for letter, boxed in letters if boxed]
-
-
 def test_the_verdict_browser_filters(browser, miniature):
     verdicts = pd.concat(map(pd.read_parquet, (miniature.results / "verdicts").glob("*/is.parquet")))
     both = verdicts.pivot(index=["item_id", "policy", "opponent"], columns="order", values="verdict")
@@ -340,88 +238,6 @@ def test_an_incomplete_folder_says_what_is_missing(chromium, miniature, tmp_path
     chromium.get_log("browser")
 
 
-# -- hostile texts --------------------------------------------------------------------------------------------------
-
-
-def harmless(browser) -> None:
-    """Nothing ran, nothing became an element, nothing was asked of anybody."""
-    assert browser.execute_script("return document.body.dataset.ran") is None
-    assert not browser.find_elements(
-        By.CSS_SELECTOR, "main :is(script, img, iframe, svg, style, meta, base, [onerror])"
-    )
-    assert not browser.find_elements(By.CSS_SELECTOR, "a[href^='javascript:']")
-    asked = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
-    assert all(re.search(r"/report/data/[a-z0-9-]+\.js$", name) for name in asked if not name.startswith("data:,"))
-
-
-@pytest.mark.parametrize("language", ["is", "ar"])
-def test_hostile_pairs_are_text(browser, small, language):
-    visit(browser, page(small, "reader"), language=language, item=hostile.ITEM)
-    harmless(browser)
-    assert text_of(browser, ".pane h3") == hostile.ITEM
-    cell = ".{} td[data-label={}] .text".format
-    assert text_of(browser, cell("prompt", "B")) == hostile.TEXTS["script"]
-    assert text_of(browser, cell("chosen", "B")) == hostile.TEXTS["handler"]
-    turned = browser.find_elements(By.CSS_SELECTOR, ".chosen td[data-label=B] .turned[dir=ltr]")
-    assert len(turned) == (language == "ar"), "lines of code run from left to right in Arabic too"
-    bidi = browser.find_element(By.CSS_SELECTOR, cell("rejected", "A"))
-    assert bidi.text.startswith("U+202E") and "\u202e" not in bidi.text and "U+E0041" in bidi.text
-    long = browser.find_element(By.CSS_SELECTOR, cell("chosen", "A"))
-    assert len(long.text) < 30_000
-    browser.execute_script("arguments[0].querySelector('button').click()", long)
-    assert browser.execute_script("return arguments[0].textContent.length", long) == 1_000_000
-    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-    search(browser, "<script>document.body")
-    assert found(browser) == 1
-    harmless(browser)
-
-
-def test_hostile_reasons_are_text(browser, small):
-    visit(browser, page(small, "reader"), language="is", flag="left", item="chatbot_arena-000")
-    assert "U+202E" in text_of(browser, "td[data-label=B]") and "<script>" in text_of(browser, "td[data-label=B]")
-    harmless(browser)
-
-
-def test_hostile_answers_and_replies_are_text(browser, small):
-    pair = f"ar-{hostile.PROMPT:04d}/B/llama-3-8b/tiny"
-    visit(browser, page(small, "verdicts"), language="ar", pair=pair)
-    harmless(browser)
-    replies = [code.text for code in browser.find_elements(By.CSS_SELECTOR, ".reply")]
-    assert len(replies) == 2 and all(hostile.TEXTS["script"] in reply for reply in replies)
-    assert text_of(browser, ".judged td:last-child").endswith("no verdict")
-    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-    choose(browser, "outcome", "unparsed")
-    search(browser, "onerror=")
-    assert found(browser) > 0
-    harmless(browser)
-
-
-@pytest.mark.parametrize("name", ["reader", "verdicts"])
-def test_a_hostile_address_does_nothing(browser, small, name):
-    bad = f"\"'><script>{hostile.RUN}</script><img src=x onerror={hostile.RUN}>"
-    for value in (bad, "__proto__", "constructor"):
-        visit(browser, page(small, name), language=value, item=value, pair=value, flag=value, show=value, text=value)
-        harmless(browser)
-
-
-def test_the_policy_forbids_what_escaping_should_have_stopped(chromium, small):
-    visit(chromium, page(small, "reader"), language="is")
-    inject = f"""
-      try {{ document.querySelector(".pane").innerHTML = "<b>x</b>"; return "written"; }} catch {{}}
-      const link = document.createElement("a"); link.href = "javascript:{hostile.RUN}";
-      document.body.append(link); link.click();
-      const image = document.createElement("img"); image.src = "x.png";
-      try {{ image.setAttribute("onerror", "{hostile.RUN}"); return "set"; }} catch {{}}
-      const script = document.createElement("script");
-      try {{ script.text = "{hostile.RUN}"; return "set"; }} catch {{}}
-      return "refused";
-    """
-    assert chromium.execute_script(inject) == "refused"
-    time.sleep(0.3)
-    assert chromium.execute_script("return document.body.dataset.ran") is None
-    chromium.get_log("browser")
-
-
 # -- the published experiment's size --------------------------------------------------------------------------------
 
 
@@ -440,7 +256,7 @@ class Counted(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("name", [page.stem for page in PAGES])
-def test_pages_open_with_few_bytes_from_a_server_too(browser, large, name):
+def test_pages_open_with_few_bytes_from_a_server_too(browser, large, name, record_property):
     handler = type("Here", (Counted,), {})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(large)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -455,8 +271,8 @@ def test_pages_open_with_few_bytes_from_a_server_too(browser, large, name):
         began = time.monotonic()
         visit(browser, page(large, name))
         seconds.append(time.monotonic() - began)
-    print(f"{name}: {handler.sent / 1000:,.0f} kB, {min(seconds):.2f} s from a file")
-    assert min(seconds) < 2
+    figures = f"{name}: {handler.sent / 1000:,.0f} kB at first from a server, {min(seconds):.2f} s from a file"
+    record_property("figures", figures)
 
 
 def test_a_linked_row_is_in_sight_and_the_page_is_not_scrolled(browser, large):
