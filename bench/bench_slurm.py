@@ -26,7 +26,7 @@ def forget(results: Path) -> None:
 
 
 def main() -> None:
-    arguments = options(__doc__, repeats=5)
+    arguments = options(__doc__, repeats=3)
     repeats = 1 if arguments.smoke else arguments.repeats
     with workplace("slurm") as folder:
         cluster = Cluster(folder / "slurm")

@@ -21,5 +21,5 @@ if CONFIG.training.runtime.gpus:
 
 # The executor asks Slurm after a job ever less often, up to every three minutes, and a finished batch waits for it.
 # seconds-between-status-checks, Snakemake's own setting, which it ignores, is the upper bound here.
-if (slurm := sys.modules.get("snakemake_executor_plugin_slurm")) and workflow.remote_execution_settings:
-    bound_status_checks(slurm.Executor, workflow.remote_execution_settings.seconds_between_status_checks)
+if slurm := sys.modules.get("snakemake_executor_plugin_slurm"):
+    bound_status_checks(slurm.Executor)

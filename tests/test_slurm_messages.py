@@ -112,6 +112,7 @@ def test_slurm_that_does_not_answer_stops_nothing():
 def test_status_checks_are_bounded():
     class Executor:
         seconds = 20
+        workflow = SimpleNamespace(remote_execution_settings=None)  # as Snakemake has it when it reads the rules
 
         @property
         def next_seconds_between_status_checks(self):
@@ -121,8 +122,9 @@ def test_status_checks_are_bounded():
         def next_seconds_between_status_checks(self, value):
             self.seconds = value
 
-    slurm.bound_status_checks(Executor, 30)
+    slurm.bound_status_checks(Executor)
     executor = Executor()
+    executor.workflow.remote_execution_settings = SimpleNamespace(seconds_between_status_checks=30)
     assert executor.next_seconds_between_status_checks == 20
     executor.next_seconds_between_status_checks = 180
     assert executor.next_seconds_between_status_checks == 30

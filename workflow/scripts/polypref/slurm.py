@@ -23,10 +23,17 @@ def run_command(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
 
 
-def bound_status_checks(executor: Any, seconds: float) -> None:
-    """Give a class of executors an upper bound to the seconds between two looks at its jobs."""
+def bound_status_checks(executor: Any) -> None:
+    """Let a class of executors wait no longer between two looks at its jobs than the run's settings say.
+
+    They are read when they are needed: Snakemake has none yet when it reads the rules.
+    """
     grown = executor.next_seconds_between_status_checks
-    executor.next_seconds_between_status_checks = property(lambda self: min(grown.fget(self), seconds), grown.fset)
+
+    def bounded(self: Any) -> float:
+        return min(grown.fget(self), self.workflow.remote_execution_settings.seconds_between_status_checks)
+
+    executor.next_seconds_between_status_checks = property(bounded, grown.fset)
 
 
 # -- several nodes --------------------------------------------------------------------------------------------------
