@@ -20,10 +20,13 @@ if __name__ == "__main__":
     prompts, output, folder, base_url, max_tokens, at_once = sys.argv[1:]
     rows = load_dataset("json", data_files=prompts, split="train", cache_dir=f"{folder}/datasets")
     unlimited = {"max_requests_per_minute": 10**6, "max_tokens_per_minute": 10**9}
+    same = {"invalid_finish_reasons": ["content_filter"]}  # an answer that is cut off is one, as for the other two
     reply = Reply(
         model_name="hosted_vllm/tiny", backend="litellm",  # its openai backend fetches a tokenizer from a third host
         generation_params={"max_tokens": int(max_tokens), "temperature": 0.0},
-        backend_params={"base_url": base_url, "api_key": "none", "max_concurrent_requests": int(at_once), **unlimited},
+        backend_params={
+            "base_url": base_url, "api_key": "none", "max_concurrent_requests": int(at_once), **unlimited, **same,
+        },
     )  # fmt: skip
     made = reply(rows, working_dir=folder)
     getattr(made, "dataset", made).to_parquet(output)
