@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -69,27 +70,40 @@ def stdout_to_stderr() -> Iterator[None]:
         os.close(page)
 
 
-def run_process(command: Sequence[str], folder: Path = ROOT, env: dict[str, str] | None = None) -> Cost:
+def run_process(
+    command: Sequence[str], folder: Path = ROOT, env: dict[str, str] | None = None, limit: float | None = None
+) -> Cost:
     """Run a program to its end and measure it with its children.
 
     Raises
     ------
     RuntimeError
         With the end of what it printed, when it fails.
+    TimeoutError
+        When it takes more than ``limit`` seconds; it and its children are killed.
     """
     with tempfile.NamedTemporaryFile("r") as measured:
         wrapper = [sys.executable, "-S", str(Path(__file__).with_name("measure_process.py")), measured.name]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*wrapper, *command],
             cwd=folder,
             env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}")
-        return Cost(*json.load(measured), done.stdout)
+        try:
+            printed, _ = process.communicate(timeout=limit)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise TimeoutError(f"{' '.join(command)} took more than {limit:.0f} s") from None
+            raise
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{printed[-3000:]}")
+        return Cost(*json.load(measured), printed)
 
 
 def snakemake(folder: Path, *arguments: str, config: Path) -> Cost:
