@@ -21,6 +21,10 @@ PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+)$", re.MULTILINE)
 
 
 ENVIRONMENTS = {"environment.yml": "gpu.txt", "environment-cpu.yml": "cpu.txt"}
+TOP = {
+    ".gitignore", ".snakemake-workflow-catalog.yml", "CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile", "README.md",
+    "Snakefile", "environment-cpu.yml", "environment.post-deploy.sh", "environment.yml", "pyproject.toml",
+}  # fmt: skip
 SCRIPTS = ["setup.sh", "lock.sh", "environments.sh", "install-packages.sh"]
 
 
@@ -62,6 +66,12 @@ def test_no_paths_of_a_machine() -> None:
             if MACHINE_PATH.search(line)
         ]
     assert not found, "\n".join(found)
+
+
+def test_nothing_is_left_at_the_top() -> None:
+    """What a try left there was committed once; a run's own files are ignored by name."""
+    there = {path.name for path in tracked_files() if path.parent == ROOT}
+    assert there == TOP
 
 
 @pytest.mark.parametrize(
