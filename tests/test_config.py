@@ -107,6 +107,21 @@ def test_unknown_language(demo):
     assert "languages: found 'xx'" in text and "resources/languages.yaml" in text
 
 
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [
+        ("models.strong.languages", {"checkpoint": "strong", "languages": ["de", "iz"]}),
+        ("models.strong.checkpoint", {"checkpoint": {"de": "strong", "iz": "strong"}}),
+        ("checkpoints.strong.languages", {"engine": "seq2seq", "path": ".", "languages": {"de": "a", "iz": "b"}}),
+    ],
+)
+def test_unknown_language_that_a_model_serves(demo, key, section):
+    """It left the language's cells blank without a word."""
+    demo[key.split(".")[0]] = {"strong": section}
+    text = fault(demo)
+    assert f"{key}: found 'iz'" in text and "resources/languages.yaml" in text
+
+
 def test_language_without_a_code_for_a_model_that_needs_one(demo):
     registry = yaml.safe_load((ROOT / demo["registry"]).read_text(encoding="utf-8"))
     nllb = registry["checkpoints"]["nllb"]

@@ -103,6 +103,7 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     known = [code for code in config.targets if code in languages]
     yield from _check_data(config, root)
     yield from _check_models(config)
+    yield from _check_served(config, languages)
     yield from _check_architectures(config, known)
     yield from _check_wmt(config, known, languages)
     yield from check_roles(config)
@@ -147,6 +148,19 @@ def _check_models(config: Config) -> Iterator[str]:
         if model.prompt is not None and not is_translation_prompt(model.prompt):
             allowed = f"{one_of(TRANSLATION_PROMPTS, model.prompt)}, or a template with {{text}} and {{language}}"
             yield fault(f"models.{name}.prompt", model.prompt, allowed)
+
+
+def _check_served(config: Config, languages: dict[str, Language]) -> Iterator[str]:
+    """A mistyped code of a language that a model serves would leave its cells blank without a word."""
+    named = {f"checkpoints.{name}.languages": checkpoint.languages for name, checkpoint in config.checkpoints.items()}
+    for name, model in config.models.items():
+        named[f"models.{name}.languages"] = model.languages
+        if isinstance(model.checkpoint, dict):
+            named[f"models.{name}.checkpoint"] = model.checkpoint
+    for key, codes in named.items():
+        for code in codes or ():
+            if code not in languages:
+                yield fault(key, code, f"{one_of(languages, code)} (resources/languages.yaml)")
 
 
 def serves(model: Model, language: str) -> bool:
