@@ -7,11 +7,12 @@ import pytest
 
 from polypref import completing
 from polypref.asking import Asked, ask_replies
-from polypref.completing import complete, cost_so_far
+from polypref.completing import complete
 from polypref.config import Checkpoint
 from polypref.digests import seed_of
 from polypref.engines import Completion, EngineError
 from polypref.logs import Terminal
+from polypref.runs import cost_so_far
 from polypref.schemas import COMPLETIONS, REQUESTS
 from polypref.sharding import split
 from polypref.store import RowStore
@@ -158,12 +159,3 @@ def test_cost_adds_up_over_runs(tmp_path):
     cost = cost_so_far(store, "answer", "m", "vllm", run)
     assert (cost["answered"], cost["completion_tokens"], cost["engine_starts"], cost["reused"]) == (3, 6, 2, 2)
     assert len(cost["runs"]) == 2
-
-
-def test_gpu_time_counts_every_gpu_that_a_batch_holds(tmp_path):
-    runs = tmp_path / "runs.jsonl"
-    figures = dict.fromkeys(("answered", "prompt_tokens", "completion_tokens", "engine_starts", "cost_usd"), 0)
-    timed = figures | {"start_seconds": 30.0, "seconds": 70.0}
-    runs.write_text(json.dumps(timed | {"gpus": 4}) + "\n" + json.dumps(timed | {"gpus": 1}) + "\n")
-    last = dict.fromkeys(("requests", "unique_requests", "reused", "errors"), 0)
-    assert cost_so_far(tmp_path, "answer", "m", "vllm", last)["gpu_seconds"] == 500

@@ -1,10 +1,7 @@
 """The row store: what was flushed is never lost, what is damaged never answers."""
 
-import contextlib
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from full_disk import room_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -149,18 +147,6 @@ def test_the_killed_writer_s_rows_are_there_at_once(tmp_path):
     said = []
     with RowStore(tmp_path, report=said.append) as store:
         assert set(store.get("a")) == {"a"} and not said
-
-
-@contextlib.contextmanager
-def room_for(size: int):
-    """No file can grow beyond a size: as a disk that fills up in the middle of a record."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def journal_size(folder) -> int:

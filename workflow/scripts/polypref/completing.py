@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,12 @@ from polypref.config import Checkpoint
 from polypref.digests import seed_of
 from polypref.engines import Completion, Engine, EngineError, Request, open_engine
 from polypref.logs import Progress, Terminal
+from polypref.runs import keep_run, new_run, spent_so_far
 from polypref.schemas import COMPLETIONS, REQUESTS
 from polypref.sharding import Shard, run_shards, split
 from polypref.store import RowStore
 from polypref.tables import TableError, atomic_write, canonical_json, read_table, write_table
 
-RUNS = "runs.jsonl"
 _COLUMNS = tuple(COMPLETIONS.names)
 MAX_LOSS_S = 5.0
 """Answers are in the store at most this many seconds after they came, whatever the registry's flush_s says."""
@@ -89,7 +87,7 @@ def complete(
         requests failed.
     """
     requests, asked = read_requests(paths)
-    run = {"requests": asked, "unique_requests": len(requests), **_new_run()}
+    run = {"requests": asked, "unique_requests": len(requests), **new_run()}
     run["gpus"] = checkpoint.runtime.of_batch("gpus")
     say = terminal.say if terminal else print
     shards = checkpoint.runtime.shards
@@ -107,7 +105,7 @@ def complete(
                 else:
                     held.update(_answer(missing, rows, checkpoint, run, terminal, start))
             finally:
-                _keep_run(store, run)
+                keep_run(store, run, say)
     unanswered = [r["request_id"] for r in requests if r["request_id"] not in held]
     if unanswered:
         raise EngineError(
@@ -115,16 +113,6 @@ def complete(
         )
     _require_few_errors(requests, held, checkpoint.runtime.max_error_share)
     return [held[request["request_id"]] for request in requests], run
-
-
-def spent_so_far(store: Path, held: dict[str, dict[str, Any]]) -> float:
-    """USD that earlier runs of a batch have cost: by their figures, but no less than the answers at hand.
-
-    A run that was killed left no figures, and its answers say what they cost.
-    """
-    path = store / RUNS
-    runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    return max(sum(run["cost_usd"] for run in runs), sum(row["cost_usd"] or 0.0 for row in held.values()))
 
 
 def _within_budget(checkpoint: Checkpoint, spent: float, shards: int) -> Checkpoint:
@@ -138,7 +126,7 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
     """Answer what is missing of one shard of a batch whose job holds the row store."""
     requests, _ = read_requests(shard.requests)
     requests = [request for request in requests if shard.owns(request["request_id"])]
-    run = _new_run()
+    run = new_run()
     errors = []
     checkpoint = Checkpoint.model_validate(shard.checkpoint)
     flush_s = flush_interval(checkpoint)
@@ -176,22 +164,6 @@ def _answer_in_shards(
             f"{len(failed)} of {len(shards)} shards failed; what was answered is in the row store. Their logs: {logs}"
         )
     return answers
-
-
-def _new_run() -> dict[str, Any]:
-    return {
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": socket.gethostname(),
-        "answered": 0,
-        "reused": 0,
-        "errors": 0,
-        "prompt_tokens": 0,
-        "completion_tokens": 0,
-        "engine_starts": 0,
-        "start_seconds": 0.0,
-        "seconds": 0.0,
-        "cost_usd": 0.0,
-    }
 
 
 def _require_few_errors(requests: list[dict[str, Any]], answers: dict[str, dict[str, Any]], most: float) -> None:
@@ -267,25 +239,6 @@ def _one_checkpoint(requests: list[dict[str, Any]]) -> tuple[str, str | None]:
         listing = "; ".join(f"{path} at {revision}" for path, revision in sorted(found, key=str))
         raise TableError(f"the requests of this batch are for several checkpoints: {listing}. Ask again.")
     return found.pop()
-
-
-def _keep_run(store: Path, run: dict[str, Any]) -> None:
-    """Append the run's figures beside the rows, also of a run that failed; runs that started no engine are left out."""
-    if run["engine_starts"]:
-        with open(store / RUNS, "a", encoding="utf-8") as file:
-            file.write(canonical_json(run) + "\n")
-
-
-def cost_so_far(store: Path, task: str, name: str, engine: str, last: dict[str, Any]) -> dict[str, Any]:
-    """Figures of all runs of a batch, with those of the last one for what is a state rather than a sum."""
-    path = store / RUNS
-    runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    summed = ("answered", "prompt_tokens", "completion_tokens", "engine_starts", "start_seconds", "seconds", "cost_usd")
-    totals = {key: round(sum(run[key] for run in runs), 6) for key in summed}
-    held = sum(run.get("gpus", 0) * (run["start_seconds"] + run["seconds"]) for run in runs)
-    totals["gpu_seconds"] = round(held, 1)
-    state = {key: last[key] for key in ("requests", "unique_requests", "reused", "errors")}
-    return {"task": task, "checkpoint": name, "engine": engine, **state, **totals, "runs": runs}
 
 
 def write_completions(path: str, rows: list[dict[str, Any]], cost_path: str, cost: dict[str, Any]) -> None:

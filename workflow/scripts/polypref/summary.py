@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from polypref.logs import WIDE, clock, console_on
+from polypref.runs import RUNS, parse_record, read_runs
 from polypref.slurm import failures
 
 PLACES = (("Report", "report/index.html"), ("Data sets", "datasets"), ("Figures", "figures"), ("Tables", "tables"),
@@ -23,9 +23,9 @@ SPARED = {"engine start", "rows/s"}
 def batch_runs(results: str | Path, since: float) -> list[dict[str, Any]]:
     """Engine runs of all batches that began after a time (Unix seconds), each with its ``batch``."""
     found = []
-    for path in sorted(Path(results).glob("store/*/*/runs.jsonl")):
-        for run in map(_record, path.read_text(encoding="utf-8").splitlines()):
-            if run and datetime.fromisoformat(run["started_at"]).timestamp() >= since - 1:
+    for path in sorted(Path(results).glob(f"store/*/*/{RUNS}")):
+        for run in read_runs(path):
+            if datetime.fromisoformat(run["started_at"]).timestamp() >= since - 1:
                 found.append({"batch": f"{path.parent.parent.name}/{path.parent.name}", **run})
     return found
 
@@ -34,23 +34,15 @@ def trainings(results: str | Path, since: float) -> list[tuple[str, dict[str, An
     """Trainings that ended after a time (Unix seconds): the variants that use them, and their ``run.json``."""
     found: dict[str, list[str]] = {}
     for path in sorted(Path(results).glob("policies/*/policy.json")):
-        if policy := _record(path.read_text(encoding="utf-8")):
+        if policy := parse_record(path.read_text(encoding="utf-8")):
             found.setdefault(policy["digest"], []).append(path.parent.name)
     ended = []
     for digest, names in found.items():
         path = Path(results) / "trained" / digest / "run.json"
-        run = _record(path.read_text(encoding="utf-8")) if path.exists() else None
+        run = parse_record(path.read_text(encoding="utf-8")) if path.exists() else None
         if run and datetime.fromisoformat(run["finished"]).timestamp() >= since - 1:
             ended.append((", ".join(names), run))
     return ended
-
-
-def _record(text: str) -> dict[str, Any] | None:
-    """What a JSON text holds; None of one that was cut off or only touched."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return None
 
 
 def run_table(runs: list[dict[str, Any]], terminal: bool, wide: bool = True) -> Table:
