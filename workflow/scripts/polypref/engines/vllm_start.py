@@ -21,9 +21,8 @@ def start_in_less_memory(start: Callable[..., Any], settings: dict[str, Any]) ->
         try:
             return start(**settings)
         except Exception as error:
-            error.add_note(
-                _said_since(log)
-            )  # on GPUs the engine is a process of its own, and only the log has its error
+            # On GPUs the engine is a process of its own, and only the log has its error.
+            error.add_note(_said_since(log))
             if tried == STARTS or not _out_of_memory(error):
                 raise
             for name in ("gpu_memory_utilization", "kv_cache_memory_bytes"):
