@@ -139,6 +139,19 @@ def test_another_beta_is_training_onward(paper):
     assert not {"build_dataset", "ask_translations", "ask_responses", "score_translations"} & set(files)
 
 
+@pytest.mark.parametrize(
+    "taken",
+    ["pairs.parquet", "datasets/A.parquet", "policies/A/policy.json", "verdicts/A/de.parquet", "tables/cost.csv"],
+)
+def test_a_result_that_a_failed_job_took_away_is_missed(paper, taken):
+    kept = paper.folder / "kept"
+    (paper.results / taken).rename(kept)
+    try:
+        assert f"results/{taken}" in set().union(*stale(paper, lambda config: None).values())
+    finally:
+        kept.rename(paper.results / taken)
+
+
 def test_another_revision_of_a_data_set_is_that_set_onward(paper):
     files = stale(paper, set_at("sources.helpsteer2.revision", "0" * 40))
     assert {path.split("/")[-1].split(".")[0] for path in files["normalise_source"]} == {"helpsteer2"}
