@@ -66,6 +66,18 @@ def test_a_damaged_part_is_found_and_left_where_it_is(results, capsys):
     assert "the next run sets it aside" in capsys.readouterr().out and part.exists()
 
 
+def test_a_look_leaves_a_damaged_part_where_it_is(results, plan, capsys):
+    ask(plan, results, "ab")
+    part = next((results / "store/judge/judge").glob("part-*"))
+    part.write_bytes(part.read_bytes()[:60])
+    fill(results / "store/answer/nobody", "a")
+    other = next((results / "store/answer/nobody").glob("part-*"))
+    other.write_bytes(b"")
+    assert main(["store", "show", str(results)]) == 0
+    assert list(store_care.prune(plan, results, delete=False)) and part.exists() and other.exists()
+    assert "the next run sets it aside" in capsys.readouterr().out
+
+
 def test_prune_lists_first_and_removes_only_when_told(results, plan):
     ask(plan, results, "ab")
     listed = {p.folder.name: (p.rows, p.kept) for p in store_care.prune(plan, results, delete=False)}

@@ -48,7 +48,7 @@ def inventory(results: Path) -> pd.DataFrame:
     for folder in stores(results):
         count = {"rows": 0, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0.0}
         seen: set[str] = set()
-        for record in RowStore(folder).records():
+        for record in RowStore(folder, set_aside=False).records():
             if record["request_id"] not in seen:
                 seen.add(record["request_id"])
                 count["rows"] += 1
@@ -100,6 +100,11 @@ def needed(plan: Plan, results: Path) -> dict[Path, set[str]]:
     return ids
 
 
+def _ids(folder: Path) -> set[str]:
+    """Request ids of what a row store holds; it is only looked at."""
+    return {record["request_id"] for record in RowStore(folder, set_aside=False).records()}
+
+
 def prune(plan: Plan, results: Path, delete: bool) -> Iterator[Pruned]:
     """Take out of every row store what no request of the configuration needs.
 
@@ -117,7 +122,7 @@ def prune(plan: Plan, results: Path, delete: bool) -> Iterator[Pruned]:
         pruned = Pruned(folder)
         before = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         if folder not in wanted:
-            pruned.rows = len({record["request_id"] for record in RowStore(folder).records()})
+            pruned.rows = len(_ids(folder))
             pruned.bytes = before
             if delete:
                 with RowStore(folder, patience_s=0):
@@ -128,7 +133,7 @@ def prune(plan: Plan, results: Path, delete: bool) -> Iterator[Pruned]:
                 pruned.rows, pruned.kept = store.keep_only(wanted[folder])
             pruned.bytes = before - sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         else:
-            ids = {record["request_id"] for record in RowStore(folder).records()}
+            ids = _ids(folder)
             pruned.kept = len(ids & wanted[folder])
             pruned.rows = len(ids) - pruned.kept
         yield pruned
