@@ -1,5 +1,8 @@
 """What is said about jobs on Slurm: those that failed, and those that a killed run left behind."""
 
+import asyncio
+import logging
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,16 +68,54 @@ def test_all_attempts_are_named_and_what_went_well_in_the_end_is_not_told(tmp_pa
     assert told(tmp_path, *lines, "Finished jobid: 3 (Rule: complete_on_gpu)") == ""
 
 
+REFUSED = """Error in rule {rule}:
+    message: {message}
+    jobid: 4
+    output: results/x.parquet
+    log: results/logs/x/{log} (check log file(s) for error details)"""
+
+
 @pytest.mark.parametrize(
-    "message",
+    ("message", "said", "remedy"),
     [
-        "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: gpux'.",
-        "Job submission failed with exception: The given account gpux appears to be invalid.",
+        (
+            "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: gpux\n"
+            "sbatch: error: Batch job submission failed: Invalid partition name specified'.",
+            "refused it: sbatch: error: invalid partition specified: gpux\n",
+            "profile, or what the model asks for",
+        ),
+        (
+            "Job submission failed with exception: The given account x appears invalid. Available accounts:\na, b",
+            "The given account x appears invalid. Available accounts: a, b\n",
+            "account",
+        ),
+        (
+            "SLURM sbatch failed. The error message was 'sbatch: error: Batch job submission failed: Unable to contact "
+            "slurm controller (connect failure)'.",
+            "did not answer",
+            "once `sinfo` answers",
+        ),
     ],
 )
-def test_a_job_that_slurm_refused(message, tmp_path):
-    text = told(tmp_path, "Error in rule train_policy_on_gpu:", f"    message: {message}", "    jobid: 4")
-    assert "train_policy_on_gpu: no Slurm job, not submitted" in text and "gpux" in text and "profile" in text
+def test_a_job_that_slurm_refused(message, said, remedy, tmp_path):
+    for rule, log, name in (
+        ("complete_on_gpu", "translate.strong.log", "complete_on_gpu translate strong"),
+        ("train_policy_on_gpu", "A.log", "train_policy_on_gpu A"),
+    ):
+        text = told(tmp_path, REFUSED.format(rule=rule, message=message, log=log))
+        assert f"{name}: no Slurm job, not submitted\n" in text
+        assert said in text and remedy in text.split("to do")[1]
+
+
+def test_a_job_whose_retry_slurm_refused_keeps_its_own_cause_and_log(tmp_path):
+    log = log_of(tmp_path, 7)
+    first = SUBMITTED.format(number=4, job=7, log=log), FAILED.format(number=4, job=7, state="TIMEOUT")
+    message = "SLURM sbatch failed. The error message was 'sbatch: error: Requested time limit is invalid'."
+    text = told(tmp_path, *first, REFUSED.format(rule="complete_on_gpu", message=message, log="translate.strong.log"))
+    assert "complete_on_gpu translate strong: Slurm job 7, TIMEOUT\n" in text
+    assert "its time limit; its next attempt, which asks for more, Slurm refused" in text
+    assert "Requested time limit is invalid" in text and f"log    {log}" in text
+    assert "ERROR" not in failure_summary("results", [tmp_path / "snakemake.log"])
 
 
 def test_a_failure_on_one_machine_is_told_as_before(tmp_path):
@@ -89,10 +130,10 @@ def test_jobs_of_a_killed_run_are_seen_to_in_their_folder_alone():
     def run(command):
         asked.append(command)
         return (
-            "5|RUNNING|rule_complete_on_gpu_wildcards_translate_strong|/run/here\n"
-            "6|PENDING|rule_train_policy_wildcards_A|/run/here\n"
-            "7|RUNNING|rule_complete_wildcards_judge_judge|/run/elsewhere\n"
-            "8|RUNNING|(null)|/run/here\n"
+            "5|RUNNING|None|rule_complete_on_gpu_wildcards_translate_strong|/run/here\n"
+            "6|PENDING|Priority|rule_train_policy_wildcards_A|/run/here\n"
+            "7|RUNNING|None|rule_complete_wildcards_judge_judge|/run/elsewhere\n"
+            "8|RUNNING|None|(null)|/run/here\n"
         )
 
     text = slurm.take_over(Path("/run/here"), run)
@@ -107,6 +148,43 @@ def test_slurm_that_does_not_answer_stops_nothing():
         raise OSError("no squeue")
 
     assert "squeue --me" in slurm.take_over(Path("/run"), run)
+
+
+def test_the_states_of_jobs_survive_what_the_executor_cannot_take(caplog):
+    answers = [({"5": "RUNNING"}, 0.1), (None, None), (None, None), ({"5": "CANCELLED by 0", "6": "COMPLETED"}, 0.1)]
+
+    async def query(command, logger):
+        return answers.pop(0)
+
+    ask = slurm.StatusQuery(query)
+    states = [asyncio.run(ask("sacct", logging.getLogger()))[0] for _ in range(4)]
+    assert states == [{"5": "RUNNING"}, {}, {}, {"5": "CANCELLED", "6": "COMPLETED"}]
+    assert caplog.messages == [slurm.SILENT, "Slurm answers again."]
+
+
+def test_jobs_that_slurm_does_not_start_are_told_once(caplog, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        ("5", "PENDING", "Priority", "rule_complete_wildcards_translate_x"),
+        ("6", "PENDING", "PartitionTimeLimit", "rule_complete_on_gpu_wildcards_translate_strong"),
+        ("7", "RUNNING", "None", "rule_complete_on_gpu_wildcards_translate_weak"),
+    ]
+    listed = [*("|".join((*row, str(tmp_path))) for row in rows), "8|PENDING|AccountNotAllowed|rule_x|/run/elsewhere"]
+
+    async def query(command, logger):
+        return {"6": "PENDING"}, 0.1
+
+    monkeypatch.setattr(slurm, "LOOK_AT_WAITING", 0)
+    ask = slurm.StatusQuery(query, lambda command: "\n".join(listed))
+    for _ in range(2):
+        asyncio.run(ask("sacct", logging.getLogger()))
+    (message,) = caplog.messages
+    assert message.startswith("Slurm lets jobs wait, PartitionTimeLimit: 6 (complete_on_gpu translate_strong). ")
+
+    def away(command):
+        raise subprocess.TimeoutExpired(command, 30)
+
+    assert slurm.StatusQuery(query, away).waiting(tmp_path) == ""
 
 
 def test_status_checks_are_bounded():

@@ -1,4 +1,4 @@
-"""What Snakemake's Slurm executor leaves to us: jobs of a run that was killed, what a failed job means, when to look.
+"""What Snakemake's Slurm executor leaves to us: the states of jobs, those of a killed run, what a failure means.
 
 Slurm itself is asked with ``squeue`` alone. Why a job failed is in files: Snakemake's log has its id and its state, the
 job's own log what it said last.
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ACTIVE = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
-SQUEUE = ["squeue", "--me", "--noheader", f"--states={ACTIVE}", "--format=%i|%T|%k|%Z"]
+SQUEUE = ["squeue", "--me", "--noheader", f"--states={ACTIVE}", "--format=%i|%T|%r|%k|%Z"]
 SECONDS = 30
+LOOK_AT_WAITING = 30
+"""Seconds between two looks at why jobs wait."""
 
 
 def run_command(command: list[str]) -> str:
@@ -34,6 +37,51 @@ def bound_status_checks(executor: Any) -> None:
         return min(grown.fget(self), self.workflow.remote_execution_settings.seconds_between_status_checks)
 
     executor.next_seconds_between_status_checks = property(bounded, grown.fset)
+
+
+SILENT = (
+    "Slurm does not answer. Its jobs run on, and it is asked again. If it never answers, because the cluster has no "
+    "accounting database: slurm-status-command in the profile."
+)
+
+
+@dataclass
+class StatusQuery:
+    """Asks Slurm for the states of jobs by the executor's own function, without the answers that it cannot take.
+
+    It forgets all jobs where Slurm does not answer, and does not know "CANCELLED by 0", as sacct has it: both times it
+    would wait for ever. And it says nothing of jobs that Slurm accepted and does not start: each reason is told once.
+    """
+
+    query: Callable[[str, Any], Awaitable[tuple[dict[str, str] | None, float | None]]]
+    run: Callable[[list[str]], str] = run_command
+    silent: bool = False
+    told: set[str] = field(default_factory=set)
+    next_look: float = 0.0
+
+    async def __call__(self, command: str, logger: Any) -> tuple[dict[str, str], float]:
+        states, seconds = await self.query(command, logger)
+        if self.silent != (states is None):
+            self.silent = states is None
+            logger.warning(SILENT if self.silent else "Slurm answers again.")
+        if states is None:
+            return {}, 0.0  # nothing is known of any job, so all are left as they are
+        if "PENDING" in states.values() and time.monotonic() >= self.next_look:
+            self.next_look = time.monotonic() + LOOK_AT_WAITING
+            if text := self.waiting(Path.cwd()):
+                logger.warning(text)
+        return {job: state.partition(" ")[0] for job, state in states.items()}, seconds or 0.0
+
+    def waiting(self, folder: Path) -> str:
+        """Jobs that wait for something other than their turn, by the reasons that were not told yet."""
+        try:
+            jobs = [job for job in left_behind(folder, self.run) if job.state == "PENDING"]
+        except (OSError, subprocess.SubprocessError):
+            return ""
+        reasons = dict.fromkeys(job.reason for job in jobs if job.reason not in self.told | ITS_TURN)
+        self.told |= reasons.keys()
+        named = ((reason, ", ".join(f"{j.id} ({j.what})" for j in jobs if j.reason == reason)) for reason in reasons)
+        return "\n".join(f"Slurm lets jobs wait, {reason}: {names}. {WAITS}" for reason, names in named)
 
 
 # -- several nodes --------------------------------------------------------------------------------------------------
@@ -80,14 +128,23 @@ class Left(NamedTuple):
     id: str
     state: str
     what: str
+    reason: str = ""
+
+
+ITS_TURN = {"None", "Priority", "Resources", "BeginTime", "Cleaning", "Prolog"}
+"""Slurm's reasons of jobs that start by themselves when it is their turn."""
+WAITS = (
+    "If that does not pass by itself, stop (Ctrl-C) and change account or partition in the profile, or what the model "
+    "asks for under its `runtime:`; `scontrol show job ID` says more."
+)
 
 
 def left_behind(folder: Path, run: Callable[[list[str]], str] = run_command) -> list[Left]:
     """Jobs that Snakemake submitted from a folder and that are queued or running."""
-    rows = [line.split("|", 3) for line in run(SQUEUE).splitlines() if line.count("|") >= 3]
+    rows = [line.split("|", 4) for line in run(SQUEUE).splitlines() if line.count("|") >= 4]
     return [
-        Left(job, state, comment.removeprefix("rule_").replace("_wildcards_", " "))
-        for job, state, comment, where in rows
+        Left(job, state, comment.removeprefix("rule_").replace("_wildcards_", " "), reason)
+        for job, state, reason, comment, where in rows
         if comment.startswith("rule_") and Path(where) == folder
     ]
 
@@ -122,9 +179,10 @@ def take_over(folder: Path, run: Callable[[list[str]], str] = run_command) -> st
 
 @dataclass
 class Failed:
-    """A job of Snakemake's whose last attempt on Slurm failed."""
+    """A job of Snakemake's whose last attempt on Slurm failed; ``said``: why Slurm refused to take it (again)."""
 
     rule: str = "a job"
+    name: str = ""
     attempts: list[str] = field(default_factory=list)
     state: str = ""
     log: str = ""
@@ -138,6 +196,8 @@ STATE_OF_NODE = re.compile(r"SLURM-job '([^']+)' failed due to a node failure")
 REFUSED = re.compile(r"(?:SLURM sbatch failed\. The error message was '|Job submission failed with exception: )(.*)")
 FINISHED = re.compile(r"^Finished jobid: (\d+) ")
 JOB_ID = re.compile(r"^    jobid: (\d+)$")
+RULE_LOG = re.compile(r"^    log: .*?([^/, ]+)\.log\b")
+NO_ANSWER = re.compile(r"[Uu]nable to contact slurm controller|[Tt]imed out")
 
 KEPT = "What it answered or trained is kept, and the same command goes on from there."
 RUNTIME = "under its `runtime:` (model registry; training.runtime of the configuration)"
@@ -172,6 +232,7 @@ def failed_jobs(lines: Iterable[str]) -> list[Failed]:
     found: dict[str, Failed] = {}
     attempts: dict[str, list[tuple[str, str]]] = {}
     rule, refused = "", ""
+    unnamed = Failed()
     for line in map(str.rstrip, lines):
         if line.startswith("Error in rule ") or line.startswith("Error in group "):
             rule, refused = line.split()[-1].rstrip(":,"), ""
@@ -184,12 +245,17 @@ def failed_jobs(lines: Iterable[str]) -> list[Failed]:
             state = match[2] if match.re is STATE else "NODE_FAIL"
             ids = [slurm for slurm, _ in attempts.get(number, [])]
             log = dict(attempts.get(number, [])).get(match[1], "")
-            found[number] = Failed(rule, ids, state, log)
+            found[number] = Failed(rule, Path(log).parent.name.replace("_", " ", 1), ids, state, log)
         elif match := REFUSED.search(line):
             refused = match[1].rstrip("'.")
+        elif refused.endswith(":"):  # what can be had instead is on a line of its own
+            refused += f" {line}"
         elif refused and (match := JOB_ID.match(line)):
-            found[match[1]] = Failed(rule, [], NOT_SUBMITTED, "", refused)
-            refused = ""
+            unnamed = found.setdefault(match[1], Failed(rule, state=NOT_SUBMITTED))
+            unnamed.said, refused = refused, ""
+        elif match := RULE_LOG.match(line):
+            unnamed.name = unnamed.name or match[1].replace(".", " ", 1)
+            unnamed = Failed()
         elif match := FINISHED.match(line):
             found.pop(match[1], None)
     return list(found.values())
@@ -198,7 +264,10 @@ def failed_jobs(lines: Iterable[str]) -> list[Failed]:
 def explain(job: Failed, log: str) -> tuple[str, str]:
     """Why a job failed and what to do, from its state and the end of its own log."""
     if job.state == NOT_SUBMITTED:
-        return f"Slurm refused it: {job.said}", "Correct account, partition, limits or GPU type in the profile."
+        if NO_ANSWER.search(job.said):
+            return f"Slurm did not answer: {job.said}", "The same command goes on, once `sinfo` answers."
+        profile = "Correct account, partition, `jobs` or GPU type in the profile"
+        return f"Slurm refused it: {job.said}", f"{profile}, or what the model asks for {RUNTIME}."
     if job.state not in ("FAILED", "CANCELLED") and job.state in CAUSES:
         return CAUSES[job.state][1:]
     for sign, why, remedy in CAUSES.values():
@@ -216,8 +285,9 @@ def failures(snakemake_log: Path) -> str:
         why, remedy = explain(job, _end_of(Path(job.log)) if job.log else "")
         ids = f"Slurm job {job.attempts[-1]}" if job.attempts else "no Slurm job"
         before = f" (before it {', '.join(job.attempts[:-1])})" if job.attempts[1:] else ""
-        name = Path(job.log).parent.name.replace("_", " ", 1) if job.log else ""
-        text += f"\n{' '.join(filter(None, (job.rule, name)))}: {ids}{before}, {job.state}\n"
+        if job.attempts and job.said:
+            why += f"; its next attempt, which asks for more, Slurm refused: {job.said}"
+        text += f"\n{' '.join(filter(None, (job.rule, job.name)))}: {ids}{before}, {job.state}\n"
         text += f"  why    {why}\n  to do  {remedy}\n"
         text += f"  log    {job.log}\n" if job.log else ""
     return text

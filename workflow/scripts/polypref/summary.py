@@ -110,9 +110,10 @@ def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
 
 def failure_summary(results: str, snakemake_logs: Iterable[str | Path] = ()) -> str:
     """What to do after a failure; for jobs on Slurm, one by one (:func:`polypref.slurm.failures`)."""
+    on_slurm = "".join(failures(Path(log)) for log in snakemake_logs if Path(log).is_file())
+    cause = "Why, job by job, is above" if on_slurm else "The message above that begins with ERROR names the cause"
     return (
-        f"{''.join(failures(Path(log)) for log in snakemake_logs if Path(log).is_file())}"
-        "\nThe run stopped before everything was made. The message above that begins with ERROR names the cause; the\n"
+        f"{on_slurm}\nThe run stopped before everything was made. {cause}; the\n"
         f"job's whole log is under {results}/logs/. What was answered is kept in {results}/store/: run the same\n"
         "command again and it goes on from there.\n"
     )
