@@ -15,6 +15,8 @@ import psutil
 import pytest
 from slurm_cluster import Cluster, SlurmRun, slow_batch, wait_for
 
+from polypref.slurm import SILENT
+
 pytestmark = pytest.mark.slurm
 
 BATCH = "translate/strong"
@@ -65,11 +67,12 @@ def test_cancelled_then_its_node_dies_then_slurmctld_is_away(cluster: Cluster, f
     try:
         cluster.kill_node(cluster.node_of(second))
         answered(run, 20, other_than=second)
-        cluster.restart_controller(away_s=10)
+        cluster.restart_controller(away_s=60)  # five squeues fail meanwhile
         output = run.finish(started)
     finally:
         cluster.up()
 
+    assert output.count(SILENT) == 1 and "Slurm answers again." in output
     assert states(run) == ["CANCELLED", "NODE_FAIL", "COMPLETED"]
     assert len({job["NodeList"] for job in cluster.jobs(tmp_path)[-2:]}) == 2, "the last attempt is on another node"
     cost = run.cost(BATCH)

@@ -98,29 +98,12 @@ echo "PartitionName=$gpu_partition Nodes=${nodes// /,} MaxTime=24:00:00 DefMemPe
 # --- wrappers, first on PATH by env.sh -----------------------------------------------------------------------------
 # Where slurm.conf is not in /etc/slurm, every call needs SLURM_CONF, and Snakemake's job step drops it from the
 # environment of its srun, and of a job without one.
-for program in srun scontrol; do
+for program in srun scontrol squeue; do
   cat >"$dir/bin/$program" <<SH
 #!/bin/sh
 SLURM_CONF=$SLURM_CONF exec /usr/bin/$program "\$@"
 SH
 done
-# When slurmctld is away for half a minute the plugin turns to sacct, which without a database only fails, and after five
-# failures it waits for ever. So squeue tries again for a while, and sacct answers with what squeue knows.
-cat >"$dir/bin/squeue" <<SH
-#!/bin/sh
-for attempt in 1 2 3 4 5 6 7 8; do
-  rows=\$(SLURM_CONF=$SLURM_CONF /usr/bin/squeue "\$@") && { printf '%s\n' "\$rows"; exit 0; }
-  sleep 1
-done
-exit 1
-SH
-cat >"$dir/bin/sacct" <<SH
-#!/bin/sh
-while [ \$# -gt 0 ]; do
-  [ "\$1" = --name ] && exec "$dir/bin/squeue" --format='%i|%T' --states=all --noheader --name "\$2"
-  shift
-done
-SH
 # The plugin sends no account that sacctmgr does not know, and without a database that knows none.
 cat >"$dir/bin/sacctmgr" <<SH
 #!/bin/sh
