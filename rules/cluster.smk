@@ -23,5 +23,7 @@ if CONFIG.training.runtime.gpus:
 # seconds-between-status-checks, Snakemake's own setting, which it ignores, is the upper bound here.
 if slurm := sys.modules.get("snakemake_executor_plugin_slurm"):
     bound_status_checks(slurm.Executor)
+    # and Ctrl-C, while it asks, would leave all jobs running
+    cancel_while_looking(slurm.Executor)
     # it also waits for ever where Slurm is away for a moment, where a job is cancelled, and without a word where none starts
     slurm.query_job_status = StatusQuery(slurm.query_job_status)

@@ -17,7 +17,7 @@ from polypref.needs import api_keys, nothing_outside, repositories
 from polypref.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
 from polypref.settings import settings
-from polypref.slurm import StatusQuery, bound_status_checks, take_over
+from polypref.slurm import StatusQuery, bound_status_checks, cancel_while_looking, take_over
 from polypref.summary import failure_summary, print_summary
 
 try:

@@ -118,6 +118,14 @@ def test_a_job_whose_retry_slurm_refused_keeps_its_own_cause_and_log(tmp_path):
     assert "ERROR" not in failure_summary("results", [tmp_path / "snakemake.log"])
 
 
+def test_a_run_that_was_stopped_names_no_error(tmp_path):
+    log = tmp_path / "snakemake.log"
+    log.write_text("Terminating processes on user request, this might take some time.\n")
+    assert failure_summary("results", [log]).startswith(
+        "\nThe run was stopped.\nA job's whole log is under results/logs/."
+    )
+
+
 def test_a_failure_on_one_machine_is_told_as_before(tmp_path):
     (tmp_path / "snakemake.log").write_text("Error in rule complete:\n    jobid: 3\n")
     assert failure_summary("results", [str(tmp_path / "snakemake.log")]) == failure_summary("results")
@@ -160,6 +168,29 @@ def test_the_states_of_jobs_survive_what_the_executor_cannot_take(caplog):
     states = [asyncio.run(ask("sacct", logging.getLogger()))[0] for _ in range(4)]
     assert states == [{"5": "RUNNING"}, {}, {}, {"5": "CANCELLED", "6": "COMPLETED"}]
     assert caplog.messages == [slurm.SILENT, "Slurm answers again."]
+
+
+def test_jobs_are_cancelled_also_while_slurm_is_asked_after_them():
+    cancelled = []
+
+    class Executor:
+        async def check_active_jobs(self, jobs):
+            self.cancel_jobs([])  # Ctrl-C
+            for job in jobs:
+                yield job
+
+        def cancel_jobs(self, jobs):
+            cancelled.append([job.external_jobid for job in jobs])
+
+    slurm.cancel_while_looking(Executor)
+    jobs = [SimpleNamespace(external_jobid="5"), SimpleNamespace(external_jobid="6")]
+
+    async def look():
+        return [job async for job in Executor().check_active_jobs(jobs)]
+
+    assert asyncio.run(look()) == jobs
+    Executor().cancel_jobs(jobs[1:])
+    assert cancelled == [["5", "6"], ["5", "6"]]
 
 
 def test_jobs_that_slurm_does_not_start_are_told_once(caplog, monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,22 @@ def bound_status_checks(executor: Any) -> None:
         return min(grown.fget(self), self.workflow.remote_execution_settings.seconds_between_status_checks)
 
     executor.next_seconds_between_status_checks = property(bounded, grown.fset)
+
+
+def cancel_while_looking(executor: Any) -> None:
+    """Let a class of executors cancel also the jobs that it asks after just then: it has them in no list meanwhile."""
+    check, cancel = executor.check_active_jobs, executor.cancel_jobs
+    looked_at: list[Any] = []
+
+    async def checked(self: Any, jobs: list[Any]) -> AsyncIterator[Any]:
+        looked_at[:] = jobs
+        async for job in check(self, jobs):
+            yield job
+
+    def cancelled(self: Any, jobs: list[Any]) -> None:
+        cancel(self, list({job.external_jobid: job for job in [*looked_at, *jobs]}.values()))
+
+    executor.check_active_jobs, executor.cancel_jobs = checked, cancelled
 
 
 SILENT = (

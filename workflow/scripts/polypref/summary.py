@@ -18,6 +18,8 @@ PLACES = (("Report", "report/index.html"), ("Data sets", "datasets"), ("Figures"
           ("Logs", "logs"))  # fmt: skip
 SPARED = {"engine start", "rows/s"}
 """Columns that a narrow terminal has no room for."""
+STOPPED = "Terminating processes on user request"
+"""What Snakemake says at Ctrl-C."""
 
 
 def batch_runs(results: str | Path, since: float) -> list[dict[str, Any]]:
@@ -110,10 +112,14 @@ def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
 
 def failure_summary(results: str, snakemake_logs: Iterable[str | Path] = ()) -> str:
     """What to do after a failure; for jobs on Slurm, one by one (:func:`polypref.slurm.failures`)."""
-    on_slurm = "".join(failures(Path(log)) for log in snakemake_logs if Path(log).is_file())
-    cause = "Why, job by job, is above" if on_slurm else "The message above that begins with ERROR names the cause"
+    logs = [Path(log) for log in snakemake_logs if Path(log).is_file()]
+    on_slurm = "".join(map(failures, logs))
+    cause = "The run stopped before everything was made. The message above that begins with ERROR names the cause."
+    if any(STOPPED in log.read_text(encoding="utf-8", errors="replace") for log in logs):
+        cause = "The run was stopped."
+    elif on_slurm:
+        cause = "The run stopped before everything was made. Why, job by job, is above."
     return (
-        f"{on_slurm}\nThe run stopped before everything was made. {cause}; the\n"
-        f"job's whole log is under {results}/logs/. What was answered is kept in {results}/store/: run the same\n"
-        "command again and it goes on from there.\n"
+        f"{on_slurm}\n{cause}\nA job's whole log is under {results}/logs/. What was answered is kept in "
+        f"{results}/store/: run the same\ncommand again and it goes on from there.\n"
     )
