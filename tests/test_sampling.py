@@ -46,7 +46,7 @@ def one_at_a_time(sources, items, seed, max_tokens):
     drawn, dropped, prompts = [], [], {}
 
     def candidates(rows):
-        for row in sorted(rows, key=lambda row: digest(seed, row["item_id"])):
+        for row in sorted(rows, key=lambda row: digest(seed, prompt_key(row["prompt"]))):
             key, tokens = (
                 prompt_key(row["prompt"]),
                 max(count([(row["prompt"], row[f]) for f in ("chosen", "rejected")])),
@@ -110,6 +110,20 @@ def test_every_pair_is_drawn_or_left_out_once(sources, items):
     assert sorted((r["source"], r["row"]) for r in [*drawn, *dropped]) == sorted(everything)
     assert len({" ".join(r["prompt"].casefold().split()) for r in drawn}) == len(drawn) <= items
     assert all(max(count([(r["prompt"], r["chosen"])])) <= 7 for r in drawn)
+
+
+@given(SOURCES, st.integers(1, 20), st.data())
+def test_edited_answers_change_no_draw(sources, items, data):
+    """A row whose answer was edited left the sample, and another came."""
+    edited = {name: [dict(row) for row in rows] for name, rows in sources.items()}
+    if rows := [row for rows in edited.values() for row in rows]:
+        row = data.draw(st.sampled_from(rows))
+        row["chosen"] = "c+"
+        row["item_id"] = pair_id(row["source"], row["prompt"], "c+", "r")
+    before, after = (
+        {(r["source"], r["row"]) for r in sample_pairs(s, items, 1, 99, count)[0]} for s in (sources, edited)
+    )
+    assert before == after
 
 
 @given(SOURCES, st.randoms())

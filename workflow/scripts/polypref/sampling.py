@@ -34,10 +34,10 @@ def sample_pairs(
 ) -> tuple[Iterator[Row], Iterator[Row]]:
     """Draw pairs evenly over the sources.
 
-    Every source is put in an order that depends on the seed and each pair's ``item_id`` alone; then the sources take
-    turns, each giving its next pair whose prompt was not drawn yet and that is short enough, until ``items`` are
-    drawn or nothing is left. So a larger sample contains every smaller one, and a source that is too small is made up
-    for by the others.
+    Every source is put in an order that depends on the seed and each pair's prompt alone; then the sources take turns,
+    each giving its next pair whose prompt was not drawn yet and that is short enough, until ``items`` are drawn or
+    nothing is left. So a larger sample contains every smaller one, a source that is too small is made up for by the
+    others, and a row whose answers are edited, or that comes or goes, moves no other one.
 
     Parameters
     ----------
@@ -68,8 +68,9 @@ class _Source:
         for row in read(["item_id", "row", "prompt"]):
             self.ids.append(row["item_id"])
             self.rows.append(row["row"])
-            self.prompts.append(int(prompt_key(row["prompt"]), 16))
-            turns.append(int(digest(seed, row["item_id"]), 16))
+            key = prompt_key(row["prompt"])
+            self.prompts.append(int(key, 16))
+            turns.append(int(digest(seed, key), 16))
         self.order = array("q", sorted(range(len(turns)), key=turns.__getitem__))
         self.tokens = array("q", [UNKNOWN]) * len(turns)
         self.forget()
