@@ -76,6 +76,14 @@ def test_a_terminal_of_any_width_shows_batches_and_numbers(tmp_path, columns):
     assert "…" not in table and max(map(len, table.splitlines())) <= columns
 
 
+def test_rows_that_failed_are_said_with_the_remedy(tmp_path):
+    lines = printed(
+        results(tmp_path, ("answer/mid", [{"errors": 51}]), ("answer/weak", [{}]), ("judge/j", [{"errors": 1}]))
+    )
+    (said,) = [line for line in lines if "rows of" in line]
+    assert said.startswith("52 rows of answer/mid, judge/j failed") and "docs/faq.md" in said
+
+
 def test_a_run_without_engines_says_so(tmp_path):
     (tmp_path / "[bold] :smile:").mkdir()
     lines = printed(results(tmp_path / "[bold] :smile:"))

@@ -101,6 +101,9 @@ def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
         console.print("\nNo batch had anything to answer: no engine was started.")
     starts, batches = sum(run["engine_starts"] for run in runs), len({run["batch"] for run in runs})
     console.print(f"Engine starts: {starts}, batches with something missing: {batches}")
+    if failed := sum(run["errors"] for run in runs):
+        names = ", ".join(sorted({run["batch"] for run in runs if run["errors"]}))
+        console.print(f"{failed:,} rows of {names} failed. How to ask them again: docs/faq.md, Some rows failed.")
     for names, run in trainings(results, since):
         attempts = f" in {run['attempts']} attempts" if run["attempts"] > 1 else ""
         console.print(f"Trained:   {names} in {clock(run['seconds'])}{attempts}")
