@@ -374,6 +374,8 @@ def test_vllm_start_failures_say_what_to_change(chat_model, tmp_path):
         (completion,) = engine.answer([ask("r", "zq" * 1100)])
         assert completion.error
         assert not completion.permanent, "a larger runtime.max_model_len would do"
+        (completion,) = engine.answer([ask("r", "zq" * 1000, max_tokens=200)])
+        assert "cut off" in completion.error and not completion.permanent, "it was kept as a good answer"
         assert answers(engine, [ask("r", "fox")])["r"].error is None
     finally:
         engine.close()

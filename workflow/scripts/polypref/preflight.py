@@ -201,7 +201,9 @@ def check_context(
             tight.append(f"{task}/{name} (about {prompt:,} + {answer:,} in {context:,})")
     if tight:
         yield Finding(
-            "doubt", f"the longest prompt and a full answer exceed the context: {', '.join(tight)}; cut there"
+            "doubt",
+            f"the longest prompt and a full answer exceed the context: {', '.join(tight)}; an answer that is cut there "
+            "ends with `length`, or as an error where runtime.max_model_len is the limit",
         )
     if unknown:
         yield Finding("unchecked", f"context length: no config.json at hand yet for {', '.join(unknown)}")

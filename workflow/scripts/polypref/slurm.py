@@ -305,7 +305,8 @@ def failures(snakemake_log: Path) -> str:
             why += f"; its next attempt, which asks for more, Slurm refused: {job.said}"
         text += f"\n{' '.join(filter(None, (job.rule, job.name)))}: {ids}{before}, {job.state}\n"
         text += f"  why    {why}\n  to do  {remedy}\n"
-        text += f"  log    {job.log}\n" if job.log else ""
+        # a job that never started has none
+        text += f"  log    {job.log}\n" if job.log and Path(job.log).is_file() else ""
     return text
 
 

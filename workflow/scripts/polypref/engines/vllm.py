@@ -136,6 +136,8 @@ class VllmEngine:
 
         A prompt that leaves no room for an answer in the context is a permanent error. An answer that may outgrow the
         context is asked for with ``max_tokens`` cut to what is left, and ends with finish_reason ``length`` there.
+        Where ``runtime.max_model_len`` has made the context smaller than the model's own, that is an error that may
+        pass: nothing under ``runtime`` may change an answer.
         Sampling is seeded per request, so an answer does not depend on what else is in the batch (up to the rounding
         of batched kernels). Beam search follows :class:`polypref.engines.beam.BeamSearch`; ``stop`` strings only cut
         its best beam.
@@ -179,7 +181,7 @@ class VllmEngine:
                     completion = job.receive(index, output)
                     if completion is not None:
                         load -= job.weight
-                        yield completion
+                        yield self._whole(job.request, completion)
                     elif job.ready:
                         ask(job)
         except (RuntimeError, MemoryError, VLLMServerError) as error:
@@ -201,6 +203,23 @@ class VllmEngine:
         self.llm = None
         cleanup_dist_env_and_memory()
         gc.collect()
+
+    def _whole(self, request: Request, completion: Completion) -> Completion:
+        """The completion, or an error where a larger ``runtime.max_model_len`` would have made it longer."""
+        cut = completion.finish_reason == "length" and self.context < self.own_context
+        if not cut or completion.prompt_tokens + request.decoding["max_tokens"] <= self.context:
+            return completion
+        error = (
+            f"the answer is cut off: its prompt has {completion.prompt_tokens} tokens and the context holds "
+            f"{self.context}. Raise runtime.max_model_len (the model's own is {self.own_context})"
+        )
+        return Completion(
+            request.request_id,
+            error=error,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+            permanent=False,
+        )
 
     def _start(self, request: Request) -> Job:
         prompt = self.render(request.messages)

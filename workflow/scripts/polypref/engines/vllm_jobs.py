@@ -17,6 +17,7 @@ MAX_LOGPROBS = 256
 class Job(ABC):
     """A request on its way through the engine, in one or more engine requests."""
 
+    request: Request
     weight = 1
     """Its share of what is kept ahead of the scheduler, in requests."""
     ready = False
