@@ -220,25 +220,28 @@ def test_what_is_rebuilt_has_the_same_bytes_and_takes_up_the_finished_training(m
 def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
     copy = tmp_path / "again"
     shutil.copytree(miniature.folder, copy, symlinks=True)
+    folder = copy / "results/requests/translate/pairs/rejected/nllb"
+
+    def requests() -> pd.DataFrame:
+        return pd.concat([pd.read_parquet(path) for path in folder.glob("*.parquet")])
+
     path = copy / "data/sources/gutenberg.jsonl"
-    pairs = pd.read_parquet(copy / "results/pairs.parquet")
+    pairs, before = pd.read_parquet(copy / "results/pairs.parquet"), requests()
     row = pairs[pairs["source"] == "gutenberg"].iloc[0]
     lines = path.read_text(encoding="utf-8").splitlines()
     edited = json.loads(lines[row["row"] - 1])
-    edited["rejected"] = edited["rejected"] + " " + edited["rejected"]
+    edited["rejected"] = "old " + edited["rejected"]  # a new sentence, in whatever number of them
     lines[row["row"] - 1] = json.dumps(edited, ensure_ascii=False)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     again = type(miniature)(copy, miniature.config)
     again.snakemake("--", *(f"results/translations/pairs/rejected/nllb/{code}.parquet" for code in TARGETS))
-    new = pd.read_parquet(copy / "results/pairs.parquet")
+    new, after = pd.read_parquet(copy / "results/pairs.parquet"), requests()
     changed = set(new["item_id"]) - set(pairs["item_id"])
     assert len(changed) == 1
+    asked = after[~after["request_id"].isin(before["request_id"]) & after["request_id"].notna()]
+    assert set(asked["item_id"]) == changed and set(asked["language"]) == set(TARGETS)
     cost = json.loads((copy / "results/completions/translate/nllb.cost.json").read_text())
-    requests = [pd.read_parquet(p) for p in (copy / "results/requests/translate/pairs/rejected/nllb").glob("*.parquet")]
-    asked = pd.concat(requests)
-    new_ids = set(asked[asked["item_id"].isin(changed)]["request_id"].dropna())
-    old_ids = set(asked[~asked["item_id"].isin(changed)]["request_id"].dropna())
-    assert cost["runs"][-1]["answered"] == len(new_ids - old_ids) > 0
+    assert cost["runs"][-1]["answered"] == asked["request_id"].nunique() == len(TARGETS)
 
 
 def test_another_parser_asks_no_judge_again(miniature, tmp_path):
