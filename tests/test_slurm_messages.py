@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from polypref import slurm
+from polypref.slurm_failures import failures
 from polypref.summary import failure_summary
 
 SUBMITTED = "Job {number} has been submitted with SLURM jobid {job} (log: {log})."
@@ -27,7 +28,7 @@ def log_of(folder: Path, job: int, text: str = "") -> Path:
 
 def told(folder: Path, *lines: str) -> str:
     (folder / "snakemake.log").write_text("\n".join(lines) + "\n")
-    return slurm.failures(folder / "snakemake.log")
+    return failures(folder / "snakemake.log")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from polypref.logs import WIDE, clock, console_on
 from polypref.runs import RUNS, parse_record, read_runs
-from polypref.slurm import failures
+from polypref.slurm_failures import failures
 
 PLACES = (("Report", "report/index.html"), ("Data sets", "datasets"), ("Figures", "figures"), ("Tables", "tables"),
           ("Logs", "logs"))  # fmt: skip
@@ -114,7 +114,7 @@ def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
 
 
 def failure_summary(results: str, snakemake_logs: Iterable[str | Path] = ()) -> str:
-    """What to do after a failure; for jobs on Slurm, one by one (:func:`polypref.slurm.failures`)."""
+    """What to do after a failure; for jobs on Slurm, one by one (:func:`polypref.slurm_failures.failures`)."""
     logs = [Path(log) for log in snakemake_logs if Path(log).is_file()]
     on_slurm = "".join(map(failures, logs))
     cause = "The run stopped before everything was made. The message above that begins with ERROR names the cause."
