@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 from common import DEMO, ROOT, Cost, note, options, snakemake, table, workplace
 
@@ -43,12 +44,14 @@ def experiment(whole: bool) -> dict[str, Any]:
 
 
 def change_a_row(folder: Path) -> None:
-    """Another chosen response in the first row of a source."""
-    source = folder / CHANGED
-    first, *others = source.read_text(encoding="utf-8").splitlines()
-    row = json.loads(first)
-    changed = json.dumps(row | {"chosen": row["rejected"] + " who sees the river?"})
-    source.write_text("\n".join([changed, *others]) + "\n", encoding="utf-8")
+    """Another chosen response in a row of a source that was drawn; in the first one where nothing was drawn yet."""
+    source, pairs = folder / CHANGED, folder / "results/pairs.parquet"
+    drawn = pq.read_table(pairs, columns=["source", "row"]).to_pylist() if pairs.exists() else []
+    number = min((pair["row"] for pair in drawn if pair["source"] == source.stem), default=1)
+    lines = source.read_text(encoding="utf-8").splitlines()
+    row = json.loads(lines[number - 1])
+    lines[number - 1] = json.dumps(row | {"chosen": row["rejected"] + " who sees the river?"})
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def answered(results: Path) -> tuple[int, int]:
