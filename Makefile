@@ -62,7 +62,7 @@ push: setup ## put a data set on the Hub: make push REPO=owner/name ARCHITECTURE
 	$(PY) workflow/scripts/push_dataset.py $(or $(RESULTS),results)/datasets/$(ARCHITECTURE) $(REPO)
 
 schema: setup ## write config/schema.json and config/README.md from the configuration's classes
-	@PYTHONPATH=workflow/scripts $(PY) -m polypref.config_reference config
+	@PYTHONPATH=workflow/scripts $(PY) -m polypref.config.reference config
 
 tiny-models: setup ## make the miniature's data and checkpoints again (about 15 minutes)
 	$(PY) workflow/scripts/make_tiny_models.py

@@ -1,7 +1,7 @@
 # polypref: multilingual preference data made in competing ways, trained on, and judged.
 #
 # The table of contents. Rules are in rules/, one file per stage in the order of the experiment; what they imply for a
-# configuration (artifacts, batches) is in workflow/scripts/polypref/plan.py.
+# configuration (artifacts, batches) is in workflow/scripts/polypref/plan/plan.py.
 
 import os
 import sys

@@ -22,9 +22,9 @@ REQUESTS = 50
 def job(store: str, paths: list[str]) -> None:
     """Answer some files of requests, as a job does."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from polypref.completing import complete
-    from polypref.schemas import COMPLETIONS
-    from polypref.tables import write_table
+    from polypref.files.schemas import COMPLETIONS
+    from polypref.files.tables import write_table
+    from polypref.requests.complete import complete
 
     answers, run = complete(paths, Path(store), checkpoint("strong"))
     write_table(Path(store) / "completions.parquet", answers, COMPLETIONS)

@@ -23,7 +23,7 @@ REQUESTS = 2_000
 
 def compare(folder: Path, paths: list[Path], engine, repeats: int) -> dict[str, list[Cost]]:
     """Costs of `complete` and of the bare call on some files of requests."""
-    from polypref.completing import read_requests, to_request
+    from polypref.requests.complete import read_requests, to_request
 
     rows, _ = read_requests(map(str, paths))
     asked = [to_request(row) for row in rows]
@@ -45,7 +45,7 @@ def compare(folder: Path, paths: list[Path], engine, repeats: int) -> dict[str, 
 
 def measured(count: int, repeats: int) -> tuple[float, list[list[str]]]:
     """Seconds until the engine stood, and the rows of the table."""
-    from polypref.engines.vllm import open_engine
+    from polypref.requests.engines.vllm import open_engine
 
     registry = checkpoint("strong")
     began = time.perf_counter()

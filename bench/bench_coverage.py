@@ -2,8 +2,8 @@
 
 Each row is 2,000 studies of one shape (1,000 of the largest). A prompt's judgements are won with a probability of its
 own, drawn from the beta distribution whose intraclass correlation is given; what is not won is lost or tied in equal
-parts. The intervals are those of ``polypref.estimates`` (Win%, W - L, score; all languages pooled) and of
-``polypref.improvement`` (variant and base, judged on the same prompts, whose probabilities come from the same
+parts. The intervals are those of ``evaluation.estimates`` (Win%, W - L, score; all languages pooled) and of
+``evaluation.improvement`` (variant and base, judged on the same prompts, whose probabilities come from the same
 quantile). Outside of 93% to 97% is in bold.
 
     python bench/bench_coverage.py [--smoke]
@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from polypref.estimates import estimate_rates, pooled_rows
-from polypref.improvement import paired_differences, tabulate_improvement
+from polypref.evaluation.estimates import estimate_rates, pooled_rows
+from polypref.evaluation.improvement import paired_differences, tabulate_improvement
 
 STUDIES = 2000
 DRAWS = 1999

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from common import DEMO, SCRIPTS, Cost, note, options, run_process, table, workplace
 
-from polypref.schemas import COMPLETIONS, FIELDS, REQUESTS
-from polypref.tables import iter_rows, write_table
+from polypref.files.schemas import COMPLETIONS, FIELDS, REQUESTS
+from polypref.files.tables import iter_rows, write_table
 
 LANGUAGES = ("ar", "de", "es", "is", "ja", "nl", "ru", "zh")
 SIZES = (10_000, 100_000)

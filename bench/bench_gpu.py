@@ -38,11 +38,11 @@ from common import (
 from model_made import Shape, words, write_model
 from requests_made import LABELS, answer_batch, reply_rows, verdict_rows, write_verdicts
 
-from polypref.asking import Asked
-from polypref.config import Checkpoint
-from polypref.registry import Runtime
-from polypref.schemas import REQUESTS
-from polypref.tables import write_table
+from polypref.config.registry import Runtime
+from polypref.config.sections import Checkpoint
+from polypref.files.schemas import REQUESTS
+from polypref.files.tables import write_table
+from polypref.requests.asking import Asked
 
 SHAPES = {
     "tiny": Shape(width=128, inner=128, layers=2, heads=4, kv_heads=2, vocabulary=1_000),
@@ -92,7 +92,7 @@ def in_a_process(function: Callable, *arguments: Any) -> Any:
 @contextmanager
 def engine_with_random_weights(checkpoint: Checkpoint) -> Iterator[Any]:
     """The workflow's engine for a checkpoint that has no weights."""
-    from polypref.engines import vllm
+    from polypref.requests.engines import vllm
 
     start = vllm.start_in_less_memory
     vllm.start_in_less_memory = lambda llm, settings: start(llm, settings | {"load_format": "dummy"})
@@ -151,7 +151,7 @@ class Bench:
         """Rows of the tables of `complete` against the bare call, and of the limits."""
         from vllm import SamplingParams
 
-        from polypref.completing import read_requests, to_request
+        from polypref.requests.complete import read_requests, to_request
 
         ratio_rows, limit_rows = [], []
         for name, temperature in (("greedy", 0.0), ("sampled at 0.7", 0.7)):

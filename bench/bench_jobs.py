@@ -13,8 +13,8 @@ from pathlib import Path
 from common import SCRIPTS, Cost, interleaved, options, run_process, spread, table, workplace
 from requests_made import write_replies
 
-from polypref.schemas import COMPLETIONS, PROMPTS, REQUESTS
-from polypref.tables import read_rows, write_table
+from polypref.files.schemas import COMPLETIONS, PROMPTS, REQUESTS
+from polypref.files.tables import read_rows, write_table
 
 PROMPTS_PER_JOB = 100
 

@@ -24,7 +24,7 @@ def measured(pairs: int, sample: int, repeats: int) -> dict[str, list[Cost]]:
     """Costs of the batch and of a sample of calls, in turns."""
     from vllm import SamplingParams
 
-    from polypref.engines.vllm import open_engine
+    from polypref.requests.engines.vllm import open_engine
 
     registry = checkpoint("judge")
     engine = open_engine(registry, registry.path, None)

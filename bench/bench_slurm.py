@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 from common import Cost, interleaved, options, snakemake, spread, table, workplace
-from e2e.conftest import new_run
+from runs import new_run
 from slurm_cluster import Cluster, SlurmRun, rehearsed
 
 BATCH = "answer/base"

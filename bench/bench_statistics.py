@@ -13,10 +13,10 @@ import common
 import numpy as np
 import pandas as pd
 import synthetic
-from test_estimates import simulate
+from synthetic import simulate
 
-from polypref.estimates import estimate_rates
-from polypref.translation_scores import score_translations
+from polypref.evaluation.estimates import estimate_rates
+from polypref.translation_quality.scores import score_translations
 
 SHAPES = [(186, 9, 12, 5), (1850, 9, 6, 1), (12_345, 9, 1, 1), (100_000, 1, 1, 1), (800, 1, 125, 1), (150, 9, 74, 1),
           (25, 9, 89, 5)]  # fmt: skip

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from common import options, run_process, table, timed
 
-from polypref.store import RowStore
+from polypref.requests.row_store import RowStore
 
 SIZES = (10_000, 100_000, 1_000_000)
 FLUSH = 1_000

@@ -20,11 +20,11 @@ import yaml
 from common import DEMO, ROOT, SCRIPTS, Cost, interleaved, note, options, ratios, run_process, spread, table, workplace
 from requests_made import sentences
 
-from polypref import trainer
-from polypref.checkpoints import content_revision
-from polypref.config import Training
-from polypref.schemas import DATASET
-from polypref.tables import write_table
+from polypref.config.sections import Training
+from polypref.files.schemas import DATASET
+from polypref.files.tables import write_table
+from polypref.requests.checkpoints import content_revision
+from polypref.training import trainer
 
 PAIRS = 2_048
 

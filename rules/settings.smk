@@ -1,4 +1,4 @@
-# Settings of rules that run behind a batch, as files: see polypref/settings.py for why params are not enough there.
+# Settings of rules that run behind a batch, as files: see polypref/plan/settings.py for why params are not enough there.
 
 
 localrules:

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import synthetic
 
-from polypref import comet
 from polypref.cli import main
-from polypref.external import as_judged
-from polypref.external_files import read_file
-from polypref.tables import TableError
+from polypref.evaluation.external import as_judged
+from polypref.evaluation.external_files import read_file
+from polypref.files.tables import TableError
+from polypref.translation_quality import comet
 
 VERDICTS = pd.concat([synthetic.verdicts(p, code, 12) for p in ("base", "A") for code in ("de", "is")])
 

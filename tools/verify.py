@@ -15,14 +15,14 @@ from sacrebleu.metrics.chrf import CHRF
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
-from polypref.agreement import fleiss  # noqa: E402
-from polypref.bootstrap import sign_flip_test  # noqa: E402
-from polypref.estimates import estimate_rates, language_rows, pooled_rows  # noqa: E402
-from polypref.external import WORDS, as_judged  # noqa: E402
-from polypref.improvement import adjust  # noqa: E402
-from polypref.result_tables import read_csv  # noqa: E402
-from polypref.translation_bootstrap import bleu_scores, chrf_scores  # noqa: E402
-from polypref.translation_scores import score_of, segment_statistics  # noqa: E402
+from polypref.evaluation.agreement import fleiss  # noqa: E402
+from polypref.evaluation.bootstrap import sign_flip_test  # noqa: E402
+from polypref.evaluation.estimates import estimate_rates, language_rows, pooled_rows  # noqa: E402
+from polypref.evaluation.external import WORDS, as_judged  # noqa: E402
+from polypref.evaluation.improvement import adjust  # noqa: E402
+from polypref.files.result_tables import read_csv  # noqa: E402
+from polypref.translation_quality.bootstrap import bleu_scores, chrf_scores  # noqa: E402
+from polypref.translation_quality.scores import score_of, segment_statistics  # noqa: E402
 
 VERDICTS_A_ROW = 6750
 """150 prompts x 9 languages x 5 runs."""

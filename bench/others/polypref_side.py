@@ -5,12 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-from polypref.asking import Asked, ask_replies
-from polypref.completing import complete
-from polypref.config import Checkpoint
-from polypref.registry import Runtime
-from polypref.schemas import COMPLETIONS, REQUESTS
-from polypref.tables import write_table
+from polypref.config.registry import Runtime
+from polypref.config.sections import Checkpoint
+from polypref.files.schemas import COMPLETIONS, REQUESTS
+from polypref.files.tables import write_table
+from polypref.requests.asking import Asked
+from polypref.requests.complete import complete
+from polypref.requests.generate import ask_responses
 
 if __name__ == "__main__":
     prompts, output, folder, base_url, max_tokens, at_once = sys.argv[1:]
@@ -19,7 +20,7 @@ if __name__ == "__main__":
     items = [{"item_id": str(n), "prompt": json.loads(line)["instruction"]} for n, line in enumerate(lines)]
     asked = Asked("tiny", "tiny", None, False, {"temperature": 0.0, "max_tokens": int(max_tokens)})
     requests = Path(folder) / "requests.parquet"
-    write_table(requests, ask_replies(items, asked, "en"), REQUESTS)
+    write_table(requests, ask_responses(items, asked, "en"), REQUESTS)
     runtime = Runtime(concurrency=int(at_once))
     checkpoint = Checkpoint(engine="openai", path="tiny", base_url=base_url, runtime=runtime)
     answers, _ = complete([str(requests)], Path(folder) / "store", checkpoint)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from polypref.config import Checkpoint
-from polypref.engines import EngineError, Request
-from polypref.engines.vllm import AHEAD
+from polypref.config.sections import Checkpoint
+from polypref.requests.engines import EngineError, Request
+from polypref.requests.engines.vllm import AHEAD
 
 pytestmark = pytest.mark.e2e
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -72,7 +72,7 @@ def ask(name, content, **decoding):
 
 
 def open_vllm(checkpoint):
-    from polypref.engines.vllm import open_engine
+    from polypref.requests.engines.vllm import open_engine
 
     return open_engine(checkpoint, checkpoint.path, None)
 
@@ -261,7 +261,7 @@ def translator_path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def translator(translator_path, tmp_path_factory):
-    from polypref.engines.seq2seq import open_engine
+    from polypref.requests.engines.seq2seq import open_engine
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -335,11 +335,11 @@ def test_seq2seq_refuses_instead_of_truncating(translator):
 
 
 def test_seq2seq_converts_once(translator_path, tmp_path, monkeypatch):
-    from polypref.engines import seq2seq
+    from polypref.requests.engines import seq2seq
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     command = (
-        "import sys; sys.path.insert(0, 'workflow/scripts'); from polypref.engines.seq2seq import convert; "
+        "import sys; sys.path.insert(0, 'workflow/scripts'); from polypref.requests.engines.seq2seq import convert; "
         f"print(convert({translator_path!r}, None, 'float32', False))"
     )
     both = [
@@ -403,7 +403,7 @@ def test_vllm_loads_safetensors_only(chat_model, tmp_path):
 
 
 def test_openai_against_vllms_own_server(chat_model, monkeypatch):
-    from polypref.engines.openai import open_engine
+    from polypref.requests.engines.openai import open_engine
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -450,7 +450,7 @@ def test_openai_against_vllms_own_server(chat_model, monkeypatch):
 
 @pytest.mark.skipif(not (DEMO / "strong").is_dir(), reason="the demo's checkpoints are not made yet")
 def test_demo_checkpoints_answer(tmp_path, monkeypatch):
-    from polypref.engines.seq2seq import open_engine
+    from polypref.requests.engines.seq2seq import open_engine
 
     engine = open_vllm(Checkpoint(engine="vllm", path=str(DEMO / "strong")))
     try:

@@ -80,7 +80,7 @@ def test_unpinned_missing_and_gated_are_listed_at_once(place):
         hub.gated.clear()
         shutil.move(folder / "kept", hub.folder / "models/demo/nllb/model.safetensors")
     assert "demo/judge: gated, and this token can't read it: ask for access at https://huggingface.co/demo" in said
-    assert "demo/nllb: has no *.safetensors at main" in said and "polypref.convert_safetensors" in said
+    assert "demo/nllb: has no *.safetensors at main" in said and "polypref.preflight.convert_safetensors" in said
     assert "13 repositories have no revision" in said and "the Hub answered for 13 of 13 repositories" in said
     assert "2 of " in said and "nothing was started" in said
 

@@ -24,7 +24,7 @@ import psutil
 import pytest
 import yaml
 
-from polypref.store import RowStore
+from polypref.requests.row_store import RowStore
 
 ROOT = Path(__file__).parents[2]
 KILLS = 16

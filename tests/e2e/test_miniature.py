@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import sacrebleu
 
-from polypref.schemas import DATASET
+from polypref.files.schemas import DATASET
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ["ar", "de", "es", "is", "ja", "nl", "ru", "zh"]
@@ -253,7 +253,7 @@ def test_another_parser_asks_no_judge_again(miniature, tmp_path):
     shutil.copy(ROOT / "Snakefile", tmp_path / "code")
     for part in ("config", "resources", "environment.yml"):
         (tmp_path / "code" / part).symlink_to(ROOT / part)
-    parser = tmp_path / "code/workflow/scripts/polypref/collecting.py"
+    parser = tmp_path / "code/workflow/scripts/polypref/requests/judge.py"
     changed = parser.read_text(encoding="utf-8").replace('if label == "TIE":', 'if label == "DRAW":')
     assert changed != parser.read_text(encoding="utf-8")
     parser.write_text(changed, encoding="utf-8")

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from model_server import Server, good
 from slurm_cluster import ACCOUNT, DOWN, GPU_TYPE, PARTITIONS, ROOT, UP, Cluster, SlurmRun, rehearsed, wait_for
-from test_engine_openai import Server, good
 
 pytestmark = pytest.mark.slurm
 
@@ -35,7 +35,7 @@ rule half:
 HALF = """
 import sys, time
 from pathlib import Path
-from polypref.tables import atomic_write
+from polypref.files.tables import atomic_write
 with atomic_write(sys.argv[1], "w") as file:
     file.write("first half, ")
     file.flush()

@@ -22,9 +22,9 @@ rule train_policy_on_gpu:
 TRAIN = """
 import os, sys
 from pathlib import Path
-from polypref import trainer
-from polypref.config import Training
-from polypref.slurm import job_nodes
+from polypref.training import trainer
+from polypref.config.sections import Training
+from polypref.running.slurm import job_nodes
 settings = Training(base="x", runtime={"gpus": 2, "nodes": 2})
 command = trainer.command(
     settings, model="m", data="d", output="o", checkpoints="c", port=23456, nodes=job_nodes(os.environ)

@@ -10,7 +10,7 @@ import re
 
 import pytest
 import yaml
-from e2e.conftest import ROOT, Run
+from runs import ROOT, Run
 
 LEFT_OUT = "es"
 FOLDERS = ["results/report/data"]

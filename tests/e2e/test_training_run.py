@@ -12,11 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from polypref import training, training_log
-from polypref.checkpoints import content_revision, tokenizer_files
-from polypref.config import Training
-from polypref.schemas import DATASET
-from polypref.tables import write_table
+from polypref.config.sections import Training
+from polypref.files.schemas import DATASET
+from polypref.files.tables import write_table
+from polypref.requests.checkpoints import content_revision, tokenizer_files
+from polypref.training import log as training_log
+from polypref.training import training
 
 pytestmark = pytest.mark.e2e
 pytest.importorskip("openrlhf")
@@ -130,11 +131,11 @@ def test_a_finished_training_is_taken_up_in_seconds(whole, base, dataset):
 def test_a_killed_training_goes_on_to_the_same_model(whole, base, dataset, tmp_path):
     code = (
         "import json, sys; from pathlib import Path;"
-        "from polypref import training; from polypref.config import Training;"
+        "from polypref import training; from polypref.config.sections import Training;"
         "ours, data, base, results = sys.argv[1:];"
         "training.train(Training(**json.loads(ours)), Path(data), json.loads(base), Path(results))"
     )
-    scripts = Path(training.__file__).parents[1]
+    scripts = Path(training.__file__).parents[2]
     victim = subprocess.Popen(
         [sys.executable, "-c", code, settings().model_dump_json(), str(dataset), json.dumps(base), str(tmp_path)],
         env=os.environ | {"PYTHONPATH": str(scripts)}, start_new_session=True,

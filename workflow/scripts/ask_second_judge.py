@@ -1,10 +1,10 @@
 """Make the requests to the second judge from those to the first: the same answers in the same order."""
 
-from polypref.asking import ask_second_judge
-from polypref.logs import job
-from polypref.schemas import JUDGE_REQUESTS
-from polypref.script_inputs import read_asked
-from polypref.tables import read_rows, write_table
+from polypref.files.schemas import JUDGE_REQUESTS
+from polypref.files.tables import read_rows, write_table
+from polypref.requests.asking import read_asked
+from polypref.requests.judge import ask_second_judge
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     wildcards, params = snakemake.wildcards, snakemake.params

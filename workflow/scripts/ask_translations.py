@@ -1,10 +1,10 @@
 """Make requests to translate one field of the base set or of WMT24++ into one language."""
 
-from polypref.asking import ask_translations
-from polypref.logs import job
-from polypref.schemas import PAIRS, REQUESTS, SEGMENTS
-from polypref.script_inputs import read_asked
-from polypref.tables import BATCH, batched, iter_rows, write_table
+from polypref.files.schemas import PAIRS, REQUESTS, SEGMENTS
+from polypref.files.tables import BATCH, batched, iter_rows, write_table
+from polypref.requests.asking import read_asked
+from polypref.requests.translate import ask_translations
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     wildcards, params = snakemake.wildcards, snakemake.params

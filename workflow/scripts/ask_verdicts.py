@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from polypref.asking import ask_verdicts
-from polypref.logs import job
-from polypref.schemas import JUDGE_REQUESTS, PROMPTS, TEXTS
-from polypref.script_inputs import read_asked
-from polypref.tables import read_rows, write_table
+from polypref.files.schemas import JUDGE_REQUESTS, PROMPTS, TEXTS
+from polypref.files.tables import read_rows, write_table
+from polypref.requests.asking import read_asked
+from polypref.requests.judge import ask_verdicts
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     policy, params = snakemake.wildcards.policy, snakemake.params

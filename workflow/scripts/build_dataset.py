@@ -1,10 +1,10 @@
 """Make ``datasets/{architecture}.parquet``: a preference pair per English pair and language."""
 
-from polypref.building import build_dataset
-from polypref.logs import job
-from polypref.schemas import DATASET, DIAGNOSTICS, DROPPED
-from polypref.script_inputs import read_texts
-from polypref.tables import TableError, iter_rows, write_table
+from polypref.datasets.building import build_dataset
+from polypref.datasets.texts import read_texts
+from polypref.files.schemas import DATASET, DIAGNOSTICS, DROPPED
+from polypref.files.tables import TableError, iter_rows, write_table
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     name = snakemake.wildcards.architecture

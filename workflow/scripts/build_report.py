@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from polypref import schemas
-from polypref.logs import job
+from polypref.files import schemas
+from polypref.files.result_tables import read_all, read_csv, read_frame
+from polypref.files.tables import read_table
 from polypref.report.pages import FIGURES, KINDS
 from polypref.report.preference_pieces import COLUMNS
 from polypref.report.report import Results, Settings, write_report
-from polypref.result_tables import read_all, read_csv, read_frame
-from polypref.tables import read_table
+from polypref.running.logs import job
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
           "estimates", "self_agreement", "length_bias", "wrong_languages", "translation_comparisons",

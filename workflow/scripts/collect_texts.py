@@ -1,10 +1,9 @@
 """Make one file of translations, responses or answers from its own requests and the batch's completions."""
 
-from polypref.collecting import collect_texts
-from polypref.logs import job
-from polypref.schemas import REQUESTS, TEXTS
-from polypref.script_inputs import read_answered
-from polypref.tables import write_table
+from polypref.files.schemas import REQUESTS, TEXTS
+from polypref.files.tables import write_table
+from polypref.requests.collect import collect_texts, read_answered
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job(f"collect {snakemake.output[0]}", snakemake.log[0]) as terminal:

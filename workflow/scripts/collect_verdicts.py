@@ -1,10 +1,10 @@
 """Make ``verdicts/{policy}/{language}.parquet``: one row per judgement, from requests and the judge's replies."""
 
-from polypref.collecting import collect_verdicts
-from polypref.logs import job
-from polypref.schemas import JUDGE_REQUESTS, VERDICTS
-from polypref.script_inputs import read_answered
-from polypref.tables import write_table
+from polypref.files.schemas import JUDGE_REQUESTS, VERDICTS
+from polypref.files.tables import write_table
+from polypref.requests.collect import read_answered
+from polypref.requests.judge import collect_verdicts
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job(f"collect {snakemake.output[0]}", snakemake.log[0]):

@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from polypref.completing import complete, write_completions
-from polypref.config_checks import load_config
-from polypref.logs import job
-from polypref.plan import Plan
-from polypref.runs import cost_so_far
+from polypref.config.loading import load_config
+from polypref.plan.plan import Plan
+from polypref.requests.complete import complete, write_completions
+from polypref.running.logs import job
+from polypref.running.runs import cost_so_far
 
 if __name__ == "__main__":
     task, name = snakemake.wildcards.task, snakemake.wildcards.checkpoint

@@ -1,14 +1,14 @@
 """Answer one shard of a batch (`answer`), or start the shards of this node (`node GPUS_PER_SHARD`).
 
-The shards come on standard input, from the job that runs the batch (polypref/sharding.py).
+The shards come on standard input, from the job that runs the batch (polypref/requests/sharding.py).
 """
 
 import json
 import sys
 
-from polypref.completing import complete_shard
-from polypref.logs import job
-from polypref.sharding import Shard, start_here
+from polypref.requests.complete import complete_shard
+from polypref.requests.sharding import Shard, start_here
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     shards = [Shard(**fields) for fields in json.load(sys.stdin)]

@@ -2,13 +2,14 @@
 
 import os
 
-from polypref.building import build_dataset
-from polypref.diagnostics import diagnose, language_identifier, truncated
-from polypref.logs import job
-from polypref.schemas import DIAGNOSTICS
-from polypref.script_inputs import read_texts, read_weights
-from polypref.tables import by_id, write_table
-from polypref.tokens import load_tokenizer, token_counter
+from polypref.datasets.building import build_dataset
+from polypref.datasets.diagnostics import diagnose, language_identifier, truncated
+from polypref.datasets.texts import read_texts
+from polypref.files.schemas import DIAGNOSTICS
+from polypref.files.tables import by_id, write_table
+from polypref.requests.asking import read_weights
+from polypref.running.logs import job
+from polypref.sources.tokens import load_tokenizer, token_counter
 
 if __name__ == "__main__":
     with job(f"diagnostics {snakemake.wildcards.architecture}", snakemake.log[0]) as terminal:

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from polypref import sizes
-from polypref.actual_cost import measured_costs, measured_training
-from polypref.config_checks import load_config, read_languages
-from polypref.estimating import (
+from polypref.config.loading import load_config, read_languages
+from polypref.plan.needs import training_bytes
+from polypref.plan.plan import Plan
+from polypref.preflight import sizes
+from polypref.preflight.actual_cost import measured_costs, measured_training
+from polypref.preflight.estimating import (
     disk_gb,
     estimate_batches,
     estimate_training,
     longest_requests,
     table,
 )
-from polypref.logs import job
-from polypref.needs import training_bytes
-from polypref.plan import Plan
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("estimate", snakemake.log[0]) as terminal:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from polypref.config_checks import load_config, read_languages
-from polypref.fetching import fetch
-from polypref.logs import job
-from polypref.plan import Plan
+from polypref.config.loading import load_config, read_languages
+from polypref.plan.plan import Plan
+from polypref.preflight.fetching import fetch
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("fetch", snakemake.log[0]) as terminal:

@@ -2,9 +2,9 @@
 
 import json
 
-from polypref.checkpoints import content_revision
-from polypref.logs import job
-from polypref.tables import atomic_write
+from polypref.files.tables import atomic_write
+from polypref.requests.checkpoints import content_revision
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job(f"checkpoint {snakemake.wildcards.checkpoint}", snakemake.log[0]):

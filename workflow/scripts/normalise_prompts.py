@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from polypref.benchmarks import AYA_COLUMNS, aya_configs, normalise_prompts
-from polypref.config import Language, is_local_data
-from polypref.logs import job
-from polypref.reading import read_data
-from polypref.schemas import PROMPTS
-from polypref.tables import write_table
+from polypref.config.sections import Language, is_local_data
+from polypref.files.schemas import PROMPTS
+from polypref.files.tables import write_table
+from polypref.running.logs import job
+from polypref.sources.benchmarks import AYA_COLUMNS, aya_configs, normalise_prompts
+from polypref.sources.reading import read_data
 
 if __name__ == "__main__":
     code, params = snakemake.wildcards.language, snakemake.params

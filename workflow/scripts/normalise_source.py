@@ -1,10 +1,10 @@
 """Make ``sources/{source}.parquet`` from a preference set, and a list of what was left out of it."""
 
-from polypref.logs import job
-from polypref.reading import iter_data
-from polypref.schemas import DROPPED, PAIRS
-from polypref.sources import COLUMNS, normalise
-from polypref.tables import write_table
+from polypref.files.schemas import DROPPED, PAIRS
+from polypref.files.tables import write_table
+from polypref.running.logs import job
+from polypref.sources.formats import COLUMNS, normalise
+from polypref.sources.reading import iter_data
 
 if __name__ == "__main__":
     name, source = snakemake.wildcards.source, snakemake.params.source

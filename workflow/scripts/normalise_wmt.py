@@ -1,11 +1,11 @@
 """Make ``wmt/{language}.parquet``: the WMT24++ segments of one target language."""
 
-from polypref.benchmarks import WMT_COLUMNS, normalise_wmt, wmt_config
-from polypref.config import Language
-from polypref.logs import job
-from polypref.reading import read_data
-from polypref.schemas import SEGMENTS
-from polypref.tables import write_table
+from polypref.config.sections import Language
+from polypref.files.schemas import SEGMENTS
+from polypref.files.tables import write_table
+from polypref.running.logs import job
+from polypref.sources.benchmarks import WMT_COLUMNS, normalise_wmt, wmt_config
+from polypref.sources.reading import read_data
 
 if __name__ == "__main__":
     code, params = snakemake.wildcards.language, snakemake.params

@@ -3,10 +3,10 @@
 Reads ``tables/lengths.csv`` and ``tables/diagnostics.csv``.
 """
 
-from polypref.dataset_figures import flag_frame, plot_flags, plot_lengths
-from polypref.figures import save, style
-from polypref.logs import job
-from polypref.result_tables import read_csv
+from polypref.figures.datasets import flag_frame, plot_flags, plot_lengths
+from polypref.figures.style import save, style
+from polypref.files.result_tables import read_csv
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("figures of the data sets", snakemake.log[0]), style(snakemake.input.style):

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from polypref.figures import save, style
-from polypref.logs import job
-from polypref.result_tables import read_csv
-from polypref.training_figures import plot_training
+from polypref.figures.style import save, style
+from polypref.figures.training import plot_training
+from polypref.files.result_tables import read_csv
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("training curves", snakemake.log[0]), style(snakemake.input.style):

@@ -3,10 +3,10 @@
 Reads ``tables/translation_scores.csv``; shows the sentence means, as the paper does.
 """
 
-from polypref.figures import save, style
-from polypref.logs import job
-from polypref.result_tables import read_csv
-from polypref.translation_figures import METRICS, caption, heatmap_frame, plot_heatmap
+from polypref.figures.style import save, style
+from polypref.figures.translation_quality import METRICS, caption, heatmap_frame, plot_heatmap
+from polypref.files.result_tables import read_csv
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("heatmaps", snakemake.log[0]), style(snakemake.input.style):

@@ -3,12 +3,12 @@
 Reads the tables of the verdicts that ``tabulate_win_rates`` made.
 """
 
-from polypref.figures import save, style
-from polypref.improvement_figures import plot_forest, plot_improvement
-from polypref.logs import job
-from polypref.result_tables import read_csv
-from polypref.win_rate_figures import language_frame, plot_language_heatmap, plot_win_rates
-from polypref.win_rates import ALL
+from polypref.evaluation.win_rates import ALL
+from polypref.figures.improvement import plot_forest, plot_improvement
+from polypref.figures.style import save, style
+from polypref.figures.win_rates import language_frame, plot_language_heatmap, plot_win_rates
+from polypref.files.result_tables import read_csv
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("figures of the win rates", snakemake.log[0]), style(snakemake.input.style):

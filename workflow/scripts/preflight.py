@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from polypref.config_checks import load_config, read_languages
-from polypref.estimating import longest_requests
-from polypref.findings import listing
-from polypref.logs import job
-from polypref.plan import Plan
-from polypref.preflight import preflight
-from polypref.tables import atomic_write
+from polypref.config.loading import load_config, read_languages
+from polypref.files.tables import atomic_write
+from polypref.plan.plan import Plan
+from polypref.preflight.checks import preflight
+from polypref.preflight.estimating import longest_requests
+from polypref.preflight.findings import listing
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("preflight", snakemake.log[0]) as terminal:

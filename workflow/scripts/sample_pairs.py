@@ -3,12 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-from polypref.logs import job
-from polypref.sampling import pair_counter, sample_pairs
-from polypref.schemas import DROPPED, PAIRS
-from polypref.script_inputs import read_weights
-from polypref.tables import iter_rows, write_table
-from polypref.tokens import load_tokenizer
+from polypref.files.schemas import DROPPED, PAIRS
+from polypref.files.tables import iter_rows, write_table
+from polypref.requests.asking import read_weights
+from polypref.running.logs import job
+from polypref.sources.sampling import pair_counter, sample_pairs
+from polypref.sources.tokens import load_tokenizer
 
 if __name__ == "__main__":
     with job("base set", snakemake.log[0]) as terminal:

@@ -7,11 +7,11 @@ by their path: ``.../{translator}/{language}.parquet`` and ``.../{language}.parq
 
 from pathlib import Path
 
-from polypref import schemas
-from polypref.comet import add_comet
-from polypref.logs import job
-from polypref.result_tables import read_frame, write_csv
-from polypref.translation_scores import score_translations
+from polypref.files import schemas
+from polypref.files.result_tables import read_frame, write_csv
+from polypref.running.logs import job
+from polypref.translation_quality.comet import add_comet
+from polypref.translation_quality.scores import score_translations
 
 if __name__ == "__main__":
     with job("scores of the translations", snakemake.log[0]):

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from polypref.config_checks import find_file, load_config, read_languages
-from polypref.logs import job
-from polypref.plan import Plan
-from polypref.showing import local_renderer, show
+from polypref.config.loading import find_file, load_config, read_languages
+from polypref.plan.plan import Plan
+from polypref.preflight.showing import local_renderer, show
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("show-requests", snakemake.log[0]) as terminal:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from polypref import schemas
-from polypref.biases import add_lengths, length_bias, wrong_languages
-from polypref.logs import job
-from polypref.result_tables import read_all, read_frame, write_csv
-from polypref.win_rates import judgements
+from polypref.evaluation.biases import add_lengths, length_bias, wrong_languages
+from polypref.evaluation.win_rates import judgements
+from polypref.files import schemas
+from polypref.files.result_tables import read_all, read_frame, write_csv
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("biases", snakemake.log[0]):

@@ -1,8 +1,8 @@
 """Gather the cost of all batches into one table with a total."""
 
-from polypref.cost import read_cost, tabulate_cost
-from polypref.logs import job
-from polypref.result_tables import write_csv
+from polypref.files.result_tables import write_csv
+from polypref.preflight.cost import read_cost, tabulate_cost
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("cost", snakemake.log[0]):

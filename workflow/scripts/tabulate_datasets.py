@@ -6,11 +6,11 @@ Files are named by their path: ``.../{source}.parquet`` and ``.../{architecture}
 
 from pathlib import Path
 
-from polypref import schemas
-from polypref.dataset_counts import tabulate_dataset_counts, tabulate_funnel
-from polypref.diagnostics import tabulate_diagnostics, tabulate_lengths
-from polypref.logs import job
-from polypref.result_tables import read_frame, write_csv
+from polypref.datasets.counts import tabulate_dataset_counts, tabulate_funnel
+from polypref.datasets.diagnostics import tabulate_diagnostics, tabulate_lengths
+from polypref.files import schemas
+from polypref.files.result_tables import read_frame, write_csv
+from polypref.running.logs import job
 
 
 def _read_both(kept_paths, dropped_paths, schema) -> dict:

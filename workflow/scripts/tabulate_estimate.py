@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from polypref.actual_cost import compared, measured_costs, measured_training
-from polypref.config_checks import load_config, read_languages
-from polypref.logs import job
-from polypref.plan import Plan
-from polypref.result_tables import write_csv
+from polypref.config.loading import load_config, read_languages
+from polypref.files.result_tables import write_csv
+from polypref.plan.plan import Plan
+from polypref.preflight.actual_cost import compared, measured_costs, measured_training
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("estimate and actual", snakemake.log[0]):

@@ -1,9 +1,9 @@
 """Tabulate how far two judges agree, over all, per language and per policy, from their verdicts alone."""
 
-from polypref import schemas
-from polypref.agreement import judge_agreement
-from polypref.logs import job
-from polypref.result_tables import read_all, write_csv
+from polypref.evaluation.agreement import judge_agreement
+from polypref.files import schemas
+from polypref.files.result_tables import read_all, write_csv
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("agreement of the judges", snakemake.log[0]):

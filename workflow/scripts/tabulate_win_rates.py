@@ -5,13 +5,13 @@ levels with their averages (``estimates``), position bias, the agreement of the 
 difference to the base per opponent and language.
 """
 
-from polypref import schemas
-from polypref.agreement import self_agreement
-from polypref.estimates import estimate_rates, language_rows, pooled_rows
-from polypref.improvement import paired_differences, tabulate_improvement
-from polypref.logs import job
-from polypref.result_tables import read_all, write_csv
-from polypref.win_rates import judgements, position_bias
+from polypref.evaluation.agreement import self_agreement
+from polypref.evaluation.estimates import estimate_rates, language_rows, pooled_rows
+from polypref.evaluation.improvement import paired_differences, tabulate_improvement
+from polypref.evaluation.win_rates import judgements, position_bias
+from polypref.files import schemas
+from polypref.files.result_tables import read_all, write_csv
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("win rates", snakemake.log[0]):

@@ -7,9 +7,9 @@ checkpoints are in ``trained/{digest}/``.
 import json
 from pathlib import Path
 
-from polypref.config import Training
-from polypref.logs import job
-from polypref.training import publish, train
+from polypref.config.sections import Training
+from polypref.running.logs import job
+from polypref.training.training import publish, train
 
 if __name__ == "__main__":
     given, made = snakemake.input, snakemake.output

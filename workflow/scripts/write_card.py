@@ -2,10 +2,10 @@
 
 import shutil
 
-from polypref.cards import card
-from polypref.logs import job
-from polypref.schemas import DATASET, DIAGNOSTICS, DROPPED
-from polypref.tables import atomic_write, read_table
+from polypref.datasets.cards import card
+from polypref.files.schemas import DATASET, DIAGNOSTICS, DROPPED
+from polypref.files.tables import atomic_write, read_table
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     name, params = snakemake.wildcards.architecture, snakemake.params

@@ -2,8 +2,8 @@
 
 import json
 
-from polypref.logs import job
-from polypref.tables import atomic_write
+from polypref.files.tables import atomic_write
+from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job(f"settings {snakemake.wildcards.what}", snakemake.log[0]), atomic_write(snakemake.output[0], "w") as file:

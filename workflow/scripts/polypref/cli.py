@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from polypref import store_care
-from polypref.agreement import self_agreement
-from polypref.biases import length_bias
-from polypref.bootstrap import DRAWS
-from polypref.config_checks import ConfigError
-from polypref.estimates import estimate_rates
-from polypref.external import UNDETERMINED, WORDS, as_judged, as_segments
-from polypref.external_files import read_file
-from polypref.improvement import paired_differences, tabulate_improvement
-from polypref.result_tables import TableError, write_csv
-from polypref.store import StoreError
-from polypref.win_rates import position_bias
+from polypref.config.loading import ConfigError
+from polypref.evaluation.agreement import self_agreement
+from polypref.evaluation.biases import length_bias
+from polypref.evaluation.bootstrap import DRAWS
+from polypref.evaluation.estimates import estimate_rates
+from polypref.evaluation.external import UNDETERMINED, WORDS, as_judged, as_segments
+from polypref.evaluation.external_files import read_file
+from polypref.evaluation.improvement import paired_differences, tabulate_improvement
+from polypref.evaluation.win_rates import position_bias
+from polypref.files.result_tables import TableError, write_csv
+from polypref.preflight import store_care
+from polypref.requests.row_store import StoreError
 
 TOKENIZERS = {"ja": "ja-mecab", "jpn": "ja-mecab", "ko": "ko-mecab", "kor": "ko-mecab", "zh": "zh", "zho": "zh"}
 """sacreBLEU tokenisers by language; 13a elsewhere."""
@@ -36,7 +36,7 @@ def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int
 
     Parameters
     ----------
-    judged : output of :func:`polypref.external.as_judged`.
+    judged : output of :func:`polypref.evaluation.external.as_judged`.
     base : policy that the others are compared to, prompt by prompt, or None.
 
     Returns
@@ -70,10 +70,10 @@ def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int
 def score_file_of_translations(
     frame: pd.DataFrame, where: str, tokenizers: dict[str, str], draws: int, seed: int, comet: str | None = None
 ) -> dict[str, pd.DataFrame]:
-    """The tables scores and, with more than one translator, comparisons; columns as in :mod:`polypref.external`."""
+    """The tables scores and, with more than one translator, comparisons; columns as in :mod:`.external`."""
     from sacrebleu.metrics.bleu import BLEU  # takes a while to import
 
-    from polypref.translation_scores import score_translations
+    from polypref.translation_quality.scores import score_translations
 
     segments, texts = as_segments(frame, where)
     known = {language: tokenizers.get(language) or tokenizer_of(language) for language in segments}
@@ -85,7 +85,7 @@ def score_file_of_translations(
         raise TableError(f"--tokenizer: no tokeniser {min(wrong)}; sacreBLEU has {', '.join(sorted(BLEU.TOKENIZERS))}")
     scores, comparisons = score_translations(segments, texts, known, draws=draws, seed=seed)
     if comet:
-        from polypref.comet import add_comet
+        from polypref.translation_quality.comet import add_comet
 
         scores = add_comet(scores, segments, texts, comet)
     return {"scores": scores, **({"comparisons": comparisons} if len(comparisons) else {})}

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from polypref.improvement import ALPHA
+from polypref.evaluation.improvement import ALPHA
+from polypref.evaluation.win_rates import ALL
 from polypref.report.text import signed
-from polypref.win_rates import ALL
 
 QUESTION = "Which way of making multilingual preference data trains the better model?"
 
@@ -40,7 +40,7 @@ def headline(improvement: pd.DataFrame) -> Headline:
 
     Parameters
     ----------
-    improvement : table of :func:`polypref.improvement.tabulate_improvement`.
+    improvement : table of :func:`polypref.evaluation.improvement.tabulate_improvement`.
     """
     overall = improvement[improvement["opponent"].eq(ALL) & improvement["language"].eq(ALL)]
     if overall.empty:

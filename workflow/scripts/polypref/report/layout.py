@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from polypref.diagnostics import FLAGS
-from polypref.schemas import FIELDS
-from polypref.translation_figures import heatmap_frame
-from polypref.win_rates import ALL
+from polypref.datasets.diagnostics import FLAGS
+from polypref.evaluation.win_rates import ALL
+from polypref.figures.translation_quality import heatmap_frame
+from polypref.files.schemas import FIELDS
 
 CURVES = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from polypref.tables import atomic_write
+from polypref.files.tables import atomic_write
 
 PIECE_BYTES = 200_000
 """Bytes from which on a piece is full; a single larger text makes a larger piece."""

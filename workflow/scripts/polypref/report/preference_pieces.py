@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from polypref.diagnostics import FLAGS
+from polypref.datasets.diagnostics import FLAGS
+from polypref.files.schemas import FIELDS
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
-from polypref.schemas import FIELDS
 
 COLUMNS = ("item_id", "language", *FIELDS, *(f"{field}_provenance" for field in FIELDS))
 """Columns of a data set that the reader shows."""

@@ -18,14 +18,14 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from polypref.diagnostics import FLAGS
+from polypref.datasets.diagnostics import FLAGS
+from polypref.files.tables import atomic_write
 from polypref.report import layout, method, text
 from polypref.report.headline import headline
 from polypref.report.pages import FIGURES, KINDS, PAGES
 from polypref.report.preference_pieces import write_preferences
 from polypref.report.svg import inline_svg
 from polypref.report.verdict_pieces import write_verdicts
-from polypref.tables import atomic_write
 
 HERE = Path(__file__).parent
 DATA, PICTURES = "data", "figures"

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 from markupsafe import Markup
 
-from polypref.figures import GRID, INK, LOSS, WIN
+from polypref.figures.style import GRID, INK, LOSS, WIN
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 THEME = {INK: "currentColor", GRID: "var(--line)", WIN: "var(--win)", LOSS: "var(--loss)"}

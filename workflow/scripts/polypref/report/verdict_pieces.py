@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from polypref.evaluation.win_rates import ORDERS
+from polypref.files.result_tables import is_error
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
-from polypref.result_tables import is_error
-from polypref.win_rates import ORDERS
 
 VERDICTS = ("policy", "opponent", "tie", "unparsed", "error")
 """A verdict's number is its place; where an order was not judged it is null."""

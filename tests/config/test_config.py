@@ -1,0 +1,277 @@
+"""The configuration: shipped files are valid, the schema agrees, and every fault names key, found and allowed."""
+
+import copy
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from polypref.config.loading import ConfigError, load_config
+from polypref.config.reference import reference
+from polypref.config.sections import json_schema
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def demo() -> dict:
+    return yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+
+
+def fault(raw: dict) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(raw, ROOT)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "single_gpu.yaml"])
+def test_shipped_configurations_are_valid(name):
+    load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), ROOT)
+
+
+def test_schema_and_reference_agree_with_the_models():
+    written = json.loads((ROOT / "config/schema.json").read_text(encoding="utf-8"))
+    assert written == json_schema(), "run `make schema`"
+    assert (ROOT / "config/README.md").read_text(encoding="utf-8") == reference(), "run `make schema`"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+def test_shipped_configurations_fit_the_schema(name):
+    jsonschema.validate(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), json_schema())
+
+
+def test_loading_does_not_change_the_given_configuration(demo):
+    before = copy.deepcopy(demo)
+    load_config(demo, ROOT)
+    assert demo == before
+
+
+def test_unknown_key_names_the_key_what_is_allowed_and_what_is_close(demo):
+    demo["sampling"]["itmes"] = 3
+    text = fault(demo)
+    assert "sampling.itmes: unknown key" in text and "items" in text and "did you mean 'items'" in text
+
+
+def test_unknown_key_at_the_top(demo):
+    demo["langauges"] = ["en"]
+    assert "langauges: unknown key" in fault(demo) and "did you mean 'languages'" in fault(demo)
+
+
+def test_wrong_type_names_key_found_and_allowed(demo):
+    demo["sampling"]["items"] = "many"
+    text = fault(demo)
+    assert "sampling.items" in text and "'many'" in text and "integer" in text
+
+
+def test_value_out_of_range(demo):
+    demo["training"]["beta"] = -1
+    text = fault(demo)
+    assert "training.beta" in text and "-1" in text and "greater than 0" in text
+
+
+def test_missing_section(demo):
+    del demo["training"]
+    assert "training: is missing" in fault(demo)
+
+
+def test_unknown_model(demo):
+    demo["architectures"]["B"]["chosen"] = {"generate": "stron"}
+    text = fault(demo)
+    assert "architectures.B.chosen" in text and "'stron'" in text and "did you mean 'strong'" in text
+
+
+def test_unknown_checkpoint(demo):
+    demo["judging"]["judge"] = "gpt-7"
+    text = fault(demo)
+    assert "judging.judge" in text and "'gpt-7'" in text and "strong" in text
+
+
+def test_architecture_with_a_source_that_does_not_exist(demo):
+    demo["architectures"]["B"]["chosen"] = {"translte": "strong"}
+    text = fault(demo)
+    assert "architectures.B.chosen" in text and "translte" in text and "{translate: MODEL}" in text
+    demo["architectures"]["B"]["chosen"] = "german"
+    assert "'english'" in fault(demo)
+
+
+def test_architecture_without_a_field(demo):
+    del demo["architectures"]["A"]["rejected"]
+    assert "architectures.A.rejected" in fault(demo)
+
+
+def test_unknown_language(demo):
+    demo["languages"].append("xx")
+    text = fault(demo)
+    assert "languages: found 'xx'" in text and "resources/languages.yaml" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [
+        ("models.strong.languages", {"checkpoint": "strong", "languages": ["de", "iz"]}),
+        ("models.strong.checkpoint", {"checkpoint": {"de": "strong", "iz": "strong"}}),
+        ("checkpoints.strong.languages", {"engine": "seq2seq", "path": ".", "languages": {"de": "a", "iz": "b"}}),
+    ],
+)
+def test_unknown_language_that_a_model_serves(demo, key, section):
+    """It left the language's cells blank without a word."""
+    demo[key.split(".")[0]] = {"strong": section}
+    text = fault(demo)
+    assert f"{key}: found 'iz'" in text and "resources/languages.yaml" in text
+
+
+def test_language_without_a_code_for_a_model_that_needs_one(demo):
+    registry = yaml.safe_load((ROOT / demo["registry"]).read_text(encoding="utf-8"))
+    nllb = registry["checkpoints"]["nllb"]
+    del nllb["languages"]["de"]
+    demo["checkpoints"] = {"nllb": nllb}
+    text = fault(demo)
+    assert "checkpoints.nllb.languages" in text and "'de'" in text and "architectures.C.rejected" in text
+
+
+def test_translator_that_does_not_serve_a_language(demo):
+    demo["models"] = {
+        "strong-beam": {"checkpoint": "strong", "prompt": "x-alma", "languages": ["de"], "decoding": {"beam_size": 5}}
+    }
+    text = fault(demo)
+    assert "architectures.A.prompt" in text and "strong-beam for ar" in text
+
+
+def test_checkpoint_folder_that_does_not_exist(demo):
+    demo["checkpoints"] = {"strong": {"engine": "vllm", "path": "./no/such/folder"}}
+    text = fault(demo)
+    assert "checkpoints.strong.path" in text and "./no/such/folder" in text
+
+
+def test_an_endpoint_of_ones_own_does_not_get_openais_key_unasked(demo):
+    mine = {"engine": "openai", "path": "m", "base_url": "http://127.0.0.1:9/v1"}
+    demo["checkpoints"] = {"mine": mine}
+    assert "checkpoints.mine.api_key_env: is missing" in fault(demo)
+    demo["checkpoints"] = {"mine": {**mine, "api_key_env": "MY_KEY"}}
+    load_config(demo, ROOT)
+
+
+API = {"engine": "openai", "path": "m"}
+NLLB = {"checkpoint": "nllb", "prompt": "text", "split": "sentences"}
+MISUSES = {
+    "an API is trained": (
+        {"training": {"base": "api"}},
+        "training.base: found 'api'; allowed: a checkpoint of engine vllm",
+    ),
+    "a translator judges": (
+        {"judging": {"judge": "nllb"}},
+        "judging.judge: found 'nllb'; allowed: a checkpoint of engine vllm or openai",
+    ),
+    "a translator is judged": ({"evaluation": {"opponents": ["nllb"]}}, "evaluation.opponents: found 'nllb'"),
+    "a translator answers": (
+        {"architectures": {"B": {"prompt": "english", "chosen": {"generate": "nllb"}, "rejected": "english"}}},
+        "architectures.B.chosen: found 'nllb'; allowed: a model that answers",
+    ),
+    "a generator without English": (
+        {
+            "models": {
+                "part": {"checkpoint": dict.fromkeys(("ar", "zh", "de", "is", "ja", "nl", "ru", "es"), "strong")}
+            },
+            "architectures": {"B": {"prompt": "english", "chosen": {"generate": "part"}, "rejected": "english"}},
+        },
+        "architectures.B.chosen: found 'part for en'",
+    ),
+    "sampled beams": (
+        {
+            "models": {
+                "strong": {"checkpoint": "strong", "prompt": "x-alma", "decoding": {"beam_size": 3, "temperature": 0.6}}
+            }
+        },
+        "models.strong.decoding.temperature: found 0.6; allowed: 0",
+    ),
+    "a sampled NLLB": ({"models": {"nllb": {**NLLB, "decoding": {"temperature": 0.6}}}}, "models.nllb.decoding.temp"),
+    "an instructed NLLB": (
+        {"models": {"nllb": {**NLLB, "prompt": "instruct"}}},
+        "models.nllb.prompt: found 'instruct'",
+    ),
+    "beams of an API": (
+        {"models": {"api": {"checkpoint": "api", "decoding": {"beam_size": 5}}}},
+        "models.api.decoding.beam_size: found 5",
+    ),
+    "a limit without a price": (
+        {"checkpoints": {"api": {**API, "max_cost_usd": 5}}},
+        "checkpoints.api.price: found None",
+    ),
+    "one GPU for two": (
+        {"checkpoints": {"big": {"engine": "vllm", "path": "o/n", "runtime": {"gpus": 1, "tensor_parallel": 2}}}},
+        "checkpoints.big.runtime.tensor_parallel: found 2; allowed: at most runtime.gpus, 1",
+    ),
+    "an uneven batch": ({"training": {"batch_size": 100}}, "training.batch_size 100 can't be split evenly"),
+    "a judge that sees nothing": ({"judging": {"prompt": "LICENSE"}}, "judging.prompt: found no place for a text"),
+}
+
+
+@pytest.mark.parametrize("change", MISUSES)
+def test_what_a_model_can_not_do_is_said_before_anything_runs(demo, change):
+    sections, expected = MISUSES[change]
+    demo["checkpoints"] = {"api": API}
+    load_config(demo, ROOT)
+    for name, section in sections.items():
+        demo.setdefault(name, {}).update(section)
+    text = fault(demo)
+    assert expected in text and len(text.splitlines()) == 2, text
+
+
+def test_a_fault_in_an_architecture_is_one_line(demo):
+    demo["architectures"]["B"]["prompt"] = {"generate": "strong"}
+    assert fault(demo).splitlines()[1:] == [
+        "  architectures.B.prompt: found {'generate': 'strong'}; allowed: 'english' or {translate: MODEL}"
+    ]
+
+
+@pytest.mark.parametrize(("key", "value"), [("sources", {}), ("languages", []), ("evaluation", None)])
+def test_an_empty_section(demo, key, value):
+    demo[key] = value
+    assert f"{key}: is empty" in fault(demo)
+
+
+def test_source_file_that_does_not_exist(demo):
+    demo["sources"]["gutenberg"]["path"] = "missing.jsonl"
+    assert "sources.gutenberg.path: found 'missing.jsonl'" in fault(demo)
+
+
+def test_several_faults_are_listed_at_once(demo):
+    demo["judging"]["judge"] = "nobody"
+    demo["languages"].append("xx")
+    text = fault(demo)
+    assert "2 errors" in text and "judging.judge" in text and "languages" in text
+
+
+def test_registry_that_does_not_exist(demo):
+    demo["registry"] = "no.yaml"
+    assert "registry: found 'no.yaml'" in fault(demo)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("checkpoints: {a: [\n", "registry.yaml: is not readable as YAML: while parsing a flow node"),
+        ("- a\n", "registry.yaml: found no section"),
+        ("checkpoints: [a]\n", "registry.yaml: found checkpoints (list); allowed: checkpoints and models"),
+        ("modells: {}\n", "registry.yaml: found modells (dict); allowed: checkpoints and models"),
+    ],
+)
+def test_a_registry_that_is_none(demo, tmp_path, text, expected):
+    (tmp_path / "registry.yaml").write_text(text, encoding="utf-8")
+    demo["registry"] = str(tmp_path / "registry.yaml")
+    assert expected in fault(demo)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("checkpoints", ["a"], "checkpoints: found ['a']; allowed: a section of keys and values"),
+        ("architectures", {"A": "english"}, "architectures.A: found 'english'; allowed: a section of keys and values"),
+        ("sources", {"a/b": {"path": "pairs.jsonl"}}, "sources.a/b: found 'a/b'; allowed: a name that files can have"),
+    ],
+)
+def test_what_is_no_section_and_no_name(demo, key, value, expected):
+    demo[key] = value
+    assert expected in fault(demo)

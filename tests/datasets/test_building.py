@@ -1,0 +1,84 @@
+"""Data sets: joined by id, every pair in every language kept or left out with its reason, cards that load."""
+
+import pytest
+
+from polypref.datasets.building import build_dataset
+from polypref.datasets.cards import card
+from polypref.files.schemas import DATASET, DROPPED
+from polypref.files.tables import TableError, write_table
+
+PAIRS = [
+    {"item_id": i, "source": "s", "row": n, "task": "t", "prompt": f"p{i}", "chosen": f"c{i}", "rejected": f"r{i}"}
+    for n, i in enumerate("ab")
+]
+
+
+def texts(values: dict, error: dict | None = None) -> list[dict]:
+    more = {"model": "m", "checkpoint": "o/n", "revision": "1", "decoding": '{"max_tokens":8}'}
+    return [{"item_id": i, "text": text, "error": (error or {}).get(i), **more} for i, text in values.items()]
+
+
+def german(**fields) -> dict:
+    base = {name: texts({"a": f"{name} A", "b": f"{name} B"}) for name in ("prompt", "chosen", "rejected")}
+    return {"de": {**base, **fields}}
+
+
+def test_fields_are_joined_by_id_and_not_by_position():
+    rows, dropped = build_dataset(PAIRS, german(chosen=texts({"b": "B!", "a": "A!"})))
+    assert [(r["item_id"], r["prompt"], r["chosen"]) for r in rows] == [
+        ("a", "prompt A", "A!"),
+        ("b", "prompt B", "B!"),
+    ]
+    assert set(rows[0]) == set(DATASET.names) and not dropped
+    assert rows[0]["chosen_messages"] == [
+        {"role": "user", "content": "prompt A"},
+        {"role": "assistant", "content": "A!"},
+    ]
+    assert rows[0]["chosen_provenance"] == (
+        '{"model": "m", "checkpoint": "o/n", "revision": "1", "decoding": {"max_tokens": 8}}'
+    )
+
+
+def test_english_keeps_the_original():
+    rows, _ = build_dataset(PAIRS, {"en": {"prompt": None, "chosen": None, "rejected": texts({"a": "x", "b": "y"})}})
+    assert (rows[0]["prompt"], rows[0]["chosen"], rows[0]["rejected"]) == ("pa", "ca", "x")
+    assert rows[0]["prompt_provenance"] == '{"model": "source"}'
+
+
+def test_error_rows_are_left_out_with_their_reason():
+    rows, dropped = build_dataset(PAIRS, german(rejected=texts({"a": "", "b": "B"}, {"a": "too long"})))
+    assert [r["item_id"] for r in rows] == ["b"]
+    assert [(d["item_id"], d["language"], d["step"], d["reason"]) for d in dropped] == [
+        ("a", "de", "answer", "rejected: too long")
+    ]
+    assert set(dropped[0]) == set(DROPPED.names)
+
+
+def test_chosen_equal_to_rejected_is_left_out():
+    _, dropped = build_dataset(
+        PAIRS, german(chosen=texts({"a": "same", "b": "B"}), rejected=texts({"a": "same ", "b": "C"}))
+    )
+    assert [d["reason"] for d in dropped] == ["chosen equals rejected"]
+
+
+def test_a_missing_or_foreign_row_is_an_error_that_names_the_id():
+    with pytest.raises(TableError, match="chosen in de: there is no row for item_id b"):
+        build_dataset(PAIRS, german(chosen=texts({"a": "x"})))
+    with pytest.raises(TableError, match="chosen in de: item_id z is in no pair"):
+        build_dataset(PAIRS, german(chosen=texts({"a": "x", "b": "y", "z": "?"})))
+    twice = texts({"a": "x", "b": "y"}) + texts({"a": "x"})
+    with pytest.raises(TableError, match="chosen in de: item_id occurs more than once: a"):
+        build_dataset(PAIRS, german(chosen=twice))
+
+
+def test_a_folder_with_its_card_loads_as_a_data_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    rows, dropped = build_dataset(PAIRS, german())
+    write_table(tmp_path / "A" / "train.parquet", rows, DATASET)
+    made = {"prompt": {"translate": "m"}, "chosen": "english", "rejected": {"generate": "g"}}
+    text = card("A", "Title: with a colon", made, {"de": "German"}, {"s": "mit", "o": "unknown"}, rows, dropped)
+    (tmp_path / "A" / "README.md").write_text(text, encoding="utf-8")
+    loaded = datasets.load_dataset(str(tmp_path / "A"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.num_rows == 2 and loaded.column_names == DATASET.names
+    assert "license: other" in text and "- o: unknown" in text and "translated by `m`" in text

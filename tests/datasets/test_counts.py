@@ -1,0 +1,72 @@
+"""The funnel adds up, and says where when it does not."""
+
+import pandas as pd
+import pytest
+import synthetic
+
+from polypref.datasets.counts import tabulate_dataset_counts, tabulate_funnel
+from polypref.files.schemas import DROPPED
+from polypref.files.tables import TableError
+
+
+@pytest.fixture
+def data():
+    sources = {name: synthetic.source(name) for name in synthetic.SOURCES}
+    everything = pd.concat([kept for kept, _ in sources.values()], ignore_index=True)
+    pairs, rest = everything[everything["row"] < 15], everything[everything["row"] >= 15]
+    left = rest.assign(language=None, step="sample", reason="not drawn")[DROPPED.names]
+    return {"sources": sources, "pairs": pairs, "pairs_dropped": left,
+            "datasets": {name: synthetic.dataset(pairs, name) for name in "AB"}}  # fmt: skip
+
+
+def test_every_row_is_accounted_for(data):
+    funnel = tabulate_funnel(**data, languages=synthetic.LANGUAGES)
+    groups = funnel.assign(part=funnel["step"].where(funnel["step"].isin(["read", "kept"]), "dropped"))
+    sums = groups.pivot_table(index=["stage", "name", "language"], columns="part", values="rows", aggfunc="sum").fillna(
+        0
+    )
+    assert (sums["read"] == sums["dropped"] + sums["kept"]).all()
+    assert sums.loc[("architecture", "B", "is")].to_dict() == {"read": 45, "dropped": 3, "kept": 42}
+    source = funnel[funnel["stage"].eq("source") & funnel["name"].eq("gutenberg")]
+    assert source[["step", "reason", "rows"]].values.tolist() == [
+        ["read", "", 24], ["normalise", "tie", 2], ["clean", "empty response", 1],
+        ["deduplicate", "same prompt", 1], ["kept", "", 20],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "complaint"),
+    [
+        (
+            "pairs",
+            lambda f: f[f["item_id"].ne("gutenberg-003")],
+            "base set, source gutenberg: 1 rows are neither.*-003",
+        ),
+        ("pairs_dropped", lambda f: pd.concat([f, f.head(1)]), "source chatbot_arena: 1 rows .*more than once.*-015"),
+        ("pairs", lambda f: pd.concat([f, f.head(1).assign(item_id="new")]), "source chatbot_arena: 1 .*nowhere: new"),
+        ("pairs", lambda f: pd.concat([f, f.head(1).assign(source="web")]), "pairs of web"),
+    ],
+)
+def test_a_sum_that_does_not_add_up_names_the_source(data, key, change, complaint):
+    data[key] = change(data[key])
+    with pytest.raises(TableError, match=complaint):
+        tabulate_funnel(**data, languages=synthetic.LANGUAGES)
+
+
+def test_a_lost_row_names_architecture_and_language(data):
+    kept, dropped = data["datasets"]["B"]
+    data["datasets"]["B"] = kept[~(kept["language"].eq("ja") & kept["item_id"].eq("gutenberg-001"))], dropped
+    with pytest.raises(TableError, match=r"architecture B, ja: 1 rows are neither kept nor dropped: gutenberg-001"):
+        tabulate_funnel(**data, languages=synthetic.LANGUAGES)
+    with pytest.raises(TableError, match=r"architecture A: rows in .*zh"):
+        tabulate_funnel(**data, languages=synthetic.LANGUAGES[:-1])
+
+
+def test_counts(data):
+    table = tabulate_dataset_counts({name: kept for name, (kept, _) in data["datasets"].items()}, synthetic.LANGUAGES)
+    assert table["pairs"].sum() == sum(len(kept) for kept, _ in data["datasets"].values())
+    assert table["language"].iloc[0] == "en" and table["architecture"].tolist() == sorted(table["architecture"])
+    kept = data["datasets"]["A"][0]
+    one = kept[kept["language"].eq("ja") & kept["source"].eq("gutenberg")]
+    row = table[table["architecture"].eq("A") & table["language"].eq("ja") & table["source"].eq("gutenberg")].iloc[0]
+    assert row["chosen_characters"] == pytest.approx(one["chosen"].map(len).mean())

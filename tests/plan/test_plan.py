@@ -1,0 +1,104 @@
+"""What a configuration implies: artifacts and batches. The dry runs are in test_workflow.py."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polypref.config.loading import load_config, read_languages
+from polypref.plan.plan import Plan, Response, Translation
+
+ROOT = Path(__file__).parents[2]
+TARGETS = ["ar", "de", "es", "is", "ja", "nl", "ru", "zh"]
+
+
+def raw(name: str = "config.yaml") -> dict:
+    return yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
+
+
+def plan(config: dict) -> Plan:
+    return Plan(load_config(config, ROOT), read_languages(ROOT))
+
+
+@pytest.fixture(scope="module")
+def paper() -> Plan:
+    return plan(raw())
+
+
+def test_one_batch_per_checkpoint_and_task(paper):
+    batches = paper.batches()
+    tasks = {
+        task: sorted(name for kind, name in batches if kind == task) for task in ("translate", "generate", "judge")
+    }
+    assert len(tasks["translate"]) == 11 and sum(name.startswith("x-alma") for name in tasks["translate"]) == 5
+    assert tasks["generate"] == ["command-r-35b", "qwen2.5-0.5b"] and tasks["judge"] == ["qwen2.5-32b"]
+    answer = [name for task, name in batches if task == "answer"]
+    assert sorted(answer) == ["A", "B", "C", "base", "gemma-1.1-7b", "llama-3-8b", "mistral-7b-v0.3"]
+
+
+def test_beam_search_and_sampling_share_a_checkpoints_batch(paper):
+    stems = paper.batches()["translate", "x-alma-group2"]
+    assert stems == [
+        "pairs/chosen/x-alma-bs/es",
+        "pairs/prompt/x-alma-bs/es",
+        "pairs/rejected/x-alma-bs/es",
+        "wmt/source/x-alma-bs/es",
+        "wmt/source/x-alma/es",
+    ]
+
+
+def test_english_is_not_translated_and_generated_like_any_other(paper):
+    assert [paper.field_file("A", field, "en") for field in ("prompt", "chosen", "rejected")] == [None] * 3
+    assert paper.field_file("B", "chosen", "en") == Response("english", "command-r-35b", "en")
+    assert paper.field_file("C", "rejected", "en") is None
+
+
+def test_architectures_share_what_they_have_in_common(paper):
+    assert paper.field_file("B", "chosen", "de") == paper.field_file("C", "chosen", "de")
+    assert paper.field_file("A", "prompt", "de") == paper.field_file("C", "prompt", "de")
+    assert paper.field_file("C", "rejected", "de") == Translation("pairs", "rejected", "nllb-200-3.3b", "de")
+
+
+def test_unsupported_cells_stay_blank(paper):
+    assert paper.wmt_languages("tower-13b") == ["de", "es", "ja", "nl", "ru", "zh"]
+    assert paper.wmt_languages("x-alma") == TARGETS
+    assert len(paper.wmt_translations()) == 8 * 8 - 4
+
+
+def test_a_fourth_architecture_is_a_row_of_config():
+    config = raw()
+    row = {"prompt": {"translate": "nllb-200-3.3b"}, "chosen": {"generate": "command-r-35b"}, "rejected": "english"}
+    config["architectures"]["D"] = row
+    made = plan(config)
+    assert made.field_file("D", "chosen", "de") == Response("nllb-200-3.3b", "command-r-35b", "de")
+    assert made.field_file("D", "rejected", "de") is None
+    assert ("answer", "D") in made.batches() and "D/de" in made.batches()["judge", "qwen2.5-32b"]
+
+
+def test_the_order_of_keys_and_languages_changes_nothing(paper):
+    config = raw()
+    shuffled = {key: config[key] for key in reversed(config)}
+    shuffled["languages"] = config["languages"][::-1]
+    shuffled["architectures"] = dict(reversed(config["architectures"].items()))
+    other = plan(shuffled)
+    assert other.batches() == paper.batches() and other.translations() == paper.translations()
+    assert other.config.all_languages == paper.config.all_languages
+    assert str(other.config.shown()) == str(paper.config.shown()), "the report shows the same"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+def test_runtime_is_in_no_params(name):
+    config = raw(name)
+    made = plan(config)
+    runtimes = {
+        key: {**entry.model_dump(exclude_none=True), "runtime": {"threads": 7}}
+        for key, entry in made.config.checkpoints.items()
+    }
+    config["checkpoints"] = runtimes
+    config["training"]["runtime"] = {**config["training"]["runtime"], "threads": 7}
+    other = plan(config)
+    for model in ("x-alma-bs", "strong"):
+        if model in made.config.models:
+            assert other.asked_of_model(model, "de", True) == made.asked_of_model(model, "de", True)
+    assert other.asked_of_judge() == made.asked_of_judge() and other.asked_of_policy("A") == made.asked_of_policy("A")
+    assert other.config.shown() != {} and "threads" not in str(other.config.shown())

@@ -1,0 +1,216 @@
+"""Preflight: everything wrong is listed at once, what can't be looked at is said, secrets are not shown."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from hub import COMMIT, TOKEN, serve
+
+from polypref.config.loading import load_config, read_languages
+from polypref.plan.needs import Repository, api_keys, nothing_outside, repositories
+from polypref.plan.plan import Plan
+from polypref.preflight.checks import (
+    check_context,
+    check_disk,
+    check_fetched,
+    check_hub,
+    check_revisions,
+    hub_reader,
+    preflight,
+)
+from polypref.preflight.findings import listing
+from polypref.preflight.gpu_memory import batch_memory, cache_bytes, training_memory
+from polypref.preflight.gpus import check_gpus
+
+ROOT = Path(__file__).parents[2]
+SECRET = "hf_" + "x" * 20
+
+
+def plan_of(name: str, **changes) -> Plan:
+    raw = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
+    return Plan(load_config({**raw, **changes}, ROOT), read_languages(ROOT))
+
+
+@pytest.fixture(scope="module")
+def paper() -> Plan:
+    return plan_of("config")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A Hub that has one repository whole, gates one, hides one, hangs on one and holds one with pickles only."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # another test may have been offline first
+    for name in ("fine", "gated", "closed", "hangs", "pickled"):
+        folder = tmp_path / "models/o" / name
+        folder.mkdir(parents=True)
+        (folder / ("pytorch_model.bin" if name == "pickled" else "model.safetensors")).write_bytes(b"weights")
+    with serve(tmp_path, gated=("o/gated",)) as hub:
+        hub.private.add("o/closed")
+        hub.hanging.add("o/hangs")
+        yield hub
+
+
+def test_the_miniature_needs_nothing():
+    plan = plan_of("demo")
+    assert nothing_outside(plan)
+    (finding,) = preflight(plan, {}, None, Path("no"), True, {}, "http://127.0.0.1:9", lambda: None)
+    assert finding.level == "fine" and "nothing to check" in finding.what
+
+
+def test_what_the_paper_needs(paper):
+    found = {repository.path: repository for repository in repositories(paper)}
+    assert found["google/wmt24pp"].parts[2] == ("en-es_MX", "train") and len(found["google/wmt24pp"].parts) == 8
+    gated = {path for path, repository in found.items() if repository.gated}
+    assert gated >= {"lmsys/chatbot_arena_conversations", "CohereLabs/aya-23-8B", "meta-llama/Meta-Llama-3-8B-Instruct"}
+    assert found["lmsys/chatbot_arena_conversations"].page.startswith("https://huggingface.co/datasets/")
+    assert api_keys(paper) == {"OPENAI_API_KEY": ["gpt-3.5-turbo", "gpt-4o"]}
+
+
+def test_everything_wrong_is_listed_at_once_and_the_unreachable_hub_is_said(paper, tmp_path):
+    began = time.monotonic()
+    findings = preflight(paper, {}, None, tmp_path, True, {}, "http://127.0.0.1:9", lambda: [24.0])
+    assert time.monotonic() - began < 20
+    wrong = [finding.what for finding in findings if finding.level == "wrong"]
+    assert any("OPENAI_API_KEY" in what and "gpt-4o" in what for what in wrong)
+    assert any("no Hugging Face token" in what and "CohereLabs/aya-23-8B" in what for what in wrong)
+    assert any("1 GPUs are here" in what and "training asks for 8" in what for what in wrong)
+    assert any("GPU memory" in what and "qwen2.5-32b" in what for what in wrong)
+    assert any("haoranxu/X-ALMA-13B-Group3" in f.what and "snakemake pin" in f.what for f in findings)
+    (unchecked,) = [finding.what for finding in findings if finding.level == "unchecked"]
+    assert "24 of 24" in unchecked or "repositories on the Hub" in unchecked
+
+
+def test_a_faulty_hub(hub):
+    names = ["o/fine", "o/gated", "o/missing", "o/closed", "o/hangs", "o/pickled"]
+    found = [Repository("model", name, None, name == "o/gated") for name in names]
+    found.append(Repository("model", "o/fine", "ba5e" * 10))
+    began = time.monotonic()
+    findings = list(check_hub(found, hub_reader(SECRET, hub.url), seconds=6))
+    assert time.monotonic() - began < 12
+    wrong = "\n".join(finding.what for finding in findings if finding.level == "wrong")
+    assert "o/gated: gated" in wrong and "https://huggingface.co/o/gated" in wrong
+    assert "o/missing: not found" in wrong and "o/closed: not found, or not for this token" in wrong
+    assert f"o/fine: has no revision {'ba5e' * 10}: see https://huggingface.co/o/fine/commits/main" in wrong
+    assert "o/pickled: has no *.safetensors at main" in wrong and "polypref.preflight.convert_safetensors" in wrong
+    assert len(wrong.splitlines()) == 5, "the whole one is not among them"
+    (unchecked,) = [finding.what for finding in findings if finding.level == "unchecked"]
+    assert "1 of 7" in unchecked and "no answer within 6 s" in unchecked
+    assert SECRET not in listing(findings)
+    assert not [
+        f
+        for f in check_hub([Repository("model", "o/closed", COMMIT)], hub_reader(TOKEN, hub.url))
+        if f.level == "wrong"
+    ]
+
+
+def test_offline_what_was_not_fetched_is_named(tmp_path):
+    found = [
+        Repository("dataset", "o/here", "abc"),
+        Repository("model", "o/other", None),
+        Repository("model", "o/m", "1"),
+    ]
+    for name in ("datasets--o--here/snapshots/abc", "models--o--m/snapshots/2"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text("{}")
+    (finding,) = check_fetched(found, tmp_path)
+    assert finding.level == "wrong" and "2 of 3" in finding.what and "o/other, o/m at 1" in finding.what
+    assert "snakemake fetch" in finding.what
+
+
+LONGEST = {("judge", "qwen2.5-32b"): (4396, 20), ("translate", "x-alma-group1"): (512, 2048)}
+
+
+def levels(plan, gpus, here=True, longest=None, read=lambda path, revision: None) -> list[tuple[str, str]]:
+    return [(finding.level, finding.what) for finding in check_gpus(plan, gpus, here, longest or LONGEST, read)]
+
+
+def test_gpus(paper):
+    assert [level for level, _ in levels(paper, [141.0] * 8)] == ["fine"]
+    assert [level for level, _ in levels(paper, None)] == ["wrong"]
+    (_, few), (_, memory), *_ = [found for found in levels(paper, [24.0]) if found[0] == "wrong"]
+    assert "training asks for 8" in few and "answer/base asks" not in few
+    assert "judge/qwen2.5-32b needs up to 7" in memory and "weights 66" in memory and "room for 43" in memory
+
+
+def test_gpus_elsewhere_are_those_of_the_configuration(paper):
+    ((level, what),) = levels(paper, None, here=False)
+    assert level == "fine" and what.startswith("8 GPUs of 80 GB (by the configuration)")
+    ((level, what),) = levels(plan_of("config", runtime={}), None, here=False)
+    assert level == "unchecked" and "gpu_memory_gb" in what
+    described = plan_of("config", runtime={"gpus": 4, "gpu_memory_gb": 80})
+    (wrong,) = [what for level, what in levels(described, None, here=False) if level == "wrong"]
+    assert wrong == "4 GPUs are on a node (runtime.gpus): training asks for 8 (runtime.gpus)"
+    assert [level for level, _ in levels(plan_of("config", runtime={"gpu_memory_gb": 80}), None, here=False)] == [
+        "fine"
+    ]
+
+
+def test_an_engine_that_would_not_start_for_its_context(paper):
+    """Command-R: 64 heads of 128 in 40 layers without sharing of keys; vLLM wants room for its whole context."""
+    content = {
+        "num_hidden_layers": 40,
+        "num_attention_heads": 64,
+        "hidden_size": 8192,
+        "max_position_embeddings": 131072,
+    }
+    assert cache_bytes(content, None) == 2 * 40 * 8192 * 2
+    assert batch_memory(paper, "generate", "command-r-35b", content, 4096).longest == pytest.approx(10.7, abs=0.1)
+    registry = yaml.safe_load((ROOT / "resources/models.yaml").read_text(encoding="utf-8"))["checkpoints"]
+    unbounded = {**registry["command-r-35b"], "runtime": {"gpus": 2, "tensor_parallel": 2}}
+    plan = plan_of("config", checkpoints={"command-r-35b": unbounded})
+    found = levels(plan, [80.0] * 8, read=lambda path, revision: content if "command-r" in path else None)
+    (wrong,) = [what for level, what in found if level == "wrong"]
+    assert "command-r-35b needs 248 GB" in wrong and "max_model_len" in wrong
+
+
+def test_what_is_tight_is_no_more_than_a_doubt(paper):
+    """Without config.json the cache is an upper bound: models that share keys among heads need far less."""
+    tight = dict(levels(paper, [40.0] * 8))["doubt"]
+    assert "judge/qwen2.5-32b needs up to" in tight and "exact once their config.json was fetched" in tight
+    shared = {"num_hidden_layers": 64, "num_attention_heads": 40, "hidden_size": 5120, "num_key_value_heads": 8,
+              "max_position_embeddings": 32768}  # fmt: skip
+    assert cache_bytes(shared, 32.8e9) == 2 * 64 * 8 * 128 * 2
+
+
+def test_memory_of_training(paper):
+    assert training_memory(paper) == pytest.approx(8.0 * (2 + 2 + 2) / 8 + 3), "ZeRO-3 over 8 GPUs, AdamW offloaded"
+    plain = plan_of("config")
+    training = {**yaml.safe_load((ROOT / "config/config.yaml").read_text())["training"], "adam_offload": False}
+    assert training_memory(plan_of("config", training={**training, "zero_stage": 0})) == 8.0 * 18 + 3
+    whole = plan_of("config", training={**training, "zero_stage": 2})
+    assert training_memory(whole) == pytest.approx(8.0 * (4 + 14 / 8) + 3) and training_memory(plain) < 10
+    (wrong,) = [what for level, what in levels(whole, [40.0] * 8) if level == "wrong"]
+    assert "training needs 49" in wrong and "ref_offload" in wrong
+    assert training_memory(plan_of("single_gpu")) == pytest.approx(1.54 * 4 + 3), "an adapter trains next to nothing"
+
+
+def test_unpinned_repositories_are_one_doubt(paper):
+    (finding,) = check_revisions(paper)
+    assert finding.level == "doubt" and "haoranxu/X-ALMA-13B-Group8" in finding.what and "snakemake pin" in finding.what
+    assert "google/wmt24pp" not in finding.what
+
+
+def test_too_little_disk(paper, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=50e9))
+    (finding,) = check_disk(paper, tmp_path, tmp_path / "results")
+    assert finding.level == "wrong" and "50 GB are free" in finding.what and "16 checkpoints to fetch" in finding.what
+    assert "trained models and their resumable checkpoints" in finding.what
+
+
+def test_context(paper):
+    longest = {
+        ("judge", "qwen2.5-32b"): (4500, 20),
+        ("answer", "base"): (9000, 10),
+        ("translate", "tower-13b"): (4000, 768),
+    }
+    context = {"Qwen/Qwen2.5-32B-Instruct": 32768, "CohereLabs/aya-23-8B": 8192, "Unbabel/TowerInstruct-13B-v0.1": 4096}
+    read = lambda path, revision: {"max_position_embeddings": context[path]}  # noqa: E731
+    findings = list(check_context(paper, longest, read))
+    assert [(f.level, f.what.split(":")[0]) for f in findings] == [
+        ("wrong", "answer/base"),
+        ("doubt", "the longest prompt and a full answer exceed the context"),
+    ]
+    (unknown,) = check_context(paper, {("answer", "base"): (1, 1)}, lambda path, revision: None)
+    assert unknown.level == "unchecked"

@@ -1,0 +1,99 @@
+"""Estimates: counts of the requests that exist, else of the configuration; measured throughput before assumed."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polypref.config.loading import load_config, read_languages
+from polypref.files.schemas import REQUESTS
+from polypref.files.tables import write_table
+from polypref.plan.plan import Plan
+from polypref.preflight.actual_cost import compared, measured_costs, measured_training
+from polypref.preflight.estimating import (
+    disk_gb,
+    estimate_batches,
+    estimate_training,
+    longest_requests,
+    table,
+    tokens_in,
+)
+from polypref.requests.asking import Asked
+from polypref.requests.generate import ask_responses
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    return Plan(load_config(raw, ROOT), read_languages(ROOT))
+
+
+def rows_of(plan, results=Path("none"), costs=None) -> dict:
+    return {(row["task"], row["checkpoint"]): row for row in estimate_batches(plan, results, costs or {})}
+
+
+def test_counts_that_the_configuration_implies(plan):
+    rows = rows_of(plan)
+    assert rows["answer", "base"]["requests"] == 9 * 150
+    assert rows["judge", "qwen2.5-32b"]["requests"] == 4 * 9 * 150 * 3 * 2, (
+        "policies, languages, prompts, opponents, orders"
+    )
+    assert rows["generate", "command-r-35b"]["requests"] == 9 * 1250
+    assert rows["translate", "gpt-4o"]["requests"] == 8 * 960 and rows["translate", "gpt-4o"]["cost_usd"] > 0
+    assert not rows["answer", "base"]["counted"] and not rows["answer", "base"]["measured"]
+
+
+def test_existing_requests_and_measured_throughput_count_first(plan, tmp_path):
+    asked = Asked("base", "o/n", None, False, {"max_tokens": 8})
+    items = [{"item_id": str(n), "prompt": "four" * 10 + str(n)} for n in range(5)]
+    for stem in plan.batches()["answer", "base"]:
+        write_table(tmp_path / f"requests/answer/{stem}.parquet", ask_responses(items, asked, "en"), REQUESTS)
+    cost = {"task": "answer", "checkpoint": "base", "completion_tokens": 9_000, "seconds": 9.0, "start_seconds": 60.0,
+            "unique_requests": 45, "cost_usd": 0.0, "answered": 45, "engine_starts": 2}  # fmt: skip
+    (tmp_path / "completions/answer").mkdir(parents=True)
+    (tmp_path / "completions/answer/base.cost.json").write_text(json.dumps(cost))
+    row = rows_of(plan, tmp_path, measured_costs(tmp_path))["answer", "base"]
+    assert row["requests"] == 45 and row["counted"] and row["measured"]
+    assert row["output_tokens"] == 9_000, "200 tokens an answer, as before"
+    assert row["hours"] == pytest.approx((30 + 9) / 3600), "one start of 30 s, 1000 tokens/s"
+    assert longest_requests(plan, tmp_path)["answer", "base"] == (tokens_in(items[0]["prompt"]) + 8, 2048)
+    (side,) = [r for r in compared(plan, measured_costs(tmp_path)) if r["checkpoint"] == "base"]
+    assert (side["estimated_requests"], side["requests"], side["tokens"]) == (1350, 45, 9_000)
+
+
+def test_a_finished_training_is_set_beside_the_estimate_and_measures_the_next(plan, tmp_path):
+    for name, seconds in (("A", 900.0), ("B", 600.0)):
+        (tmp_path / f"policies/{name}").mkdir(parents=True)
+        (tmp_path / f"trained/d{name}").mkdir(parents=True)
+        (tmp_path / f"policies/{name}/policy.json").write_text(json.dumps({"digest": f"d{name}", "rows": 10_000}))
+        (tmp_path / f"trained/d{name}/run.json").write_text(json.dumps({"seconds": seconds, "processes": 8}))
+    trained = measured_training(plan, tmp_path)
+    rows = {row["checkpoint"]: row for row in compared(plan, {}, trained) if row["task"] == "train"}
+    assert (rows["A"]["requests"], rows["A"]["hours"], rows["C"]["hours"]) == (10_000, 0.25, None)
+    assert rows["A"]["gpu_hours"] == 0.25 * 8
+    assert rows["A"]["estimated_requests"] == 9 * 1250 and rows["A"]["estimated_hours"] > 0
+    next_one = estimate_training(plan, trained)
+    assert next_one["measured"] and next_one["hours"] == pytest.approx(3 * 9 * 1250 * 1500 / 20_000 / 3600)
+    text = table([], next_one, 0.0, None)
+    assert "measured" in text.split("training")[1].split("total")[0]
+
+
+def test_a_slower_gpu_takes_longer_in_proportion():
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    fast, slow = (
+        Plan(load_config({**raw, "runtime": {"gpu_tflops": peak}}, ROOT), read_languages(ROOT)) for peak in (400, 100)
+    )
+    assert estimate_training(slow)["hours"] == pytest.approx(4 * estimate_training(fast)["hours"])
+    hours = [rows_of(plan)["answer", "base"]["hours"] - 0.05 for plan in (fast, slow)]
+    assert hours[1] == pytest.approx(4 * hours[0])
+
+
+def test_training_and_disk(plan):
+    training = estimate_training(plan)
+    assert training["pairs"] == 3 * 9 * 1250 and training["hours"] == pytest.approx(training["gpu_hours"] / 8)
+    assert 300 < disk_gb(plan) < 500
+    text = table(list(rows_of(plan).values()), training, disk_gb(plan), 100.0)
+    assert "judge/qwen2.5-32b" in text and "assumed" in text and "Assumed where nothing was measured" in text

@@ -1,0 +1,172 @@
+"""The benchmarks: each runs in small, and what it prints goes to its place in docs/benchmarks.md."""
+
+import itertools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "bench"
+LIGHT = ("jobs", "store", "statistics", "coverage")
+HEAVY = ("datapath", "dag", "incremental", "complete", "judging", "gpu")
+"""Those whose smallest size takes ten seconds and more; of `batch`, `training` and `slurm`, which start several
+engines, the parts are tested; `others` installs from PyPI and is run by hand."""
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    import common
+    import run
+
+    return run, common
+
+
+def smoke(name: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(BENCH / f"bench_{name}.py"), "--smoke"], capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = done.stdout.splitlines()
+    for is_table, rows in itertools.groupby(lines, lambda line: line.startswith("|")):
+        if is_table:
+            cells = [row.count("|") for row in rows]
+            assert len(cells) >= 3 and len(set(cells)) == 1, f"no table: {done.stdout}"
+    assert any(line.startswith("|") for line in lines), f"no table: {done.stdout}"
+    assert not re.search(r"^(INFO|WARNING)", done.stdout, re.MULTILINE), "only the page is on stdout"
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_benchmarks_run(name):
+    smoke(name)
+
+
+def test_what_a_card_needs_at_least(bench):
+    from bench_gpu import Card, limits
+    from model_made import Shape
+
+    shape = Shape(width=8, inner=16, layers=2, heads=4, kv_heads=2, vocabulary=10)
+    # by hand: a layer has 2 * 64 of queries and output, 2 * 32 of keys and values, 3 * 128; embeddings are 2 * 80
+    assert shape.parameters == 2 * (128 + 64 + 384) + 160
+    assert shape.cache_bytes == 2 * 2 * 2 * 2 * 2
+    memory, compute = limits(shape, Card("", bandwidth=1.0, compute=1.0), requests=3, prompt=5, answer=4, at_once=2)
+    weights = 2 * (128 + 64 + 384) + 80  # the embeddings of the input are looked up, not multiplied
+    assert compute == 2 * weights * 3 * (5 + 4)
+    assert memory == 2 * 4 * 2 * weights + 3 * (4 * 5 + 8) * 32  # two waves of four steps, and the cache
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", HEAVY)
+def test_heavy_benchmarks_run(name):
+    smoke(name)
+
+
+def costs(*walls: float) -> list:
+    import common
+
+    return [common.Cost(wall, wall / 2, 100.0) for wall in walls]
+
+
+def test_jobs_of_single_files_are_scaled_to_all_files(bench):
+    import bench_batch
+
+    assert bench_batch.scaled(costs(10, 14), 24) == bench_batch.Cost(288, 144, 100)
+
+
+def test_files_of_a_batch_are_read_by_complete(bench, tmp_path):
+    import requests_made
+
+    from polypref.requests.complete import read_requests
+
+    paths = requests_made.write_translations(tmp_path, 3, fields=2, languages=2)
+    requests, asked = read_requests(map(str, paths))
+    assert len(paths) == 4 and asked == len(requests) == 12, "no two are the same request"
+
+
+def test_calls_one_by_one_are_scaled_to_the_table(bench):
+    import bench_judging
+
+    found = {"batch": costs(2.0, 4.0), "calls": costs(3.0, 3.0)}
+    wall, processor = bench_judging.table_rows(found, pairs=60, sample=30)
+    assert wall == ["wall", "2.0", "30.0", "11.2", "7.5", "15.0", "4.5", "3.0", "6.0"]
+    assert processor[1:3] == ["1.0", "15.0"]
+
+
+def test_pairs_to_train_on_pass_the_rule_s_checks(bench, tmp_path):
+    import bench_training
+
+    from polypref.files.schemas import DATASET
+    from polypref.files.tables import read_rows
+
+    bench_training.write_dataset(tmp_path / "A.parquet", 5)
+    rows = read_rows(tmp_path / "A.parquet", DATASET)
+    assert len({row["item_id"] for row in rows}) == 5
+    for row in rows:
+        assert [turn["role"] for turn in row["chosen_messages"]] == ["user", "assistant"]
+        assert row["chosen_messages"] != row["rejected_messages"]
+    command = bench_training.own_command(
+        bench_training.Training(**bench_training.training_section()), bench_training.DEMO / "models/base"
+    )
+    assert any(word.endswith("train_dpo") for word in command) and "data.parquet" in " ".join(command)
+
+
+def test_a_training_is_compared_with_and_without_what_the_rule_adds(bench):
+    import bench_training
+
+    found = {"rule": costs(24.0, 30.0), "own": costs(18.0, 24.0)}
+    trainer, wall, processor = bench_training.table_rows(found, [20.0, 24.0])
+    assert trainer == ["the trainer, wall", "20.0", "18.0", "0.95", "0.90", "1.00"]
+    assert wall[1:3] == ["24.0", "18.0"] and processor[1:3] == ["12.0", "9.0"] and wall[3:] == processor[3:]
+
+
+def test_one_row_of_the_changed_source_changes(bench, tmp_path):
+    import bench_incremental
+
+    bench_incremental.write_data(tmp_path)
+    source = tmp_path / bench_incremental.CHANGED
+    before = source.read_text().splitlines()
+    bench_incremental.change_a_row(tmp_path)
+    after = source.read_text().splitlines()
+    assert [a != b for a, b in zip(before, after, strict=True)] == [True] + [False] * (len(before) - 1)
+
+
+def test_every_benchmark_has_a_script_and_a_place(bench):
+    run, _ = bench
+    page = run.PAGE.read_text(encoding="utf-8")
+    assert set(run.ITEMS) == {path.stem.removeprefix("bench_") for path in BENCH.glob("bench_*.py")} - {"gpu"}
+    for name in run.ITEMS:
+        assert run.replaced(page, name, "new").count("new\n<!-- end") == 1
+
+
+def test_one_section_is_replaced_and_no_other(bench):
+    run, _ = bench
+    page = "a\n<!-- bench dag -->\nold\n<!-- end dag -->\n<!-- bench store -->\nkept\n<!-- end store -->\n"
+    assert run.replaced(page, "dag", r"\1 new") == page.replace("old", r"\1 new")
+    with pytest.raises(SystemExit, match="has no place for judging"):
+        run.replaced(page, "judging", "new")
+
+
+def test_a_process_is_measured_without_its_parent(bench):
+    _, common = bench
+    ballast = bytearray(300 * 2**20)
+    cost = common.run_process([sys.executable, "-S", "-c", "print('done')"])
+    assert cost.output == "done\n" and 0 < cost.memory < 100 < len(ballast)
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        common.run_process([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_turns_alternate_and_ratios_are_of_the_same_turn(bench):
+    _, common = bench
+    called = []
+
+    def action(name, walls):
+        return lambda: (called.append(name), common.Cost(next(walls), 1.0, 1.0))[1]
+
+    costs = common.interleaved(2, a=action("a", iter([9, 2, 4])), b=action("b", iter([9, 1, 4])))
+    assert called == ["a", "b", "b", "a", "a", "b"], "a turn that warms up, then two, each the other way round"
+    assert common.ratios(costs, "a", "b") == [2.0, 1.0]
+    assert common.spread([2.0, 1.0, 4.0]) == ["2.00", "1.00", "4.00"]

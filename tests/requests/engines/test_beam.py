@@ -1,0 +1,103 @@
+"""Beam search as a state machine, and the log-probabilities of choices."""
+
+import itertools
+import math
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from polypref.requests.engines.beam import BeamSearch, candidates
+from polypref.requests.engines.vllm_jobs import choice_logprobs
+
+END = 0
+
+
+def table(seed, words=4):
+    """A random language model over `words` tokens: {answer so far: {token: log-probability}}."""
+    random.seed(seed)
+    model = {}
+    for length in range(4):
+        for answer in itertools.product(range(words), repeat=length):
+            weights = [random.random() ** 3 + 1e-3 for _ in range(words)]
+            model[answer] = {token: math.log(w / sum(weights)) for token, w in enumerate(weights)}
+    return model
+
+
+def run(model, width, max_tokens):
+    search = BeamSearch(width, max_tokens, frozenset({END}))
+    while not search.advance([model[tuple(tokens)] for tokens, _ in search.beams]):
+        pass
+    return search
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_wide_enough_beams_find_the_best_answer(seed):
+    model = table(seed)
+    scores = {}
+    for length in range(1, 4):
+        for answer in itertools.product(range(4), repeat=length):
+            ended = answer[-1] == END
+            if END in answer[:-1] or (not ended and length < 3):
+                continue
+            total = sum(model[answer[:i]][token] for i, token in enumerate(answer))
+            scores[answer] = total / length
+    best = max(scores, key=scores.get)
+    tokens, reason = run(model, 64, 3).best()
+    assert (*tokens, END)[: len(best)] == best
+    assert reason == ("stop" if best[-1] == END else "length")
+
+
+def test_stops_when_no_beam_can_win():
+    sure = {END: math.log(0.9), 1: math.log(0.06), 2: math.log(0.04)}
+    search = BeamSearch(2, 2048, frozenset({END}))
+    steps = 1
+    while not search.advance([sure] * len(search.beams)):
+        steps += 1
+    assert steps < 10
+    assert search.best() == ([], "stop")
+
+
+def test_cut_at_max_tokens():
+    never = {1: math.log(0.6), 2: math.log(0.4)}
+    search = BeamSearch(2, 5, frozenset({END}))
+    while not search.advance([never] * len(search.beams)):
+        pass
+    assert search.best() == ([1] * 5, "length")
+
+
+def test_ties_have_one_outcome():
+    even = {token: math.log(0.25) for token in (3, 1, 2, 4)}
+    reversed_even = dict(reversed(even.items()))
+    outcomes = set()
+    for step in (even, reversed_even):
+        search = BeamSearch(2, 4, frozenset({END}))
+        while not search.advance([step] * len(search.beams)):
+            pass
+        outcomes.add(tuple(search.best()[0]))
+    assert len(outcomes) == 1
+
+
+def test_candidates_leave_beams_when_the_best_all_end():
+    assert candidates(5, 1) == 10
+    assert candidates(5, 3) == 20
+
+
+@dataclass
+class Entry:
+    logprob: float
+    decoded_token: str
+
+
+def test_choice_logprobs_sum_over_the_tokens_that_begin_a_choice():
+    first = {
+        0: Entry(math.log(0.5), "A"), 1: Entry(math.log(0.2), "B"), 2: Entry(math.log(0.2), "T"),
+        3: Entry(math.log(0.1), "TIE"), 4: Entry(-math.inf, "C"), 5: Entry(math.log(1e-9), "x"),
+    }  # fmt: skip
+    got = choice_logprobs(["A", "B", "TIE"], first)
+    assert got == pytest.approx({"A": math.log(0.5), "B": math.log(0.2), "TIE": math.log(0.3)})
+
+
+def test_choice_logprobs_need_a_first_token_that_decides():
+    assert choice_logprobs(["Tie", "Two"], {0: Entry(-0.1, "T")}) is None
+    assert math.isfinite(choice_logprobs(["A", "B"], {0: Entry(0.0, "A")})["B"])

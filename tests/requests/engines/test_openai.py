@@ -1,0 +1,299 @@
+"""The OpenAI engine against a real HTTP server on loopback that misbehaves as servers do."""
+
+import email.utils
+import logging
+import threading
+import time
+
+import pytest
+from model_server import Server, failure, good
+
+from polypref.config.sections import Checkpoint
+from polypref.files.schemas import REQUESTS
+from polypref.files.tables import write_table
+from polypref.requests.asking import Asked
+from polypref.requests.complete import complete
+from polypref.requests.engines import EngineError, Request
+from polypref.requests.engines import openai as engine_module
+from polypref.requests.engines.budget import Budget
+from polypref.requests.engines.openai import delay_s, open_engine
+from polypref.requests.generate import ask_responses
+
+KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.02)
+    opened = []
+
+    def start(script, **changes):
+        server = Server(script)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        runtime = {"concurrency": 4, "max_retries": 3, "timeout_s": 5, **changes.pop("runtime", {})}
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        engine = open_engine(Checkpoint(engine="openai", path="m", base_url=url, runtime=runtime, **changes), "m", None)
+        opened.append((server, engine))
+        return server, engine
+
+    yield start
+    for server, engine in opened:
+        engine.close()
+        server.shutdown()
+        server.server_close()
+
+
+def ask(name="r", content="hi", **decoding):
+    return Request(name, [{"role": "user", "content": content}], {"max_tokens": 20, "temperature": 0.0, **decoding})
+
+
+def one(engine, **decoding):
+    (completion,) = engine.answer([ask(**decoding)])
+    return completion
+
+
+def test_answer_with_tokens_and_cost(serve):
+    server, engine = serve(lambda n, body: good(), price={"input": 2.5, "output": 10})
+    completion = one(engine, top_p=0.9, seed=3, stop=["\n"])
+    assert (completion.text, completion.finish_reason, completion.error) == ("hello", "stop", None)
+    assert (completion.prompt_tokens, completion.completion_tokens) == (10, 5)
+    assert completion.cost_usd == pytest.approx((10 * 2.5 + 5 * 10) / 1e6)
+    authorization, body = server.seen[0]
+    assert authorization == f"Bearer {KEY}"
+    assert body == {
+        "model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 20, "temperature": 0.0,
+        "top_p": 0.9, "seed": 3, "stop": ["\n"],
+    }  # fmt: skip
+
+
+def test_openai_itself_gets_max_completion_tokens(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.invalid/v1")
+    engine = open_engine(Checkpoint(engine="openai", path="gpt-4o"), "gpt-4o", None)
+    assert engine.client.base_url.host == "api.openai.com"
+    assert engine._arguments(ask())["max_completion_tokens"] == 20
+    assert "max_tokens" not in engine._arguments(ask())
+
+
+def test_bounded_concurrency_and_every_request_once(serve):
+    def slow(number, body):
+        time.sleep(0.02)
+        return good(body["messages"][0]["content"])
+
+    server, engine = serve(slow)
+    requests = [ask(f"r{i}", f"text {i}") for i in range(40)]
+    taken = []
+    stream = engine.answer(taken.append(r) or r for r in requests)
+    first = next(stream)
+    assert len(taken) <= 8, "requests are taken as they can be sent"
+    got = {c.request_id: c.text for c in [first, *stream]}
+    assert got == {f"r{i}": f"text {i}" for i in range(40)}
+    assert 2 <= server.most <= 4
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        failure(500), failure(503), failure(429), failure(408), (None, {}, None), (200, {}, b"{not json"),
+        (200, {}, b"{}"), (200, {"content-type": "text/html"}, b"<html>gateway</html>"), (502, {}, b"<html>bad</html>"),
+    ],
+)  # fmt: skip
+def test_trouble_that_passes(serve, trouble):
+    server, engine = serve(lambda n, body: trouble if n < 3 else good())
+    assert one(engine).text == "hello"
+    assert len(server.seen) == 3
+
+
+def test_timeouts_are_tried_again(serve):
+    def script(number, body):
+        if number == 1:
+            time.sleep(0.6)
+        return good()
+
+    server, engine = serve(script, runtime={"timeout_s": 0.2})
+    assert one(engine).text == "hello"
+    assert len(server.seen) == 2
+
+
+def test_trouble_that_stays_is_an_error_that_may_pass(serve):
+    server, engine = serve(lambda n, body: failure(500, "over\nloaded"), runtime={"max_retries": 2})
+    completion = one(engine)
+    assert (completion.text, completion.finish_reason, completion.permanent) == ("", "error", False)
+    assert "over loaded" in completion.error or "over\\nloaded" in completion.error
+    assert "\n" not in completion.error
+    assert "3 attempts" in completion.error
+    assert len(server.seen) == 3
+
+
+def test_nobody_listens(monkeypatch):
+    checkpoint = Checkpoint(engine="openai", path="m", base_url="http://127.0.0.1:9/v1", runtime={"max_retries": 1})
+    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    completion = one(open_engine(checkpoint, "m", None))
+    assert "connection failed" in completion.error
+    assert not completion.permanent
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_honoured(serve, as_date):
+    def script(number, body):
+        wait = email.utils.formatdate(time.time() + 2, usegmt=True) if as_date else "1"
+        return failure(429, headers={"retry-after": wait}) if number == 1 else good()
+
+    server, engine = serve(script)
+    assert one(engine).text == "hello"
+    assert server.times[1] - server.times[0] >= 1.0
+
+
+def test_delays():
+    assert 7 <= delay_s(0, {"retry-after": "7"}) <= 8
+    assert 0.3 <= delay_s(0, {"retry-after-ms": "300"}) <= 1.3
+    assert 0 <= delay_s(0, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) <= 1
+    for nonsense in ("soon", "nan", "", "-5"):
+        assert 0 <= delay_s(0, {"retry-after": nonsense}) <= 1
+    assert 30 <= delay_s(20, {}) <= 60
+    assert delay_s(0, {}) < delay_s(5, {})
+
+
+def test_a_wait_of_an_hour_is_not_waited_for(serve):
+    server, engine = serve(lambda n, body: failure(429, headers={"retry-after": "3600"}))
+    started = time.monotonic()
+    assert not one(engine).permanent
+    assert time.monotonic() - started < 5
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(("status", "permanent"), [(400, True), (422, True), (404, False)])
+def test_refusals_are_not_tried_again(serve, status, permanent):
+    server, engine = serve(lambda n, body: failure(status, "too long"))
+    completion = one(engine)
+    assert f"HTTP {status}" in completion.error
+    assert "too long" in completion.error
+    assert completion.permanent is permanent
+    assert len(server.seen) == 1
+
+
+def test_content_filter_and_refusal(serve):
+    replies = {
+        "filter": good(None, "content_filter"),
+        "refusal": good(None, refusal="I can't"),
+        "cut": good("a", "length"),
+    }
+    _, engine = serve(lambda n, body: replies[body["messages"][0]["content"]], price={"input": 1, "output": 1})
+    got = {c.request_id: c for c in engine.answer([ask(name, name) for name in replies])}
+    for name in ("filter", "refusal"):
+        assert got[name].permanent
+        assert got[name].error.startswith("refused")
+        assert got[name].cost_usd > 0
+    assert got["cut"].finish_reason == "length"
+
+
+@pytest.mark.parametrize("trouble", [failure(401), failure(403), failure(429, code="insufficient_quota")])
+def test_a_refused_key_ends_the_batch_after_what_was_answered(serve, trouble):
+    def script(number, body):
+        if body["messages"][0]["content"] == "bad":
+            return trouble
+        time.sleep(0.2)
+        return good()
+
+    server, engine = serve(script)
+    requests = [ask("a"), ask("b"), ask("bad", "bad"), *(ask(f"r{i}") for i in range(50))]
+    got = []
+    with pytest.raises(EngineError, match="OPENAI_API_KEY"):
+        for completion in engine.answer(requests):
+            got.append(completion.request_id)
+    assert {"a", "b"} <= set(got), "what is paid for is kept"
+    assert len(server.seen) <= 8
+
+
+def test_the_key_never_shows(serve, caplog, capfd, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    text = f"Incorrect API key provided: {KEY}, sk-0123*****cdef, header Authorization: Bearer abcdefgh"
+    for status in (400, 401, 500):
+        _, engine = serve(lambda n, body, status=status: failure(status, text), runtime={"max_retries": 0})
+        try:
+            shown = one(engine).error
+        except EngineError as error:
+            shown = str(error)
+        for secret in (KEY, "0123", "abcdefgh"):
+            assert secret not in shown
+    captured = capfd.readouterr()
+    assert KEY not in caplog.text + captured.out + captured.err
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(EngineError, match="environment variable OPENAI_API_KEY"):
+        open_engine(Checkpoint(engine="openai", path="m"), "m", None)
+
+
+def test_the_limit_is_never_passed(serve):
+    price = {"input": 1000, "output": 1000}  # 0.015 USD per answer, 0.086 to set aside
+    server, engine = serve(lambda n, body: good(), price=price, max_cost_usd=0.2)
+    got = list(engine.answer([ask(f"r{i}") for i in range(30)]))
+    assert len(got) == 30
+    spent = sum(c.cost_usd for c in got)
+    assert 0 < spent <= 0.2
+    refused = [c for c in got if c.error]
+    assert len(server.seen) == 30 - len(refused)
+    assert all("max_cost_usd" in c.error and not c.permanent for c in refused)
+    assert spent + 0.086 > 0.2, "it goes on as long as the next request fits"
+    assert engine.budget.reserved == pytest.approx(0)
+
+
+def test_answers_that_got_lost_count_against_the_limit(serve):
+    price = {"input": 1000, "output": 1000}
+    server, engine = serve(lambda n, body: (None, {}, None), price=price, max_cost_usd=0.2)
+    completion = one(engine)
+    assert not completion.permanent
+    assert len(server.seen) == 2
+    assert engine.budget.spent <= 0.2
+
+
+def test_the_limit_holds_for_a_batch_over_all_its_runs(serve, tmp_path):
+    """Each run may only spend what earlier ones left, also one that was killed before it could say what it had cost."""
+    price = {"input": 1000, "output": 1000}  # 0.015 USD per answer, 0.086 to set aside
+    server, engine = serve(lambda n, body: good(), price=price)
+    base_url = str(engine.client.base_url)
+    runtime = {"concurrency": 1, "max_error_share": 1.0}
+    checkpoint = Checkpoint(
+        engine="openai", path="m", base_url=base_url, price=price, max_cost_usd=0.15, runtime=runtime
+    )
+    asked = Asked("m", "m", None, False, {"max_tokens": 20, "temperature": 0.0})
+
+    def run(count: int) -> list[dict]:
+        rows = ask_responses([{"item_id": str(n), "prompt": f"q{n}"} for n in range(count)], asked, "de")
+        write_table(tmp_path / "requests", rows, REQUESTS)
+        return complete([str(tmp_path / "requests")], tmp_path / "store", checkpoint)[0]
+
+    assert sum(row["cost_usd"] for row in run(3)) == pytest.approx(0.045)
+    (tmp_path / "store/runs.jsonl").unlink()  # as a kill -9 leaves it
+    rows = run(20)
+    answered = [row for row in rows if row["error"] is None]
+    assert len(answered) == 5 and sum(row["cost_usd"] for row in answered) <= 0.15
+    assert all("are left of max_cost_usd" in row["error"] for row in rows[5:])
+    run(20)
+    assert len(server.seen) == 5, "nothing is left for a third run"
+
+
+def test_a_limit_needs_a_price(serve):
+    with pytest.raises(EngineError, match="price"):
+        serve(lambda n, body: good(), max_cost_usd=1)
+
+
+def test_budget_counts_bytes_as_tokens():
+    budget = Budget(type("Price", (), {"input": 1.0, "output": 2.0}), None)
+    assert budget.worst_case(ask(content="ß" * 100)) >= (200 + 2 * 20) / 1e6
+
+
+def test_beam_search_is_refused(serve):
+    server, engine = serve(lambda n, body: good())
+    assert "beam" in one(engine, beam_size=5).error
+    assert server.seen == []
+
+
+def test_an_abandoned_batch_stops_sending(serve):
+    server, engine = serve(lambda n, body: good())
+    stream = engine.answer(ask(f"r{i}") for i in range(1000))
+    next(stream)
+    stream.close()
+    count = len(server.seen)
+    time.sleep(0.1)
+    assert len(server.seen) == count < 20

@@ -1,0 +1,46 @@
+"""Splitting: nothing is lost, and what is no language stays verbatim."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypref.requests.splitting import LONGEST_SENTENCE, join_pieces, split_text
+
+MARKDOWN = st.lists(
+    st.sampled_from(
+        ["Hello there. How are you?", "- item one", "```", "x = 1", "", "   ", "$$", "a^2", "1. Go!", "e.g. this"]
+    ),
+    max_size=12,
+).map("\n".join)
+
+
+@given(st.one_of(st.text(), MARKDOWN), st.sampled_from(["none", "lines", "sentences"]))
+def test_untranslated_pieces_join_to_the_text(text, unit):
+    assert join_pieces([(p.before, p.text, p.after) for p in split_text(text, unit)]) == text
+
+
+def texts(text: str, unit: str) -> list[str]:
+    return [piece.text for piece in split_text(text, unit) if piece.text]
+
+
+def test_lines_keep_code_formulas_marks_and_blank_lines():
+    text = "Look:\n\n```python\nprint('hi')\n```\n- first\n  2) second\n$$\nx = y\n$$\n\\[ a \\]\n42\nEnd"
+    assert texts(text, "lines") == ["Look:", "first", "second", "End"]
+
+
+def test_sentences():
+    text = "Dr. Smith paid 3.50 today. He left!\nA new line"
+    assert texts(text, "sentences") == ["Dr. Smith paid 3.50 today.", "He left!", "A new line"]
+
+
+def test_a_long_sentence_is_split_at_clauses_and_no_word_is_cut():
+    sentence = ", ".join(["some words that go on"] * 60) + "."
+    found = texts(sentence, "sentences")
+    assert len(found) > 1 and all(len(piece) <= LONGEST_SENTENCE for piece in found)
+    assert " ".join(found) == sentence
+
+
+@pytest.mark.parametrize("unit", ["none", "lines", "sentences"])
+def test_nothing_to_translate_is_one_verbatim_piece(unit):
+    (piece,) = split_text("  \n", unit)
+    assert (piece.before, piece.text) == ("  \n", "")

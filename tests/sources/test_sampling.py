@@ -1,0 +1,174 @@
+"""The sample: stable under growth, even over the sources, and every pair accounted for."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypref.files.digests import digest, pair_id
+from polypref.requests.asking import Asked
+from polypref.requests.translate import ask_translations
+from polypref.sources import sampling
+from polypref.sources.sampling import left_out, prompt_key
+
+
+def pairs(source: str, prompts: list[str]) -> list[dict]:
+    rows = []
+    for n, prompt in enumerate(prompts, 1):
+        item_id = pair_id(source, prompt, f"c{n}", "r")
+        rows.append(
+            {
+                "item_id": item_id,
+                "source": source,
+                "row": n,
+                "task": "t",
+                "prompt": prompt,
+                "chosen": f"c{n}",
+                "rejected": "r",
+            }
+        )
+    return rows
+
+
+def count(texts: list[tuple[str, str]]) -> list[int]:
+    return [len(prompt) + len(response) for prompt, response in texts]
+
+
+def sample_pairs(sources, items, seed, max_tokens, count):
+    def reader(rows):
+        return lambda columns=None, items=None: (
+            {name: row[name] for name in columns or row} for row in rows if items is None or row["item_id"] in items
+        )
+
+    made = sampling.sample_pairs({name: reader(rows) for name, rows in sources.items()}, items, seed, max_tokens, count)
+    return tuple(map(list, made))
+
+
+def one_at_a_time(sources, items, seed, max_tokens):
+    """The same draw with everything in memory, as the docstring tells it."""
+    drawn, dropped, prompts = [], [], {}
+
+    def candidates(rows):
+        for row in sorted(rows, key=lambda row: digest(seed, prompt_key(row["prompt"]))):
+            key, tokens = (
+                prompt_key(row["prompt"]),
+                max(count([(row["prompt"], row[f]) for f in ("chosen", "rejected")])),
+            )
+            if key in prompts:
+                dropped.append(left_out(row, "deduplicate", f"the same prompt as {prompts[key]}"))
+            elif tokens > max_tokens:
+                dropped.append(left_out(row, "length", f"{tokens} tokens, more than {max_tokens}"))
+            else:
+                prompts[key] = row["item_id"]
+                yield row
+
+    turns = [candidates(sources[name]) for name in sorted(sources)]
+    while turns and len(drawn) < items:
+        for turn in list(turns):
+            pair = next(turn, None) if len(drawn) < items else {}
+            if pair is None:
+                turns.remove(turn)
+            elif pair:
+                drawn.append(pair)
+    settled = {row["item_id"] for row in [*drawn, *dropped]}
+    rows = [row for name in sources for row in sources[name] if row["item_id"] not in settled]
+    dropped += [left_out(row, "sample", "not drawn") for row in rows]
+    return sorted(drawn, key=lambda r: r["item_id"]), sorted(dropped, key=lambda r: (r["source"], r["row"]))
+
+
+SOURCES = st.dictionaries(
+    st.sampled_from(["a", "b", "c"]), st.lists(st.text("xyz", min_size=1, max_size=6), max_size=12), min_size=1
+).map(lambda made: {name: pairs(name, prompts) for name, prompts in made.items()})
+
+
+@given(SOURCES, st.integers(1, 20), st.integers(1, 20), st.integers(0, 3))
+def test_a_larger_sample_contains_every_smaller_one(sources, small, more, seed):
+    first, _ = sample_pairs(sources, small, seed, 7, count)
+    second, _ = sample_pairs(sources, small + more, seed, 7, count)
+    assert {row["item_id"] for row in first} <= {row["item_id"] for row in second}
+
+
+@given(SOURCES, st.integers(1, 30), st.integers(0, 3), st.integers(3, 9))
+def test_the_draw_is_that_of_taking_one_pair_after_another(sources, items, seed, max_tokens):
+    assert sample_pairs(sources, items, seed, max_tokens, count) == one_at_a_time(sources, items, seed, max_tokens)
+
+
+def test_only_what_may_be_drawn_is_counted(monkeypatch):
+    counted = []
+
+    def spy(texts):
+        counted.append(len(texts))
+        return count(texts)
+
+    monkeypatch.setattr(sampling, "COUNTED_AT_ONCE", 10)
+    sources = {"s": pairs("s", [f"p{n}" for n in range(1000)])}
+    sample_pairs(sources, 25, 1, 100, spy)
+    assert counted == [20, 20, 10], "two texts of each pair that is drawn, ten pairs at a time"
+
+
+@given(SOURCES, st.integers(1, 20))
+def test_every_pair_is_drawn_or_left_out_once(sources, items):
+    drawn, dropped = sample_pairs(sources, items, 1, 7, count)
+    everything = [(row["source"], row["row"]) for rows in sources.values() for row in rows]
+    assert sorted((r["source"], r["row"]) for r in [*drawn, *dropped]) == sorted(everything)
+    assert len({" ".join(r["prompt"].casefold().split()) for r in drawn}) == len(drawn) <= items
+    assert all(max(count([(r["prompt"], r["chosen"])])) <= 7 for r in drawn)
+
+
+@given(SOURCES, st.integers(1, 20), st.data())
+def test_edited_answers_change_no_draw(sources, items, data):
+    """A row whose answer was edited left the sample, and another came."""
+    edited = {name: [dict(row) for row in rows] for name, rows in sources.items()}
+    if rows := [row for rows in edited.values() for row in rows]:
+        row = data.draw(st.sampled_from(rows))
+        row["chosen"] = "c+"
+        row["item_id"] = pair_id(row["source"], row["prompt"], "c+", "r")
+    before, after = (
+        {(r["source"], r["row"]) for r in sample_pairs(s, items, 1, 99, count)[0]} for s in (sources, edited)
+    )
+    assert before == after
+
+
+@given(SOURCES, st.randoms())
+def test_the_order_of_rows_does_not_matter(sources, random):
+    shuffled = {name: random.sample(rows, len(rows)) for name, rows in sorted(sources.items(), reverse=True)}
+    one, two = sample_pairs(sources, 5, 1, 9, count)[0], sample_pairs(shuffled, 5, 1, 9, count)[0]
+    same_prompt = {" ".join(row["prompt"].split()) for row in one} == {" ".join(row["prompt"].split()) for row in two}
+    assert same_prompt
+
+
+def test_small_sources_are_made_up_for_by_the_others():
+    sources = {"big": pairs("big", [f"big {n}" for n in range(50)]), "small": pairs("small", ["s1", "s2"])}
+    drawn, dropped = sample_pairs(sources, 20, 1, 100, count)
+    assert [sum(r["source"] == s for r in drawn) for s in ("big", "small")] == [18, 2]
+    assert {r["reason"] for r in dropped} == {"not drawn"}
+
+
+def test_another_seed_draws_others():
+    sources = {"s": pairs("s", [f"p{n}" for n in range(100)])}
+    one, two = sample_pairs(sources, 20, 1, 100, count)[0], sample_pairs(sources, 20, 2, 100, count)[0]
+    assert {r["item_id"] for r in one} != {r["item_id"] for r in two}
+
+
+def test_fifty_items_more_ask_for_fifty_more_per_language_and_field():
+    sources = {name: pairs(name, [f"{name} {n}" for n in range(400)]) for name in "vwxyz"}
+    asked = Asked("m", "owner/name", "abc", False, {"temperature": 0.0, "max_tokens": 8})
+
+    def requests(items: int) -> dict[tuple[str, str], set[str]]:
+        drawn, _ = sample_pairs(sources, items, 1, 100, count)
+        assert len(drawn) == items
+        return {
+            (field, code): {
+                r["request_id"] for r in ask_translations(drawn, field, asked, "instruct", "none", code, name)
+            }
+            for field in ("prompt", "chosen")
+            for code, name in (("de", "German"), ("is", "Icelandic"))
+        }
+
+    before, after = requests(1250), requests(1300)
+    new = {key: after[key] - before[key] for key in before}
+    assert all(before[key] <= after[key] for key in before)
+    # prompts differ, but the n-th answers of all sources are one text: it is asked once
+    assert {key: len(ids) for key, ids in new.items() if key[0] == "prompt"} == {
+        ("prompt", "de"): 50,
+        ("prompt", "is"): 50,
+    }
+    assert all(len(ids) <= 50 for ids in new.values())

@@ -1,0 +1,123 @@
+"""The workflow's scripts from synthetic results to the report, without Snakemake."""
+
+import os
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import synthetic
+
+from polypref.report.pages import FIGURES, KINDS
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "workflow/scripts"
+NAMES = {
+    "en": "English", "ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese",
+    "nl": "Dutch", "ru": "Russian", "zh": "Chinese",
+}  # fmt: skip
+
+
+class Named(dict):
+    """Snakemake's named files: by attribute, by name, by position."""
+
+    __getattr__ = dict.__getitem__
+
+    def __getitem__(self, key):
+        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
+
+
+def run_script(name: str, **directives) -> None:
+    """Run one of the workflow's scripts as Snakemake would."""
+    named = {key: Named(value) if isinstance(value, dict) else value for key, value in directives.items()}
+    log = [next(iter(directives["output"].values())).parent.parent / f"logs/{name}.log"]
+    snakemake = SimpleNamespace(**{"params": Named(), "threads": 1, "log": log} | named)
+    streams = {number: os.dup(number) for number in (1, 2)}  # a script sends both into its log
+    try:
+        runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": snakemake}, run_name="__main__")
+    finally:
+        for number, kept in streams.items():
+            os.dup2(kept, number)
+            os.close(kept)
+
+
+def make_report(folder: Path) -> Path:
+    """From results below `folder` to the report, script by script."""
+    languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
+    run_script(
+        "score_translations",
+        input={"segments": sorted(folder.glob("wmt/*.parquet")),
+               "translations": sorted(folder.glob("translations/wmt/source/*/*.parquet"))},
+        output={"scores": tables / "translation_scores.csv", "comparisons": tables / "translation_comparisons.csv"},
+        params={"tokenizers": {code: synthetic.TOKENIZERS.get(code, "13a") for code in languages}, "comet": None},
+    )  # fmt: skip
+    rates = ("win_rates", "win_rates_by_language", "position_bias", "improvement_by_language", "estimates",
+             "self_agreement")  # fmt: skip
+    run_script(
+        "tabulate_win_rates",
+        input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages]},
+        output={name: tables / f"{name}.csv" for name in rates},
+        params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages},
+    )
+    names = [*synthetic.POLICIES, *synthetic.OPPONENTS]
+    run_script(
+        "tabulate_biases",
+        input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
+               "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages]},
+        output={name: tables / f"{name}.csv" for name in ("length_bias", "wrong_languages")},
+        params={"mode": "paper", "runs": 5, "seed": 1, "languages": languages},
+    )  # fmt: skip
+    counted = ("sources", "datasets")
+    run_script(
+        "tabulate_datasets",
+        input={"pairs": folder / "pairs.parquet", "pairs_dropped": folder / "pairs.dropped.parquet"}
+        | {
+            kind: sorted(set(folder.glob(f"{kind}/*.parquet")) - set(folder.glob(f"{kind}/*.dropped.*")))
+            for kind in counted
+        }
+        | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted}
+        | {"diagnostics": sorted(folder.glob("diagnostics/*.parquet"))},
+        output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts", "diagnostics", "lengths")},
+        params={"languages": languages},
+    )
+    run_script("tabulate_cost", input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
+               output={"cost": tables / "cost.csv"})  # fmt: skip
+    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
+    style = {"style": ROOT / "resources/figures.mplstyle"}
+    logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]
+    run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"} | style, output=drawn,
+               params={"languages": NAMES})  # fmt: skip
+    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates} | style, output=drawn,
+               params={"languages": NAMES})  # fmt: skip
+    run_script("plot_datasets", input={name: tables / f"{name}.csv" for name in ("lengths", "diagnostics")} | style,
+               output=drawn, params={"languages": NAMES})  # fmt: skip
+    run_script("plot_training", input={"logs": logs} | style, output=drawn,
+               params=Named(architectures=list("ABC"), batch_size=32))  # fmt: skip
+    trained = [{"task": "train", "checkpoint": name, "estimated_requests": 450, "requests": 416, "estimated_tokens": 9,
+                "tokens": None, "estimated_hours": 2.0, "hours": 1.5, "estimated_usd": 0.0, "usd": 0.0,
+                "gpu_hours": 12.0} for name in "ABC"]  # fmt: skip
+    pd.DataFrame(trained).to_csv(tables / "estimate.csv", index=False)
+    run_script(
+        "build_report",
+        input={path.stem: path for path in tables.glob("*.csv")} | drawn | {
+            "pairs": folder / "pairs.parquet",
+            "rules_svg": ROOT / "docs/pictures/rulegraph.svg",
+            "captions": sorted((ROOT / "docs/captions").glob("*.rst")),
+            "datasets": [folder / f"datasets/{name}.parquet" for name in "ABC"],
+            "dropped": [folder / f"datasets/{name}.dropped.parquet" for name in "ABC"],
+            "pair_diagnostics": [folder / f"diagnostics/{name}.parquet" for name in "ABC"],
+            "prompts": [folder / f"prompts/{code}.parquet" for code in languages],
+            "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages],
+            "verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
+            "training_logs": logs,
+            "paper": sorted((ROOT / "resources/paper").glob("*.csv")),
+        },
+        output={"page": folder / "report/index.html"},
+        params={
+            "title": "Tea & <b>biscuits</b>", "subtitle": "A test", "mode": "paper",
+            "languages": {code: {"name": name, "endonym": name, "direction": "rtl" if code == "ar" else "ltr"}
+                          for code, name in NAMES.items()},
+            "config": {"title": "</pre><script>alert(4)</script>", "api_key": "sk-very-secret"}, "command": "snakemake",
+        },
+    )  # fmt: skip
+    return folder / "report/index.html"

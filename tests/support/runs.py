@@ -1,0 +1,77 @@
+"""A folder in which tests run the workflow, and the miniature run in one."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DATA = ("sources", "wmt24pp", "aya")
+
+
+@dataclass
+class Run:
+    """A folder in which the workflow runs with a configuration of its own."""
+
+    folder: Path
+    config: dict
+    output: str = ""
+    code: Path = ROOT
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    def snakemake(self, *arguments: str, check: bool = True, config: dict | None = None) -> str:
+        """Run Snakemake as a user does, and return what it printed."""
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(config or self.config, allow_unicode=True), encoding="utf-8")
+        command = [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile")),
+            *("--directory", str(self.folder), "--configfile", str(path), "--cores", "2", *arguments),
+        ]
+        env = {**os.environ, "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+        done = subprocess.run(
+            command, cwd=self.folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=3000
+        )
+        if check and done.returncode:
+            raise AssertionError(f"snakemake ended with {done.returncode}:\n{done.stdout[-6000:]}")
+        return done.stdout if check else f"{done.stdout}\nexit code {done.returncode}"
+
+    def planned(self, *arguments: str, config: dict | None = None) -> dict[str, int]:
+        """Jobs per rule that a dry run lists."""
+        output = self.snakemake("-n", "--quiet", "rules", *arguments, config=config)
+        jobs: dict[str, int] = {}
+        for line in output.splitlines():
+            words = line.split()
+            if len(words) == 2 and words[1].isdigit() and words[0] not in ("total", "job"):
+                jobs[words[0]] = int(words[1])
+        return jobs
+
+
+def new_run(folder: Path, name: str = "demo.yaml") -> Run:
+    """A folder with copies of the miniature's data and a configuration that points at them."""
+    for part in DATA:
+        shutil.copytree(ROOT / "resources" / "demo" / part, folder / "data" / part)
+    text = (ROOT / "config" / name).read_text(encoding="utf-8")
+    for part in DATA:
+        text = text.replace(f"resources/demo/{part}/", f"data/{part}/")
+    return Run(folder, yaml.safe_load(text))
+
+
+def make_miniature(folder: Path) -> Run:
+    """Run the whole miniature; what :func:`read_run` reads is left beside its results."""
+    run = new_run(folder)
+    run.output = run.snakemake("--resources", "engine=2")
+    (run.folder / "made.yaml").write_text(yaml.safe_dump(run.config, allow_unicode=True), encoding="utf-8")
+    (run.folder / "output.txt").write_text(run.output, encoding="utf-8")
+    return run
+
+
+def read_run(folder: Path) -> Run:
+    config = yaml.safe_load((folder / "made.yaml").read_text(encoding="utf-8"))
+    return Run(folder, config, (folder / "output.txt").read_text(encoding="utf-8"))

@@ -1,0 +1,87 @@
+"""Faults of a configuration as lines that name the key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from polypref.config.sections import Architecture, Config
+
+
+def fault(key: str, found: Any, allowed: str) -> str:
+    """One fault as a line."""
+    return f"{key}: found {found!r}; allowed: {allowed}"
+
+
+def one_of(names: Any, found: Any = None) -> str:
+    """Names that are allowed, and the one that was perhaps meant."""
+    names = sorted(map(str, names))
+    close = difflib.get_close_matches(str(found), names, n=1)
+    return (", ".join(names) or "nothing (none is defined)") + (f" (did you mean {close[0]!r}?)" if close else "")
+
+
+def explain(error: Any, raw: dict[str, Any]) -> str:
+    """One error of pydantic's as key, what was found and what is allowed."""
+    loc = [part for part in error["loc"] if not _is_type_name(part)]
+    key = ".".join(map(str, loc))
+    if loc[:1] == ["architectures"] and len(loc) >= 3 and loc[2] in Architecture.model_fields:
+        found = _value_at(raw, loc[:3])
+        if found is not None:  # one line for a field, where pydantic has one for each form that it might have had
+            return fault(".".join(map(str, loc[:3])), found, str(Architecture.model_fields[loc[2]].description))
+    if error["type"] == "extra_forbidden":
+        parent = _model_at(Config, loc[:-1])
+        return f"{key}: unknown key; allowed: {one_of(parent.model_fields if parent else {}, loc[-1])}"
+    if error["type"] == "missing":
+        return f"{key}: is missing; it is required"
+    if error["type"] == "too_short" or (error["type"] in _SECTION and error["input"] is None):
+        return f"{key}: is empty"
+    if error["type"] in _SECTION:
+        return fault(key, error["input"], "a section of keys and values")
+    if error["type"] == "string_pattern_mismatch":
+        return fault(key, error["input"], "a name that files can have: letters, digits and . _ + -")
+    return fault(key, error["input"], error["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
+
+
+_SECTION = ("dict_type", "model_type")
+"""pydantic's errors where it wanted a mapping."""
+
+
+def _is_type_name(part: Any) -> bool:
+    return part in {"Translate", "Generate", "str", "literal['english']", "[key]"} or (
+        isinstance(part, str) and part.startswith(("dict[", "list[", "function-", "constrained-"))
+    )
+
+
+def _value_at(raw: Any, loc: list[Any]) -> Any:
+    for part in loc:
+        raw = raw.get(part) if isinstance(raw, dict) else None
+    return raw
+
+
+def _model_at(model: type[BaseModel], loc: list[Any]) -> type[BaseModel] | None:
+    """The section that a location leads to."""
+    kind: Any = model
+    for part in loc:
+        kind = _unwrap(kind)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if part not in kind.model_fields:
+                return None
+            kind = kind.model_fields[part].annotation
+        elif get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+        else:
+            return None
+    kind = _unwrap(kind)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _unwrap(kind: Any) -> Any:
+    if get_origin(kind) is Annotated:
+        return _unwrap(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        options = [o for o in get_args(kind) if o is not type(None) and get_origin(o) is not Literal]
+        return _unwrap(options[0])
+    return kind

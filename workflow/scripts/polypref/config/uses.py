@@ -1,0 +1,79 @@
+"""What checkpoints and models are used for, against what they can do: faults that else show after hours, or never."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from polypref.config.batch_size import micro_steps
+from polypref.config.faults import fault, one_of
+from polypref.config.registry import Decoding, Model
+from polypref.config.sections import Config
+
+JUDGED = {"prompt", "answer_a", "answer_b"}
+"""What a judge's prompt must show; it may name the ``language`` too."""
+
+
+def check_roles(config: Config) -> Iterator[str]:
+    """The trained model, opponents and judges are checkpoints that can do it."""
+    judging = config.judging
+    chat = {"vllm", "openai"}
+    roles = [("training.base", config.training.base, {"vllm"}), ("judging.judge", judging.judge, chat)]
+    roles += [("evaluation.opponents", name, chat) for name in config.evaluation.opponents]
+    if judging.second:
+        roles.append(("judging.second.judge", judging.second.judge, chat))
+        if judging.second.judge == judging.judge:
+            yield fault("judging.second.judge", judging.judge, "a checkpoint that is not judging.judge")
+    for key, name, engines in roles:
+        if name not in config.checkpoints:
+            yield fault(key, name, f"a checkpoint: {one_of(config.checkpoints, name)}")
+        elif config.checkpoints[name].engine not in engines:
+            yield fault(key, name, f"a checkpoint of engine {' or '.join(sorted(engines, reverse=True))}")
+
+
+def check_decodings(config: Config) -> Iterator[str]:
+    """Every decoding is one that the engine does, and not something else in silence."""
+    for name, model in config.models.items():
+        engines = {config.checkpoints[one].engine for one in checkpoints_of(model) if one in config.checkpoints}
+        yield from _check_decoding(f"models.{name}.decoding", model.decoding, engines)
+        if "seq2seq" in engines and model.prompt not in (None, "text"):
+            yield fault(f"models.{name}.prompt", model.prompt, "text: an encoder-decoder translates all that it reads")
+    yield from _check_decoding("evaluation.decoding", config.evaluation.decoding, {"vllm"})
+
+
+def _check_decoding(key: str, decoding: Decoding, engines: set[str]) -> Iterator[str]:
+    beams = decoding.beam_size or 1
+    if decoding.temperature and (beams > 1 or "seq2seq" in engines):
+        yield fault(f"{key}.temperature", decoding.temperature, "0 where answers are searched for and not sampled")
+    if beams > 1 and "openai" in engines:
+        yield fault(f"{key}.beam_size", beams, "none: the chat API has no beam search")
+
+
+def check_runtimes(config: Config) -> Iterator[str]:
+    """Limits of cost have a price, GPUs are enough for the tensor parallelism, batches of training come out even."""
+    for name, checkpoint in config.checkpoints.items():
+        runtime = checkpoint.runtime
+        if checkpoint.max_cost_usd is not None and checkpoint.price is None:
+            allowed = "{input: ..., output: ...}, in USD per million tokens, since max_cost_usd is counted with it"
+            yield fault(f"checkpoints.{name}.price", None, allowed)
+        if runtime.gpus and runtime.tensor_parallel > runtime.gpus:
+            allowed = f"at most runtime.gpus, {runtime.gpus}"
+            yield fault(f"checkpoints.{name}.runtime.tensor_parallel", runtime.tensor_parallel, allowed)
+    try:
+        micro_steps(config.training)
+    except ValueError as error:
+        yield str(error)
+
+
+def check_judge_prompt(name: str, text: str) -> Iterator[str]:
+    """The judge's prompt shows the request and both answers."""
+    named = set(re.findall(r"\{(\w+)\}", text))
+    if not JUDGED <= named <= {*JUDGED, "language"}:
+        found = ", ".join(f"{{{place}}}" for place in sorted(named)) or "no place for a text"
+        allowed = "{prompt}, {answer_a} and {answer_b}, all three, and {language}"
+        yield f"judging.prompt: found {found} in {name}; allowed: {allowed}"
+
+
+def checkpoints_of(model: Model) -> list[str]:
+    """Names of the checkpoints that a model uses."""
+    return list(dict.fromkeys(model.checkpoint.values())) if isinstance(model.checkpoint, dict) else [model.checkpoint]

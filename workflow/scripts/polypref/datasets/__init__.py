@@ -1,0 +1,1 @@
+"""The preference data set of each architecture: joined, diagnosed, counted and described."""

@@ -1,0 +1,94 @@
+"""Data sets: for each architecture one preference pair per English pair and language, or the reason why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from polypref.files.schemas import FIELDS
+from polypref.files.tables import TableError, by_id
+from polypref.requests.collect import provenance
+from polypref.sources.sampling import left_out
+
+Row = dict[str, Any]
+EQUAL = "chosen_equals_rejected"
+ORIGINAL = json.dumps({"model": "source"})
+
+
+def build_dataset(
+    pairs: list[Row],
+    texts: dict[str, dict[str, list[Row] | None]],
+    drop: Sequence[str] = (EQUAL,),
+    flags: dict[tuple[str, str], list[str]] | None = None,
+) -> tuple[list[Row], list[Row]]:
+    """Join the fields of an architecture on ``item_id``.
+
+    Parameters
+    ----------
+    pairs : rows in PAIRS
+    texts : {language: {field: rows in TEXTS, or None for the English original}}
+    drop : flags for which a pair is left out; one with an error always is
+    flags : {(item_id, language): flags of the pair}, needed for flags other than ``chosen_equals_rejected``
+
+    Returns
+    -------
+    Rows in DATASET ordered by language and ``item_id``, and rows in DROPPED: every pair in every language is in one.
+
+    Raises
+    ------
+    TableError
+        When a file of texts has ids that no pair has, or lacks one.
+    """
+    base = by_id(pairs, "the base set")
+    kept: list[Row] = []
+    dropped: list[Row] = []
+    for language in sorted(texts):
+        fields = {name: _by_item(rows, base, f"{name} in {language}") for name, rows in texts[language].items()}
+        for item_id in sorted(base):
+            pair = base[item_id]
+            row, reason = _join(pair, language, {name: fields[name].get(item_id) for name in FIELDS})
+            found = (flags or {}).get((item_id, language), [])
+            flagged = next((flag for flag in drop if flag != EQUAL and flag in found), None)
+            if row is None:
+                dropped.append(left_out(pair, "answer", reason, language))
+            elif EQUAL in drop and row["chosen"].strip() == row["rejected"].strip():
+                dropped.append(left_out(pair, "answer", "chosen equals rejected", language))
+            elif flagged:
+                dropped.append(left_out(pair, "diagnose", flagged.replace("_", " "), language))
+            else:
+                kept.append(row)
+    return kept, dropped
+
+
+def _by_item(rows: list[Row] | None, base: dict[str, Row], what: str) -> dict[str, Row]:
+    if rows is None:
+        return {item_id: {"text": None, "error": None} for item_id in base}
+    found = by_id(rows, what)
+    extra = sorted(set(found) - set(base))
+    if extra:
+        raise TableError(f"{what}: item_id {extra[0]} is in no pair of the base set. Delete the file and run again.")
+    return found
+
+
+def _join(pair: Row, language: str, found: dict[str, Row | None]) -> tuple[Row | None, str]:
+    """A row in DATASET, or None and the reason."""
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for name in FIELDS:
+        row = found[name]
+        if row is None:  # what has no prompt was not asked for, and then the prompt's error was met before
+            raise TableError(
+                f"{name} in {language}: there is no row for item_id {pair['item_id']}. Delete the file and run again."
+            )
+        if row["error"]:
+            return None, f"{name}: {row['error']}"
+        values[name] = pair[name] if row["text"] is None else row["text"]
+        sources[f"{name}_provenance"] = ORIGINAL if row["text"] is None else provenance(row)
+    turn = {"role": "user", "content": values["prompt"]}
+    messages = {
+        "prompt_messages": [turn],
+        **{f"{name}_messages": [turn, {"role": "assistant", "content": values[name]}] for name in FIELDS[1:]},
+    }
+    head = {"item_id": pair["item_id"], "language": language, "source": pair["source"], "task": pair["task"]}
+    return {**head, **values, **messages, **sources}, ""

@@ -1,0 +1,118 @@
+"""Data set cards in the Hub's format, readable by ``datasets.load_dataset``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import yaml
+
+from polypref.config.licenses import compose
+
+Row = dict[str, Any]
+_SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+
+
+def size_category(rows: int) -> str:
+    """The Hub's category of a number of rows."""
+    return next((name for limit, name in _SIZES if rows < limit), "1M<n<10M")
+
+
+def card(
+    name: str,
+    title: str,
+    architecture: dict[str, Any],
+    languages: dict[str, str],
+    licenses: dict[str, str],
+    rows: list[Row],
+    dropped: list[Row],
+    diagnostics: list[Row] | None = None,
+) -> str:
+    """The README of a data set.
+
+    Parameters
+    ----------
+    architecture : {field: "english", {"translate": model} or {"generate": model}}
+    languages : {code: English name}
+    licenses : {source or checkpoint: licence}, named one by one
+    rows, dropped : with at least ``language`` and ``source``, and ``language`` and ``reason``
+    diagnostics : with at least ``language``, ``token_gap`` and ``flags``
+    """
+    composed = compose(licenses)
+    header = {
+        "pretty_name": f"{title}: {name}",
+        "language": sorted(languages),
+        "license": composed.license,
+        **({"license_name": "composed"} if composed.license == "other" else {}),
+        "task_categories": ["text-generation"],
+        "tags": ["preference", "dpo", "synthetic", "multilingual", "polypref"],
+        "size_categories": [size_category(len(rows))],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train.parquet"}]}],
+    }
+    kept, lost = Counter(row["language"] for row in rows), Counter(row["language"] for row in dropped)
+    table = [f"| {languages[code]} (`{code}`) | {kept[code]:,} | {lost[code]:,} |" for code in languages]
+    sources = Counter(row["source"] for row in rows)
+    reasons = Counter(row["reason"] for row in dropped)
+    parts = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n",
+        f"# {title}: {name}\n",
+        "Preference pairs (prompt, chosen, rejected) made by the workflow polypref from English pairs.\n",
+        "## How each field was made\n",
+        *[f"- **{field}**: {_made(made)}" for field, made in architecture.items()],
+        "\nIn English nothing is translated: a field that is translated elsewhere is the original there.\n",
+        "## Rows\n",
+        "| language | rows | left out |\n|---|---|---|",
+        *table,
+        "\nBy source: " + ", ".join(f"{source} {count:,}" for source, count in sorted(sources.items())) + ".\n",
+        *(
+            ["Left out: " + "; ".join(f"{_plain(r)} ({n:,})" for r, n in reasons.most_common(10)) + ".\n"]
+            if reasons
+            else []
+        ),
+        *(_diagnosed(diagnostics, languages) if diagnostics else []),
+        "## Columns\n",
+        "`item_id` is the same for one English pair in every language and architecture. `prompt`, `chosen` and",
+        "`rejected` are texts; `prompt_messages`, `chosen_messages` and `rejected_messages` are the same as chat",
+        "messages, whole conversations for the last two (as OpenRLHF and TRL read them). `*_provenance` says by which",
+        "checkpoint, revision and decoding a field was made.\n",
+        "## Loading\n",
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'pairs = load_dataset("path/to/datasets/{name}", split="train")\n```\n',
+        "## Licence\n",
+        f"Made from data and models under the licences below. The strictest of them is of the kind *{composed.kind}* "
+        f"({', '.join(composed.strictest)}); each keeps applying to what came from it. This is no legal advice.\n",
+        *[f"- {what}: {licence}" for what, licence in licenses.items()],
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _diagnosed(diagnostics: list[Row], languages: dict[str, str]) -> list[str]:
+    """Section on the pairs' flags: the commonest per language, of all pairs that could be made."""
+    lines = [
+        "## Diagnostics\n",
+        "Signs of faults in the pairs, found by rule and not by people; such pairs are in the data unless the list",
+        "above says that they were left out. Gap: tokens of chosen minus tokens of rejected, the mean.\n",
+        "| language | pairs | gap | flagged | commonest flags |\n|---|---|---|---|---|",
+    ]
+    for code, name in languages.items():
+        mine = [row for row in diagnostics if row["language"] == code]
+        flags = Counter(flag for row in mine for flag in row["flags"])
+        common = ", ".join(f"{flag.replace('_', ' ')} {n:,}" for flag, n in flags.most_common(3))
+        gap = sum(row["token_gap"] for row in mine) / max(len(mine), 1)
+        flagged = sum(bool(row["flags"]) for row in mine)
+        lines.append(f"| {name} | {len(mine):,} | {gap:+.1f} | {flagged:,} | {common or '–'} |")
+    return [*lines, ""]
+
+
+def _made(made: Any) -> str:
+    if isinstance(made, dict) and "translate" in made:
+        return f"the English original translated by `{made['translate']}`"
+    if isinstance(made, dict):
+        return f"generated in the language by `{made['generate']}`"
+    return "the English original"
+
+
+def _plain(text: str) -> str:
+    """A reason without line breaks and marks that a card would render; it may hold what a server wrote."""
+    return " ".join("".join(char for char in text if char not in "<>|`*_[]#").split())[:120]

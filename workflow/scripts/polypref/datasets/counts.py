@@ -1,0 +1,116 @@
+"""Where every row of the preference data went: the funnel from the sources to the data sets.
+
+Three stages. In ``source`` a source's file is read, normalised and cleaned; in ``base set`` its pairs are sampled; in
+``architecture`` each pair of the base set becomes one pair per language. In each, rows read = rows dropped + rows
+kept, and what one stage keeps is what the next reads.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from polypref.files.result_tables import TableError, name_ids
+
+FUNNEL_COLUMNS = ["stage", "name", "language", "step", "reason", "rows"]
+
+
+def _stage(stage: str, name: str, language: str, read: int, dropped: pd.DataFrame, kept: int) -> list[dict]:
+    """Rows of one funnel: read, dropped by step and reason, kept."""
+    label = {"stage": stage, "name": name, "language": language}
+    reasons = dropped.fillna({"step": "", "reason": ""}).groupby(["step", "reason"], sort=False).size()
+    return [
+        {**label, "step": "read", "reason": "", "rows": read},
+        *({**label, "step": step, "reason": reason, "rows": rows} for (step, reason), rows in reasons.items()),
+        {**label, "step": "kept", "reason": "", "rows": kept},
+    ]
+
+
+def _check_accounted(where: str, before: pd.Series, kept: pd.Series, dropped: pd.Series) -> None:
+    """Stop unless each id before a step is after it exactly once, kept or dropped."""
+    after = pd.concat([kept, dropped])
+    twice = after[after.duplicated()]
+    if len(twice):
+        raise TableError(f"{where}: {twice.nunique()} rows are kept or dropped more than once: {name_ids(set(twice))}")
+    lost, new = set(before) - set(after), set(after) - set(before)
+    if lost:
+        raise TableError(f"{where}: {len(lost)} rows are neither kept nor dropped: {name_ids(lost)}")
+    if new:
+        raise TableError(f"{where}: {len(new)} rows come from nowhere: {name_ids(new)}")
+
+
+def tabulate_funnel(
+    sources: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
+    pairs: pd.DataFrame,
+    pairs_dropped: pd.DataFrame,
+    datasets: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
+    languages: Sequence[str],
+) -> pd.DataFrame:
+    """Account for every row from the sources to the data sets.
+
+    Parameters
+    ----------
+    sources : source to (kept, dropped): schemas PAIRS and DROPPED.
+    pairs, pairs_dropped : the base set and what sampling left out of it: schemas PAIRS and DROPPED.
+    datasets : architecture to (kept, dropped): schemas DATASET and DROPPED.
+    languages : languages of the data sets, in the order of the rows.
+
+    Returns
+    -------
+    DataFrame with `FUNNEL_COLUMNS`: stage, name (a source or an architecture), language (architectures alone), step
+    (``read``, the step that dropped, ``kept``), reason, rows.
+
+    Raises
+    ------
+    TableError
+        A row is lost, doubled or comes from nowhere; the message names the source or the architecture, and ids.
+    """
+    rows = []
+    for source, (kept, dropped) in sources.items():
+        twice = kept.loc[kept["item_id"].duplicated(), "item_id"]
+        if len(twice):
+            raise TableError(f"source {source}: item_id more than once: {name_ids(set(twice))}")
+        rows += _stage("source", source, "", len(kept) + len(dropped), dropped, len(kept))
+    for source, (kept, _) in sources.items():
+        sampled, left_out = (frame[frame["source"].eq(source)] for frame in (pairs, pairs_dropped))
+        _check_accounted(f"base set, source {source}", kept["item_id"], sampled["item_id"], left_out["item_id"])
+        rows += _stage("base set", source, "", len(kept), left_out, len(sampled))
+    unknown = sorted(set(pairs["source"]) - set(sources))
+    if unknown:
+        raise TableError(f"base set: pairs of {', '.join(unknown)}, which is none of the sources {', '.join(sources)}")
+    for architecture, frames in datasets.items():
+        unknown = sorted({code for frame in frames for code in frame["language"]} - set(languages))
+        if unknown:
+            raise TableError(f"architecture {architecture}: rows in {', '.join(unknown)}, not one of the languages")
+        for language in languages:
+            kept, dropped = (frame[frame["language"].eq(language)] for frame in frames)
+            where = f"architecture {architecture}, {language}"
+            _check_accounted(where, pairs["item_id"], kept["item_id"], dropped["item_id"])
+            rows += _stage("architecture", architecture, language, len(pairs), dropped, len(kept))
+    return pd.DataFrame(rows, columns=FUNNEL_COLUMNS)
+
+
+def tabulate_dataset_counts(datasets: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
+    """Pairs and mean lengths per architecture, language and source.
+
+    Parameters
+    ----------
+    datasets : architecture to schema DATASET.
+    languages : order of the rows.
+
+    Returns
+    -------
+    architecture, language, source, pairs, prompt_characters, chosen_characters, rejected_characters (means, in
+    Unicode code points).
+    """
+    tables = []
+    fields = ("prompt", "chosen", "rejected")
+    for architecture, frame in datasets.items():
+        lengths = frame.assign(**{f"{field}_characters": frame[field].str.len() for field in fields})
+        groups = lengths.groupby(["language", "source"])
+        table = groups.size().rename("pairs").to_frame().join(groups[[f"{f}_characters" for f in fields]].mean())
+        tables.append(table.reset_index().assign(architecture=architecture))
+    table = pd.concat(tables, ignore_index=True)
+    table["language"] = pd.Categorical(table["language"], languages, ordered=True)
+    table["architecture"] = pd.Categorical(table["architecture"], list(datasets), ordered=True)
+    first = ["architecture", "language", "source"]
+    return table[[*first, *(name for name in table if name not in first)]].sort_values(first, ignore_index=True)

@@ -1,0 +1,1 @@
+"""Win rates from verdicts: estimates, intervals, tests, biases of the judge."""

@@ -1,0 +1,163 @@
+"""Whether a judge agrees with itself over orders and runs, and with another judge."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.inter_rater import fleiss_kappa
+
+from polypref.evaluation.bootstrap import DRAWS, bootstrap, cluster_sums, percentile_interval
+from polypref.evaluation.win_rates import ALL
+from polypref.files.result_tables import TableError, name_ids
+
+CATEGORIES = ("policy", "opponent", "tie")
+_ITEM = ["item_id", "policy", "opponent"]
+
+
+def fleiss(counts: pd.DataFrame) -> tuple[float, float]:
+    """Fleiss' kappa and the share of equal pairs of ratings.
+
+    Parameters
+    ----------
+    counts : (items, categories), how many ratings of an item are in a category; every row has the same sum.
+    """
+    raters = counts.sum(axis=1).iloc[0]
+    observed = ((counts**2).sum(axis=1) - raters).div(raters * (raters - 1)).mean()
+    if (counts.sum() > 0).sum() < 2:
+        return np.nan, float(observed)  # one category alone: agreement by chance is certain
+    return float(fleiss_kappa(counts.to_numpy(dtype=float))), float(observed)
+
+
+def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
+    """Fleiss' kappa of the judgements of each pair: over runs, or over the two orders where both are one run.
+
+    At temperature 0 the runs differ only by their order, and kappa says how much the order decides.
+
+    Parameters
+    ----------
+    judged : output of :func:`.judgements`: item_id, policy, opponent, run, verdict, status.
+
+    Returns
+    -------
+    policy, opponent (and ``all``), raters (``runs`` or ``orders``), ratings (per pair), pairs (with a parsed verdict in
+    every rating; the others are left out), kappa (Fleiss 1971, categories policy, opponent and tie; statsmodels; nan
+    where one category is all there is) and agreement_percent (pairs of ratings that are equal).
+    """
+    parsed = judged[judged["status"].eq("parsed")]
+    counts = pd.crosstab([parsed[name] for name in _ITEM], "won_by_" + parsed["verdict"])
+    columns = [f"won_by_{name}" for name in CATEGORIES]
+    counts = counts.reindex(columns=columns, fill_value=0)
+    ratings = int(judged.groupby(_ITEM).size().max())
+    counts = counts[counts.sum(axis=1) == ratings].reset_index()
+    rows = []
+    pairs = judged[["policy", "opponent"]].drop_duplicates().itertuples(index=False, name=None)
+    for policy, opponent in [(ALL, ALL), *pairs]:
+        here = counts
+        if policy != ALL:
+            here = counts[counts["policy"].eq(policy) & counts["opponent"].eq(opponent)]
+        known = len(here) > 0 and ratings > 1
+        kappa, observed = fleiss(here[columns]) if known else (np.nan, np.nan)
+        rows.append({
+            "policy": policy, "opponent": opponent, "raters": "runs" if judged["run"].nunique() > 1 else "orders",
+            "ratings": ratings, "pairs": len(here), "kappa": kappa, "agreement_percent": 100 * observed,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def cohens_kappas(counts: np.ndarray) -> np.ndarray:
+    """Cohen's kappa of many tables at once.
+
+    Parameters
+    ----------
+    counts : (..., k, k), judgements by the first judge's category and the second's.
+
+    Returns
+    -------
+    Array (...); nan where a table is empty or both judges have one category alone.
+    """
+    total = counts.sum(axis=(-2, -1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = np.trace(counts, axis1=-2, axis2=-1) / total
+        expected = (counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1) / total**2
+        return np.where(expected == 1, np.nan, (observed - expected) / (1 - expected))
+
+
+def pair_judgements(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Two judges' verdicts on the same pairs in the same order, side by side.
+
+    Parameters
+    ----------
+    first, second : schema VERDICTS (``sample`` may be missing). The second judge may have seen fewer prompts; of a
+        prompt that it saw, it saw all that the first did.
+
+    Returns
+    -------
+    The rows of `first` on those prompts, with verdict_second and status_second.
+
+    Raises
+    ------
+    TableError
+        The judges saw different pairs, orders or samples of a prompt.
+    """
+    keys = [*_ITEM, "order", *(["sample"] if "sample" in first and "sample" in second else [])]
+    first = first[first["prompt_id"].isin(second["prompt_id"])]
+    seen = [set(map(tuple, frame[keys].astype(str).to_numpy())) for frame in (first, second)]
+    if seen[0] != seen[1] or first.duplicated(keys).any() or second.duplicated(keys).any():
+        unlike = seen[0] ^ seen[1] or {
+            tuple(row) for row in second.loc[second.duplicated(keys), keys].astype(str).values
+        }
+        raise TableError(f"verdicts of two judges differ in {name_ids(map(' / '.join, unlike))}")
+    return first.merge(second[[*keys, "verdict", "status"]], on=keys, suffixes=("", "_second"), validate="one_to_one")
+
+
+def judge_agreement(
+    first: pd.DataFrame, second: pd.DataFrame, languages: Sequence[str], draws: int = DRAWS, seed: int = 1
+) -> pd.DataFrame:
+    """How far two judges agree, and what each says of the policies: over all, per language and per policy.
+
+    Parameters
+    ----------
+    first, second : as in :func:`pair_judgements`.
+    languages : order of the rows.
+    draws, seed : of the bootstrap over source prompts.
+
+    Returns
+    -------
+    policy, language (``all`` where they are put together), prompts, judgements (asked of both), parsed (a verdict of
+    both; all that follows is of these), agreement_percent, kappa (Cohen 1960, categories policy, opponent and tie; nan
+    where there is one category), kappa_low and kappa_high (95%, cluster bootstrap), first_difference and
+    second_difference (W - L by each judge, percentage points).
+    """
+    both = pair_judgements(first, second)
+    cells = both[["policy", "language"]].drop_duplicates()
+    policies = list(dict.fromkeys(cells["policy"]))
+    labels = [(ALL, ALL), *((ALL, code) for code in languages if cells["language"].eq(code).any())]
+    labels += [(policy, ALL) for policy in policies]
+    prompts, names = pd.factorize(both["prompt_id"])
+    parsed = both["status"].eq("parsed") & both["status_second"].eq("parsed")
+    pair = 3 * pd.Index(CATEGORIES).get_indexer(both["verdict"]) + pd.Index(CATEGORIES).get_indexer(
+        both["verdict_second"]
+    )
+    members = np.stack([
+        ((both["policy"].eq(policy) | (policy == ALL)) & (both["language"].eq(code) | (code == ALL))).to_numpy()
+        for policy, code in labels
+    ])  # fmt: skip
+    counts = np.zeros((len(names), len(labels), 9))
+    for number, member in enumerate(members & parsed.to_numpy()):
+        counts[:, number] = cluster_sums(prompts[member], pair[member], np.ones((member.sum(), 1)), (len(names), 9))[
+            ..., 0
+        ]
+
+    def kappas(block: np.ndarray) -> np.ndarray:
+        return cohens_kappas(block.reshape(*block.shape[:-1], 3, 3))
+
+    seen = (counts.sum(axis=2) > 0).sum(axis=0)
+    low, high = percentile_interval(bootstrap(counts, kappas, draws, seed), seen)
+    total = counts.sum(axis=0).reshape(-1, 3, 3)
+    n = np.where(total.any(axis=(1, 2)), total.sum(axis=(1, 2)), np.nan)
+    wins = [total.sum(axis=axis)[:, 0] - total.sum(axis=axis)[:, 1] for axis in (2, 1)]
+    return pd.DataFrame(labels, columns=["policy", "language"]).assign(
+        prompts=seen, judgements=members.sum(axis=1), parsed=total.sum(axis=(1, 2)).astype(int),
+        agreement_percent=100 * np.trace(total, axis1=1, axis2=2) / n, kappa=cohens_kappas(total),
+        kappa_low=low, kappa_high=high, first_difference=100 * wins[0] / n, second_difference=100 * wins[1] / n,
+    )  # fmt: skip

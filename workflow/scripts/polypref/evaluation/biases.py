@@ -1,0 +1,132 @@
+"""What a judge may prefer beside the better answer, and answers in another language than asked for."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy import special
+
+from polypref.datasets.diagnostics import EXCERPT
+from polypref.evaluation.win_rates import ALL
+
+WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5}
+
+
+def _equal_length(rows: pd.DataFrame) -> dict[str, float]:
+    """Score at equal length in percent with its 95% interval, and the slope per standard deviation of length."""
+    names = ("score_equal_length", "score_equal_length_low", "score_equal_length_high", "length_slope")
+    unknown = dict.fromkeys(names, np.nan)
+    design = sm.add_constant(rows["_length"].to_numpy(), has_constant="add")
+    clusters = pd.factorize(rows["prompt_id"])[0]
+    if rows["_length"].std() == 0 or clusters.max(initial=0) < 9 or rows["_worth"].nunique() < 2:
+        return unknown
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            model = sm.GLM(rows["_worth"].to_numpy(), design, family=sm.families.Binomial())
+            fit = model.fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
+        except (Warning, ArithmeticError, ValueError, np.linalg.LinAlgError):
+            return unknown  # length decides every verdict: there is no finite slope
+    ends = fit.params[0], *fit.conf_int()[0]
+    return dict(zip(names, [*(100 * special.expit(ends)), fit.params[1]], strict=True))
+
+
+def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
+    """How much the longer answer is preferred, and the score when both answers are of equal length.
+
+    Parameters
+    ----------
+    judged : prompt_id, policy, opponent, language, verdict, status, policy_length and opponent_length (characters).
+
+    Returns
+    -------
+    policy, opponent (and ``all``), judgements (parsed), longer_percent (decided verdicts on answers of different
+    length that the longer one won), decided (how many those are), score = (W + T/2)/N of the parsed in percent,
+    score_equal_length with ``_low`` and ``_high`` (95%, clustered by prompt, Student's quantile with as many degrees of
+    freedom as prompts less one) and length_slope. The last four are of a
+    logistic regression of the policy's points (1, 0.5, 0; fractional logit, Papke and Wooldridge 1996) on the
+    difference in length in standard deviations of its language; nan with fewer than ten prompts, or where length
+    decides all.
+    """
+    parsed = judged[judged["status"].eq("parsed")].copy()
+    parsed["_length"] = (parsed["policy_length"] - parsed["opponent_length"]).astype(float)
+    longer = np.where(parsed["_length"] > 0, "policy", np.where(parsed["_length"] < 0, "opponent", ""))
+    parsed["_longer"] = parsed["verdict"].eq(longer)
+    parsed["_decided"] = parsed["verdict"].ne("tie") & (longer != "")
+    spread = parsed.groupby("language")["_length"].transform("std")
+    parsed["_length"] = (parsed["_length"] / spread.where(spread > 0)).fillna(0.0)
+    parsed["_worth"] = parsed["verdict"].map(WORTH)
+    rows = []
+    pairs = judged[["policy", "opponent"]].drop_duplicates().itertuples(index=False, name=None)
+    for policy, opponent in [(ALL, ALL), *pairs]:
+        here = parsed
+        if policy != ALL:
+            here = parsed[parsed["policy"].eq(policy) & parsed["opponent"].eq(opponent)]
+        decided = here[here["_decided"]]
+        rows.append({
+            "policy": policy, "opponent": opponent, "judgements": len(here), "decided": len(decided),
+            "longer_percent": 100 * decided["_longer"].mean(), "score": 100 * here["_worth"].mean(),
+            **_equal_length(here),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def add_lengths(judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Put the lengths of both answers beside each judgement.
+
+    Parameters
+    ----------
+    judged : with item_id, policy and opponent.
+    answers : name (of a policy or an opponent), item_id and text.
+
+    Returns
+    -------
+    `judged` with policy_length and opponent_length in characters.
+    """
+    lengths = answers[["name", "item_id"]].assign(length=answers["text"].str.len())
+    for side in ("policy", "opponent"):
+        named = lengths.rename(columns={"name": side, "length": f"{side}_length"})
+        judged = judged.merge(named, on=[side, "item_id"], how="left", validate="many_to_one")
+    return judged
+
+
+def wrong_languages(answers: pd.DataFrame, languages: Sequence[str], least_letters: int = 20) -> pd.DataFrame:
+    """Share of answers in another language than the prompt's, by lingua among the experiment's languages.
+
+    Parameters
+    ----------
+    answers : name (of the model), language (ISO 639-1) and text.
+    languages : the languages that an answer may be in; lingua tells only these apart, by the text's first `EXCERPT`
+        characters: its time grows with the square of a word's length.
+    least_letters : answers with fewer letters (kana and Chinese characters count as three) are left out.
+
+    Returns
+    -------
+    name, language (and ``all``), answers (told), short (left out), wrong, wrong_percent, instead (the language most
+    often found instead, or empty).
+    """
+    from lingua import IsoCode639_1, LanguageDetectorBuilder  # its models take a second and some memory
+
+    codes = [getattr(IsoCode639_1, code.upper()) for code in languages]
+    detector = LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
+    letters = answers["text"].str.count(r"[^\W\d_]") + 2 * answers["text"].str.count("[\u3040-\u9fff]")
+    told = letters.ge(least_letters)
+    found = detector.detect_languages_in_parallel_of(answers.loc[told, "text"].str[:EXCERPT].tolist())
+    names = [language.iso_code_639_1.name.lower() if language else "" for language in found]
+    frame = answers[["name", "language"]].assign(_told=told, _found="")
+    frame.loc[told, "_found"] = names
+    frame["_wrong"] = frame["_told"] & frame["_found"].ne(frame["language"])
+    rows = []
+    for name, mine in frame.groupby("name", sort=False):
+        for language in [ALL, *dict.fromkeys(mine["language"])]:
+            here = mine if language == ALL else mine[mine["language"].eq(language)]
+            instead = here.loc[here["_wrong"], "_found"].value_counts()
+            rows.append({
+                "name": name, "language": language, "answers": int(here["_told"].sum()),
+                "short": int((~here["_told"]).sum()), "wrong": int(here["_wrong"].sum()),
+                "wrong_percent": 100 * here["_wrong"].sum() / max(here["_told"].sum(), 1),
+                "instead": instead.index[0] if len(instead) else "",
+            })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,202 @@
+"""What training changed: each variant's W - L minus the base's, paired by prompt, with intervals, tests and power."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+from polypref.evaluation.bootstrap import (
+    DRAWS,
+    LEVEL,
+    bootstrap,
+    cluster_sums,
+    percentile_interval,
+    ratio_error,
+    sign_flip_test,
+)
+from polypref.evaluation.intervals import bounded_interval, degrees_of_freedom
+from polypref.evaluation.win_rates import ALL
+from polypref.files.result_tables import TableError, name_ids
+
+POINTS = {"policy": 100.0, "opponent": -100.0, "tie": 0.0, "": 0.0}
+"""Worth of a verdict in points of W - L; an unparsed one counts as neither."""
+FAMILIES = {"primary": "holm", "overall": "holm", "language": "fdr_bh", "language, all opponents": "fdr_bh"}
+"""Tests that are corrected together, and how, in statsmodels' names."""
+ALPHA = 0.05
+POWER = 0.8
+
+
+def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
+    """W - L of each variant minus that of the base, prompt by prompt.
+
+    Parameters
+    ----------
+    judged : judgements as in :func:`polypref.evaluation.estimates.estimate_rates`, with item_id.
+    base : name of the policy that the variants were trained from.
+
+    Returns
+    -------
+    One row per item, variant and opponent: policy, opponent, language, item_id, prompt_id, policy_points, base_points
+    (mean of +100, 0 and -100 over the judgements of the item) and improvement, their difference. An item is left out
+    where either side has no judgement but errors.
+
+    Raises
+    ------
+    TableError
+        There are no rows of the base, or a variant was judged on other items than the base.
+    """
+    if base not in set(judged["policy"]):
+        raise TableError(f"verdicts: no rows of the base policy {base!r}; found {', '.join(judged['policy'].unique())}")
+    keys = ["opponent", "item_id"]
+    asked = judged[["policy", *keys]].drop_duplicates()
+    wanted = set(map(tuple, asked.loc[asked["policy"].eq(base), keys].to_numpy()))
+    for policy, rows in asked[asked["policy"].ne(base)].groupby("policy"):
+        unmatched = wanted ^ set(map(tuple, rows[keys].to_numpy()))
+        if unmatched:
+            raise TableError(f"verdicts: {policy} and {base} differ in {name_ids(map(' / '.join, unmatched))}")
+    had_reply = judged[judged["status"].ne("error")]
+    worth = 200 * had_reply["points"] - 100 if "points" in had_reply else had_reply["verdict"].map(POINTS)
+    points = had_reply.assign(points=worth)
+    by_item = ["policy", *keys, "language", "prompt_id"]
+    points = points.groupby(by_item, as_index=False, sort=False)["points"].mean()
+    is_base = points["policy"].eq(base)
+    of_base = points.loc[is_base, [*keys, "points"]].rename(columns={"points": "base_points"})
+    variants = points[~is_base].rename(columns={"points": "policy_points"})
+    paired = variants.merge(of_base, on=keys, validate="many_to_one")
+    return paired.assign(improvement=paired["policy_points"] - paired["base_points"])
+
+
+@lru_cache
+def _detectable_effect(clusters: int, alpha: float) -> float:
+    """Smallest mean over standard deviation that a two-sided paired t-test finds with `POWER`."""
+    return float(np.squeeze(TTestPower().solve_power(nobs=clusters, alpha=alpha, power=POWER)))
+
+
+def detectable_difference(standard_error: float, clusters: int, alpha: float = ALPHA) -> float:
+    """The smallest true difference that a design like this finds with a probability of 80%.
+
+    Parameters
+    ----------
+    standard_error : of the observed mean difference, clustered.
+    clusters : how many independent clusters are behind it.
+    alpha : two-sided level of the test.
+
+    Returns
+    -------
+    In the units of `standard_error`; nan for fewer than three clusters or an error of nan. From the power of the paired
+    t-test (statsmodels' ``TTestPower``) on cluster means with standard deviation ``standard_error * sqrt(clusters)``.
+    """
+    if clusters < 3 or np.isnan(standard_error):
+        return np.nan
+    return _detectable_effect(int(clusters), alpha) * standard_error * np.sqrt(clusters)
+
+
+def _family(opponent: str, language: str) -> str:
+    if language == ALL:
+        return "overall" if opponent == ALL else "primary"
+    return "language, all opponents" if opponent == ALL else "language"
+
+
+def adjust(table: pd.DataFrame) -> pd.DataFrame:
+    """Add p_adjusted to a table with p_value and family, each family corrected by its method in `FAMILIES`."""
+    adjusted = pd.Series(np.nan, table.index)
+    for family, rows in table.groupby("family"):
+        known = rows["p_value"].dropna()
+        if len(known):
+            adjusted[known.index] = multipletests(known, method=FAMILIES[family])[1]
+    return table.assign(p_adjusted=adjusted, correction=table["family"].map(FAMILIES))
+
+
+def tabulate_improvement(
+    paired: pd.DataFrame, languages: Sequence[str], draws: int = DRAWS, seed: int = 1
+) -> pd.DataFrame:
+    """Mean paired difference per variant, opponent and language, and over all opponents and languages (``all``).
+
+    Parameters
+    ----------
+    paired : output of :func:`paired_differences`.
+    languages : order of the rows.
+    draws, seed : of the bootstrap over source prompts and of the sign flips.
+
+    Returns
+    -------
+    policy, opponent, language, prompts (distinct source prompts, the clusters), comparisons, policy_difference and
+    base_difference (W - L, percentage points), improvement (their difference; ``all`` languages: pooled),
+    standard_error (clustered by source prompt), low and high (95%, cluster bootstrap, expanded percentiles with
+    :func:`.degrees_of_freedom`; where no prompt differs from another, Wilson's between -200 and 200
+    with one value a prompt), p_value (cluster sign-flip
+    test), family, p_adjusted and correction (Holm over the primary tests, variant x opponent, and over the overall
+    tests, one per variant; Benjamini-Hochberg over the language cells), detectable (:func:`detectable_difference` at
+    5%) and detectable_adjusted (at 5% over the number of tests in the family, Holm's first step), improvement_macro,
+    macro_low and macro_high (every language counts the same; nan for one language).
+    """
+    cells, labels = [], []
+    order = [code for code in languages if paired["language"].eq(code).any()]
+    for policy, variant in paired.groupby("policy", sort=False):
+        for opponent in [ALL, *dict.fromkeys(variant["opponent"])]:
+            against = variant if opponent == ALL else variant[variant["opponent"].eq(opponent)]
+            labels += [(policy, opponent, language) for language in [ALL, *order]]
+            cells += [against, *(against[against["language"].eq(language)] for language in order)]
+    keep = [number for number, cell in enumerate(cells) if len(cell)]
+    cells, labels = [cells[number] for number in keep], [labels[number] for number in keep]
+    if not cells:
+        return pd.DataFrame()
+
+    prompts = pd.Index(paired["prompt_id"].unique())
+    groups = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
+    stacked = pd.concat(cells)
+    values = np.column_stack([stacked["improvement"], np.ones(len(stacked))])
+    sums = cluster_sums(prompts.get_indexer(stacked["prompt_id"]), groups, values, (len(prompts), len(cells)))
+    drawn = bootstrap(sums, _means, draws, seed)
+    clusters = (sums[..., 1] > 0).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        residuals = (sums[..., 0] - _means(sums.sum(axis=0)) * sums[..., 1]) / sums[..., 1].sum(axis=0)
+    low, high = _interval(drawn, _means(sums.sum(axis=0)), residuals, clusters)
+    table = pd.DataFrame(labels, columns=["policy", "opponent", "language"]).assign(
+        prompts=clusters, comparisons=[len(cell) for cell in cells],
+        policy_difference=[cell["policy_points"].mean() for cell in cells],
+        base_difference=[cell["base_points"].mean() for cell in cells],
+        improvement=_means(sums.sum(axis=0)), standard_error=ratio_error(sums[..., 0], sums[..., 1]),
+        low=low, high=high, p_value=sign_flip_test(sums[..., 0], draws, seed),
+        family=[_family(opponent, language) for _, opponent, language in labels],
+    )  # fmt: skip
+    table = adjust(table)
+    tests = table["family"].map(table["family"].value_counts())
+    errors = list(zip(table["standard_error"], clusters, tests, strict=True))
+    table["detectable"] = [detectable_difference(error, n) for error, n, _ in errors]
+    table["detectable_adjusted"] = [detectable_difference(error, n, ALPHA / size) for error, n, size in errors]
+    return _add_macro(table, drawn, residuals)
+
+
+def _means(sums: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return sums[..., 0] / sums[..., 1]
+
+
+def _interval(
+    drawn: np.ndarray, mean: np.ndarray, residuals: np.ndarray, clusters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expanded percentiles; where all prompts changed alike no draw differs: then Wilson's with one value a prompt."""
+    percentiles = percentile_interval(drawn, clusters, LEVEL, degrees_of_freedom(residuals, clusters))
+    still = (np.abs(residuals) < 1e-9).all(axis=0)
+    none = np.zeros(still.shape)
+    alike = bounded_interval(mean, none, clusters, np.maximum(clusters - 1, 1), (-200.0, 200.0))
+    low, high = (np.where(still, *ends) for ends in zip(alike, percentiles, strict=True))
+    return low, high
+
+
+def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) -> pd.DataFrame:
+    """Add the mean over languages, beside the rows of all languages."""
+    macro = pd.DataFrame(np.nan, table.index, ["improvement_macro", "macro_low", "macro_high"])
+    for number in table.index[table["language"].eq(ALL)]:
+        row = table.loc[number]
+        same = table["policy"].eq(row["policy"]) & table["opponent"].eq(row["opponent"]) & table["language"].ne(ALL)
+        draws = drawn[:, same.to_numpy()].mean(axis=1)[:, None]
+        clusters = np.array([row["prompts"]])
+        mean = table.loc[same, "improvement"].mean()
+        low, high = _interval(draws, mean, residuals[:, same.to_numpy()].mean(axis=1)[:, None], clusters)
+        macro.loc[number] = mean, low[0], high[0]
+    return table.join(macro)

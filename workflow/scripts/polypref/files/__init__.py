@@ -1,0 +1,1 @@
+"""Files and their columns: schemas, atomic writing, digests."""

@@ -1,0 +1,123 @@
+"""The columns of every table the workflow writes, written down once and checked on every write.
+
+Each schema is a :class:`pyarrow.Schema`. Column order is part of it: the same inputs give the same bytes. Text
+columns are never null; a missing text is the empty string with a reason in ``error``.
+"""
+
+import pyarrow as pa
+
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+"""Chat messages: a list of {role, content}, role one of system, user, assistant."""
+
+FIELDS = ("prompt", "chosen", "rejected")
+"""The texts of a preference pair."""
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, nullable=True) for name, kind in columns.items()])
+
+
+# An English preference pair. `item_id`: digest of (source, prompt, chosen, rejected), 16 hex digits, given here and
+# nowhere else. `row`: position in the source file or split, for messages. `task`: the source's own name of the task.
+PAIRS = _schema(
+    item_id=pa.string(), source=pa.string(), row=pa.int64(), task=pa.string(),
+    prompt=pa.string(), chosen=pa.string(), rejected=pa.string(),
+)  # fmt: skip
+
+# What was left out and why: step in normalise, clean, deduplicate, length, sample, answer, diagnose.
+DROPPED = _schema(
+    source=pa.string(), row=pa.int64(), item_id=pa.string(), language=pa.string(), step=pa.string(), reason=pa.string(),
+)  # fmt: skip
+
+# A WMT24++ segment. `item_id`: "{document_id}:{segment_id}", the same in every language.
+SEGMENTS = _schema(
+    item_id=pa.string(), language=pa.string(), domain=pa.string(), document_id=pa.string(), segment_id=pa.int64(),
+    source=pa.string(), reference=pa.string(),
+)  # fmt: skip
+
+# An evaluation prompt. `item_id`: digest of (config, id, language). `prompt_id`: the same source prompt in all
+# languages, the cluster of every interval. `reference`: the suite's own target, for tests and for the reader.
+PROMPTS = _schema(
+    item_id=pa.string(), prompt_id=pa.string(), language=pa.string(), config=pa.string(),
+    prompt=pa.string(), reference=pa.string(),
+)  # fmt: skip
+
+# A request. `request_id` digests revision, messages, decoding and sample, and nothing else; it is null for a part
+# that nobody needs to answer. `decoding` is canonical JSON. A text that is asked in parts (lines, sentences) has rows
+# part = 0, 1, ...; `before` is text that stands before the part's answer and `after` behind it, kept verbatim.
+REQUESTS = _schema(
+    request_id=pa.string(), item_id=pa.string(), language=pa.string(), model=pa.string(), part=pa.int32(),
+    messages=MESSAGES, decoding=pa.string(), sample=pa.int32(), checkpoint=pa.string(), revision=pa.string(),
+    before=pa.string(), after=pa.string(),
+)  # fmt: skip
+
+JUDGE_REQUESTS = pa.schema(
+    [*REQUESTS, ("prompt_id", pa.string()), ("policy", pa.string()), ("opponent", pa.string()), ("order", pa.string())]
+)
+
+# An answer. `finish_reason`: stop, length or error. `logprobs`: JSON object {choice: natural-log probability} where a
+# choice was asked for and the engine gives it, else null. `error` is null when the request was answered.
+COMPLETIONS = _schema(
+    request_id=pa.string(), text=pa.string(), finish_reason=pa.string(), prompt_tokens=pa.int64(),
+    completion_tokens=pa.int64(), logprobs=pa.string(), cost_usd=pa.float64(), error=pa.string(),
+)  # fmt: skip
+
+_PROVENANCE = [
+    ("model", pa.string()),
+    ("checkpoint", pa.string()),
+    ("revision", pa.string()),
+    ("decoding", pa.string()),
+]
+
+# A model's text for one item: a translation, a generated response or an answer.
+TEXTS = pa.schema(
+    [
+        ("item_id", pa.string()), ("language", pa.string()), ("text", pa.string()), ("finish_reason", pa.string()),
+        ("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()), ("error", pa.string()), *_PROVENANCE,
+    ]
+)  # fmt: skip
+
+# A preference pair in one language. chosen_messages and rejected_messages are whole conversations (user, assistant),
+# prompt_messages the user turn alone. *_provenance: JSON {model, checkpoint, revision, decoding}, or
+# {"model": "source"} for the English original.
+DATASET = pa.schema(
+    [
+        ("item_id", pa.string()), ("language", pa.string()), ("source", pa.string()), ("task", pa.string()),
+        ("prompt", pa.string()), ("chosen", pa.string()), ("rejected", pa.string()),
+        ("prompt_messages", MESSAGES), ("chosen_messages", MESSAGES), ("rejected_messages", MESSAGES),
+        ("prompt_provenance", pa.string()), ("chosen_provenance", pa.string()), ("rejected_provenance", pa.string()),
+    ]
+)  # fmt: skip
+
+# What a preference pair in one language looks like (see datasets.diagnostics). `*_language`: ISO 639-1 code that lingua
+# finds, empty where the text is too short. `*_tokens`: by the trainee's tokenizer; `token_gap` = chosen - rejected.
+# `*_overlap` and `*_repetition`: shares in [0, 1]. `flags`: names in datasets.diagnostics.FLAGS, empty for most pairs.
+DIAGNOSTICS = pa.schema(
+    [
+        ("item_id", pa.string()), ("language", pa.string()), ("source", pa.string()),
+        *(
+            (f"{field}_{signal}", kind)
+            for field in ("prompt", "chosen", "rejected")
+            for signal, kind in (
+                ("language", pa.string()), ("tokens", pa.int64()), ("characters", pa.int64()),
+                ("repetition", pa.float64()), ("source_overlap", pa.float64()), ("prompt_overlap", pa.float64()),
+                ("truncated", pa.bool_()),
+            )
+        ),
+        ("token_gap", pa.int64()), ("flags", pa.list_(pa.string())),
+    ]
+)  # fmt: skip
+
+# One judgement. `order`: policy_first or opponent_first. `sample`: 0, or the run where each run is a reply of its own
+# (a judge above temperature 0 in mode paper). `reply`: the judge's raw text. `verdict`: policy, opponent or
+# tie, and empty when `status` is not parsed (unparsed: a reply that is no verdict; error: no reply). `first`/`second`
+# log-probabilities are in `logprobs` by the labels A, B, TIE as shown to the judge.
+VERDICTS = pa.schema(
+    [
+        ("item_id", pa.string()), ("prompt_id", pa.string()), ("language", pa.string()), ("policy", pa.string()),
+        ("opponent", pa.string()), ("order", pa.string()), ("sample", pa.int32()), ("reply", pa.string()),
+        ("verdict", pa.string()),
+        ("status", pa.string()), ("logprobs", pa.string()), ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()), ("error", pa.string()), *_PROVENANCE,
+    ]
+)  # fmt: skip

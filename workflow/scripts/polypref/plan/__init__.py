@@ -1,0 +1,1 @@
+"""What a configuration implies: artifacts, batches, the repositories and keys that they need."""

@@ -1,0 +1,103 @@
+"""What a configuration needs from outside: repositories on the Hub, API keys, GPUs, disk; functions of the plan."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from polypref.config.sections import Checkpoint, is_local_data
+from polypref.plan.plan import Plan
+from polypref.sources.benchmarks import aya_configs, wmt_config
+
+BYTES = {"float32": 4, "auto": 2, "bfloat16": 2, "float16": 2}
+
+
+class Repository(NamedTuple):
+    """A repository on the Hub. ``parts``: (configuration, split) pairs of a data set that are read."""
+
+    kind: str
+    path: str
+    revision: str | None
+    gated: bool = False
+    parts: tuple[tuple[str | None, str], ...] = ()
+
+    @property
+    def page(self) -> str:
+        """Where its licence is read and access is asked for."""
+        return f"https://huggingface.co/{'datasets/' if self.kind == 'dataset' else ''}{self.path}"
+
+
+def used_checkpoints(plan: Plan) -> dict[str, Checkpoint]:
+    """Registry entries that the configuration really uses, by name."""
+    names = {plan.batch_checkpoint(task, name) for task, name in plan.batches()} | {plan.config.training.base}
+    return {name: plan.config.checkpoints[name] for name in sorted(names)}
+
+
+def hub_checkpoints(plan: Plan) -> dict[str, Checkpoint]:
+    """Those of them whose weights come from the Hub."""
+    return {n: c for n, c in used_checkpoints(plan).items() if c.engine != "openai" and not c.is_local}
+
+
+def data_repositories(plan: Plan) -> list[Repository]:
+    """Data sets on the Hub, with the parts of them that are read."""
+    config, languages = plan.config, plan.languages
+    found = [
+        Repository("dataset", s.path, s.revision, s.gated, ((s.subset, s.split),))
+        for _, s in sorted(config.sources.items())
+        if not is_local_data(s.path)
+    ]
+    if plan.all_wmt_languages and not is_local_data(config.wmt.path):
+        parts = tuple((wmt_config(languages[code]), "train") for code in plan.all_wmt_languages)
+        found.append(Repository("dataset", config.wmt.path, config.wmt.revision, parts=parts))
+    if not is_local_data(config.evaluation.path):
+        names = sorted({name for code in config.all_languages for name in aya_configs(code)})
+        parts = tuple((name, "test") for name in names)
+        found.append(Repository("dataset", config.evaluation.path, config.evaluation.revision, parts=parts))
+    return found
+
+
+def repositories(plan: Plan) -> list[Repository]:
+    """Everything that is read from the Hub, each once."""
+    models = {Repository("model", c.path, c.revision, c.gated) for c in hub_checkpoints(plan).values()}
+    return [*data_repositories(plan), *sorted(models, key=lambda repository: repository.path)]
+
+
+def api_keys(plan: Plan) -> dict[str, list[str]]:
+    """Environment variables that must hold a key, and the checkpoints that need each."""
+    found: dict[str, list[str]] = {}
+    for name, checkpoint in used_checkpoints(plan).items():
+        if checkpoint.engine == "openai" and checkpoint.base_url is None:
+            found.setdefault(checkpoint.api_key_env, []).append(name)
+    return found
+
+
+def gpu_batches(plan: Plan) -> dict[str, int]:
+    """Batches that compute on GPUs, and on how many; those of a rehearsal only ask for them."""
+    runtimes = {f"{task}/{name}": plan.batch_runtime(task, name) for task, name in plan.batches()}
+    return {batch: runtime.gpus for batch, runtime in runtimes.items() if runtime.gpus and runtime.device != "cpu"}
+
+
+def weight_bytes(checkpoint: Checkpoint) -> float | None:
+    """Bytes of a checkpoint's weights; None where its registry entry has no ``parameters``."""
+    if checkpoint.weights_gb:
+        return checkpoint.weights_gb * 1e9
+    return checkpoint.parameters * BYTES[checkpoint.dtype] if checkpoint.parameters else None
+
+
+def training_bytes(plan: Plan) -> float | None:
+    """Bytes that training takes on disk at its peak: a model per architecture, and two resumable checkpoints of one.
+
+    A resumable checkpoint holds 16 bytes per parameter (weights, their 32-bit copy and Adam's two moments); with LoRA
+    only the adapter is trained, and a merged copy of the model is the peak.
+    """
+    parameters = plan.config.checkpoints[plan.config.training.base].parameters
+    if not parameters:
+        return None
+    spare = 2 if plan.config.training.lora else 2 * 16
+    return parameters * (2 * len(plan.architectures) + spare)
+
+
+def nothing_outside(plan: Plan) -> bool:
+    """Whether everything is local and runs on CPU, as in the miniature: then there is nothing to check."""
+    gpus = gpu_batches(plan)
+    trained_on = plan.config.training.runtime.gpus if plan.config.training.runtime.launcher != "cpu" else 0
+    return not repositories(plan) and not api_keys(plan) and not gpus and not trained_on

@@ -1,0 +1,1 @@
+"""Before and beside a run: checks, estimates, cost, downloads, revisions, care of the row stores."""

@@ -1,0 +1,80 @@
+"""What batches and trainings took, and that beside what had been estimated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from polypref.plan.plan import Plan
+from polypref.preflight.estimating import estimate_batches, estimate_training
+
+Row = dict[str, Any]
+
+
+def measured_costs(results: Path) -> dict[tuple[str, str], Row]:
+    """Cost files of finished batches, by (task, name)."""
+    files = sorted(results.glob("completions/*/*.cost.json"))
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {(cost["task"], cost["checkpoint"]): cost for cost in found}
+
+
+def measured_training(plan: Plan, results: Path) -> dict[str, Row]:
+    """What finished trainings took, by architecture: rows that the trainer was given, seconds, processes."""
+    found = {}
+    for name in plan.architectures:
+        policy = results / "policies" / name / "policy.json"
+        if policy.is_file():
+            made = json.loads(policy.read_text(encoding="utf-8"))
+            run = results / "trained" / made["digest"] / "run.json"
+            if run.is_file():
+                figures = json.loads(run.read_text(encoding="utf-8"))
+                found[name] = {"rows": made["rows"], "seconds": figures["seconds"], "processes": figures["processes"]}
+    return found
+
+
+def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, Row] | None = None) -> list[Row]:
+    """Estimate from the configuration alone, as before the run, beside what the batches and the training took.
+
+    task, checkpoint, estimated_requests, requests, estimated_tokens, tokens (both written), estimated_hours, hours,
+    estimated_usd, usd, gpu_hours. Training is task ``train`` with the architecture as checkpoint, and its pairs as
+    requests.
+    """
+    names = {"requests": "requests", "tokens": "output_tokens", "hours": "hours", "usd": "cost_usd"}
+    actual = {
+        "requests": "actual_requests",
+        "tokens": "actual_tokens",
+        "hours": "actual_hours",
+        "usd": "actual_cost_usd",
+    }
+    rows = []
+    for before, after in zip(
+        estimate_batches(plan, Path("/nonexistent"), {}),
+        estimate_batches(plan, Path("/nonexistent"), costs),
+        strict=True,
+    ):
+        row = {"task": before["task"], "checkpoint": before["checkpoint"]}
+        for name in names:
+            row |= {f"estimated_{name}": before[names[name]], name: after[actual[name]]}
+        cost = costs.get((row["task"], row["checkpoint"]))
+        rows.append(row | {"gpu_hours": cost.get("gpu_seconds", 0) / 3600 if cost else None})
+    count, training = len(plan.architectures), estimate_training(plan)
+    for name in plan.architectures:
+        run = (trained or {}).get(name)
+        held = run["processes"] if run and plan.config.training.runtime.gpus else 0
+        rows.append(
+            {
+                "task": "train",
+                "checkpoint": name,
+                "estimated_requests": training["pairs"] // count,
+                "requests": run["rows"] if run else None,
+                "estimated_tokens": training["tokens"] // count,
+                "tokens": None,
+                "estimated_hours": training["hours"] / count,
+                "hours": run["seconds"] / 3600 if run else None,
+                "estimated_usd": 0.0,
+                "usd": 0.0,
+                "gpu_hours": run["seconds"] * held / 3600 if run else None,
+            }
+        )
+    return rows

@@ -1,0 +1,237 @@
+"""Preflight: what would go wrong hours later, found in seconds and listed at once.
+
+Each check yields findings (:mod:`polypref.preflight.findings`). Secrets are looked for and never shown.
+"""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from polypref.plan.needs import (
+    Repository,
+    api_keys,
+    hub_checkpoints,
+    nothing_outside,
+    repositories,
+    training_bytes,
+    weight_bytes,
+)
+from polypref.plan.plan import Plan
+from polypref.preflight.findings import Finding
+from polypref.preflight.gpu_memory import GB, Content, context_of
+from polypref.preflight.gpus import check_gpus, read_config, read_gpus
+from polypref.preflight.pinning import unpinned
+from polypref.requests.checkpoints import NO_SAFETENSORS
+
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""Variables that keep huggingface_hub from the network."""
+HUB_SECONDS = 15.0
+"""What the Hub has for all answers together."""
+
+
+def check_keys(plan: Plan, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """API keys are set."""
+    for variable, names in api_keys(plan).items():
+        used = f"{variable} (for {', '.join(names)})"
+        if environ.get(variable):
+            yield Finding("fine", f"{used} is set")
+        else:
+            yield Finding("wrong", f"{used} is not set: export it where Snakemake and its jobs run")
+
+
+def check_token(found: list[Repository], token: str | None) -> Iterator[Finding]:
+    """There is a token where something gated is used."""
+    gated = [repository.path for repository in found if repository.gated]
+    if gated and not token:
+        yield Finding(
+            "wrong",
+            f"no Hugging Face token, and {len(gated)} repositories are gated ({', '.join(gated)}): make one at "
+            "https://huggingface.co/settings/tokens and export it as HF_TOKEN",
+        )
+    elif gated:
+        yield Finding("fine", "a Hugging Face token is there")
+
+
+def check_fetched(found: list[Repository], cache: Path) -> Iterator[Finding]:
+    """Offline (``HF_HUB_OFFLINE``), everything has to be in the Hub's cache already."""
+    missing = []
+    for repository in found:
+        folder = cache / f"{repository.kind}s--{repository.path.replace('/', '--')}"
+        wanted = folder / "snapshots" / repository.revision if repository.revision else folder / "snapshots"
+        if not wanted.is_dir() or not any(wanted.iterdir()):
+            missing.append(f"{repository.path}{f' at {repository.revision[:12]}' if repository.revision else ''}")
+    if missing:
+        yield Finding(
+            "wrong",
+            f"HF_HUB_OFFLINE is set, and {len(missing)} of {len(found)} repositories are not in {cache}: "
+            f"{', '.join(missing)}. Run `snakemake fetch` where there is a network",
+        )
+    elif found:
+        yield Finding("fine", f"all {len(found)} repositories are in {cache}")
+
+
+def check_hub(
+    found: list[Repository], ask: Callable[[Repository], str | None], seconds: float = HUB_SECONDS
+) -> Iterator[Finding]:
+    """Every repository is readable with this token; all are asked at once.
+
+    ``ask`` returns None where a repository is readable, else what is wrong, and raises where it can't be said.
+    """
+    answers: queue.SimpleQueue[tuple[Repository, str | None, Exception | None]] = queue.SimpleQueue()
+
+    def run(repository: Repository) -> None:
+        try:
+            answers.put((repository, ask(repository), None))
+        except Exception as error:  # whatever the network does, it is no reason to stop checking
+            answers.put((repository, None, error))
+
+    for repository in found:
+        threading.Thread(target=run, args=(repository,), daemon=True).start()
+    deadline, waiting, reasons = time.monotonic() + seconds, set(found), set()
+    for _ in found:
+        try:
+            repository, fault, error = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            reasons.add(f"no answer within {seconds:g} s")
+            break
+        if error is not None:
+            reasons.add(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
+            continue
+        waiting.discard(repository)
+        if fault:
+            yield Finding("wrong", f"{repository.path}: {fault}")
+    if waiting:
+        gated = sum(repository.gated for repository in waiting)
+        which = f"{len(waiting)} of {len(found)} repositories on the Hub ({gated} of them gated)"
+        yield Finding("unchecked", f"{which}: {'; '.join(sorted(reasons))}")
+    if len(waiting) < len(found):
+        yield Finding("fine", f"the Hub answered for {len(found) - len(waiting)} of {len(found)} repositories")
+
+
+def hub_reader(token: str | None, endpoint: str | None = None) -> Callable[[Repository], str | None]:
+    """Ask the Hub whether a repository can be read with a token; the answer names the page to go to."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    api = HfApi(endpoint=endpoint, token=token or False)
+
+    def ask(repository: Repository) -> str | None:
+        try:
+            api.auth_check(repository.path, repo_type=repository.kind)
+            found = api.repo_info(repository.path, repo_type=repository.kind, revision=repository.revision)
+        except GatedRepoError:
+            return f"gated, and this token can't read it: ask for access at {repository.page}"
+        except RevisionNotFoundError:
+            return f"has no revision {repository.revision}: see {repository.page}/commits/main"
+        except RepositoryNotFoundError:
+            return f"not found, or not for this token: see {repository.page}"
+        except HfHubHTTPError as error:
+            if error.response is not None and error.response.status_code in (401, 403):
+                return f"refused (HTTP {error.response.status_code}): is the token valid? See {repository.page}"
+            raise
+        files = [file.rfilename for file in found.siblings or ()]
+        if repository.kind == "model" and not any(file.endswith(".safetensors") for file in files):
+            return f"has no *.safetensors at {repository.revision or 'main'}. {NO_SAFETENSORS}"
+        return None
+
+    return ask
+
+
+def check_revisions(plan: Plan) -> Iterator[Finding]:
+    """Every repository is pinned to a commit."""
+    loose = [repository.path for repository in unpinned(plan)]
+    if loose:
+        which = f"{len(loose)} repositories have no revision, so another day may read other bytes: {', '.join(loose)}"
+        yield Finding("doubt", f"{which}. `snakemake pin` writes their present commits into the configuration")
+
+
+def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
+    """There is room for weights that were not fetched yet, and for training."""
+    absent = [
+        weight_bytes(checkpoint)
+        for checkpoint in {c.path: c for c in hub_checkpoints(plan).values()}.values()
+        if not (cache / f"models--{checkpoint.path.replace('/', '--')}").is_dir()
+    ]
+    needs: dict[int, list[Any]] = {}
+    for path, size, what in (
+        (cache, sum(size or 0 for size in absent), f"{len(absent)} checkpoints to fetch"),
+        (results, training_bytes(plan) or 0, "trained models and their resumable checkpoints"),
+    ):
+        place = next(folder for folder in [path.absolute(), *path.absolute().parents] if folder.exists())
+        entry = needs.setdefault(place.stat().st_dev, [place, 0.0, []])
+        entry[1] += size
+        entry[2] += [f"{what} ({size / GB:,.0f} GB)"] if size else []
+    for place, size, parts in needs.values():
+        free = shutil.disk_usage(place).free
+        text = f"{free / GB:,.0f} GB are free at {place}, about {size / GB:,.0f} are needed: {', '.join(parts)}"
+        if size:
+            yield Finding("wrong" if free < size else "fine", text)
+
+
+def check_context(
+    plan: Plan,
+    longest: Mapping[tuple[str, str], tuple[int, int]],
+    read: Callable[[str, str | None], Content | None] = read_config,
+) -> Iterator[Finding]:
+    """The longest request of each batch, {batch: (prompt tokens, most answer tokens)}, fits the model's context."""
+    unknown, tight = [], []
+    for (task, name), (prompt, answer) in sorted(longest.items()):
+        checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
+        if checkpoint.engine == "openai":
+            continue
+        context = checkpoint.runtime.max_model_len or context_of(read(checkpoint.path, checkpoint.revision))
+        if context is None:
+            unknown.append(f"{task}/{name}")
+        elif prompt >= context:
+            yield Finding(
+                "wrong", f"{task}/{name}: a prompt of about {prompt:,} tokens, and the context holds {context:,}"
+            )
+        elif prompt + answer > context:
+            tight.append(f"{task}/{name} (about {prompt:,} + {answer:,} in {context:,})")
+    if tight:
+        yield Finding(
+            "doubt",
+            f"the longest prompt and a full answer exceed the context: {', '.join(tight)}; an answer that is cut there "
+            "ends with `length`, or as an error where runtime.max_model_len is the limit",
+        )
+    if unknown:
+        yield Finding("unchecked", f"context length: no config.json at hand yet for {', '.join(unknown)}")
+
+
+def preflight(
+    plan: Plan,
+    environ: Mapping[str, str],
+    token: str | None,
+    cache: Path,
+    here: bool,
+    longest: Mapping[tuple[str, str], tuple[int, int]],
+    endpoint: str | None = None,
+    gpus: Callable[[], list[float] | None] = read_gpus,
+) -> list[Finding]:
+    """All checks. Nothing is checked where nothing is needed, as in the miniature."""
+    if nothing_outside(plan):
+        return [Finding("fine", "nothing to check: all data and models are local, and no job asks for a GPU")]
+    found = repositories(plan)
+    if any(environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in OFFLINE):
+        hub = list(check_fetched(found, cache))
+    else:
+        hub = [*check_token(found, token), *check_hub(found, hub_reader(token, endpoint))]
+    return [
+        *check_keys(plan, environ),
+        *hub,
+        *check_revisions(plan),
+        *check_gpus(plan, gpus() if here else None, here, longest),
+        *check_disk(plan, cache, Path(plan.config.results)),
+        *check_context(plan, longest),
+    ]

@@ -1,0 +1,238 @@
+"""Estimate: requests, tokens, GPU hours, disk and dollars of every batch and of training, before they are spent.
+
+Counts are those of the requests that exist, else those that the configuration implies with the assumed lengths below.
+Throughput, lengths of answers and time to start are what earlier runs of the batch measured here, else stated defaults.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from polypref.config.sections import Checkpoint, Decoding
+from polypref.files.schemas import REQUESTS
+from polypref.files.tables import read_table
+from polypref.plan.needs import used_checkpoints, weight_bytes
+from polypref.plan.plan import SECOND, Plan
+
+Row = dict[str, Any]
+TEXT_TOKENS = {"prompt": 150, "chosen": 300, "rejected": 300, "source": 45}
+"""Assumed mean tokens of an English field; ``source`` is a WMT24++ segment."""
+WMT_SEGMENTS = 960
+"""Assumed segments of WMT24++ per language pair without bad sources."""
+PIECES = {"none": 1, "lines": 6, "sentences": 12}
+"""Assumed pieces of a field of the base set; a WMT24++ segment is one or two."""
+GROWTH = 1.6
+"""Tokens of a translation per token of its English source."""
+TEMPLATE_TOKENS = 40
+ANSWER_TOKENS, EVALUATION_PROMPT_TOKENS, JUDGE_TOKENS = 400, 60, 250
+TOKENS_PER_SECOND = 20_000.0
+"""Default output tokens per second and GPU for a model of 10^9 parameters, continuous batching; inversely proportional
+to the parameters, and never above `FASTEST`. Input is read `PREFILL` times as fast."""
+FASTEST, PREFILL = 15_000.0, 10.0
+START_HOURS = 0.05
+TRAINING_FLOPS = 10.0
+"""Per parameter and token: 2 forward, 4 backward, 2 recomputed, 2 of the reference model."""
+GPU_TFLOPS = 400.0
+"""Peak of the GPU that the defaults are for, 16-bit; another one's (``runtime.gpu_tflops``) scales them."""
+GPU_FLOPS = 1.2e14
+"""Default useful operations per second and GPU in training: 30% of that."""
+
+ASSUMPTIONS = (
+    f"Assumed where nothing was measured: {TOKENS_PER_SECOND:,.0f} output tokens/s per GPU for 10^9 parameters (less "
+    f"in proportion, beams count each), input {PREFILL:g} times as fast, {START_HOURS * 60:g} minutes to start an "
+    f"engine, {GPU_FLOPS / 1e12:g} useful TFLOP/s per GPU in training; for a GPU of {GPU_TFLOPS:g} TFLOP/s, "
+    f"others in proportion (runtime.gpu_tflops). Lengths: prompt {TEXT_TOKENS['prompt']}, response "
+    f"{TEXT_TOKENS['chosen']}, answer {ANSWER_TOKENS}, WMT24++ segment {TEXT_TOKENS['source']} tokens."
+)
+
+
+def tokens_in(text: str) -> int:
+    """A rough count of tokens without a tokenizer: four ASCII characters each, or one and a half of others."""
+    ascii_only = sum(char < "\x80" for char in text)
+    return round(ascii_only / 4 + (len(text) - ascii_only) / 1.5)
+
+
+def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
+    """Requests of a file, tokens read and tokens written, as the configuration implies them."""
+    config, parts = plan.config, stem.split("/")
+    if task == "translate":
+        corpus, field, model, _ = parts
+        items = config.sampling.items if corpus == "pairs" else config.wmt.segments or WMT_SEGMENTS
+        unit = config.models[model].split
+        pieces = PIECES[unit] if corpus == "pairs" else 1 + (unit == "sentences")
+        text = items * TEXT_TOKENS[field]
+        return items * pieces, text + items * pieces * TEMPLATE_TOKENS, round(text * GROWTH)
+    if task == "generate":
+        items = config.sampling.items
+        return items, round(items * TEXT_TOKENS["prompt"] * GROWTH), round(items * ANSWER_TOKENS * GROWTH)
+    items = config.evaluation.prompts_per_language
+    if task == "answer":
+        return items, round(items * EVALUATION_PROMPT_TOKENS * GROWTH), round(items * ANSWER_TOKENS * GROWTH)
+    judging = config.judging
+    calls = judging.runs if judging.counting == "sampled" else 2
+    share = judging.second.share if judging.second and stem.startswith(SECOND) else 1
+    judged = round(items * share) * len(set(config.evaluation.opponents)) * calls
+    read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))
+    return judged, judged * read, judged * 2
+
+
+def counted(path: Path, task: str) -> tuple[int, int, int, int]:
+    """Requests that exist: unique ones, tokens read, tokens written (assumed from those read), and the longest."""
+    rows = {
+        row["request_id"]: sum(tokens_in(message["content"]) for message in row["messages"]) + 8
+        for row in read_table(path, REQUESTS, ["request_id", "messages"]).to_pylist()
+        if row["request_id"]
+    }
+    read, longest = sum(rows.values()), max(rows.values(), default=0)
+    if task == "translate":
+        return len(rows), read, round(max(read - len(rows) * TEMPLATE_TOKENS, len(rows)) * GROWTH), longest
+    return len(rows), read, len(rows) * (2 if task == "judge" else round(ANSWER_TOKENS * GROWTH)), longest
+
+
+def gpu_share(plan: Plan) -> float:
+    """How fast a GPU is beside the one that the defaults are for, by ``runtime.gpu_tflops``."""
+    return (plan.config.runtime.gpu_tflops or GPU_TFLOPS) / GPU_TFLOPS
+
+
+def throughput(checkpoint: Checkpoint, cost: Row | None, share: float = 1.0) -> tuple[float, bool]:
+    """Output tokens per second of a batch, and whether that was measured here."""
+    if cost and cost["seconds"] > 0 and cost["completion_tokens"]:
+        return cost["completion_tokens"] / cost["seconds"], True
+    gpus = max(1, checkpoint.runtime.gpus)
+    return share * gpus * min(FASTEST, TOKENS_PER_SECOND * 1e9 / (checkpoint.parameters or 7e9)), False
+
+
+def _beams(plan: Plan, task: str, stems: list[str]) -> int:
+    """The widest beam among a batch's uses."""
+    if task != "translate":
+        return 1
+    return max(plan.config.models[stem.split("/")[2]].decoding.beam_size or 1 for stem in stems)
+
+
+def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row]) -> list[Row]:
+    """One row per batch: task, checkpoint, requests, counted, input_tokens, output_tokens, hours, gpu_hours, measured
+    (the throughput), disk_gb, cost_usd, and actual_requests, actual_tokens, actual_hours of what has run.
+    """
+    rows = []
+    for (task, name), stems in plan.batches().items():
+        checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
+        files = [results / "requests" / task / f"{stem}.parquet" for stem in stems]
+        found = [
+            counted(f, task)[:3] if f.is_file() else implied(plan, task, s) for f, s in zip(files, stems, strict=True)
+        ]
+        requests, read, written = (sum(column) for column in zip(*found, strict=True))
+        cost = costs.get((task, name))
+        rate, measured = throughput(checkpoint, cost, gpu_share(plan))
+        if measured and cost.get("answered"):
+            written = round(requests * cost["completion_tokens"] / cost["answered"])
+        work = written * (1 if measured else _beams(plan, task, stems)) + (0 if measured else read / PREFILL)
+        start = cost["start_seconds"] / 3600 / max(1, cost.get("engine_starts", 1)) if measured else START_HOURS
+        hours = start + work / rate / 3600
+        price = checkpoint.price
+        rows.append(
+            {
+                "task": task,
+                "checkpoint": name,
+                "requests": requests,
+                "counted": all(file.is_file() for file in files),
+                "input_tokens": read,
+                "output_tokens": written,
+                "hours": hours,
+                "gpu_hours": hours * checkpoint.runtime.gpus,
+                "measured": measured,
+                "disk_gb": (weight_bytes(checkpoint) or 0) / 1e9,
+                "cost_usd": (read * price.input + written * price.output) / 1e6 if price else 0.0,
+                "actual_requests": cost["unique_requests"] if cost else None,
+                "actual_tokens": cost["completion_tokens"] if cost else None,
+                "actual_hours": (cost["seconds"] + cost["start_seconds"]) / 3600 if cost else None,
+                "actual_cost_usd": cost["cost_usd"] if cost else None,
+            }
+        )
+    return rows
+
+
+def estimate_training(plan: Plan, measured: dict[str, Row] | None = None) -> Row:
+    """Hours of training all architectures one after the other: pairs, tokens, hours, gpu_hours, measured.
+
+    ``measured``: finished trainings (:func:`.measured_training`); their seconds per row and process
+    come before the stated default.
+    """
+    training = plan.config.training
+    pairs = plan.config.sampling.items * len(plan.config.all_languages)
+    per_pair = 2 * min(training.max_length, round(GROWTH * (TEXT_TOKENS["prompt"] + TEXT_TOKENS["chosen"])))
+    tokens = pairs * per_pair * training.epochs * len(plan.architectures)
+    parameters = plan.config.checkpoints[training.base].parameters or 0.0
+    gpus = max(1, training.runtime.gpus * training.runtime.nodes)
+    gpu_hours = TRAINING_FLOPS * parameters * tokens / GPU_FLOPS / gpu_share(plan) / 3600
+    if measured:
+        work = sum(run["seconds"] * run["processes"] for run in measured.values())
+        per_row = work / sum(run["rows"] for run in measured.values())
+        gpu_hours = per_row * pairs * training.epochs * len(plan.architectures) / 3600
+    return {
+        "pairs": pairs * len(plan.architectures),
+        "tokens": tokens,
+        "hours": gpu_hours / gpus,
+        "gpu_hours": gpu_hours,
+        "measured": bool(measured),
+    }
+
+
+def disk_gb(plan: Plan) -> float:
+    """Weights of all checkpoints that are used, each once."""
+    sizes = {c.path: weight_bytes(c) or 0.0 for c in used_checkpoints(plan).values() if c.engine != "openai"}
+    return sum(sizes.values()) / 1e9
+
+
+def _decoding(plan: Plan, task: str, stem: str) -> Decoding:
+    if task in ("translate", "generate"):
+        return plan.config.models[stem.split("/")[-2]].decoding
+    if task == "answer":
+        return plan.config.evaluation.decoding
+    second = plan.config.judging.second
+    return second.decoding if second and stem.startswith(SECOND) else plan.config.judging.decoding
+
+
+def longest_requests(plan: Plan, results: Path) -> dict[tuple[str, str], tuple[int, int]]:
+    """About how long a batch's longest prompt is and its answer may get, in tokens: {batch: (prompt, answer)}.
+
+    From the requests where they exist, else from ``sampling.max_tokens`` and the answers' maximum; evaluation prompts
+    that were not read yet are taken for short.
+    """
+    config = plan.config
+    bound = {
+        "translate": config.sampling.max_tokens,
+        "generate": config.sampling.max_tokens,
+        "answer": EVALUATION_PROMPT_TOKENS,
+        "judge": 2 * config.evaluation.decoding.max_tokens + JUDGE_TOKENS,
+    }
+    found = {}
+    for (task, name), stems in plan.batches().items():
+        files = [results / "requests" / task / f"{stem}.parquet" for stem in stems]
+        lengths = [counted(file, task)[3] for file in files if file.is_file()]
+        # A line or a sentence is shorter than its text; how much is known when the requests are.
+        split = task == "translate" and all(config.models[stem.split("/")[2]].split != "none" for stem in stems)
+        prompt = max(lengths) if lengths else bound[task] // (4 if split else 1)
+        found[task, name] = (prompt, max(_decoding(plan, task, stem).max_tokens for stem in stems))
+    return found
+
+
+def table(rows: list[Row], training: Row, disk: float, peak: float | None) -> str:
+    """The estimate as text; ``disk`` and ``peak`` (of training) in GB."""
+    head = f"{'batch':<34}{'requests':>10}{'in':>9}{'out':>9}{'hours':>8}{'GPU h':>8}{'USD':>9}  throughput"
+    lines = [head, "-" * len(head)]
+    for row in rows:
+        counts = f"{row['requests']:>9,}{'' if row['counted'] else '~':<1}"
+        sizes = f"{row['input_tokens'] / 1e6:>8.2f}M{row['output_tokens'] / 1e6:>8.2f}M"
+        usd = f"{row['cost_usd']:>9.2f}" if row["cost_usd"] else f"{'–':>9}"
+        source = "measured" if row["measured"] else "assumed"
+        name = f"{row['task']}/{row['checkpoint']}"
+        lines.append(f"{name:<34}{counts}{sizes}{row['hours']:>8.2f}{row['gpu_hours']:>8.2f}{usd}  {source}")
+    source = "measured" if training["measured"] else "assumed"
+    trained = f"{training['pairs']:>9,} {'':>9}{training['tokens'] / 1e6:>8.2f}M"
+    lines.append(f"{'training':<34}{trained}{training['hours']:>8.2f}{training['gpu_hours']:>8.2f}{'–':>9}  {source}")
+    total = {key: sum(row[key] for row in rows) for key in ("requests", "gpu_hours", "cost_usd")}
+    hours = total["gpu_hours"] + training["gpu_hours"]
+    lines.append(f"{'total':<34}{total['requests']:>9,} {'':>26}{hours:>8.2f}{total['cost_usd']:>9.2f}")
+    lines += ["", f"Disk: weights {disk:,.0f} GB, training at its peak {peak or 0:,.0f} GB."]
+    return "\n".join([*lines, "~: implied by the configuration. " + ASSUMPTIONS])

@@ -1,0 +1,74 @@
+"""Fetch: all data and checkpoints into the Hub's cache, so that the rest runs with ``HF_HUB_OFFLINE=1``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from polypref.plan.needs import Repository, data_repositories, hub_checkpoints
+from polypref.plan.plan import Plan
+from polypref.requests.checkpoints import HUB_FILES, HUB_IGNORED, NO_SAFETENSORS
+
+
+class FetchError(RuntimeError):
+    """Something could not be fetched; the message lists everything that could not."""
+
+
+def fetch(
+    plan: Plan,
+    load: Callable[..., Any],
+    snapshot: Callable[..., str],
+    say: Callable[[str], None] = print,
+) -> None:
+    """Download every data set and checkpoint that the configuration uses; what is there already is left alone.
+
+    Parameters
+    ----------
+    load : ``datasets.load_dataset``
+    snapshot : ``huggingface_hub.snapshot_download``
+
+    Raises
+    ------
+    FetchError
+        Naming each repository that could not be fetched and why; the others are fetched all the same.
+    """
+    faults = []
+    for repository in data_repositories(plan):
+        for part, split in repository.parts:
+            say(f"data set {repository.path}{f' ({part})' if part else ''}")
+            try:
+                load(repository.path, part, split=split, revision=repository.revision)
+            except Exception as error:  # one gated set must not keep the others from being fetched
+                faults.append(_fault(repository, error))
+                break
+    done = set()
+    for name, checkpoint in hub_checkpoints(plan).items():
+        repository = Repository("model", checkpoint.path, checkpoint.revision, checkpoint.gated)
+        if (checkpoint.path, checkpoint.revision) in done:
+            continue
+        done.add((checkpoint.path, checkpoint.revision))
+        say(f"checkpoint {name}: {checkpoint.path} at {checkpoint.revision or 'main'}")
+        try:
+            folder = Path(
+                snapshot(
+                    checkpoint.path,
+                    revision=checkpoint.revision,
+                    allow_patterns=list(HUB_FILES),
+                    ignore_patterns=list(HUB_IGNORED),
+                )
+            )
+        except Exception as error:
+            faults.append(_fault(repository, error))
+            continue
+        if next(folder.glob("*.safetensors"), None) is None:
+            faults.append(
+                f"{checkpoint.path}: has no *.safetensors at {checkpoint.revision or 'main'}. {NO_SAFETENSORS}"
+            )
+    if faults:
+        raise FetchError("\n".join([f"{len(faults)} repositories could not be fetched:", *(f"  {f}" for f in faults)]))
+
+
+def _fault(repository: Repository, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    return f"{repository.path}: {reason}{f' (gated: {repository.page})' if repository.gated else ''}"

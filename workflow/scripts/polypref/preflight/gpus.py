@@ -1,0 +1,126 @@
+"""Preflight of GPUs: their number and memory against what each batch and the training ask for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from polypref.plan.needs import gpu_batches
+from polypref.plan.plan import Plan
+from polypref.preflight.findings import Finding
+from polypref.preflight.gpu_memory import GB, Content, batch_memory, training_memory
+
+
+def read_gpus() -> list[float] | None:
+    """Memory of this machine's GPUs in GB, by nvidia-smi; None where there is no such program or it fails."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        return [float(line) * 2**20 / GB for line in shown.split("\n") if line.strip()]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+def read_config(path: str, revision: str | None) -> Content | None:
+    """A checkpoint's ``config.json``, in a folder or the Hub's cache; None if it is not there."""
+    file = Path(path) / "config.json"
+    if not file.is_file():
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(path, "config.json", revision=revision)
+        if not isinstance(found, str):
+            return None
+        file = Path(found)
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def check_gpus(
+    plan: Plan,
+    gpus: list[float] | None,
+    here: bool,
+    longest: Mapping[tuple[str, str], tuple[int, int]],
+    read: Callable[[str, str | None], Content | None] = read_config,
+) -> Iterator[Finding]:
+    """GPUs, their number and memory, are what each batch and training ask for.
+
+    ``gpus``: memory in GB of those of this machine; where jobs run elsewhere (not ``here``) those that ``runtime`` of
+    the configuration describes.
+    """
+    runtime, nodes = plan.config.training.runtime, plan.config.runtime
+    wanted = {"training": runtime.gpus} if runtime.launcher != "cpu" and runtime.gpus else {}
+    wanted |= gpu_batches(plan)
+    if not wanted:
+        return
+    if not here:
+        if not nodes.gpu_memory_gb:
+            yield Finding(
+                "unchecked",
+                "GPUs: jobs run on other machines. Say what those have, `runtime: {gpus: ..., gpu_memory_gb: ...}` in "
+                "the configuration, and memory is checked here",
+            )
+            return
+        gpus = [nodes.gpu_memory_gb] * (nodes.gpus or max(wanted.values()))
+    if not gpus:
+        yield Finding("wrong", f"no GPU is visible here (nvidia-smi), and {len(wanted)} jobs ask for one")
+        return
+    where = "here" if here else "on a node (runtime.gpus)"
+    few = [f"{what} asks for {count}" for what, count in wanted.items() if count > len(gpus)]
+    if few:
+        yield Finding("wrong", f"{len(gpus)} GPUs are {where}: {', '.join(few)} (runtime.gpus)")
+    small, slow, unknown = _check_memory(plan, min(gpus), longest, read)
+    if small:
+        yield Finding("wrong", f"GPU memory of {min(gpus):.0f} GB: {'; '.join(small)}")
+    if slow:
+        hint = " (exact once their config.json was fetched)" if any("up to" in what for what in slow) else ""
+        yield Finding("doubt", f"GPU memory of {min(gpus):.0f} GB is tight{hint}: {'; '.join(slow)}")
+    if unknown:
+        yield Finding("unchecked", f"GPU memory: the registry has no `parameters` for {', '.join(unknown)}")
+    if not few and not small:
+        source = "" if here else " (by the configuration)"
+        told = "enough as far as it can be told beforehand"
+        yield Finding("fine", f"{len(gpus)} GPUs of {min(gpus):.0f} GB{source}, {told}")
+
+
+FEW = 8
+"""Longest requests of a batch that should fit into the key-value cache at once, or else batching brings little."""
+
+
+def _check_memory(
+    plan: Plan,
+    gpu: float,
+    longest: Mapping[tuple[str, str], tuple[int, int]],
+    read: Callable[[str, str | None], Content | None],
+) -> tuple[list[str], list[str], list[str]]:
+    """What does not fit into GPUs of that many GB, what hardly fits, and what can't be told."""
+    small, slow, unknown = [], [], []
+    for task, name in plan.batches():
+        runtime, label = plan.batch_runtime(task, name), f"{task}/{name}"
+        if label not in gpu_batches(plan):
+            continue
+        checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
+        tokens = sum(longest.get((task, name), (0, 0)))
+        content = read(checkpoint.path, checkpoint.revision)
+        need = batch_memory(plan, task, name, content, tokens)
+        if need is None:
+            unknown.append(label)
+            continue
+        room = gpu * max(1, runtime.tensor_parallel) * runtime.memory_fraction
+        at_once = (room - need.weights - need.reserve) / need.token / max(tokens, 1)
+        bound = "" if content else "up to "  # without config.json the size of the cache is an upper bound
+        if need.least > room:
+            certain = content or need.weights + need.reserve > room
+            (small if certain else slow).append(
+                f"{label} needs {bound}{need.least:.0f} GB (weights {need.weights:.0f}, cache of one request of full "
+                f"length {bound}{need.longest:.0f}), room for {room:.0f} (runtime: tensor_parallel, max_model_len)"
+            )
+        elif checkpoint.engine == "vllm" and tokens and at_once < FEW:
+            slow.append(f"{label} has room for {'' if content else 'at least '}{at_once:.0f} of its longest requests")
+    states = training_memory(plan) if plan.config.training.runtime.launcher != "cpu" else None
+    if states and states > gpu:
+        small.append(
+            f"training needs {states:.0f} for weights, gradients and states alone (training.runtime.gpus, zero_stage, "
+            "adam_offload, ref_offload, lora)"
+        )
+    return small, slow, unknown

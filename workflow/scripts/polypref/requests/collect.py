@@ -1,0 +1,131 @@
+"""Artifact: a file's own requests joined with the completions of their batch, by ``request_id``."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+
+from polypref.files.schemas import COMPLETIONS
+from polypref.files.tables import ROW_GROUP, TableError, iter_rows, read_table, row_group_sizes
+from polypref.requests.splitting import join_pieces
+
+Row = dict[str, Any]
+
+PROVENANCE = ("model", "checkpoint", "revision", "decoding")
+
+
+def read_answered(requests: str, schema: pa.Schema, completions: str) -> Iterator[tuple[list[Row], dict[str, Row]]]:
+    """The requests of a file with their completions out of those of a whole batch, a row group's number at a time.
+
+    Yields
+    ------
+    Rows in ``schema``, all parts of an item together, and ``{request_id: row in COMPLETIONS}`` with their completions.
+    """
+    wanted = {row["request_id"] for row in iter_rows(requests, schema, ["request_id"])}
+    ids = (row["request_id"] for row in iter_rows(completions, COMPLETIONS, ["request_id"]))
+    position = {key: number for number, key in enumerate(ids) if key in wanted}
+    starts = [0, *itertools.accumulate(row_group_sizes(completions))]
+    for rows in _whole_items(iter_rows(requests, schema)):
+        found = {}
+        numbers = sorted({position[row["request_id"]] for row in rows if row["request_id"] in position})
+        for group, members in itertools.groupby(numbers, key=lambda number: bisect.bisect_right(starts, number) - 1):
+            table = read_table(completions, COMPLETIONS, row_groups=[group])
+            for first, last in _runs(members):
+                run = table.slice(first - starts[group], last - first + 1).to_pylist()
+                found |= {row["request_id"]: row for row in run}
+        yield rows, found
+
+
+def _whole_items(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Consecutive rows in lists of ROW_GROUP or a little more, that end where an item ends."""
+    taken: list[Row] = []
+    for row in rows:
+        if len(taken) >= ROW_GROUP and row["item_id"] != taken[-1]["item_id"]:
+            yield taken
+            taken = []
+        taken.append(row)
+    if taken:
+        yield taken
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of consecutive numbers."""
+    first = last = None
+    for number in numbers:
+        if last is not None and number != last + 1:
+            yield first, last
+            first = None
+        first = number if first is None else first
+        last = number
+    if last is not None:
+        yield first, last
+
+
+def completions_for(
+    requests: Iterable[dict[str, Any]], completions: dict[str, dict[str, Any]], what: str
+) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """Pair each request with its completion; None for a part that needed none.
+
+    Raises
+    ------
+    TableError
+        When a request has no completion: the batch was made from other requests.
+    """
+    pairs, missing = [], 0
+    for request in requests:
+        key = request["request_id"]
+        completion = completions.get(key) if key else None
+        missing += bool(key) and completion is None
+        pairs.append((request, completion))
+    if missing:
+        raise TableError(
+            f"{what}: {missing} requests have no completion. Delete the file of completions and run again."
+        )
+    return pairs
+
+
+def collect_texts(
+    requests: list[dict[str, Any]], completions: dict[str, dict[str, Any]], what: str, may_be_empty: bool = False
+) -> list[dict[str, Any]]:
+    """One row per item in schema TEXTS, from the parts that it was asked in.
+
+    A text is whole or it is an error: when one part could not be answered, the row has empty text and the reason. An
+    empty text is an error too, but for the answers that are judged (``may_be_empty``): there it is a bad answer.
+    """
+    rows = []
+    pairs = completions_for(requests, completions, what)
+    for item_id, group in groupby(pairs, key=lambda pair: pair[0]["item_id"]):
+        parts = list(group)
+        answered = [completion for _, completion in parts if completion is not None]
+        error = next((c["error"] for c in answered if c["error"]), None)
+        first = parts[0][0]
+        text = join_pieces([(r["before"], c["text"] if c else "", r["after"]) for r, c in parts])
+        if error is None and not may_be_empty and answered and not any(c["text"].strip() for c in answered):
+            error = "the answer is empty"
+        cut = any(c["finish_reason"] == "length" for c in answered)
+        rows.append(
+            {
+                "item_id": item_id,
+                "language": first["language"],
+                "text": "" if error else text,
+                "finish_reason": "error" if error else "length" if cut else "stop",
+                "prompt_tokens": sum(c["prompt_tokens"] for c in answered),
+                "completion_tokens": sum(c["completion_tokens"] for c in answered),
+                "error": error,
+                **{name: first[name] for name in PROVENANCE},
+            }
+        )
+    return rows
+
+
+def provenance(row: dict[str, Any]) -> str:
+    """Where a text comes from, as JSON: model, checkpoint, revision and decoding of a row in TEXTS."""
+    return json.dumps(
+        {**{name: row[name] for name in PROVENANCE[:3]}, "decoding": json.loads(row["decoding"])}, ensure_ascii=False
+    )

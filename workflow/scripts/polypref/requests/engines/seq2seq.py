@@ -1,0 +1,184 @@
+"""Encoder-decoder translators with language codes (NLLB-200), run by CTranslate2.
+
+CTranslate2 runs its own model format: a checkpoint is converted once, on first use, into a cache folder. Source and
+target language are codes of the tokenizer's own vocabulary, given per request. Where weights
+are published as PyTorch files only, transformers reads them with ``weights_only=True``, which runs no code from them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from polypref.requests.checkpoints import content_revision, local_folder
+from polypref.requests.engines import Completion, EngineError, Request
+
+CHUNK = 16
+"""Batches of ``batch_tokens`` (taking 64 tokens for a sentence) that are translated and yielded together."""
+
+
+def open_engine(checkpoint: Any, path: str, revision: str | None) -> Seq2SeqEngine:
+    """Convert the checkpoint if that was never done, and load it (see :func:`polypref.requests.engines.open_engine`).
+
+    Raises
+    ------
+    EngineError
+        The folder is missing, the model is no encoder-decoder that CTranslate2 knows, or it does not fit the device.
+    """
+    if revision is None and not Path(path).is_dir():
+        raise EngineError(f"{path}: no such folder. Make or download the checkpoint, or correct `path` in the registry")
+    import ctranslate2
+    from transformers import AutoConfig, AutoTokenizer
+
+    runtime = checkpoint.runtime
+    options = {"revision": revision, "trust_remote_code": checkpoint.trust_remote_code}
+    device = "cuda" if runtime.gpus else "cpu"
+    kinds = {"bfloat16": "bfloat16", "float16": "float16", "float32": "float32"}
+    # Half precision on the GPU, as the weights are published; a CPU without it computes in float32.
+    kind = kinds.get(checkpoint.dtype, "float16" if runtime.gpus else "float32")
+    try:
+        if kind not in ctranslate2.get_supported_compute_types(device):
+            kind = "float32"
+        config = AutoConfig.from_pretrained(path, **options)
+        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        converted = convert(path, revision, kind, checkpoint.trust_remote_code)
+        translator = ctranslate2.Translator(
+            str(converted),
+            device=device,
+            device_index=list(range(runtime.gpus)) if runtime.gpus else 0,
+            compute_type=kind,
+            intra_threads=runtime.threads,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        remedy = "give it a GPU with more memory, or dtype: float16" if "out of memory" in text else _CHECK
+        raise EngineError(f"{path}: CTranslate2 can't run it: {text[:500]}. Remedy: {remedy}.") from error
+    return Seq2SeqEngine(translator, tokenizer, config.max_position_embeddings, runtime.batch_tokens)
+
+
+_CHECK = "check path, revision and dtype in the registry; the model must be a translator such as NLLB-200 (M2M-100)"
+
+
+class Seq2SeqEngine:
+    """A loaded ``ctranslate2.Translator`` and the checkpoint's tokenizer (see :class:`.Engine`).
+
+    ``positions``: most tokens of an input, language code and end token included. ``batch_tokens``: tokens of padded
+    input per forward pass.
+    """
+
+    def __init__(self, translator: Any, tokenizer: Any, positions: int, batch_tokens: int):
+        self.translator, self.tokenizer = translator, tokenizer
+        self.positions, self.batch_tokens = positions, batch_tokens
+        self.vocabulary = tokenizer.get_vocab()
+        self.special = set(tokenizer.all_special_ids)
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Yield one completion per request, in chunks of some batches.
+
+        The content of the last message is one sentence. Search is greedy, or with ``beam_size`` beams. An input
+        longer than the model's positions and a language code that the tokenizer does not have are permanent errors;
+        ``max_tokens`` is cut to the model's positions.
+
+        Raises
+        ------
+        EngineError
+            The device failed; what has been yielded is good, and the rest can be asked again.
+        """
+        source = iter(requests)
+        while chunk := list(itertools.islice(source, CHUNK * max(1, self.batch_tokens // 64))):
+            ready = []
+            for request in chunk:
+                try:
+                    ready.append((request, self._tokens(request)))
+                except (ValueError, TypeError) as error:  # TypeError: text with lone surrogates
+                    yield Completion(request.request_id, error=str(error))
+            ready.sort(
+                key=lambda item: _decoding(item[0])
+            )  # one call, one decoding; CTranslate2 sorts by length itself
+            for (beams, max_tokens), group in itertools.groupby(ready, key=lambda item: _decoding(item[0])):
+                yield from self._translate(list(group), beams, max_tokens)
+
+    def close(self) -> None:
+        """Free the device."""
+        self.translator.unload_model()
+
+    def _tokens(self, request: Request) -> list[str]:
+        """The input of a request as the tokenizer's own tokens; ValueError if the model can't take it."""
+        decoding = request.decoding
+        for side in ("source_code", "target_code"):
+            code = decoding[side]
+            if self.vocabulary.get(code) not in self.special:
+                raise ValueError(f"{side} {code!r} is no language code of this model's tokenizer")
+        self.tokenizer.src_lang = decoding["source_code"]
+        # Special tokens in the text are text: a sentence can't smuggle in an end token or another language's code.
+        ids = self.tokenizer(request.messages[-1]["content"], split_special_tokens=True, truncation=False)["input_ids"]
+        if len(ids) > self.positions:
+            raise ValueError(
+                f"the text has {len(ids)} tokens and the model takes {self.positions}; split it into sentences"
+            )
+        return self.tokenizer.convert_ids_to_tokens(ids)
+
+    def _translate(self, group: list[tuple[Request, list[str]]], beams: int, max_tokens: int) -> Iterator[Completion]:
+        limit = min(max_tokens, self.positions - 2)  # the decoder's start token and the language code take two
+        try:
+            results = self.translator.translate_batch(
+                [tokens for _, tokens in group],
+                target_prefix=[[request.decoding["target_code"]] for request, _ in group],
+                max_batch_size=self.batch_tokens,
+                batch_type="tokens",
+                beam_size=beams,
+                max_input_length=0,  # no truncation: the length was checked
+                max_decoding_length=limit + 1,  # CTranslate2 counts the language code
+                return_end_token=True,
+            )
+        except RuntimeError as error:
+            raise EngineError(
+                f"CTranslate2 stopped: {' '.join(str(error).split())[:500]}. What was answered is kept; run again to "
+                "go on, with a lower runtime.batch_tokens if it ran out of memory."
+            ) from error
+        for (request, tokens), result in zip(group, results, strict=True):
+            answer = result.hypotheses[0][1:]
+            ids = self.tokenizer.convert_tokens_to_ids(answer)
+            yield Completion(
+                request.request_id,
+                text=self.tokenizer.decode(ids, skip_special_tokens=True),
+                finish_reason="stop" if answer and answer[-1] == self.tokenizer.eos_token else "length",
+                prompt_tokens=len(tokens),
+                completion_tokens=len(answer),
+            )
+
+
+def _decoding(request: Request) -> tuple[int, int]:
+    return request.decoding.get("beam_size", 1), request.decoding["max_tokens"]
+
+
+def convert(path: str, revision: str | None, kind: str, trust_remote_code: bool) -> Path:
+    """The folder of a checkpoint in CTranslate2's format, made on first use.
+
+    It lies under ``$XDG_CACHE_HOME/polypref/ct2`` (``~/.cache`` by default) and is named by checkpoint, content or
+    revision, and number format. Written elsewhere first and moved: a folder that is there is whole, and of two
+    processes that convert at the same time, one waits for the other.
+    """
+    from ctranslate2.converters import TransformersConverter
+    from filelock import FileLock
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polypref" / "ct2"
+    cache.mkdir(parents=True, exist_ok=True)
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in path.strip("./"))[-80:]
+    folder = cache / f"{name}-{revision[:16] if revision else content_revision(Path(path))}-{kind}"
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        if not folder.is_dir():
+            working = Path(tempfile.mkdtemp(prefix=".converting-", dir=cache))
+            try:
+                source = str(local_folder(path, revision))  # safetensors only
+                converter = TransformersConverter(source, low_cpu_mem_usage=True, trust_remote_code=trust_remote_code)
+                converter.convert(str(working), quantization=kind, force=True)
+                os.replace(working, folder)
+            finally:
+                shutil.rmtree(working, ignore_errors=True)
+    return folder

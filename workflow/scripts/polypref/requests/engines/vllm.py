@@ -1,0 +1,241 @@
+"""vLLM, offline and in this process: all decoder models, on GPUs or on a CPU.
+
+Requests are rendered exactly as ``LLM.chat`` renders them, but the engine loop is driven here: a bounded number of
+requests is kept ahead of the scheduler, so that batching never drains and 100,000 prompts do not sit in memory, and
+each completion is yielded when it is there. Prompts keep the order in which they are given: neighbours share a prefix.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from polypref.requests.engines import Completion, EngineError, Request
+from polypref.requests.engines.vllm_jobs import MAX_LOGPROBS, Beams, Job, Single
+from polypref.requests.engines.vllm_start import line_of, remedy, start_in_less_memory
+
+AHEAD = 2048
+"""Requests that are rendered ahead at least. Fewer at a time, between the engine's steps, cost 5% on small models."""
+
+
+def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
+    """Start vLLM for a checkpoint (see :func:`polypref.requests.engines.open_engine`).
+
+    Only safetensors weights are loaded. The context is ``runtime.max_model_len``, or else the model's own.
+
+    Raises
+    ------
+    EngineError
+        The folder is missing, there is no chat template, or vLLM can't start with this ``runtime``.
+    """
+    if revision is None and not Path(path).is_dir():
+        raise EngineError(
+            f"{path}: no such folder. Train or download the checkpoint, or correct `path` in the registry."
+        )
+    runtime = checkpoint.runtime
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    if not runtime.gpus:  # or else vLLM on CPU insists on an executor in a process of its own
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    import torch._dynamo
+    from vllm import LLM
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.exceptions import VLLMClientError
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu() != (runtime.gpus == 0):
+        raise EngineError(
+            f"{path}: runtime.gpus is {runtime.gpus}, but the installed vLLM is built for "
+            f"{current_platform.device_type}. Set `gpus` in the registry's `runtime`, or install the other build."
+        )
+    if not runtime.gpus:
+        # enforce_eager leaves torch.compile on in vLLM's sampler: the first log-probability waits for a C++ compiler.
+        torch._dynamo.config.disable = True
+        torch.set_num_threads(runtime.threads)
+    settings: dict[str, Any] = {
+        "model": path,
+        "revision": revision,
+        "tokenizer_revision": revision,
+        "dtype": checkpoint.dtype,
+        "trust_remote_code": checkpoint.trust_remote_code,
+        "load_format": "safetensors",
+        "enable_prefix_caching": True,
+        "max_logprobs": MAX_LOGPROBS,
+        "disable_log_stats": True,
+        "max_num_seqs": runtime.max_num_seqs,
+    }
+    if runtime.gpus:
+        settings |= {"tensor_parallel_size": runtime.tensor_parallel, "gpu_memory_utilization": runtime.memory_fraction}
+    else:
+        settings |= {
+            "distributed_executor_backend": "uni",
+            "enforce_eager": True,
+            # A prompt that is cut into chunks makes vLLM rewind the request's generator, which torch can't on a CPU.
+            "enable_chunked_prefill": False,
+            "kv_cache_memory_bytes": int(runtime.kv_cache_gb * 2**30),
+        }
+    try:
+        own_context = EngineArgs(**settings).create_model_config().max_model_len
+        settings["max_model_len"] = runtime.max_model_len or own_context
+        llm = start_in_less_memory(LLM, settings)
+    except Exception as error:  # vLLM and torch raise many kinds, and all of them mean that there is no engine
+        raise EngineError(remedy(path, error, settings, bool(runtime.gpus))) from error
+    engine = VllmEngine(llm, checkpoint.chat_template, own_context)
+    try:
+        engine.render([{"role": "user", "content": "x"}])
+    except (ValueError, VLLMClientError) as error:
+        engine.close()
+        raise EngineError(
+            f"{path}: the tokenizer's chat template is missing or fails: {line_of(error)}. Set `chat_template` in the "
+            "model registry to the template the model was trained on."
+        ) from error
+    return engine
+
+
+class VllmEngine:
+    """A started ``vllm.LLM`` (see :class:`polypref.requests.engines.Engine`)."""
+
+    def __init__(self, llm: Any, chat_template: str | None, own_context: int):
+        from vllm.renderers import ChatParams
+        from vllm.utils.mistral import is_mistral_tokenizer
+
+        self.llm = llm
+        self.tokenizer = llm.get_tokenizer()
+        self.context = llm.model_config.max_model_len
+        self.own_context = own_context
+        # What LLM.chat passes; the bound on prompt tokens is lifted so that an error can tell how long a prompt is.
+        self._chat_params = ChatParams(
+            chat_template=chat_template,
+            chat_template_kwargs={
+                "add_generation_prompt": True,
+                "continue_final_message": False,
+                "tools": None,
+                "tokenize": is_mistral_tokenizer(self.tokenizer),
+            },
+        )
+        self._token_params = replace(llm.renderer.default_chat_tok_params, max_total_tokens=None)
+        ends = llm.model_config.try_get_generation_config().get("eos_token_id") or []
+        ends = ends if isinstance(ends, list) else [ends]
+        self._ends = frozenset({*ends, self.tokenizer.eos_token_id} - {None})
+        self._at_once = llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
+        # Refilled at the half: the scheduler always has the next request at hand.
+        self._ahead = max(AHEAD, 4 * self._at_once)
+
+    def render(self, messages: list[dict[str, str]]) -> Any:
+        """Chat messages as vLLM's engine input, the same token ids as ``LLM.chat``'s; ValueError if they can't be."""
+        _, (prompt,) = self.llm.renderer.render_chat([messages], self._chat_params, self._token_params)
+        return prompt
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Yield one completion per request as soon as it is there.
+
+        A prompt that leaves no room for an answer in the context is a permanent error. An answer that may outgrow the
+        context is asked for with ``max_tokens`` cut to what is left, and ends with finish_reason ``length`` there.
+        Where ``runtime.max_model_len`` has made the context smaller than the model's own, that is an error that may
+        pass: nothing under ``runtime`` may change an answer.
+        Sampling is seeded per request, so an answer does not depend on what else is in the batch (up to the rounding
+        of batched kernels). Beam search follows :class:`.BeamSearch`; ``stop`` strings only cut
+        its best beam.
+
+        Raises
+        ------
+        EngineError
+            The engine died; what has been yielded is good, and the rest can be asked again.
+        """
+        from vllm.exceptions import VLLMClientError, VLLMServerError
+
+        engine, source, names = self.llm.llm_engine, iter(requests), itertools.count()
+        owners: dict[str, tuple[Job, int]] = {}
+        load, low = 0, self._ahead // 2
+
+        def ask(job: Job) -> None:
+            for index, (prompt, params) in enumerate(job.ask()):
+                name = f"p{next(names)}"
+                engine.add_request(name, prompt, params)
+                owners[name] = (job, index)
+
+        try:
+            while True:
+                if load <= low:
+                    while load < self._ahead and (request := next(source, None)) is not None:
+                        try:
+                            job = self._start(request)
+                            ask(job)
+                            load += job.weight
+                            low = self._ahead // 2 if job.weight == 1 else self._ahead - 1  # searches have no queue
+                        except (ValueError, TypeError, VLLMClientError) as error:
+                            # TypeError: text with lone surrogates.
+                            context_may_grow = isinstance(error, _DoesNotFit) and self.context < self.own_context
+                            yield Completion(request.request_id, error=line_of(error), permanent=not context_may_grow)
+                if not owners:
+                    return
+                for output in engine.step():
+                    if not output.finished:
+                        continue
+                    job, index = owners.pop(output.request_id)
+                    completion = job.receive(index, output)
+                    if completion is not None:
+                        load -= job.weight
+                        yield self._whole(job.request, completion)
+                    elif job.ready:
+                        ask(job)
+        except (RuntimeError, MemoryError, VLLMServerError) as error:
+            raise EngineError(
+                f"vLLM stopped while answering: {line_of(error)}. What was answered is kept; run again to go on, with "
+                "a lower runtime.memory_fraction or runtime.max_num_seqs if it ran out of memory."
+            ) from error
+        finally:
+            if owners:
+                engine.abort_request(list(owners))
+
+    def close(self) -> None:
+        """Free the device."""
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        if self.llm is None:
+            return
+        self.llm.llm_engine.engine_core.shutdown()
+        self.llm = None
+        cleanup_dist_env_and_memory()
+        gc.collect()
+
+    def _whole(self, request: Request, completion: Completion) -> Completion:
+        """The completion, or an error where a larger ``runtime.max_model_len`` would have made it longer."""
+        cut = completion.finish_reason == "length" and self.context < self.own_context
+        if not cut or completion.prompt_tokens + request.decoding["max_tokens"] <= self.context:
+            return completion
+        error = (
+            f"the answer is cut off: its prompt has {completion.prompt_tokens} tokens and the context holds "
+            f"{self.context}. Raise runtime.max_model_len (the model's own is {self.own_context})"
+        )
+        return Completion(
+            request.request_id,
+            error=error,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+            permanent=False,
+        )
+
+    def _start(self, request: Request) -> Job:
+        prompt = self.render(request.messages)
+        tokens = len(prompt["prompt_token_ids"])
+        if tokens >= self.context:
+            raise _DoesNotFit(
+                f"the prompt has {tokens} tokens and the context holds {self.context} (runtime.max_model_len; the "
+                f"model's own is {self.own_context}): no room for an answer"
+            )
+        max_tokens = min(request.decoding["max_tokens"], self.context - tokens)
+        if request.decoding.get("beam_size", 1) > 1:
+            # Only as many searches at a time as run, for one that waits loses its cached prefix.
+            weight = self._ahead // self._at_once
+            return Beams(request, prompt, max_tokens, self._ends, self.tokenizer, weight)
+        return Single(request, prompt, max_tokens)
+
+
+class _DoesNotFit(ValueError):
+    """The prompt is longer than the context."""

@@ -1,0 +1,136 @@
+"""Ask a judge which of two answers is better, in both orders, and parse the verdicts out of its replies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from polypref.files.digests import digest
+from polypref.files.tables import require_same_ids
+from polypref.requests.asking import Asked
+from polypref.requests.collect import PROVENANCE, completions_for
+from polypref.requests.prompts import judge_messages
+
+ORDERS = ("policy_first", "opponent_first")
+"""The two orders in which a judge sees a pair of answers."""
+LABELS = ("A", "B", "TIE")
+_JUDGED = ("item_id", "prompt_id", "language", "policy", "opponent", "order", "sample")
+
+
+def random_order(seed: int, item_id: str, policy: str, opponent: str, run: int) -> str:
+    """The order in which a random-order run shows a pair: a digest decides, so that nothing else can change it."""
+    key = "\x1f".join((str(seed), item_id, policy, opponent, str(run)))
+    return ORDERS[hashlib.sha256(key.encode()).digest()[0] & 1]
+
+
+def ask_verdicts(
+    prompts: list[dict[str, Any]],
+    policy: tuple[str, list[dict[str, Any]]],
+    opponents: dict[str, list[dict[str, Any]]],
+    asked: Asked,
+    template: str,
+    language_name: str,
+    report: Callable[[str], None] = print,
+    sampled: dict[str, int] | None = None,
+) -> list[dict[str, Any]]:
+    """Requests to judge a policy's answers against each opponent's: both orders, or runs in one random order each.
+
+    Parameters
+    ----------
+    prompts : rows in PROMPTS
+    policy : (name, rows in TEXTS)
+    opponents : {name: rows in TEXTS}
+    sampled : ``runs`` and ``seed`` where every run is a reply of its own (a judge above temperature 0)
+
+    Returns
+    -------
+    Rows in JUDGE_REQUESTS, ``request_id`` null where one of the answers is an error: there is nothing to judge.
+
+    Raises
+    ------
+    TableError
+        When answers and prompts do not have the same ids.
+    """
+    name, own = policy
+    tables = {who: {row["item_id"]: row for row in rows} for who, rows in [(name, own), *sorted(opponents.items())]}
+    for who, table in tables.items():
+        require_same_ids([p["item_id"] for p in prompts], table, f"answers of {who}")
+    rows = []
+    for opponent in sorted(opponents):
+        for item in prompts:
+            mine, theirs = tables[name][item["item_id"]], tables[opponent][item["item_id"]]
+            faulty = mine["error"] or theirs["error"]
+            shown = [(0, order) for order in ORDERS]
+            if sampled:
+                shown = [
+                    (run, random_order(sampled["seed"], item["item_id"], name, opponent, run))
+                    for run in range(sampled["runs"])
+                ]
+            for sample, order in shown:
+                first, second = (mine, theirs) if order == "policy_first" else (theirs, mine)
+                messages = judge_messages(template, language_name, item["prompt"], first["text"], second["text"])
+                for row in asked.rows(item, [("", None if faulty else messages, "")], sample):
+                    rows.append(
+                        {**row, "prompt_id": item["prompt_id"], "policy": name, "opponent": opponent, "order": order}
+                    )
+    skipped = sum(row["request_id"] is None for row in rows)
+    if skipped:
+        report(f"{skipped} of {len(rows)} judgements can't be asked: an answer is missing")
+    return rows
+
+
+def ask_second_judge(
+    requests: Iterable[dict[str, Any]], asked: Asked, share: float = 1.0, seed: int = 1
+) -> list[dict[str, Any]]:
+    """The first judge's requests (rows in JUDGE_REQUESTS), asked of another: the same texts in the same order.
+
+    With a ``share`` below 1 only for some source prompts, in all languages and for all policies the same ones.
+    """
+    rows = []
+    for row in requests:
+        if int(digest("second judge", seed, row["prompt_id"], length=8), 16) >= share * 16**8:
+            continue
+        kept = {name: row[name] for name in ("prompt_id", "policy", "opponent", "order")}
+        messages = row["messages"] if row["request_id"] else None
+        rows += [{**again, **kept} for again in asked.rows(row, [("", messages, "")], row["sample"])]
+    return rows
+
+
+def parse_verdict(reply: str, order: str) -> str:
+    """Who won by a judge's reply: ``policy``, ``opponent``, ``tie``, or empty when the reply is no verdict.
+
+    Constrained decoding gives exactly A, B or TIE. Free text of another judge counts when it is one of these words
+    alone, in any case and with punctuation or brackets around it; anything longer is unparsed, never guessed.
+    """
+    label = reply.strip().strip("[](){}<>\"'`*.:,! \n").upper()
+    if label == "TIE":
+        return "tie"
+    if label not in ("A", "B"):
+        return ""
+    return "policy" if (label == "A") == (order == "policy_first") else "opponent"
+
+
+def collect_verdicts(
+    requests: list[dict[str, Any]], completions: dict[str, dict[str, Any]], what: str
+) -> list[dict[str, Any]]:
+    """One row per judgement in schema VERDICTS."""
+    rows = []
+    for request, completion in completions_for(requests, completions, what):
+        error = completion["error"] if completion else "an answer is missing"
+        reply = completion["text"] if completion and not error else ""
+        verdict = parse_verdict(reply, request["order"]) if not error else ""
+        rows.append(
+            {
+                **{key: request[key] for key in _JUDGED},
+                "reply": reply,
+                "verdict": verdict,
+                "status": "error" if error else "parsed" if verdict else "unparsed",
+                "logprobs": completion["logprobs"] if completion else None,
+                "prompt_tokens": completion["prompt_tokens"] if completion else 0,
+                "completion_tokens": completion["completion_tokens"] if completion else 0,
+                "error": error,
+                **{name: request[name] for name in PROVENANCE},
+            }
+        )
+    return rows

@@ -1,0 +1,24 @@
+"""Ask for translations of the base set and of WMT24++, in pieces that a translator reads at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from polypref.requests.asking import Asked
+from polypref.requests.prompts import translation_messages
+from polypref.requests.splitting import split_text
+
+
+def ask_translations(
+    items: Iterable[dict[str, Any]], field: str, asked: Asked, prompt: str, unit: str, language: str, language_name: str
+) -> list[dict[str, Any]]:
+    """Requests to translate one field of English items into a language, in pieces of a unit (see ``splitting``)."""
+    rows = []
+    for item in items:
+        pieces = [
+            (p.before, translation_messages(prompt, p.text, language_name) if p.text else None, p.after)
+            for p in split_text(item[field], unit)
+        ]
+        rows += asked.rows({"item_id": item["item_id"], "language": language}, pieces)
+    return rows

@@ -1,0 +1,124 @@
+"""WMT24++ segments and Aya evaluation prompts, from their real columns to one form per language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polypref.config.sections import ENGLISH, Evaluation, Language, Wmt
+from polypref.files.digests import digest
+from polypref.files.tables import TableError
+from polypref.sources.formats import clean
+
+Row = dict[str, Any]
+WMT_COLUMNS = ("lp", "domain", "document_id", "segment_id", "is_bad_source", "source", "target")
+AYA_COLUMNS = ("id", "inputs", "targets", "language", "script")
+HUMAN_EDITED, MACHINE_TRANSLATED = "dolly_human_edited", "dolly_machine_translated"
+AYA_CONFIGS = (HUMAN_EDITED, MACHINE_TRANSLATED)
+
+
+def wmt_config(language: Language) -> str:
+    """Name of the WMT24++ configuration of a target language, e.g. ``en-de_DE``."""
+    return f"en-{language.wmt24pp}"
+
+
+def wmt_path(wmt: Wmt, language: Language) -> str:
+    """Path of a local file of segments, or the data set's name on the Hub."""
+    return wmt.path.replace("{config}", wmt_config(language))
+
+
+def aya_path(evaluation: Evaluation, language: Language, config: str) -> str:
+    """Path of a local file of prompts, or the suite's name on the Hub."""
+    return evaluation.path.replace("{config}", config).replace("{iso}", language.iso639_3)
+
+
+def normalise_wmt(
+    rows: list[Row], path: str, code: str, language: Language, subset: int | None, seed: int
+) -> list[Row]:
+    """Segments of one language in schema SEGMENTS; bad sources are left out.
+
+    ``subset`` keeps that many segments, the same ones in every language and stable under growth.
+
+    Raises
+    ------
+    TableError
+        When a segment occurs twice, is empty, or is of another language pair; it names file and row.
+    """
+    segments: dict[str, Row] = {}
+    for number, row in enumerate(rows, 1):
+        if row["lp"] != wmt_config(language):
+            raise TableError(f"{path}, row {number}: lp is {row['lp']!r}, expected {wmt_config(language)!r}.")
+        if row["is_bad_source"] in (True, "True", "true", "1"):
+            continue
+        item_id = f"{row['document_id']}:{row['segment_id']}"
+        if item_id in segments:
+            raise TableError(f"{path}, row {number}: document_id and segment_id occur twice ({item_id}).")
+        source, reference = clean(row["source"]), clean(row["target"])
+        for name, text in (("source", source), ("target", reference)):
+            if not text:
+                raise TableError(f"{path}, row {number}: {name} is empty ({item_id}).")
+        segments[item_id] = {
+            "item_id": item_id,
+            "language": code,
+            "domain": str(row["domain"]),
+            "document_id": str(row["document_id"]),
+            "segment_id": int(row["segment_id"]),
+            "source": source,
+            "reference": reference,
+        }
+    kept = sorted(segments.values(), key=lambda row: digest(seed, row["item_id"]))[:subset]
+    return sorted(kept, key=lambda row: (row["document_id"], row["segment_id"]))
+
+
+def normalise_prompts(
+    configs: dict[str, tuple[str, list[Row]]], code: str, language: Language, wanted: int, seed: int
+) -> list[Row]:
+    """Evaluation prompts of one language in schema PROMPTS.
+
+    A human-edited entry replaces the machine-translated one with the same ``id``, which is the prompt's id in Dolly in
+    both configurations since the suite's revision ef864c8. Rows of another language or script are left out. The same
+    source prompts are drawn in every language, stable under growth.
+
+    Parameters
+    ----------
+    configs : {configuration: (path for messages, rows)}
+
+    Raises
+    ------
+    TableError
+        When an id occurs twice in one configuration, a prompt is empty, or there are fewer prompts than wanted.
+    """
+    prompts: dict[str, Row] = {}
+    for config in (MACHINE_TRANSLATED, HUMAN_EDITED):
+        path, rows = configs.get(config, ("", []))
+        seen: set[str] = set()
+        for number, row in enumerate(rows, 1):
+            if row["language"] != language.iso639_3 or row["script"] != language.script:
+                continue
+            prompt_id = str(row["id"])
+            if prompt_id in seen:
+                raise TableError(f"{path}, row {number}: id {prompt_id} occurs twice for {language.name}.")
+            seen.add(prompt_id)
+            prompt = clean(row["inputs"])
+            if not prompt:
+                raise TableError(f"{path}, row {number}: inputs is empty (id {prompt_id}).")
+            prompts[prompt_id] = {
+                "item_id": digest("prompt", prompt_id, code),
+                "prompt_id": prompt_id,
+                "language": code,
+                "config": config,
+                "prompt": prompt,
+                "reference": clean(row["targets"]),
+            }
+    if len(prompts) < wanted:
+        paths = ", ".join(path for path, _ in configs.values())
+        raise TableError(
+            f"{paths}: has {len(prompts)} prompts in {language.name} ({language.iso639_3}, {language.script}), "
+            f"evaluation.prompts_per_language asks for {wanted}."
+        )
+    drawn = sorted(prompts, key=lambda prompt_id: digest(seed, prompt_id))[:wanted]
+    return [prompts[prompt_id] for prompt_id in sorted(drawn)]
+
+
+def aya_configs(code: str) -> tuple[str, ...]:
+    """Configurations that are read for a language; English was never edited or translated."""
+    return (MACHINE_TRANSLATED,) if code == ENGLISH else AYA_CONFIGS

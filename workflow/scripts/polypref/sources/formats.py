@@ -1,0 +1,285 @@
+"""The English base set: five public preference sets and one's own data, normalised to one form.
+
+Each normaliser takes the rows of a set in its real columns and yields, for every row, a pair or the reason why it is
+left out, so that every row is accounted for.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from polypref.files.digests import pair_id
+from polypref.files.tables import TableError
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A preference pair as a set gives it: ``row`` is the position in the set, from 1."""
+
+    row: int
+    task: str
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True)
+class Left:
+    """A row that is left out by design of the set (a tie, another language) or because it is unusable (``bad``)."""
+
+    row: int
+    reason: str
+    bad: bool = False
+
+
+TURN = "<extra_id_1>"
+"""What stands before each further turn in HelpSteer2's prompts."""
+SCORES = ("helpfulness", "correctness", "coherence")
+"""HelpSteer2's scores that a pair is ordered by, 0 to 4 each."""
+OPENER = "Let's think step by step."
+"""First line of Math-Step's ``initial_reason_steps``."""
+SAME_START = 40
+"""An answer of Math-Step that shares so many first characters with the steps has them, however it goes on."""
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "chatbot_arena": ("winner", "conversation_a", "conversation_b", "language"),
+    "helpsteer2": ("prompt", "response", *SCORES),
+    "tasksource": ("task", "prompt", "chosen", "rejected"),
+    "gutenberg": ("prompt", "chosen", "rejected"),
+    "math_step": ("prompt", "initial_reason_steps", "full_chosen", "full_rejected"),
+    "preference": ("chosen", "rejected"),
+}
+"""Columns that each format must have."""
+
+
+def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+    """lmsys/chatbot_arena_conversations: the winner of a vote is chosen, ties and chats are left out."""
+    for n, row in enumerate(rows, 1):
+        winner, a, b = row["winner"], row["conversation_a"], row["conversation_b"]
+        if row["language"] != "English":
+            yield Left(n, "not English")
+        elif winner not in ("model_a", "model_b"):
+            yield Left(n, f"the vote is {winner}")
+        elif not (_is_conversation(a) and _is_conversation(b)):
+            yield Left(n, "a conversation is no list of {role, content}", bad=True)
+        elif not (_is_exchange(a) and _is_exchange(b)):
+            yield Left(n, "more than one exchange")
+        elif a[0]["content"] != b[0]["content"]:
+            yield Left(n, "the two prompts differ", bad=True)
+        else:
+            chosen, rejected = (a, b) if winner == "model_a" else (b, a)
+            yield Pair(n, "chat", a[0]["content"], chosen[1]["content"], rejected[1]["content"])
+
+
+def _is_conversation(value: Any) -> bool:
+    named = {"role", "content"}
+    return isinstance(value, list) and all(isinstance(turn, dict) and named <= turn.keys() for turn in value)
+
+
+def _is_exchange(conversation: list[Row]) -> bool:
+    return [turn["role"] for turn in conversation] == ["user", "assistant"]
+
+
+def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+    """nvidia/HelpSteer2: two rows per prompt, paired by helpfulness + correctness + coherence (each 0 to 4).
+
+    Some prompts are whole chats in one text, their turns marked by `TURN`; they are left out as the Arena's chats are.
+    """
+    waiting: tuple[int, Row] | None = None
+    for n, row in enumerate(rows, 1):
+        if TURN in str(row["prompt"]):
+            yield Left(n, "more than one exchange")
+            continue
+        if _score(row) is None:
+            yield Left(n, f"{', '.join(SCORES)} are not all numbers", bad=True)
+            continue
+        if waiting is None or waiting[1]["prompt"] != row["prompt"]:
+            if waiting is not None:
+                yield Left(waiting[0], "no second response to the prompt")
+            waiting = (n, row)
+            continue
+        first, other = waiting
+        waiting = None
+        gap = _score(other) - _score(row)
+        if gap == 0:
+            yield Left(first, "both responses have the same score")
+            yield Left(n, "both responses have the same score")
+            continue
+        chosen, rejected = (other, row) if gap > 0 else (row, other)
+        yield Pair(first, "instruction", row["prompt"], chosen["response"], rejected["response"])
+        yield Left(n, "second response of a pair")
+    if waiting is not None:
+        yield Left(waiting[0], "no second response to the prompt")
+
+
+def _score(row: Row) -> int | None:
+    """Sum of the scores, which a CSV file has as text; None where one is no number."""
+    try:
+        return sum(int(row[name]) for name in SCORES)
+    except (TypeError, ValueError):
+        return None
+
+
+def tasksource(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+    """tasksource/tasksource_dpo_pairs: pairs as they are, with the name of the task."""
+    for n, row in enumerate(rows, 1):
+        yield Pair(n, str(row["task"]), row["prompt"], row["chosen"], row["rejected"])
+
+
+def gutenberg(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+    """jondurbin/gutenberg-dpo-v0.1: passages of novels against a model's."""
+    for n, row in enumerate(rows, 1):
+        yield Pair(n, "novel", row["prompt"], row["chosen"], row["rejected"])
+
+
+def math_step(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+    """xinlai/Math-Step-DPO-10K: whole answers, not the single steps in ``chosen`` and ``rejected``.
+
+    By its authors' pipeline (``generate_dataset.py`` of dvlab-research/Step-DPO) ``initial_reason_steps`` end in
+    "Step 3:", say, and what the models wrote goes on from there; so both are put together.
+    """
+    for n, row in enumerate(rows, 1):
+        steps = clean(row["initial_reason_steps"])
+        chosen, rejected = (_whole_answer(steps, clean(row[name])) for name in ("full_chosen", "full_rejected"))
+        yield Pair(n, "math", row["prompt"], chosen, rejected)
+
+
+def _whole_answer(steps: str, rest: str) -> str:
+    """The steps that both answers share and the rest of one; the rest alone where it is empty or begins with them."""
+    first = " ".join(steps.removeprefix(OPENER).split())[:SAME_START]
+    if not rest or " ".join(rest.removeprefix(OPENER).split()).startswith(first):
+        return rest
+    return f"{steps} {rest}"
+
+
+def preference(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+    """TRL's preference formats: standard (texts) or conversational (messages), with or without a column ``prompt``."""
+    for n, row in enumerate(rows, 1):
+        try:
+            prompt, chosen, rejected = _trl(row)
+        except ValueError as error:
+            yield Left(n, str(error), bad=True)
+        else:
+            yield Pair(n, str(row.get("task") or "preference"), prompt, chosen, rejected)
+
+
+def _trl(row: Row) -> tuple[str, str, str]:
+    prompt, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
+    if isinstance(chosen, str) and isinstance(rejected, str):
+        if not isinstance(prompt, str):
+            raise ValueError("the standard format needs a prompt")
+        return prompt, chosen, rejected
+    if not (isinstance(chosen, list) and isinstance(rejected, list)):
+        raise ValueError("chosen and rejected must both be texts or both be lists of messages")
+    if prompt is None:  # implicit prompt: the turns that both conversations begin with
+        same = next((i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b), len(chosen))
+        prompt, chosen, rejected = chosen[:same], chosen[same:], rejected[same:]
+    if isinstance(prompt, str):
+        prompt = [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, list):
+        raise ValueError("prompt must be a text or a list of messages")
+    parts = []
+    for name, turns, role in (
+        ("prompt", prompt, "user"),
+        ("chosen", chosen, "assistant"),
+        ("rejected", rejected, "assistant"),
+    ):
+        if len(turns) != 1:
+            raise ValueError(f"{name} has {len(turns)} turns, expected one")
+        if not _is_conversation(turns):
+            raise ValueError(f"{name} is no list of {{role, content}}")
+        if turns[0]["role"] != role or not isinstance(turns[0]["content"], str):
+            raise ValueError(f"{name} must be one text turn of the {role}, found role {turns[0]['role']!r}")
+        parts.append(turns[0]["content"])
+    return parts[0], parts[1], parts[2]
+
+
+NORMALISERS = {
+    "chatbot_arena": chatbot_arena,
+    "helpsteer2": helpsteer2,
+    "tasksource": tasksource,
+    "gutenberg": gutenberg,
+    "math_step": math_step,
+    "preference": preference,
+}
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]")
+
+
+def clean(text: Any) -> str:
+    """Unicode NFC, Unix line ends, no control characters, no blanks around; not a text becomes an empty one."""
+    if not isinstance(text, str):
+        return ""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _CONTROL.sub("", text).strip()
+
+
+def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: str, dropped: list[Row]) -> Iterator[Row]:
+    """Normalise and clean a set, a row at a time.
+
+    Parameters
+    ----------
+    name : source's name in the configuration
+    kind : one of NORMALISERS
+    rows : rows of the set
+    path : for messages
+    bad_rows : "error" stops at the first unusable row, "drop" leaves it out
+    dropped : gets rows in DROPPED
+
+    Yields
+    ------
+    Rows in PAIRS; when they are through, every row of the set was in exactly one of the two.
+
+    Raises
+    ------
+    TableError
+        For an unusable row with ``bad_rows="error"``, naming file, row and remedy.
+    """
+    seen: dict[str, int] = {}
+    for found in NORMALISERS[kind](rows):
+        step = "normalise"
+        if isinstance(found, Pair):
+            found, step = _cleaned(found), "clean"
+        if isinstance(found, Left):
+            if found.bad and bad_rows == "error":
+                raise TableError(
+                    f"{path}, row {found.row}: {found.reason}. Mend or remove the row, or set "
+                    f"sources.{name}.bad_rows: drop to leave such rows out and count them."
+                )
+            dropped.append(_dropped(name, found.row, None, step, found.reason))
+            continue
+        item_id = pair_id(name, found.prompt, found.chosen, found.rejected)
+        if item_id in seen:
+            dropped.append(_dropped(name, found.row, item_id, "deduplicate", f"the same pair as row {seen[item_id]}"))
+            continue
+        seen[item_id] = found.row
+        texts = {"prompt": found.prompt, "chosen": found.chosen, "rejected": found.rejected}
+        yield {"item_id": item_id, "source": name, "row": found.row, "task": found.task, **texts}
+    if not seen:
+        reasons = sorted({row["reason"] for row in dropped})
+        raise TableError(
+            f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Is sources.{name}.format right?"
+        )
+
+
+def _cleaned(pair: Pair) -> Pair | Left:
+    texts = {field: clean(getattr(pair, field)) for field in ("prompt", "chosen", "rejected")}
+    for field, text in texts.items():
+        if not text:
+            return Left(pair.row, f"{field} is empty", bad=True)
+        if _SURROGATE.search(text):  # a .jsonl file can escape half a character, and no file can hold it
+            return Left(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
+    if texts["chosen"] == texts["rejected"]:
+        return Left(pair.row, "chosen equals rejected")
+    return Pair(pair.row, pair.task, **texts)
+
+
+def _dropped(source: str, row: int, item_id: str | None, step: str, reason: str) -> Row:
+    return {"source": source, "row": row, "item_id": item_id, "language": "en", "step": step, "reason": reason}

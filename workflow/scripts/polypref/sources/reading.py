@@ -1,0 +1,138 @@
+"""Reading data sets: files of one's own, or sets on the Hub, as rows with their position."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polypref.config.sections import is_local_data
+from polypref.files.tables import BATCH, TableError
+
+csv.field_size_limit(1 << 30)
+
+
+def read_data(
+    path: str, required: Sequence[str], subset: str | None = None, split: str = "train", revision: str | None = None
+) -> list[dict[str, Any]]:
+    """Rows of a data set, as :func:`iter_data` gives them, in a list."""
+    return list(iter_data(path, required, subset, split, revision))
+
+
+def iter_data(
+    path: str, required: Sequence[str], subset: str | None = None, split: str = "train", revision: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Rows of a data set, each with at least the required columns; few of them are held at a time.
+
+    Parameters
+    ----------
+    path : local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub
+    required : columns that must be there
+    subset, split, revision : of a data set on the Hub
+
+    Raises
+    ------
+    TableError
+        When there is no row, a column is missing, or a text is not UTF-8; it names file and row.
+    """
+    rows = _iter_local(Path(path)) if is_local_data(path) else _iter_hub(path, subset, split, revision)
+    number = 0
+    for number, row in enumerate(rows, 1):
+        missing = [name for name in required if name not in row]
+        if missing:
+            where = path if number == 1 else f"{path}, row {number}"
+            raise TableError(f"{where}: column {', '.join(missing)} is missing; found {', '.join(map(str, row))}.")
+        yield row
+    if not number:
+        raise TableError(f"{path}: has no rows. Check the file, or take it out of the configuration.")
+
+
+def _iter_local(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        if path.suffix == ".parquet":
+            yield from _iter_parquet(path)
+        elif path.suffix == ".json":
+            yield from _as_rows(path, json.loads(_decode(path.read_bytes(), path)))
+        elif path.suffix == ".csv":
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                yield from csv.DictReader(file)
+        else:
+            with open(path, "rb") as file:
+                for number, line in enumerate(file, 1):
+                    if text := _decode(line, path, number).strip():
+                        yield _parse_line(path, number, text)
+    except UnicodeDecodeError:  # in a CSV file: decoding it whole tells where
+        _decode(path.read_bytes(), path)
+    except FileNotFoundError:
+        raise TableError(f"{path}: does not exist") from None
+    except (csv.Error, json.JSONDecodeError) as error:
+        raise TableError(f"{path}: can't be read as {path.suffix[1:].upper()}: {error}") from None
+
+
+def _decode(data: bytes, path: Path, row: int = 1) -> str:
+    """The text of a file or of a line of it, which must be UTF-8; a byte order mark is left out."""
+    try:
+        return data.decode("utf-8-sig" if row == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        line = row + data.count(b"\n", 0, error.start)
+        bad = data[error.start : error.start + 1].hex()
+        raise TableError(f"{path}, row {line}: is not UTF-8 (byte 0x{bad}). Convert the file to UTF-8.") from None
+
+
+def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise TableError(f"{path}, row {number}: is not JSON ({error.msg} at column {error.colno}).") from None
+    if not isinstance(row, dict):
+        raise TableError(f"{path}, row {number}: is not a JSON object.")
+    return row
+
+
+def _as_rows(path: Path, value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise TableError(f"{path}: must be a JSON list of objects; for one object per line name it .jsonl")
+    return value
+
+
+def _iter_parquet(path: Path) -> Iterator[dict[str, Any]]:
+    before = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH):
+                yield from _rows_of(path, batch, before)
+                before += batch.num_rows
+    except pa.ArrowException as error:
+        raise TableError(f"{path}: is not a readable Parquet file ({error})") from None
+
+
+def _rows_of(path: Path, batch: pa.RecordBatch, before: int) -> list[dict[str, Any]]:
+    """A batch as rows; ``before`` is the number of rows before it."""
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        for number in range(batch.num_rows):
+            try:
+                batch.slice(number, 1).to_pylist()
+            except UnicodeDecodeError as error:
+                raise TableError(f"{path}, row {before + number + 1}: is not UTF-8 ({error.reason}).") from None
+        raise
+
+
+def _iter_hub(path: str, subset: str | None, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
+    """A split of a data set on the Hub; the token for gated sets comes from ``HF_TOKEN``."""
+    import datasets  # takes seconds to import: only where the Hub is read
+
+    try:
+        yield from datasets.load_dataset(path, subset, split=split, revision=revision)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        where = f"{path}{f' ({subset})' if subset else ''} at {revision or 'main'}"
+        raise TableError(
+            f"{where}: can't be read from the Hub: {error}\nIs this machine online, or was the set fetched before? A "
+            f"gated set needs its licence accepted at https://huggingface.co/datasets/{path} and HF_TOKEN set."
+        ) from error

@@ -1,0 +1,1 @@
+"""DPO training by OpenRLHF: its data, its process, its log."""

@@ -1,0 +1,241 @@
+"""OpenRLHF's trainer as a process: its command line, its environment, and what its failures mean.
+
+``settings`` is any object with the fields of the configuration's ``training`` section.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from polypref.running.slurm import step_environment, step_on_nodes
+
+TRAIN, MERGE = "openrlhf.cli.train_dpo", "openrlhf.cli.lora_combiner"
+CPU_LAUNCHER = Path(__file__).resolve().parents[2] / "openrlhf_cpu.py"
+TAIL = 15
+"""Lines of the log that an error shows."""
+
+REMEDIES = (
+    (
+        r"OutOfMemoryError|CUDA out of memory",
+        "The GPU's memory is full. Set training.micro_batch_size to 1, gradient_checkpointing, adam_offload and "
+        "ref_offload to true and zero_stage to 3; then lower max_length, use more GPUs, or train with lora.",
+    ),
+    (r"No module named 'flash_attn", "flash-attn is missing; OpenRLHF needs it on a GPU: pip install flash-attn."),
+    (r"No space left on device", "The disk is full: resumable checkpoints hold 16 bytes per parameter, two at a time."),
+    (r"Address already in use|EADDRINUSE", "Another training uses this port on the machine; start this one again."),
+    (r"PytorchStreamReader|invalid load key", "A resumable checkpoint is damaged; delete {folder}."),
+    (r"invalid choice|unrecognized arguments", "OpenRLHF does not know a setting; this workflow is for openrlhf 0.11."),
+)
+
+
+class TrainingError(RuntimeError):
+    """The trainer failed, or its settings can't be run; the message says what to change."""
+
+
+def command(
+    settings: Any,
+    *,
+    model: str,
+    data: str,
+    output: str,
+    checkpoints: str,
+    port: int = 29500,
+    visible_gpus: str | None = None,
+    chat_template: str | None = None,
+    nodes: Sequence[str] = (),
+) -> list[str]:
+    """The command that trains: OpenRLHF under DeepSpeed's launcher, srun and torch's on several nodes, ours on a CPU.
+
+    Parameters
+    ----------
+    model, data, output, checkpoints : str
+        Folder of the base model, Parquet file of pairs, folder of the trained model, folder of resumable checkpoints.
+    port : int
+        Port at which the processes meet; two trainings on one machine need two.
+    visible_gpus : str, optional
+        ``CUDA_VISIBLE_DEVICES``. DeepSpeed keeps to it on one node only when it is not told a number of GPUs.
+    chat_template : str, optional
+        Template to use in place of the tokenizer's own.
+    nodes : sequence of str
+        Nodes of the Slurm job that this process is in.
+
+    Raises
+    ------
+    TrainingError
+        When the settings can't be run: other nodes than the job has, too few visible GPUs.
+    """
+    flags = {
+        "--model.model_name_or_path": model, "--data.dataset": data, "--data.chosen_key": "chosen_messages",
+        "--data.rejected_key": "rejected_messages", "--data.max_len": settings.max_length,
+        "--ckpt.output_dir": output, "--ckpt.path": checkpoints, "--ckpt.max_num": 2,
+        "--ckpt.save_steps": settings.runtime.save_steps or -1, "--train.batch_size": settings.batch_size,
+        "--train.micro_batch_size": settings.micro_batch_size, "--train.max_epochs": settings.epochs,
+        "--train.seed": settings.seed, "--model.beta": settings.beta, "--adam.lr": settings.learning_rate,
+        "--lr_scheduler": settings.lr_scheduler, "--lr_warmup_ratio": settings.warmup_ratio,
+        "--max_norm": settings.max_norm, "--ds.param_dtype": settings.param_dtype,
+        **_memory_flags(settings), **_lora_flags(settings.lora),
+    }  # fmt: skip
+    if chat_template:
+        flags["--data.tokenizer_chat_template"] = chat_template
+    switches = ["--data.apply_chat_template", "--ckpt.load_enable", *_memory_switches(settings)]
+    pairs = [part for name, value in flags.items() for part in (name, *_texts(value))]
+    return [*_launcher(settings, TRAIN, port, visible_gpus, nodes), *pairs, *switches]
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(part) for part in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+def _memory_flags(settings: Any) -> dict[str, Any]:
+    cpu, attention = settings.runtime.launcher == "cpu", settings.attn_implementation
+    attention = "eager" if cpu and attention.startswith("flash") else attention
+    return {"--ds.zero_stage": 0 if cpu else settings.zero_stage, "--ds.attn_implementation": attention}
+
+
+def _memory_switches(settings: Any) -> list[str]:
+    cpu = settings.runtime.launcher == "cpu"  # nothing to offload from
+    wanted = {
+        "--model.gradient_checkpointing_enable": settings.gradient_checkpointing,
+        "--ds.adam_offload": settings.adam_offload and not cpu,
+        "--ref.offload": settings.ref_offload and not cpu,
+    }
+    return [switch for switch, on in wanted.items() if on]
+
+
+def _lora_flags(lora: Any) -> dict[str, Any]:
+    if lora is None:
+        return {}
+    flags = {"--ds.lora.rank": lora.rank, "--ds.lora.alpha": lora.alpha, "--ds.lora.dropout": lora.dropout}
+    if lora.target_modules != "all-linear":  # OpenRLHF's default; as a flag it would be a list, and mean a module
+        modules = lora.target_modules
+        flags["--ds.lora.target_modules"] = [modules] if isinstance(modules, str) else list(modules)
+    return flags
+
+
+def _launcher(settings: Any, module: str, port: int, visible_gpus: str | None, nodes: Sequence[str]) -> list[str]:
+    runtime = settings.runtime
+    if runtime.launcher == "cpu":
+        return [sys.executable, str(CPU_LAUNCHER), module]
+    deepspeed = [sys.executable, "-m", "deepspeed.launcher.runner", "--master_port", str(port)]
+    if runtime.nodes > 1 and runtime.hostfile:
+        hosts = ["--hostfile", str(Path(runtime.hostfile).resolve()), "--num_nodes", str(runtime.nodes)]
+        return [*deepspeed, *hosts, "--num_gpus", str(runtime.gpus), "--module", module]
+    if runtime.nodes > 1:
+        return [*_on_nodes(runtime, nodes, port), "--module", module]
+    if visible_gpus:
+        found = len(visible_gpus.split(","))
+        if found != runtime.gpus:
+            raise TrainingError(
+                f"training.runtime.gpus is {runtime.gpus}, but CUDA_VISIBLE_DEVICES={visible_gpus} shows {found}"
+            )
+        return [*deepspeed, "--module", module]
+    return [*deepspeed, "--num_gpus", str(runtime.gpus), "--module", module]
+
+
+def _on_nodes(runtime: Any, nodes: Sequence[str], port: int) -> list[str]:
+    """Start of a command on all nodes of a Slurm job: one step, with torch's launcher for the GPUs of each node.
+
+    DeepSpeed's own launcher would need ssh between the nodes. It takes ranks and addresses from the environment that
+    torch's sets, as it would from its own.
+    """
+    if len(nodes) != runtime.nodes:
+        raise TrainingError(
+            f"training.runtime.nodes is {runtime.nodes}, but this Slurm job has {len(nodes)} nodes. Without Slurm, "
+            "training.runtime.hostfile has to name them (DeepSpeed's host file)."
+        )
+    gpus = str(runtime.gpus)
+    # This process is on the first node: a job of several nodes starts there (rules/train.smk).
+    meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{socket.gethostname()}:{port}", "--rdzv-id", str(port)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(runtime.nodes), *meet]
+    return [*step_on_nodes(runtime.nodes, runtime.gpus), *torchrun, "--nproc-per-node", gpus, "--max-restarts", "0"]
+
+
+def merge_command(settings: Any, *, model: str, adapter: str, output: str) -> list[str]:
+    """The command that adds a LoRA adapter to its base model, in one process."""
+    start = [sys.executable, *([str(CPU_LAUNCHER)] if settings.runtime.launcher == "cpu" else ["-m"]), MERGE]
+    paths = ["--model_path", model, "--lora_path", adapter, "--output_path", output]
+    return [*start, *paths, "--ds.param_dtype", settings.param_dtype]
+
+
+def environment(base: Mapping[str, str], cache: Path, threads: int | None = None) -> dict[str, str]:
+    """Environment of the trainer: the data set's cache lies beside the data, and output comes as it is printed."""
+    ours = {"HF_DATASETS_CACHE": str(cache), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    ours |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    return {name: value for name, value in step_environment(base).items() if not name.startswith("TQDM_")} | ours
+
+
+def run(
+    arguments: list[str],
+    folder: Path,
+    attempt: Path,
+    read: Callable[[str], None],
+    lock: int | None = None,
+    threads: int | None = None,
+) -> None:
+    """Run a command in a folder; its output goes to ``attempt`` as it comes, to standard output, and to ``read``.
+
+    Parameters
+    ----------
+    folder : Path
+        Working directory.
+    attempt : Path
+        File that gets the raw output, for the table of steps.
+    read : callable
+        Gets every line, and every redrawn progress bar as a line.
+    lock : int, optional
+        File descriptor that the process keeps open, so that a trainer whose parent was killed still holds the lock.
+    threads : int, optional
+        CPU threads to compute with.
+
+    Raises
+    ------
+    TrainingError
+        When the command fails: with the last lines, and the remedy where the cause is known.
+    """
+    with open(attempt, "ab") as file:
+        process = subprocess.Popen(
+            arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=environment(os.environ, folder.resolve() / "cache", threads), pass_fds=() if lock is None else (lock,),
+        )  # fmt: skip
+        try:
+            for line in _lines(process.stdout, file):
+                read(line)
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if code:
+        raise TrainingError(explain(code, attempt, folder))
+
+
+def _lines(stream: IO[bytes], copy: IO[bytes]) -> Iterator[str]:
+    """Lines of a stream, copied raw to a file and as text to standard output as they arrive."""
+    rest = ""
+    while chunk := os.read(stream.fileno(), 65536):
+        copy.write(chunk)
+        copy.flush()
+        text = chunk.decode("utf-8", "replace")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        *lines, rest = re.split(r"[\r\n]", rest + text)
+        yield from lines
+    yield rest
+
+
+def explain(code: int, attempt: Path, folder: Path) -> str:
+    """One message about a failed trainer: what to change where that is known, where its output is, its last lines."""
+    output = attempt.read_text("utf-8", "replace")
+    last = [line for line in re.split(r"[\r\n]+", output) if line.strip()][-TAIL:]
+    remedies = [text.format(folder=folder / "checkpoints") for sign, text in REMEDIES if re.search(sign, output)]
+    if code in (-9, 137) and not remedies:
+        remedies = ["It was killed (signal 9): by hand, by the scheduler, or because the machine's memory was full."]
+    head = [f"OpenRLHF stopped with exit code {code}.", *remedies, "A new run goes on from the last checkpoint."]
+    return "\n".join([" ".join(head), f"Its whole output is in {attempt}; the last lines:", *(f"  {x}" for x in last)])

@@ -1,0 +1,265 @@
+"""DPO training: content-addressed, taken up when it is finished, gone on with when it was killed.
+
+A training lives in ``R/trained/{digest}/``: ``data.parquet`` (what the trainer reads), ``overlong.csv``,
+``checkpoints/`` (resumable), ``attempts/`` (the trainer's output), then ``model/``, ``log.csv``, ``run.json`` and, last
+of all, ``policy.json``, which says that it is finished. ``settings`` is any object with the fields of the
+configuration's ``training`` section.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from polypref.config.batch_size import micro_steps, world_size
+from polypref.files.digests import digest, identity
+from polypref.files.tables import atomic_write
+from polypref.requests.checkpoints import content_revision, local_folder, tokenizer_files
+from polypref.running.slurm import job_nodes
+from polypref.training import log as training_log
+from polypref.training import trainer
+from polypref.training.trainer import TrainingError
+from polypref.training.trainer_data import check_lengths, choose_rows, conversations, read_pairs, write_pairs
+
+OUTCOME = (
+    "learning_rate", "lr_scheduler", "warmup_ratio", "max_norm", "beta", "batch_size", "epochs", "max_length", "seed",
+    "param_dtype", "overlong",
+)  # fmt: skip
+"""Settings that change the trained model. The others share the same work out to memory and machines."""
+
+LORA = ("rank", "alpha", "dropout", "target_modules")
+PACKAGES = ("openrlhf", "deepspeed", "torch", "transformers", "peft")
+
+
+def outcome_settings(settings: Any) -> dict[str, Any]:
+    """The settings that change the trained model, as JSON values."""
+    lora = None if settings.lora is None else {name: getattr(settings.lora, name) for name in LORA}
+    return {name: getattr(settings, name) for name in OUTCOME} | {"lora": lora}
+
+
+def training_digest(pairs: pd.DataFrame, base: dict[str, Any], settings: Any) -> str:
+    """The name of a training: a digest of the conversations in order, the base model and the settings that matter."""
+    template = base.get("chat_template")
+    name = identity(base["path"], base["revision"], Path(base["path"]).is_dir(), chat_template=template)
+    return digest("training", name, outcome_settings(settings), conversations(pairs))
+
+
+def local_base(base: dict[str, Any]) -> Path:
+    """Folder of the base model, fetched from the Hub at its revision when it is not local.
+
+    Raises
+    ------
+    TrainingError
+        When the model needs code of its own: OpenRLHF would run it unasked.
+    """
+    folder = local_folder(base["path"], base["revision"])
+    for name in ("config.json", "tokenizer_config.json"):
+        file = folder / name
+        if file.is_file() and "auto_map" in json.loads(file.read_text("utf-8")):
+            raise TrainingError(f"{base['path']}: {name} asks for code of the model's own (auto_map), which is not run")
+    return folder.resolve()
+
+
+def train(
+    settings: Any, dataset: Path, base: dict[str, Any], results: Path, say: Callable[[str], None] = print
+) -> Path:
+    """Train a policy, or find it trained.
+
+    Parameters
+    ----------
+    settings : object
+        Fields of the configuration's ``training`` section.
+    dataset : Path
+        Parquet file in the schema ``DATASET``.
+    base : dict
+        ``path`` and ``revision`` of the base model: a folder and its content's digest, or a name and commit on the
+        Hub. Optionally ``chat_template``.
+    results : Path
+        The results folder.
+    say : callable
+        Gets progress, one line at a time.
+
+    Returns
+    -------
+    Path
+        The folder of the finished training, with ``model/``, ``policy.json``, ``log.csv`` and ``overlong.csv``.
+
+    Raises
+    ------
+    DataError
+        When the data can't be trained on: wrong prompts, too little left, rows too long and ``overlong: error``.
+    TrainingError
+        When the trainer fails, or its settings can't be run.
+    """
+    pairs = read_pairs(dataset)
+    name = training_digest(pairs, base, settings)
+    folder = Path(results) / "trained" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with _lock(folder, say) as lock:
+        if is_finished(folder):
+            say(f"found trained: {folder}")
+            return folder
+        model = local_base(base)
+        rows = _prepare(settings, pairs, base, model, folder, say)
+        _train(settings, base, model, rows, folder, say, lock)
+        _finish(settings, base, model, rows, folder)
+    return folder
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a training is complete: its marker is there, and so is the model."""
+    model = folder / "model"
+    return (folder / "policy.json").is_file() and (model / "config.json").is_file() and any(model.glob("*.safetensors"))
+
+
+@contextlib.contextmanager
+def _lock(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
+    """Hold a training for oneself; two architectures with the same data share one, and the second waits."""
+    with open(folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another job that trains {folder}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # some parallel file systems have no locks
+            say(f"{folder} can't be locked ({error.strerror}); no other job must train it")
+        yield file.fileno()
+
+
+def _prepare(
+    settings: Any, pairs: pd.DataFrame, base: dict[str, Any], model: Path, folder: Path, say: Callable[[str], None]
+) -> pd.DataFrame:
+    """Choose the rows, say what is left out, and write what the trainer reads. Returns the fate of every row."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
+    lengths = check_lengths(pairs, tokenizer, settings.max_length)
+    rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed)
+    fates = rows["fate"].value_counts()
+    say(
+        f"{rows['trained'].sum():,} of {len(rows):,} pairs are trained on; {fates.get('dropped', 0):,} do not fit "
+        f"{settings.max_length:,} tokens, {fates.get('cut', 0):,} are cut there, {fates.get('remainder', 0):,} do not "
+        f"fill a batch of {settings.batch_size:,}"
+    )
+    with atomic_write(folder / "overlong.csv", "w") as file:
+        rows[rows["fate"] != "kept"].drop(columns="trained").to_csv(file, index=False, lineterminator="\n")
+    write_pairs(pairs[rows["trained"].to_numpy()], folder / "data.parquet")
+    return rows
+
+
+def steps_of(rows: pd.DataFrame, settings: Any) -> int:
+    """Optimiser steps of a training; every row given to the trainer is in one batch per epoch."""
+    return int(rows["trained"].sum()) // settings.batch_size * settings.epochs
+
+
+def _train(
+    settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame, folder: Path, say: Callable[[str], None],
+    lock: int,
+) -> None:  # fmt: skip
+    """Run the trainer until ``model.part/`` is written, from the last resumable checkpoint where there is one."""
+    keep_last_checkpoint(folder, {"processes": world_size(settings), "zero_stage": settings.zero_stage})
+    number = len(list((folder / "attempts").glob("*.log")))
+    attempt = folder / "attempts" / f"{number:03d}.log"
+    shutil.rmtree(folder / "model.part", ignore_errors=True)
+    (folder / "policy.json").unlink(missing_ok=True)  # of a training whose model was deleted
+    adapted = "adapter.part" if settings.lora is not None else "model.part"
+    arguments = trainer.command(
+        settings, model=str(model), data="data.parquet", output=adapted, checkpoints="checkpoints",
+        port=20000 + int(folder.name, 16) % 20000, visible_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        chat_template=base.get("chat_template"), nodes=job_nodes(os.environ),
+    )  # fmt: skip
+    start, steps = time.time(), steps_of(rows, settings)
+    threads = settings.runtime.threads if settings.runtime.launcher == "cpu" else None
+    say(f"training {steps:,} steps in {folder}")
+    read = training_log.progress(say, settings.batch_size, micro_steps(settings), steps)
+    trainer.run(arguments, folder, attempt, read, lock, threads)
+    if settings.lora is not None:
+        merge = trainer.merge_command(settings, model=str(model), adapter=adapted, output="model.part")
+        trainer.run(merge, folder, folder / "attempts" / "merge.txt", lambda _: None, lock, threads)
+    run = {"seconds": round(time.time() - start, 1), "attempts": number + 1, "processes": world_size(settings)}
+    _write_json(folder / "run.json", run | {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
+
+
+def keep_last_checkpoint(folder: Path, layout: dict[str, Any]) -> None:
+    """Leave only what the trainer can go on from: the last complete checkpoint, if it was made in the same layout.
+
+    OpenRLHF counts folders and deletes the oldest before it writes a new one, so a half-written folder would make it
+    delete the only good one.
+    """
+    checkpoints, made = folder / "checkpoints", folder / "layout.json"
+    if not made.is_file() or json.loads(made.read_text("utf-8")) != layout:
+        for old in (checkpoints, folder / "attempts"):
+            shutil.rmtree(old, ignore_errors=True)
+    _write_json(made, layout)
+    (folder / "attempts").mkdir(exist_ok=True)
+    latest = checkpoints / "latest"
+    tag = latest.read_text("utf-8").strip() if latest.is_file() else ""
+    if not tag or not (checkpoints / tag).is_dir():
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return
+    for other in checkpoints.iterdir():
+        if other.is_dir() and other.name != tag:
+            shutil.rmtree(other)
+
+
+def _finish(settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame, folder: Path) -> None:
+    """Put the model in its place and write the table of steps and, last, the marker."""
+    steps = steps_of(rows, settings)
+    attempts = sorted((folder / "attempts").glob("*.log"))
+    log = training_log.read_attempts(attempts, settings.batch_size, micro_steps(settings), steps)
+    training_log.require_numbers(log, folder)
+    with atomic_write(folder / "log.csv", "w") as file:
+        log.to_csv(file, index=False, lineterminator="\n")
+    _restore_base_files(base, model, folder / "model.part")
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    os.replace(folder / "model.part", folder / "model")
+    policy = {
+        "revision": content_revision(folder / "model"), "digest": folder.name,
+        "base": {"path": base["path"], "revision": base["revision"]}, "rows": int(rows["trained"].sum()),
+        "rows_given": len(rows), "steps": steps, "settings": outcome_settings(settings),
+        "versions": {name: version(name) for name in PACKAGES},
+    }  # fmt: skip
+    _write_json(folder / "policy.json", policy)
+    for spent in ("checkpoints", "cache", "adapter.part"):
+        shutil.rmtree(folder / spent, ignore_errors=True)
+
+
+def _restore_base_files(base: dict[str, Any], model: Path, trained: Path) -> None:
+    """Give the trained model the base model's tokenizer and ``use_cache``.
+
+    OpenRLHF saves both as training needs them: a tokenizer that cuts at the maximum length, and no cache.
+    """
+    for saved in tokenizer_files(trained):
+        saved.unlink()
+    for original in tokenizer_files(model):
+        shutil.copyfile(original, trained / original.name)
+    if base.get("chat_template"):
+        (trained / "chat_template.jinja").write_text(base["chat_template"], "utf-8")
+    config = json.loads((trained / "config.json").read_text("utf-8"))
+    config["use_cache"] = json.loads((model / "config.json").read_text("utf-8")).get("use_cache", True)
+    _write_json(trained / "config.json", config)
+
+
+def publish(folder: Path, policy: Path, log: Path, overlong: Path) -> None:
+    """Write a rule's declared outputs from a finished training: policy with its path, steps, rows left out."""
+    content = json.loads((folder / "policy.json").read_text("utf-8"))
+    _write_json(policy, {"path": (folder / "model").as_posix(), **content})
+    for source, target in ((folder / "log.csv", log), (folder / "overlong.csv", overlong)):
+        with atomic_write(target) as file:
+            file.write(source.read_bytes())
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with atomic_write(path, "w") as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""The translators compared: BLEU, chrF++ and COMET with paired tests."""
