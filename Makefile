@@ -12,7 +12,7 @@ SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
 WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema tiny-models pictures lock clean
+.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture tiny-models pictures lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ push: setup ## put a data set on the Hub: make push REPO=owner/name ARCHITECTURE
 
 schema: setup ## write config/schema.json and config/README.md from the configuration's classes
 	@PYTHONPATH=workflow/scripts $(PY) -m polypref.config.reference config
+
+architecture: setup ## write the opening of docs/architecture.md from the package's docstrings and imports
+	@$(PY) tools/describe_package.py
 
 tiny-models: setup ## make the miniature's data and checkpoints again (about 15 minutes)
 	$(PY) workflow/scripts/make_tiny_models.py

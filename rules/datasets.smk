@@ -4,6 +4,7 @@
 localrules:
     build_dataset,
     write_card,
+    tabulate_datasets,
 
 
 rule build_dataset:
@@ -72,3 +73,30 @@ rule write_card:
         "Writing the card of data set {wildcards.architecture}"
     script:
         "../workflow/scripts/write_card.py"
+
+
+rule tabulate_datasets:
+    input:
+        sources=expand(R / "sources/{source}.parquet", source=sorted(CONFIG.sources)),
+        sources_dropped=expand(R / "sources/{source}.dropped.parquet", source=sorted(CONFIG.sources)),
+        pairs=R / "pairs.parquet",
+        pairs_dropped=R / "pairs.dropped.parquet",
+        datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
+        datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
+        diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
+        settings=R / "settings/tables.json",
+    output:
+        funnel=R / "tables/funnel.csv",
+        dataset_counts=R / "tables/dataset_counts.csv",
+        diagnostics=R / "tables/diagnostics.csv",
+        lengths=R / "tables/lengths.csv",
+    log:
+        R / "logs/tabulate_datasets.log",
+    conda:
+        "../environment.yml"
+    params:
+        languages=CONFIG.all_languages,
+    message:
+        "Counting the preference pairs, their lengths and faults"
+    script:
+        "../workflow/scripts/tabulate_datasets.py"

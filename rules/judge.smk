@@ -1,4 +1,4 @@
-# Verdicts: every policy against every opponent in both orders, and the tables made from them alone.
+# Verdicts: every policy against every opponent, in both orders.
 
 
 localrules:
@@ -55,7 +55,6 @@ if CONFIG.judging.second:
     localrules:
         ask_second_judge,
         collect_second_verdicts,
-        tabulate_judge_agreement,
 
     rule ask_second_judge:
         input:
@@ -91,30 +90,3 @@ if CONFIG.judging.second:
             "Collecting the second judge's verdicts on {wildcards.policy} in {wildcards.language}"
         script:
             "../workflow/scripts/collect_verdicts.py"
-
-    rule tabulate_judge_agreement:
-        input:
-            first=expand(
-                R / "verdicts/{policy}/{language}.parquet",
-                policy=PLAN.policies,
-                language=CONFIG.all_languages,
-            ),
-            second=expand(
-                R / "verdicts/second/{policy}/{language}.parquet",
-                policy=PLAN.policies,
-                language=CONFIG.all_languages,
-            ),
-            settings=R / "settings/verdicts.json",
-        output:
-            R / "tables/judge_agreement.csv",
-        log:
-            R / "logs/tabulate_judge_agreement.log",
-        conda:
-            "../environment.yml"
-        params:
-            languages=CONFIG.all_languages,
-            seed=CONFIG.judging.seed,
-        message:
-            "Comparing the two judges"
-        script:
-            "../workflow/scripts/tabulate_judge_agreement.py"

@@ -14,7 +14,7 @@ rule all:
     input: "done.txt"
 rule train_policy_on_gpu:
     output: "done.txt"
-    # as rules/train.smk asks for two nodes of two GPUs
+    # as rules/training.smk asks for two nodes of two GPUs
     resources: gpu=4, nodes=2, mpi=0, mem_mb=1500, cpus_per_task=1, runtime=5
     shell: "python train.py {output}"
 """

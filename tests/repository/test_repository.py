@@ -10,7 +10,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 VERBS = {
     "help", "setup", "demo", "report", "test", "test-fast", "test-e2e", "slurm-test", "lint", "format", "bench", "push",
-    "schema", "verify", "tiny-models", "pictures", "lock", "clean",
+    "schema", "architecture", "verify", "tiny-models", "pictures", "lock", "clean",
 }  # fmt: skip
 # The pattern is put together so that this file does not match it.
 MACHINE_PATH = re.compile(

@@ -1,1 +1,1 @@
-"""The report: one self-contained page made from the tables and figures of a run."""
+"""The report: static pages with every table and figure of a run, which work from a local file."""

@@ -151,7 +151,7 @@ def _on_nodes(runtime: Any, nodes: Sequence[str], port: int) -> list[str]:
             "training.runtime.hostfile has to name them (DeepSpeed's host file)."
         )
     gpus = str(runtime.gpus)
-    # This process is on the first node: a job of several nodes starts there (rules/train.smk).
+    # This process is on the first node: a job of several nodes starts there (rules/training.smk).
     meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{socket.gethostname()}:{port}", "--rdzv-id", str(port)]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(runtime.nodes), *meet]
     return [*step_on_nodes(runtime.nodes, runtime.gpus), *torchrun, "--nproc-per-node", gpus, "--max-restarts", "0"]

@@ -1,9 +1,8 @@
-# WMT24++: how good the translators are.
+# Translation quality: BLEU, chrF++ and COMET of the translators on WMT24++.
 
 
 localrules:
     score_translations,
-    plot_translation_heatmaps,
 
 
 rule score_translations:
@@ -29,22 +28,3 @@ rule score_translations:
         "Scoring the translations of WMT24++"
     script:
         "../workflow/scripts/score_translations.py"
-
-
-rule plot_translation_heatmaps:
-    input:
-        scores=R / "tables/translation_scores.csv",
-        style=local_file(CONFIG.figures.style),
-    output:
-        **figure("bleu", "Translation quality", "BLEU"),
-        **figure("chrf", "Translation quality", "chrF++"),
-    log:
-        R / "logs/plot_translation_heatmaps.log",
-    conda:
-        "../environment.yml"
-    params:
-        languages={code: LANGUAGES[code].name for code in PLAN.all_wmt_languages},
-    message:
-        "Drawing the heatmaps of translation scores"
-    script:
-        "../workflow/scripts/plot_translation_heatmaps.py"

@@ -1,4 +1,9 @@
-# Before money is spent: what would go wrong, what it would cost, what would be asked, and what can be fetched now.
+# Before GPU hours are spent: checks, the estimate of cost and time, the first requests, and downloads.
+
+
+localrules:
+    tabulate_cost,
+    tabulate_estimate,
 
 
 rule preflight:
@@ -82,3 +87,33 @@ rule pin:
         "Writing the present commits of unpinned repositories into the configuration and the registry"
     script:
         "../workflow/scripts/pin.py"
+
+
+rule tabulate_cost:
+    input:
+        costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
+    output:
+        R / "tables/cost.csv",
+    log:
+        R / "logs/tabulate_cost.log",
+    conda:
+        "../environment.yml"
+    message:
+        "Adding up what the batches cost"
+    script:
+        "../workflow/scripts/tabulate_cost.py"
+
+
+rule tabulate_estimate:
+    input:
+        costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
+    output:
+        R / "tables/estimate.csv",
+    log:
+        R / "logs/tabulate_estimate.log",
+    conda:
+        "../environment.yml"
+    message:
+        "Setting the estimate beside what the batches took"
+    script:
+        "../workflow/scripts/tabulate_estimate.py"

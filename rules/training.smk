@@ -1,10 +1,6 @@
 # Training: a policy by DPO on each data set, keyed by what it is made of.
 
 
-localrules:
-    plot_training,
-
-
 rule train_policy:
     input:
         dataset=R / "datasets/{architecture}.parquet",
@@ -36,24 +32,4 @@ rule train_policy:
     message:
         "Training a policy on data set {wildcards.architecture}"
     script:
-        "../workflow/scripts/train.py"
-
-
-rule plot_training:
-    input:
-        logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
-        settings=R / "settings/tables.json",
-        style=local_file(CONFIG.figures.style),
-    output:
-        **figure("training", "Training", "Training curves"),
-    log:
-        R / "logs/plot_training.log",
-    conda:
-        "../environment.yml"
-    params:
-        architectures=PLAN.architectures,
-        batch_size=CONFIG.training.batch_size,
-    message:
-        "Drawing the training curves"
-    script:
-        "../workflow/scripts/plot_training.py"
+        "../workflow/scripts/train_policy.py"

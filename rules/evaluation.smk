@@ -1,0 +1,97 @@
+# Evaluation: win rates of the policies, biases of the judge, and agreement of two judges.
+
+
+localrules:
+    tabulate_win_rates,
+    tabulate_biases,
+
+
+rule tabulate_win_rates:
+    input:
+        verdicts=expand(
+            R / "verdicts/{policy}/{language}.parquet",
+            policy=PLAN.policies,
+            language=CONFIG.all_languages,
+        ),
+        settings=R / "settings/verdicts.json",
+    output:
+        win_rates=R / "tables/win_rates.csv",
+        win_rates_by_language=R / "tables/win_rates_by_language.csv",
+        position_bias=R / "tables/position_bias.csv",
+        estimates=R / "tables/estimates.csv",
+        self_agreement=R / "tables/self_agreement.csv",
+        improvement_by_language=R / "tables/improvement_by_language.csv",
+    log:
+        R / "logs/tabulate_win_rates.log",
+    conda:
+        "../environment.yml"
+    params:
+        mode=CONFIG.judging.counting,
+        runs=CONFIG.judging.runs,
+        seed=CONFIG.judging.seed,
+        base="base",
+        languages=CONFIG.all_languages,
+    message:
+        "Counting wins, losses and ties"
+    script:
+        "../workflow/scripts/tabulate_win_rates.py"
+
+
+rule tabulate_biases:
+    input:
+        verdicts=rules.tabulate_win_rates.input.verdicts,
+        answers=expand(
+            R / "answers/{policy}/{language}.parquet",
+            policy=[*PLAN.policies, *sorted(set(CONFIG.evaluation.opponents))],
+            language=CONFIG.all_languages,
+        ),
+        settings=R / "settings/verdicts.json",
+    output:
+        length_bias=R / "tables/length_bias.csv",
+        wrong_languages=R / "tables/wrong_languages.csv",
+    log:
+        R / "logs/tabulate_biases.log",
+    conda:
+        "../environment.yml"
+    params:
+        mode=CONFIG.judging.counting,
+        runs=CONFIG.judging.runs,
+        seed=CONFIG.judging.seed,
+        languages=CONFIG.all_languages,
+    message:
+        "Looking for what the judge prefers beside the better answer"
+    script:
+        "../workflow/scripts/tabulate_biases.py"
+
+
+if CONFIG.judging.second:
+
+    localrules:
+        tabulate_judge_agreement,
+
+    rule tabulate_judge_agreement:
+        input:
+            first=expand(
+                R / "verdicts/{policy}/{language}.parquet",
+                policy=PLAN.policies,
+                language=CONFIG.all_languages,
+            ),
+            second=expand(
+                R / "verdicts/second/{policy}/{language}.parquet",
+                policy=PLAN.policies,
+                language=CONFIG.all_languages,
+            ),
+            settings=R / "settings/verdicts.json",
+        output:
+            R / "tables/judge_agreement.csv",
+        log:
+            R / "logs/tabulate_judge_agreement.log",
+        conda:
+            "../environment.yml"
+        params:
+            languages=CONFIG.all_languages,
+            seed=CONFIG.judging.seed,
+        message:
+            "Comparing the two judges"
+        script:
+            "../workflow/scripts/tabulate_judge_agreement.py"

@@ -1,0 +1,90 @@
+# Figures, each as SVG and PNG, with its data as CSV.
+
+
+localrules:
+    plot_win_rates,
+    plot_datasets,
+    plot_training,
+    plot_translation_heatmaps,
+
+
+rule plot_win_rates:
+    input:
+        win_rates=R / "tables/win_rates.csv",
+        win_rates_by_language=R / "tables/win_rates_by_language.csv",
+        improvement_by_language=R / "tables/improvement_by_language.csv",
+        style=local_file(CONFIG.figures.style),
+    output:
+        **figure("win_rates", "Win rates", "Win, tie and loss"),
+        **figure("win_rates_by_language", "Win rates", "Win minus loss by language"),
+        **figure("improvement", "Win rates", "Difference to the base"),
+        **figure("forest", "Win rates", "Difference to the base, by opponent"),
+    log:
+        R / "logs/plot_win_rates.log",
+    conda:
+        "../environment.yml"
+    params:
+        languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
+    message:
+        "Drawing win rates and differences to the base"
+    script:
+        "../workflow/scripts/plot_win_rates.py"
+
+
+rule plot_datasets:
+    input:
+        lengths=R / "tables/lengths.csv",
+        diagnostics=R / "tables/diagnostics.csv",
+        style=local_file(CONFIG.figures.style),
+    output:
+        **figure("lengths", "Data sets", "Lengths"),
+        **figure("diagnostics", "Data sets", "Flags of the diagnostics"),
+    log:
+        R / "logs/plot_datasets.log",
+    conda:
+        "../environment.yml"
+    params:
+        languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
+    message:
+        "Drawing lengths and flags of the pairs"
+    script:
+        "../workflow/scripts/plot_datasets.py"
+
+
+rule plot_training:
+    input:
+        logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        settings=R / "settings/tables.json",
+        style=local_file(CONFIG.figures.style),
+    output:
+        **figure("training", "Training", "Training curves"),
+    log:
+        R / "logs/plot_training.log",
+    conda:
+        "../environment.yml"
+    params:
+        architectures=PLAN.architectures,
+        batch_size=CONFIG.training.batch_size,
+    message:
+        "Drawing the training curves"
+    script:
+        "../workflow/scripts/plot_training.py"
+
+
+rule plot_translation_heatmaps:
+    input:
+        scores=R / "tables/translation_scores.csv",
+        style=local_file(CONFIG.figures.style),
+    output:
+        **figure("bleu", "Translation quality", "BLEU"),
+        **figure("chrf", "Translation quality", "chrF++"),
+    log:
+        R / "logs/plot_translation_heatmaps.log",
+    conda:
+        "../environment.yml"
+    params:
+        languages={code: LANGUAGES[code].name for code in PLAN.all_wmt_languages},
+    message:
+        "Drawing the heatmaps of translation scores"
+    script:
+        "../workflow/scripts/plot_translation_heatmaps.py"
