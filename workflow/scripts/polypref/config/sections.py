@@ -235,11 +235,6 @@ class Config(Section):
         """English first where it is asked for, then the others in alphabetical order."""
         return [ENGLISH] * (ENGLISH in self.languages) + self.targets
 
-    def policy_checkpoint(self, policy: str) -> Checkpoint:
-        """Registry entry by which a policy or an opponent is run; a trained variant runs as its base does."""
-        name = self.training.base if policy == "base" or policy in self.architectures else policy
-        return self.checkpoints[name]
-
     def shown(self) -> dict[str, Any]:
         """The configuration as the report shows it: what was set and determines results, nothing of how it was run.
 

@@ -19,8 +19,6 @@ from typing import IO, Any
 from polypref.files.tables import atomic_write, canonical_json
 from polypref.running.slurm import job_nodes, step_environment, step_on_nodes
 
-STOPPED_BY_HAND = 130
-
 
 @dataclass(frozen=True)
 class Shard:

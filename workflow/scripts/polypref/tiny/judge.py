@@ -23,7 +23,6 @@ from polypref.tiny.world import ask_who, join, realise, realise_words, task, wro
 
 EXTRA_LAYERS = 3
 TIE_WITHIN = 0.05
-MARKS = GROUPS["mark"]
 
 
 def agreement(answer: list[str], right: list[str]) -> float:
