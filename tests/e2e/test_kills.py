@@ -94,7 +94,7 @@ class Batch:
     def answers_that_came(self) -> int:
         """How many answers the engine of the last run gave, flushed or not; shards do not say."""
         lock = self.store / "writer.lock"
-        said = re.search(r"\(([\d,]+) answers so far", lock.read_text()) if lock.exists() else None
+        said = re.search(r"\(([\d,]+) completions so far", lock.read_text()) if lock.exists() else None
         return int(said[1].replace(",", "")) if said else 0
 
     def processes(self, snakemake: subprocess.Popen) -> dict[str, list[psutil.Process]]:
@@ -239,7 +239,7 @@ def test_what_outlives_its_run_is_waited_for(batches, miniature):
         process.resume()
     assert again.wait(300) == 0, batch.said()
     output = batch.said()
-    assert "which still writes this batch" in output, output
+    assert "which is still writing this batch" in output, output
     assert "engine started" not in output and batch.bytes == (miniature.folder / batch.target).read_bytes()
 
 
@@ -277,7 +277,7 @@ def test_a_full_disk(batches, miniature):
     assert re.search(r"ERROR in translate/nllb.*(can't be stored|shards failed)", full), full
     assert "code 0" in room, room
     kept = {record["request_id"]: record for record in RowStore(batch.folder / "kept").records()}
-    reused = re.search(r"([\d,]+) are in the row store", room)
+    reused = re.search(r"([\d,]+) completions are already in the row store", room)
     assert kept and int(reused[1].replace(",", "")) == len(kept), "what was stored before the disk was full is reused"
     assert batch.bytes == (miniature.folder / batch.target).read_bytes()
 

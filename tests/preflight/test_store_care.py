@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from stored import fill
+from store_records import fill
 
 from polypref.cli import main
 from polypref.config.loading import load_config, read_languages
