@@ -93,7 +93,7 @@ def test_nothing_is_pinned_where_one_repository_does_not_answer(place):
         said = snakemake(hub, folder, "pin", fails=True)
     finally:
         shutil.move(folder / "kept", hub.folder / "models/demo/judge")
-    assert "nothing was written" in said and "demo/judge" in said
+    assert "no file was changed" in said and "demo/judge" in said
     assert [(folder / name).read_bytes() for name in ("config.yaml", "models.yaml")] == before
 
 
@@ -104,7 +104,7 @@ def test_pin_then_fetch_then_offline(place):
         folder / "models.yaml"
     ).read_text()
     assert (folder / "config.yaml").read_text().count(COMMIT) == 7
-    assert "every repository has a revision already" in snakemake(hub, folder, "pin")
+    assert "all repositories already have a revision" in snakemake(hub, folder, "pin")
     assert "have no revision" not in snakemake(hub, folder, "preflight")
 
     offline = {"HF_HUB_OFFLINE": "1"}

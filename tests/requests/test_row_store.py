@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from full_disk import file_size_limit
+from full_disk import room_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_records import fill, record
@@ -154,7 +154,7 @@ def test_stored_rows_survive_a_full_disk(tmp_path):
     with RowStore(tmp_path) as store:
         store.add(record("a"))
         store.flush()
-        with file_size_limit(2 * journal_size(tmp_path) + 20):
+        with room_for(2 * journal_size(tmp_path) + 20):
             for name in "bcd":
                 store.add(record(name))
             with pytest.raises(StoreError, match=r"can't be stored .*, then run"):
@@ -212,7 +212,7 @@ def test_a_failed_automatic_flush_is_raised_by_a_later_add(tmp_path):
     with (
         pytest.raises(StoreError, match="can't be stored"),
         RowStore(tmp_path, flush_s=0.05) as store,
-        file_size_limit(200),
+        room_for(200),
     ):
         for n in range(500):
             store.add(record(f"{n}"))

@@ -6,7 +6,7 @@ import signal
 
 
 @contextlib.contextmanager
-def file_size_limit(size: int):
+def room_for(size: int):
     """Limit the size of files, so that a write fails in the middle of a record as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
