@@ -47,7 +47,7 @@ def test_light_benchmarks_run(name):
 
 def test_what_a_card_needs_at_least(bench):
     from bench_gpu import Card, limits
-    from model_made import Shape
+    from random_model import Shape
 
     shape = Shape(width=8, inner=16, layers=2, heads=4, kv_heads=2, vocabulary=10)
     # by hand: a layer has 2 * 64 of queries and output, 2 * 32 of keys and values, 3 * 128; embeddings are 2 * 80
@@ -78,11 +78,11 @@ def test_jobs_of_single_files_are_scaled_to_all_files(bench):
 
 
 def test_files_of_a_batch_are_read_by_complete(bench, tmp_path):
-    import requests_made
+    import synthetic_requests
 
     from polypref.requests.complete import read_requests
 
-    paths = requests_made.write_translations(tmp_path, 3, fields=2, languages=2)
+    paths = synthetic_requests.write_translations(tmp_path, 3, fields=2, languages=2)
     requests, asked = read_requests(map(str, paths))
     assert len(paths) == 4 and asked == len(requests) == 12, "no two are the same request"
 
@@ -108,7 +108,7 @@ def test_pairs_to_train_on_pass_the_rule_s_checks(bench, tmp_path):
     for row in rows:
         assert [turn["role"] for turn in row["chosen_messages"]] == ["user", "assistant"]
         assert row["chosen_messages"] != row["rejected_messages"]
-    command = bench_training.own_command(
+    command = bench_training.direct_command(
         bench_training.Training(**bench_training.training_section()), bench_training.DEMO / "models/base"
     )
     assert any(word.endswith("train_dpo") for word in command) and "data.parquet" in " ".join(command)
@@ -119,7 +119,7 @@ def test_a_training_is_compared_with_and_without_what_the_rule_adds(bench):
 
     found = {"rule": costs(24.0, 30.0), "own": costs(18.0, 24.0)}
     trainer, wall, processor = bench_training.table_rows(found, [20.0, 24.0])
-    assert trainer == ["the trainer, wall", "20.0", "18.0", "0.95", "0.90", "1.00"]
+    assert trainer == ["trainer only, wall", "20.0", "18.0", "0.95", "0.90", "1.00"]
     assert wall[1:3] == ["24.0", "18.0"] and processor[1:3] == ["12.0", "9.0"] and wall[3:] == processor[3:]
 
 
@@ -139,15 +139,15 @@ def test_every_benchmark_has_a_script_and_a_place(bench):
     page = run.PAGE.read_text(encoding="utf-8")
     assert set(run.ITEMS) == {path.stem.removeprefix("bench_") for path in BENCH.glob("bench_*.py")} - {"gpu"}
     for name in run.ITEMS:
-        assert run.replaced(page, name, "new").count("new\n<!-- end") == 1
+        assert run.replace_section(page, name, "new").count("new\n<!-- end") == 1
 
 
 def test_one_section_is_replaced_and_no_other(bench):
     run, _ = bench
     page = "a\n<!-- bench dag -->\nold\n<!-- end dag -->\n<!-- bench store -->\nkept\n<!-- end store -->\n"
-    assert run.replaced(page, "dag", r"\1 new") == page.replace("old", r"\1 new")
-    with pytest.raises(SystemExit, match="has no place for judging"):
-        run.replaced(page, "judging", "new")
+    assert run.replace_section(page, "dag", r"\1 new") == page.replace("old", r"\1 new")
+    with pytest.raises(SystemExit, match="there is no section judging"):
+        run.replace_section(page, "judging", "new")
 
 
 def test_a_process_is_measured_without_its_parent(bench):
