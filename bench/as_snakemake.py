@@ -1,4 +1,4 @@
-"""Run one of the workflow's scripts as a rule would, from a JSON object with input, output, params and so on.
+"""Run a script of the workflow as a rule would, with its input, output and params from a JSON file.
 
 python bench/as_snakemake.py workflow/scripts/ask_responses.py job.json
 """
@@ -15,7 +15,7 @@ from snakemake.iocontainers import InputFiles, Namedlist
 
 
 def named(values: dict) -> Namedlist:
-    """A list with names, as scripts find it in `snakemake.input` and the like."""
+    """Convert a dictionary to a named list like `snakemake.input`."""
     return InputFiles(fromdict=values)
 
 

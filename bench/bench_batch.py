@@ -1,39 +1,41 @@
-"""One engine start for a batch of 8 languages x 3 fields, against one for each of its 24 files.
+"""Compare one engine start for a batch of 8 languages x 3 fields with one engine start for each of its 24 files.
 
-    python bench/bench_batch.py          the jobs of single files are a sample of four, scaled
-    python bench/bench_batch.py --sample 24
+    python bench/bench_batch.py                measure 4 of the 24 single-file jobs and scale the result
+    python bench/bench_batch.py --sample 24    measure all of them
 
-A plain rule per language and field starts the engine in each job. Both sides are processes as Snakemake starts them.
+A workflow with a simple rule per language and field would start the engine in each job. Every job is measured as a
+process of its own, as Snakemake would start it.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from pathlib import Path
 
-from common import Cost, interleaved, options, ratios, run_process, spread, table, workplace
-from requests_made import checkpoint, write_translations
+from common import Cost, interleaved, options, ratios, run_process, spread, table, temporary_folder
+from synthetic_requests import checkpoint, write_translations
 
 REQUESTS = 50
 """Requests per file."""
 
 
 def job(store: str, paths: list[str]) -> None:
-    """Answer some files of requests, as a job does."""
+    """Complete the requests of some files, as a job does."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from polypref.files.schemas import COMPLETIONS
     from polypref.files.tables import write_table
     from polypref.requests.complete import complete
 
-    answers, run = complete(paths, Path(store), checkpoint("strong"))
-    write_table(Path(store) / "completions.parquet", answers, COMPLETIONS)
+    completions, run = complete(paths, Path(store), checkpoint("strong"))
+    write_table(Path(store) / "completions.parquet", completions, COMPLETIONS)
     if run["engine_starts"] != 1:
         raise RuntimeError(f"{run['engine_starts']} engine starts")
 
 
 def scaled(costs: list[Cost], jobs: int) -> Cost:
-    """What as many jobs cost as some of them did; memory is of one."""
+    """Scale the total cost of some jobs to a larger number of jobs; memory is the maximum of one job."""
     scale = jobs / len(costs)
     memory = max(cost.memory for cost in costs)
     return Cost(sum(c.wall for c in costs) * scale, sum(c.processor for c in costs) * scale, memory)
@@ -46,27 +48,25 @@ def main() -> None:
     arguments = options(__doc__, sample=4)
     repeats = 1 if arguments.smoke else min(arguments.repeats, 3)
     sample = 1 if arguments.smoke else arguments.sample
-    with workplace("batch") as folder:
+    with temporary_folder("batch") as folder:
         paths = list(map(str, write_translations(folder, REQUESTS, fields=3)))
-        turns = iter(range(1_000_000))
+        numbers = itertools.count()
 
         def run(files: list[str]) -> Cost:
-            return run_process([sys.executable, __file__, "--job", str(folder / f"store{next(turns)}"), *files])
+            return run_process([sys.executable, __file__, "--job", str(folder / f"store{next(numbers)}"), *files])
 
-        def files_alone() -> Cost:
+        def single_files() -> Cost:
             return scaled([run([path]) for path in paths[:: len(paths) // sample][:sample]], len(paths))
 
-        costs = interleaved(repeats, warm_up=False, batch=lambda: run(paths), files=files_alone)
+        costs = interleaved(repeats, warm_up=False, batch=lambda: run(paths), files=single_files)
     rows = [
         [clock, *(f"{min(getattr(c, clock) for c in costs[who]):.0f}" for who in ("batch", "files")),
          *spread(ratios(costs, "files", "batch", clock), ".1f")]
         for clock in ("wall", "processor")
     ]  # fmt: skip
-    print(
-        f"{len(paths)} files of {REQUESTS} requests. A batch starts the engine once; a job per file {len(paths)} times"
-    )
-    print(f"(measured on {sample} of them, scaled). Seconds are the best turn's.\n")
-    print(table(["clock", "batch s", "job per file s", "times: median", "min", "max"], rows))
+    print(f"{len(paths)} files of {REQUESTS} requests. A batch starts the engine once; one job per file starts it")
+    print(f"{len(paths)} times (measured for {sample} jobs and scaled). Seconds are those of the fastest repeat.\n")
+    print(table(["clock", "batch s", "one job per file s", "ratio: median", "min", "max"], rows))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Coverage of the 95% intervals in simulated studies whose truth is known, as a Markdown table.
 
-Each row is 2,000 studies of one shape (1,000 of the largest). A prompt's judgements are won with a probability of its
-own, drawn from the beta distribution whose intraclass correlation is given; what is not won is lost or tied in equal
-parts. The intervals are those of ``evaluation.estimates`` (Win%, W - L, score; all languages pooled) and of
-``evaluation.improvement`` (variant and base, judged on the same prompts, whose probabilities come from the same
-quantile). Outside of 93% to 97% is in bold.
+Each row summarises 2,000 studies of one shape (1,000 for the largest shape). Every prompt has its own win probability,
+sampled from a beta distribution with the given intraclass correlation; judgements that are not won are lost or tied
+with equal probability. The intervals are those of ``evaluation.estimates`` (Win%, W - L, score; all languages pooled)
+and of ``evaluation.improvement`` (variant and base, judged on the same prompts, whose probabilities come from the same
+quantile). Coverage below 93% or above 97% is printed in bold.
 
     python bench/bench_coverage.py [--smoke]
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 
-import common  # noqa: F401 - puts the package on the path
+import common  # noqa: F401 - adds the package to the path
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -22,30 +22,30 @@ from polypref.evaluation.estimates import estimate_rates, pooled_rows
 from polypref.evaluation.improvement import paired_differences, tabulate_improvement
 
 STUDIES = 2000
-DRAWS = 1999
-AT_A_TIME = 2_000_000
-"""Judgements in memory."""
+RESAMPLES = 1999
+MAX_JUDGEMENTS = 2_000_000
+"""Judgements that are in memory at the same time."""
 RATES = (0.5, 0.8, 0.94, 0.98)
 BASES = {0.5: 0.5, 0.8: 0.7, 0.94: 0.9, 0.98: 0.94}
-"""Win rate of the variant to that of the base."""
+"""Win rate of the base for each win rate of the variant."""
 SHAPES = [
     *((prompts, judgements, correlation) for prompts in (40, 186)
       for judgements, correlation in ((1, 0.0), (2, 0.0), (2, 0.3), (18, 0.0), (18, 0.3))),
     (750, 1, 0.0), (750, 2, 0.3), (750, 18, 0.3),
 ]  # fmt: skip
-"""Prompts, judgements of a prompt, intraclass correlation."""
+"""Number of prompts, judgements per prompt, intraclass correlation."""
 
 
 def verdicts(rate: float, quantiles: np.ndarray, judgements: int, correlation: float, policy: str,
              rng: np.random.Generator) -> pd.DataFrame:  # fmt: skip
-    """Judgements of some studies, each an opponent; quantiles (studies, prompts)."""
+    """Simulate the judgements of some studies, each as an opponent; quantiles have the shape (studies, prompts)."""
     studies, prompts = quantiles.shape
     won = np.full(quantiles.shape, rate)
     if correlation:
         scale = (1 - correlation) / correlation
         won = stats.beta.ppf(quantiles, rate * scale, (1 - rate) * scale)
-    drawn = rng.random((studies, prompts, judgements))
-    chosen = np.where(drawn < won[..., None], 0, np.where(drawn < (1 + won[..., None]) / 2, 1, 2))
+    uniform = rng.random((studies, prompts, judgements))
+    chosen = np.where(uniform < won[..., None], 0, np.where(uniform < (1 + won[..., None]) / 2, 1, 2))
     index = np.indices(chosen.shape).reshape(3, -1)
     return pd.DataFrame({"opponent": index[0], "prompt_id": index[1], "policy": policy, "language": "und", "run": 0,
                          "item_id": index[1].astype(str), "status": "parsed",
@@ -53,18 +53,18 @@ def verdicts(rate: float, quantiles: np.ndarray, judgements: int, correlation: f
 
 
 def covered(rate: float, prompts: int, judgements: int, correlation: float, studies: int, seed: int) -> dict[str, int]:
-    """In how many of some studies each interval holds the truth."""
+    """Count the studies in which each interval contains the true value."""
     rng = np.random.default_rng([seed, prompts, judgements, round(100 * rate), round(100 * correlation)])
     quantiles = rng.random((studies, prompts))
     frames = [verdicts(p, quantiles, judgements, correlation, name, rng)
               for p, name in ((rate, "variant"), (BASES[rate], "base"))]  # fmt: skip
     judged = pd.concat(frames, ignore_index=True).assign(opponent=lambda frame: frame["opponent"].astype(str))
-    rows = pooled_rows(estimate_rates(judged[judged["policy"].eq("variant")], DRAWS))
+    rows = pooled_rows(estimate_rates(judged[judged["policy"].eq("variant")], RESAMPLES))
     lost = (1 - rate) / 2
     truths = {"win_percent": 100 * rate, "difference": 100 * (rate - lost), "score": 100 * (rate + lost / 2)}
     found = {name: (rows[f"{name}_low"].le(truth + 1e-9) & rows[f"{name}_high"].ge(truth - 1e-9)).sum()
              for name, truth in truths.items()}  # fmt: skip
-    table = tabulate_improvement(paired_differences(judged, "base"), ["und"], DRAWS)
+    table = tabulate_improvement(paired_differences(judged, "base"), ["und"], RESAMPLES)
     table, truth = table[table["family"].eq("primary")], 150 * (rate - BASES[rate])
     return found | {"improvement": (table["low"].le(truth) & table["high"].ge(truth)).sum()}
 
@@ -74,14 +74,18 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="one shape, 100 studies")
     smoke = parser.parse_args().smoke
     names = ("win_percent", "difference", "score", "improvement")
-    print("| prompts | judgements of each | correlation | won | base won | " + " | ".join(names) + " |")
+    print(
+        "| prompts | judgements per prompt | correlation | win rate | win rate of the base | "
+        + " | ".join(names)
+        + " |"
+    )
     print("|" + "---|" * 9)
     outside = 0
     for prompts, judgements, correlation in SHAPES[: 1 if smoke else None]:
         for rate in RATES:
             total = dict.fromkeys(names, 0)
             studies = 100 if smoke else STUDIES if prompts * judgements < 10_000 else STUDIES // 2
-            block = max(1, min(studies, AT_A_TIME // (2 * prompts * judgements)))
+            block = max(1, min(studies, MAX_JUDGEMENTS // (2 * prompts * judgements)))
             for start in range(0, studies, block):
                 size = min(block, studies - start)
                 for name, count in covered(rate, prompts, judgements, correlation, size, start).items():
@@ -91,7 +95,8 @@ def main() -> None:
             cells = " | ".join(f"{share:.1f}" if 93 <= share <= 97 else f"**{share:.1f}**" for share in shares)
             shape = f"{prompts} | {judgements} | {correlation:g} | {100 * rate:g}% | {100 * BASES[rate]:g}%"
             print(f"| {shape} | {cells} |", flush=True)
-    print(f"\n{outside} of {len(RATES) * (1 if smoke else len(SHAPES)) * len(names)} are outside of 93% to 97%.")
+    values = len(RATES) * (1 if smoke else len(SHAPES)) * len(names)
+    print(f"\n{outside} of {values} values are below 93% or above 97%.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The DAG: jobs, time and memory of a dry run by number of languages, with 8 translators and 4 architectures.
+"""Measure jobs, time and memory of a dry run by number of languages, with 8 translators and 4 architectures.
 
 python bench/bench_dag.py
 """
@@ -14,20 +14,20 @@ import time
 from pathlib import Path
 
 import yaml
-from common import Cost, options, snakemake, table, workplace
+from common import Cost, options, snakemake, table, temporary_folder
 
 LANGUAGES = (9, 25, 50, 100)
 TRANSLATORS = 8
 
 
 def codes(count: int) -> list[str]:
-    """English and made-up two-letter codes."""
+    """Return English and further two-letter codes, most of which are no real languages."""
     letters = ("".join(pair) for pair in itertools.product(string.ascii_lowercase, repeat=2))
     return ["en", *itertools.islice((code for code in letters if code != "en"), count - 1)]
 
 
 def write_config(folder: Path, count: int) -> Path:
-    """The configuration of an experiment of this size, and the table of its languages; neither names a real model."""
+    """Write the configuration of an experiment of this size and its table of languages; the models do not exist."""
     languages = {
         code: {"name": code, "endonym": code, "iso639_3": f"{code}x", "script": "Latn", "wmt24pp": f"{code}_XX"}
         for code in codes(count)
@@ -65,8 +65,8 @@ def write_config(folder: Path, count: int) -> Path:
     return path
 
 
-def make_outputs(folder: Path, summary: str) -> int:
-    """Make every file in Snakemake's summary, all of one time, so that nothing is left to do."""
+def create_outputs(folder: Path, summary: str) -> int:
+    """Create every file in Snakemake's summary, with the same time stamp, so that all of them are up to date."""
     files = [line.split("\t")[0] for line in summary.split("output_file\t")[1].splitlines()[1:] if "\t" in line]
     now = time.time()
     for file in files:
@@ -78,15 +78,15 @@ def make_outputs(folder: Path, summary: str) -> int:
 
 
 def measure(count: int) -> tuple[int, int, Cost, Cost]:
-    """Jobs, files, cost of the first dry run and of one with nothing to do."""
-    with workplace("dag") as folder:
+    """Return the numbers of jobs and files, and the costs of the first dry run and of one with nothing to do."""
+    with temporary_folder("dag") as folder:
         config = write_config(folder, count)
         first = snakemake(folder, "--dry-run", config=config)
         found = re.search(r"^total +(\d+)$", first.output, re.MULTILINE)
-        files = make_outputs(folder, snakemake(folder, "--summary", config=config).output)
+        files = create_outputs(folder, snakemake(folder, "--summary", config=config).output)
         again = snakemake(folder, "--dry-run", "--quiet", "rules", config=config)
         if not found or "Nothing to be done" not in again.output:
-            raise RuntimeError(f"the dry run is not what it should be:\n{again.output[-2000:]}")
+            raise RuntimeError(f"unexpected output of the dry run:\n{again.output[-2000:]}")
         return int(found[1]), files, first, again
 
 
@@ -105,16 +105,17 @@ def main() -> None:
                 f"{max(first.memory, again.memory):.0f}",
             ]
         )
-    print("A dry run of everything, and one where all files are there and nothing is to be done. Eight translators on")
-    print("WMT24++, four architectures, one opponent; budget: 100 languages under 20 s.\n")
+    print("The first dry run of the whole workflow, and one after all files exist, so that nothing is to be done. The")
+    print("experiment has eight translators on WMT24++, four architectures and one opponent. The budget is 20 s for")
+    print("100 languages.\n")
     header = [
         "languages",
         "jobs",
         "files",
-        "first: wall s",
+        "first run: wall s",
         "processor s",
         "ms per job",
-        "no-op: wall s",
+        "nothing to do: wall s",
         "processor s",
     ]
     print(table([*header, "ms per file", "memory MB"], rows))

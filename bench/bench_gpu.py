@@ -1,11 +1,11 @@
-"""On a GPU: `complete` against a bare LLM.chat call, judging in a batch, and how near it comes to the card's limits.
+"""On a GPU: compare `complete` with LLM.chat, measure judging in a batch, and relate both to the limits of the card.
 
     python bench/bench_gpu.py --size 8B
     python bench/bench_gpu.py --size 32B --requests 512
 
-The model has the shape of a Llama and random weights (vLLM's load_format "dummy"), so nothing is fetched; all other
-settings are those of the workflow's engine. `--smoke` runs the same on the CPU with a tiny model, to see that it runs.
-What the card can do is measured first, by a copy and by a matrix product.
+The model has the shape of a Llama and random weights (vLLM's load_format "dummy"), so nothing is downloaded; all other
+settings are those of the workflow's engine. `--smoke` runs the same on the CPU with a tiny model, as a test of the
+script. The limits of the card are measured first, by a copy and by a matrix product.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from common import (
     spread,
     stdout_to_stderr,
     table,
+    temporary_folder,
     timed,
     today,
     versions,
-    workplace,
 )
-from model_made import Shape, words, write_model
-from requests_made import LABELS, answer_batch, reply_rows, verdict_rows, write_verdicts
+from random_model import Shape, words, write_model
+from synthetic_requests import LABELS, answer_batch, reply_rows, verdict_rows, write_verdicts
 
 from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
@@ -54,7 +54,7 @@ PROMPT_WORDS, ANSWER_TOKENS, RUNS = 100, 128, 5
 
 @dataclass(frozen=True)
 class Card:
-    """What a device does at most: bytes moved and operations per second, both in bfloat16."""
+    """Limits of a device: bytes moved and operations per second, both in bfloat16."""
 
     name: str
     bandwidth: float
@@ -62,7 +62,7 @@ class Card:
 
 
 def measure_card(cpu: bool) -> Card:
-    """Bytes read and written by a copy per second, and operations of a large matrix product per second."""
+    """Measure the bytes per second of a copy and the operations per second of a large matrix product."""
     import torch
 
     device, side, repeats = ("cpu", 512, 3) if cpu else ("cuda", 8192, 20)
@@ -70,7 +70,7 @@ def measure_card(cpu: bool) -> Card:
     source = torch.randn(side * side * (1 if cpu else 16), device=device)
     target = torch.empty_like(source)
 
-    def best(action: Callable[[], Any]) -> float:
+    def median_seconds(action: Callable[[], Any]) -> float:
         def once() -> float:
             cost = timed(lambda: (action(), None if cpu else torch.cuda.synchronize()))
             return cost.wall
@@ -80,18 +80,20 @@ def measure_card(cpu: bool) -> Card:
 
     copied = 2 * source.numel() * source.element_size()
     name = "CPU" if cpu else torch.cuda.get_device_name()
-    return Card(name, copied / best(lambda: target.copy_(source)), 2 * side**3 / best(lambda: a @ b))
+    return Card(
+        name, copied / median_seconds(lambda: target.copy_(source)), 2 * side**3 / median_seconds(lambda: a @ b)
+    )
 
 
-def in_a_process(function: Callable, *arguments: Any) -> Any:
-    """A call in a process of its own, which holds no memory of the device afterwards."""
+def call_in_process(function: Callable, *arguments: Any) -> Any:
+    """Call a function in a separate process, so that it holds no memory of the device afterwards."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
 
 
 @contextmanager
 def engine_with_random_weights(checkpoint: Checkpoint) -> Iterator[Any]:
-    """The workflow's engine for a checkpoint that has no weights."""
+    """Start the workflow's engine for a checkpoint without weights."""
     from polypref.requests.engines import vllm
 
     start = vllm.start_in_less_memory
@@ -105,10 +107,10 @@ def engine_with_random_weights(checkpoint: Checkpoint) -> Iterator[Any]:
 
 
 def limits(shape: Shape, card: Card, requests: int, prompt: int, answer: int, at_once: int) -> tuple[float, float]:
-    """Least seconds for some requests by the card's memory and by its arithmetic.
+    """Estimate the minimum seconds for some requests, limited by the card's memory bandwidth and by its arithmetic.
 
-    A step reads every weight once (but for the embeddings of the input) and each running request's keys and values; a
-    token takes two operations per weight. Attention's own operations are left out.
+    A step reads every weight once (except the input embeddings) and the keys and values of each running request; a
+    token takes two operations per weight. The operations of attention are not counted.
     """
     steps = math.ceil(requests / at_once) * answer
     weights = shape.parameters - shape.vocabulary * shape.width
@@ -120,7 +122,7 @@ def limits(shape: Shape, card: Card, requests: int, prompt: int, answer: int, at
 
 
 class Bench:
-    """What is measured with one started engine."""
+    """Measurements with one started engine."""
 
     def __init__(self, engine: Any, checkpoint: Checkpoint, folder: Path, shape: Shape, card: Card, repeats: int):
         self.engine, self.checkpoint, self.folder = engine, checkpoint, folder
@@ -131,24 +133,24 @@ class Bench:
     def asked(self, **decoding: Any) -> Asked:
         return Asked("bench", self.checkpoint.path, "random weights", True, decoding, self.checkpoint.dtype)
 
-    def fresh(self, action: Callable[[], Any]) -> Cost:
+    def without_cache(self, action: Callable[[], Any]) -> Cost:
         self.engine.llm.reset_prefix_cache()
         return timed(action)
 
     def complete(self, paths: list[Path]) -> Cost:
         store = self.folder / f"store{next(self.stores)}"
-        return self.fresh(lambda: answer_batch(paths, store, self.checkpoint, self.engine))
+        return self.without_cache(lambda: answer_batch(paths, store, self.checkpoint, self.engine))
 
-    def bare(self, chats: list[Any], params: Any) -> Cost:
-        return self.fresh(lambda: self.engine.llm.chat(chats, params, use_tqdm=False))
+    def call_directly(self, chats: list[Any], params: Any) -> Cost:
+        return self.without_cache(lambda: self.engine.llm.chat(chats, params, use_tqdm=False))
 
     def of_limits(self, seconds: float, requests: int, at_once: int) -> list[str]:
-        """Tokens per second, and the share of the time that the card's memory and arithmetic need at least."""
-        floor = limits(self.shape, self.card, requests, PROMPT_WORDS, ANSWER_TOKENS, at_once)
-        return [f"{requests * ANSWER_TOKENS / seconds:,.0f}", *(f"{least / seconds:.0%}" for least in floor)]
+        """Return tokens per second, and the minimum times for memory and arithmetic as shares of the measured time."""
+        minimum = limits(self.shape, self.card, requests, PROMPT_WORDS, ANSWER_TOKENS, at_once)
+        return [f"{requests * ANSWER_TOKENS / seconds:,.0f}", *(f"{least / seconds:.0%}" for least in minimum)]
 
     def batches(self, count: int) -> tuple[list[list[str]], list[list[str]]]:
-        """Rows of the tables of `complete` against the bare call, and of the limits."""
+        """Return the rows of two tables: `complete` compared with the direct call, and the limits of the card."""
         from vllm import SamplingParams
 
         from polypref.requests.complete import read_requests, to_request
@@ -158,41 +160,46 @@ class Bench:
             paths = [self.folder / f"requests/{temperature}.parquet"]
             how = self.asked(temperature=temperature, max_tokens=ANSWER_TOKENS)
             write_table(paths[0], reply_rows(words(count, PROMPT_WORDS), how), REQUESTS)
-            asked = [to_request(row) for row in read_requests(map(str, paths))[0]]
-            chats = [request.messages for request in asked]
-            same = [self.engine._start(request).ask()[0][1] for request in asked]
+            requests = [to_request(row) for row in read_requests(map(str, paths))[0]]
+            chats = [request.messages for request in requests]
+            same = [self.engine._start(request).ask()[0][1] for request in requests]
             plain = SamplingParams(max_tokens=ANSWER_TOKENS, temperature=temperature)
-            actions = {"complete": lambda p=paths: self.complete(p), "same": lambda c=chats, s=same: self.bare(c, s)}
+            actions = {
+                "complete": lambda p=paths: self.complete(p),
+                "same": lambda c=chats, s=same: self.call_directly(c, s),
+            }
             if temperature:
-                actions["plain"] = lambda c=chats, p=plain: self.bare(c, p)
+                actions["plain"] = lambda c=chats, p=plain: self.call_directly(c, p)
             costs = interleaved(self.repeats, **actions)
             for against, title in (("same", "the same seeds"), ("plain", "no seeds")):
                 if against in costs:
                     ratio = [1 / value for value in ratios(costs, "complete", against)]
                     rate = [f"{count / min(c.wall for c in costs[who]):,.1f}" for who in ("complete", against)]
-                    told = f"{name}, {title}" if temperature else name
-                    ratio_rows.append([told, f"{count:,}", *rate, *spread(ratio, ".3f")])
+                    label = f"{name}, {title}" if temperature else name
+                    ratio_rows.append([label, f"{count:,}", *rate, *spread(ratio, ".3f")])
             seconds = statistics.median(c.wall for c in costs["complete"])
             limit_rows.append([f"{count:,} requests, {name}", *self.of_limits(seconds, count, self.at_once)])
         few = chats[:8]
         alone = SamplingParams(max_tokens=ANSWER_TOKENS, temperature=0.0)
-        seconds = sum(self.bare([chat], alone).wall for chat in few)
+        seconds = sum(self.call_directly([chat], alone).wall for chat in few)
         limit_rows.append(["one request at a time, greedy", *self.of_limits(seconds, len(few), 1)])
         return ratio_rows, limit_rows
 
     def judging(self, pairs: int, sample: int) -> list[list[str]]:
-        """The row of a table judged in a batch, both orders once, against a call per verdict in five runs."""
+        """Return the row that compares a batch of both orders with five runs of one call per verdict."""
         from vllm import SamplingParams
 
         rows = verdict_rows(words(3 * pairs, PROMPT_WORDS), self.asked(**LABELS), "judge.txt")
         paths, chats = write_verdicts(self.folder, rows), [row["messages"] for row in rows]
-        free, draw = SamplingParams(max_tokens=LABELS["max_tokens"], temperature=0.0), random.Random(1)
+        free, rng = SamplingParams(max_tokens=LABELS["max_tokens"], temperature=0.0), random.Random(1)
 
-        def one_by_one() -> None:
-            for number in draw.sample(range(len(chats)), sample):
+        def single_calls() -> None:
+            for number in rng.sample(range(len(chats)), sample):
                 self.engine.llm.chat([chats[number]], free, use_tqdm=False)
 
-        costs = interleaved(self.repeats, batch=lambda: self.complete(paths), calls=lambda: self.fresh(one_by_one))
+        costs = interleaved(
+            self.repeats, batch=lambda: self.complete(paths), calls=lambda: self.without_cache(single_calls)
+        )
         batch = [cost.wall for cost in costs["batch"]]
         scaled = [cost.wall * RUNS * pairs / sample for cost in costs["calls"]]
         rate = 2 * pairs / statistics.median(batch)
@@ -206,9 +213,9 @@ def main() -> None:
         arguments.size, arguments.requests, arguments.pairs, arguments.repeats = "tiny", 40, 20, 1
     shape, cpu = SHAPES[arguments.size], arguments.size == "tiny"
     sample = 5 if cpu else 20
-    card = in_a_process(measure_card, cpu)
+    card = call_in_process(measure_card, cpu)
     runtime = Runtime(gpus=0 if cpu else 1, kv_cache_gb=0.5)
-    with workplace("gpu") as folder:
+    with temporary_folder("gpu") as folder:
         write_model(folder / "model", shape)
         checkpoint = Checkpoint(engine="vllm", path=str(folder / "model"), dtype="bfloat16", runtime=runtime)
         with stdout_to_stderr(), engine_with_random_weights(checkpoint) as engine:
@@ -216,17 +223,20 @@ def main() -> None:
             ratio_rows, limit_rows = bench.batches(arguments.requests)
             verdicts = bench.judging(arguments.pairs, sample)
     print(f"### {arguments.size}: {shape.parameters / 1e9:.1f}B parameters on {card.name}\n")
-    print(f"Rows per second (best turn) and the ratio turn by turn, prompts of {PROMPT_WORDS} tokens and more, answers")
-    print(f"of {ANSWER_TOKENS}. Up to {bench.at_once:,} requests at once. Engine start is in none of it.\n")
-    print(table(["batch", "requests", "complete/s", "bare/s", "ratio: median", "min", "max"], ratio_rows))
-    print("\nGenerated tokens per second, and the share of the time that the card needs at least: measured here, it")
-    print(f"moves {card.bandwidth / 1e9:,.0f} GB/s and multiplies at {card.compute / 1e12:,.0f} TFLOP/s.\n")
-    print(table(["run", "tokens/s", "memory's share", "arithmetic's share"], limit_rows))
+    print("Rows per second of the fastest repeat, and the ratio of rates in each repeat. Prompts have at least")
     print(
-        f"\nJudging a table both orders once in a batch, against {RUNS} runs of a call each, one by one, which may take"
+        f"{PROMPT_WORDS} tokens and answers {ANSWER_TOKENS}; up to {bench.at_once:,} requests run at the same time. The"
     )
-    print(f"{LABELS['max_tokens']} tokens ({sample} calls measured, scaled).\n")
-    header = ["pairs", "batch s", "verdicts/s", "one by one s", "times: median", "min", "max"]
+    print("start of the engine is not included.\n")
+    print(table(["batch", "requests", "complete/s", "LLM.chat/s", "ratio: median", "min", "max"], ratio_rows))
+    print(
+        "\nGenerated tokens per second, and the minimum times for memory and arithmetic as shares of the measured time."
+    )
+    print(f"The card's measured limits are {card.bandwidth / 1e9:,.0f} GB/s and {card.compute / 1e12:,.0f} TFLOP/s.\n")
+    print(table(["run", "tokens/s", "share of memory", "share of arithmetic"], limit_rows))
+    print(f"\nJudging both orders of each pair in one batch, compared with {RUNS} runs of one call per pair at a time,")
+    print(f"of up to {LABELS['max_tokens']} tokens each (measured for {sample} calls and scaled).\n")
+    header = ["pairs", "batch s", "verdicts/s", "single calls s", "ratio: median", "min", "max"]
     print(table(header, verdicts))
     print(f"\n*{today()}, {card.name}, {machine()}; {versions()}.*")
 

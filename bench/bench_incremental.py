@@ -1,9 +1,9 @@
-"""What a change costs: nothing changed, a row changed, a language added, against a full run of a small experiment.
+"""Measure the cost of a change (none, one row, one more language) relative to a full run of a small experiment.
 
     python bench/bench_incremental.py           one architecture, two languages and then a third
-    python bench/bench_incremental.py --whole 1 the miniature, eight languages and then the ninth (an hour)
+    python bench/bench_incremental.py --whole 1 the miniature, eight languages and then the ninth (takes an hour)
 
-Each step is a run of Snakemake to the report. With ``--smoke`` it only plans them.
+Each step runs Snakemake up to the report. With ``--smoke`` the steps are dry runs.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
-from common import DEMO, ROOT, Cost, note, options, snakemake, table, workplace
+from common import DEMO, ROOT, Cost, note, options, snakemake, table, temporary_folder
 
 PARTS = ("sources", "wmt24pp", "aya")
 CHANGED = "data/sources/gutenberg.jsonl"
 
 
 def write_data(folder: Path) -> None:
-    """The miniature's data, to be changed."""
+    """Copy the miniature's data, which this benchmark edits."""
     for part in PARTS:
         shutil.copytree(DEMO / part, folder / "data" / part)
 
 
 def experiment(whole: bool) -> dict[str, Any]:
-    """The miniature's configuration on that data, or a part of it that takes minutes."""
+    """Return the miniature's configuration for the copied data, or a part of it that runs in minutes."""
     text = (ROOT / "config/demo.yaml").read_text(encoding="utf-8")
     for part in PARTS:
         text = text.replace(f"resources/demo/{part}/", f"data/{part}/")
@@ -44,10 +44,10 @@ def experiment(whole: bool) -> dict[str, Any]:
 
 
 def change_a_row(folder: Path) -> None:
-    """Another chosen response in a row of a source that was drawn; in the first one where nothing was drawn yet."""
+    """Edit the chosen response in a sampled row of a source; in the first row if nothing has been sampled yet."""
     source, pairs = folder / CHANGED, folder / "results/pairs.parquet"
-    drawn = pq.read_table(pairs, columns=["source", "row"]).to_pylist() if pairs.exists() else []
-    number = min((pair["row"] for pair in drawn if pair["source"] == source.stem), default=1)
+    sampled = pq.read_table(pairs, columns=["source", "row"]).to_pylist() if pairs.exists() else []
+    number = min((pair["row"] for pair in sampled if pair["source"] == source.stem), default=1)
     lines = source.read_text(encoding="utf-8").splitlines()
     row = json.loads(lines[number - 1])
     lines[number - 1] = json.dumps(row | {"chosen": row["rejected"] + " who sees the river?"})
@@ -55,48 +55,50 @@ def change_a_row(folder: Path) -> None:
 
 
 def answered(results: Path) -> tuple[int, int]:
-    """Requests answered by engines so far, and engine starts."""
+    """Return the number of requests that engines have answered so far, and the number of engine starts."""
     costs = [json.loads(path.read_text()) for path in results.glob("completions/*/*.cost.json")]
     return sum(cost["answered"] for cost in costs), sum(cost["engine_starts"] for cost in costs)
 
 
 def trainings(results: Path) -> int:
-    """Policies that were trained so far."""
+    """Return the number of policies that have been trained so far."""
     return len(list(results.glob("trained/*/policy.json")))
 
 
 def main() -> None:
     arguments = options(__doc__, whole=0)
     rows: list[list[str]] = []
-    with workplace("incremental") as folder:
+    with temporary_folder("incremental") as folder:
         write_data(folder)
         settings = experiment(bool(arguments.whole))
-        every = settings["languages"]
+        languages = settings["languages"]
         target = ["--dry-run"] if arguments.smoke else ["--", "report"]
 
-        def run(step: str, languages: list[str]) -> None:
+        def run(step: str, codes: list[str]) -> None:
             path = folder / "config.yaml"
-            path.write_text(yaml.safe_dump({**settings, "languages": languages}, allow_unicode=True), encoding="utf-8")
+            path.write_text(yaml.safe_dump({**settings, "languages": codes}, allow_unicode=True), encoding="utf-8")
             before, policies = answered(folder / "results"), trainings(folder / "results")
             cost: Cost = snakemake(folder, "--quiet", "all", *target, config=path)
-            asked, starts = (a - b for a, b in zip(answered(folder / "results"), before, strict=True))
+            requests, starts = (a - b for a, b in zip(answered(folder / "results"), before, strict=True))
             trained = trainings(folder / "results") - policies
-            note(f"{step}: {cost.wall:.0f} s wall, {cost.processor:.0f} s processor, {asked} rows")
+            note(f"{step}: {cost.wall:.0f} s wall, {cost.processor:.0f} s processor, {requests} requests")
             full = rows[0] if rows else None
             share = "" if full is None else f"{cost.processor / float(full[2].replace(',', '')):.3f}"
-            figures = [f"{cost.wall:,.0f}", f"{cost.processor:,.0f}", share, f"{asked:,}", str(starts), str(trained)]
+            figures = [f"{cost.wall:,.0f}", f"{cost.processor:,.0f}", share, f"{requests:,}", str(starts), str(trained)]
             rows.append([step, *figures])
 
-        run(f"full run, {len(every) - 1} languages", every[:-1])
-        run("nothing changed", every[:-1])
+        run(f"full run, {len(languages) - 1} languages", languages[:-1])
+        run("nothing changed", languages[:-1])
         change_a_row(folder)
-        run(f"one row of a source changed (1 of {settings['sampling']['items']} pairs)", every[:-1])
-        run("a language added", every)
+        run(f"one row of a source changed (1 of {settings['sampling']['items']} pairs)", languages[:-1])
+        run("a language added", languages)
     what = "The miniature" if arguments.whole else "The miniature with one architecture, translator and opponent"
-    print(f"{what}, to its report, from the command to its end; rows are requests")
-    print("that an engine answered. A policy is trained again where its data set changed, with all that follows: its")
-    print("answers and the verdicts on them.\n")
-    print(table(["run", "wall s", "processor s", "share of full", "rows asked", "engine starts", "trainings"], rows))
+    print(f"{what}, run up to the report; times are those of the whole")
+    print(
+        "command. If a data set changes, its policy is trained again, and the policy's answers and their verdicts are"
+    )
+    print("requested again.\n")
+    print(table(["run", "wall s", "processor s", "share of full", "requests sent", "engine starts", "trainings"], rows))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a small job costs before it does anything: interpreter, Snakemake's preamble, the workflow's imports.
+"""Measure the fixed cost of a small job: interpreter, Snakemake's preamble, the workflow's imports.
 
 python bench/bench_jobs.py
-python bench/bench_jobs.py --scripts ../other/workflow/scripts     of another checkout, for a before and after
+python bench/bench_jobs.py --scripts ../other/workflow/scripts     measure another checkout, for comparison
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from common import SCRIPTS, Cost, interleaved, options, run_process, spread, table, workplace
-from requests_made import write_replies
+from common import SCRIPTS, Cost, interleaved, options, run_process, spread, table, temporary_folder
+from synthetic_requests import write_replies
 
 from polypref.files.schemas import COMPLETIONS, PROMPTS, REQUESTS
 from polypref.files.tables import read_rows, write_table
@@ -24,10 +24,10 @@ def main() -> None:
     scripts = Path(arguments.scripts).resolve()
     repeats = 1 if arguments.smoke else 3 * arguments.repeats
     runner = str(Path(__file__).with_name("as_snakemake.py"))
-    with workplace("jobs") as folder:
+    with temporary_folder("jobs") as folder:
         (requests,) = write_replies(folder, PROMPTS_PER_JOB)
         rows = read_rows(requests, REQUESTS)
-        made = {
+        completion = {
             "text": "some text",
             "finish_reason": "stop",
             "prompt_tokens": 9,
@@ -35,7 +35,7 @@ def main() -> None:
             "cost_usd": 0.0,
         }
         write_table(
-            folder / "completions.parquet", [{**made, "request_id": r["request_id"]} for r in rows], COMPLETIONS
+            folder / "completions.parquet", [{**completion, "request_id": r["request_id"]} for r in rows], COMPLETIONS
         )
         prompts = [{"item_id": r["item_id"], "prompt": r["messages"][0]["content"], "language": "en"} for r in rows]
         write_table(folder / "prompts.parquet", prompts, PROMPTS)
@@ -65,8 +65,8 @@ def main() -> None:
             collect_texts=lambda: script("collect_texts"),
         )
     names = {
-        "interpreter": "interpreter alone",
-        "preamble": "with what Snakemake puts before a script",
+        "interpreter": "interpreter only",
+        "preamble": "interpreter with Snakemake's preamble",
         "ask_responses": f"`ask_responses.py`, {PROMPTS_PER_JOB} prompts",
         "collect_texts": f"`collect_texts.py`, {PROMPTS_PER_JOB} texts",
     }
@@ -74,7 +74,7 @@ def main() -> None:
         [title, *spread([c.processor for c in costs[name]]), *spread([c.memory for c in costs[name]], ".0f")[:1]]
         for name, title in names.items()
     ]
-    print("Processor seconds of a process, and its peak memory. The miniature has some 440 such jobs.\n")
+    print("Processor seconds and peak memory of a process. The miniature has about 440 such jobs.\n")
     print(table(["process", "median s", "min", "max", "MB"], rows))
 
 

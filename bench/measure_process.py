@@ -1,6 +1,7 @@
 """Run a program and write its cost as JSON: python -S bench/measure_process.py cost.json PROGRAM ARGUMENT...
 
-A small process of its own, because Linux counts what the parent held when it forked as memory of the child.
+This script is a small process of its own, because Linux counts the memory of the parent at the time of the fork as
+memory of the child.
 """
 
 import json

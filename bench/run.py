@@ -1,10 +1,10 @@
-"""Run the benchmarks and keep what they print in docs/benchmarks.md, one section each (`make bench`).
+"""Run the benchmarks and write their output to docs/benchmarks.md, one section per benchmark (`make bench`).
 
-    python bench/run.py                 all of them
-    python bench/run.py dag store       two of them; the other sections stay as they are
-    python bench/run.py --smoke         tiny sizes, printed and not kept
+    python bench/run.py                 run all benchmarks
+    python bench/run.py dag store       run two of them and replace only their sections
+    python bench/run.py --smoke         use tiny sizes, and print the output without writing it
 
-Each ``bench_*.py`` prints a section in Markdown on stdout and its progress on stderr.
+Each ``bench_*.py`` prints its section in Markdown to stdout, and its progress to stderr.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from common import load, machine, today, versions
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 ITEMS = {
-    "complete": "`complete` against a bare LLM.chat",
-    "batch": "One engine start per batch against one per file",
-    "judging": "Judging against one call per verdict",
+    "complete": "`complete` compared with LLM.chat",
+    "batch": "One engine start per batch, or one per file",
+    "judging": "Judging in a batch, or one call per verdict",
     "others": "distilabel and Bespoke Curator",
-    "incremental": "What a change costs",
+    "incremental": "The cost of a change",
     "jobs": "Small jobs",
     "dag": "The DAG",
     "store": "The row store",
@@ -34,24 +34,26 @@ ITEMS = {
     "statistics": "Statistics",
     "coverage": "Coverage of the intervals",
 }
-"""Benchmarks in the order of the page; those on the GPU (bench_gpu.py) run by hand, where there is one."""
+"""Benchmarks in the order of the page. bench_gpu.py is run by hand on a machine with a GPU."""
 
 
-def replaced(page: str, name: str, section: str) -> str:
-    """The page with the section between two comments replaced; it must have them."""
+def replace_section(page: str, name: str, section: str) -> str:
+    """Return the page with a new section between the two comments of a benchmark."""
     mark = re.compile(rf"(<!-- bench {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
     if not mark.search(page):
-        raise SystemExit(f"{PAGE}: has no place for {name}: <!-- bench {name} --> and <!-- end {name} -->")
+        raise SystemExit(
+            f"{PAGE}: there is no section {name}; add the comments <!-- bench {name} --> and <!-- end {name} -->"
+        )
     return mark.sub(lambda found: f"{found[1]}{section}\n{found[2]}", page)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("items", nargs="*", help=f"some of {', '.join(ITEMS)}")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes, printed and not kept")
+    parser.add_argument("items", nargs="*", help=f"benchmarks to run: {', '.join(ITEMS)} (default: all)")
+    parser.add_argument("--smoke", action="store_true", help="use tiny sizes, and print the output without writing it")
     arguments = parser.parse_args()
     if wrong := set(arguments.items) - set(ITEMS):
-        parser.error(f"no such benchmark: {', '.join(sorted(wrong))}; there are {', '.join(ITEMS)}")
+        parser.error(f"unknown benchmark {', '.join(sorted(wrong))}; choose from {', '.join(ITEMS)}")
     failed = []
     for name in arguments.items or ITEMS:
         print(f"== {name}", file=sys.stderr, flush=True)
@@ -61,13 +63,13 @@ def main() -> int:
         if done.returncode:
             failed.append(name)
             continue
-        where = f"{today()}, {machine()}, load per core before and after {before} and {load()}; {versions()}."
-        section = f"## {ITEMS[name]}\n\n{done.stdout.strip()}\n\n*{where}*\n"
+        measured_on = f"{today()}, {machine()}, load per core before and after {before} and {load()}; {versions()}."
+        section = f"## {ITEMS[name]}\n\n{done.stdout.strip()}\n\n*{measured_on}*\n"
         print(section, flush=True)
         if not arguments.smoke:
-            PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), name, section), encoding="utf-8")
+            PAGE.write_text(replace_section(PAGE.read_text(encoding="utf-8"), name, section), encoding="utf-8")
     if failed:
-        print(f"failed: {', '.join(failed)}; the messages are above", file=sys.stderr)
+        print(f"failed: {', '.join(failed)}; see the messages above", file=sys.stderr)
     return int(bool(failed))
 
 

@@ -1,4 +1,4 @@
-"""Which tier a test is in, what happens where its programs are missing, and what tests print in the end."""
+"""Configuration of pytest: markers of tests, required programs, scheduling, and recorded figures."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 SLURM = ("test_slurm.py", "test_slurm_faults.py", "test_slurm_nodes.py", "test_slurm_miniature.py")
 E2E = Path(__file__).parent / "e2e"
-# marker -> programs without which its tests cannot run; tools/install-packages.sh MARKER installs them
+# marker -> programs that its tests need; tools/install-packages.sh MARKER installs them
 PROGRAMS = {"slurm": ["munged", "slurmctld", "slurmd", "sbatch"], "browser": ["chromium", "chromedriver"]}
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
 
 
-class TogetherByFile(LoadScopeScheduling):
-    """Workers take whole files, for what their tests share; all files of Slurm are one, as there is one Slurm."""
+class ScheduleByFile(LoadScopeScheduling):
+    """Assign whole files to workers, because tests of a file share fixtures, and all files with Slurm to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::")[0]
@@ -23,20 +23,20 @@ class TogetherByFile(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log) -> LoadScopeScheduling:
-    return TogetherByFile(config, log)
+    return ScheduleByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if E2E in item.path.parents:
             item.add_marker("e2e")
-    # the longest go first; the miniature, which Slurm's last test needs, is made meanwhile
+    # the longest tests first; another worker runs the miniature, which the last Slurm test needs, at the same time
     longest = (*SLURM, "test_kills.py")
     items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Print what tests recorded as ``figures``, wherever they ran."""
+    """Print the ``figures`` that tests have recorded in any worker."""
     for report in [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]:
         for name, value in report.user_properties:
             if name == "figures" and report.when == "call":
@@ -49,6 +49,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             continue
         missing = [program for program in programs if shutil.which(program, path=SEARCH_PATH) is None]
         if missing:
-            message = f"{', '.join(missing)} not found: tools/install-packages.sh {marker} installs what is needed"
-            # in CI a skipped test would pass unseen
+            message = f"{', '.join(missing)} not found; install them with tools/install-packages.sh {marker}"
+            # in CI a skipped test would go unnoticed
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)

@@ -1,4 +1,4 @@
-"""The task with Bespoke Curator: an LLM block over a data set of prompts, its cache in a folder."""
+"""The generation task with Bespoke Curator: an LLM block over a data set of prompts, with a cache in a folder."""
 
 import sys
 
@@ -17,16 +17,16 @@ class Reply(curator.LLM):
 
 
 if __name__ == "__main__":
-    prompts, output, folder, base_url, max_tokens, at_once = sys.argv[1:]
+    prompts, output, folder, base_url, max_tokens, concurrency = sys.argv[1:]
     rows = load_dataset("json", data_files=prompts, split="train", cache_dir=f"{folder}/datasets")
     unlimited = {"max_requests_per_minute": 10**6, "max_tokens_per_minute": 10**9}
-    same = {"invalid_finish_reasons": ["content_filter"]}  # an answer that is cut off is one, as for the other two
+    same = {"invalid_finish_reasons": ["content_filter"]}  # keep truncated answers, as the other two clients do
     reply = Reply(
-        model_name="hosted_vllm/tiny", backend="litellm",  # its openai backend fetches a tokenizer from a third host
+        model_name="hosted_vllm/tiny", backend="litellm",  # its openai backend downloads a tokenizer from another host
         generation_params={"max_tokens": int(max_tokens), "temperature": 0.0},
         backend_params={
-            "base_url": base_url, "api_key": "none", "max_concurrent_requests": int(at_once), **unlimited, **same,
+            "base_url": base_url, "api_key": "none", "max_concurrent_requests": int(concurrency), **unlimited, **same,
         },
     )  # fmt: skip
-    made = reply(rows, working_dir=folder)
-    getattr(made, "dataset", made).to_parquet(output)
+    replies = reply(rows, working_dir=folder)
+    getattr(replies, "dataset", replies).to_parquet(output)

@@ -1,4 +1,4 @@
-"""The task with polypref: requests from a file of prompts, `complete` with the openai engine, answers to Parquet."""
+"""The generation task with polypref: requests from a file of prompts, completed by the openai engine, to Parquet."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from polypref.requests.complete import complete
 from polypref.requests.generate import ask_responses
 
 if __name__ == "__main__":
-    prompts, output, folder, base_url, max_tokens, at_once = sys.argv[1:]
+    prompts, output, folder, base_url, max_tokens, concurrency = sys.argv[1:]
     os.environ["OPENAI_API_KEY"] = "none"
     lines = Path(prompts).read_text(encoding="utf-8").splitlines()
     items = [{"item_id": str(n), "prompt": json.loads(line)["instruction"]} for n, line in enumerate(lines)]
-    asked = Asked("tiny", "tiny", None, False, {"temperature": 0.0, "max_tokens": int(max_tokens)})
+    model = Asked("tiny", "tiny", None, False, {"temperature": 0.0, "max_tokens": int(max_tokens)})
     requests = Path(folder) / "requests.parquet"
-    write_table(requests, ask_responses(items, asked, "en"), REQUESTS)
-    runtime = Runtime(concurrency=int(at_once))
+    write_table(requests, ask_responses(items, model, "en"), REQUESTS)
+    runtime = Runtime(concurrency=int(concurrency))
     checkpoint = Checkpoint(engine="openai", path="tiny", base_url=base_url, runtime=runtime)
-    answers, _ = complete([str(requests)], Path(folder) / "store", checkpoint)
-    write_table(output, answers, COMPLETIONS)
+    completions, _ = complete([str(requests)], Path(folder) / "store", checkpoint)
+    write_table(output, completions, COMPLETIONS)

@@ -1,4 +1,4 @@
-"""The miniature, run once per test session in a folder of its own, on copies of its data that tests may edit."""
+"""Fixtures of the end-to-end tests: the miniature, a Slurm cluster, a browser, and a tiny chat model."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from random_models import save_chat_model
 from runs import Run, make_miniature, new_run, read_run
 from selenium import webdriver
 from slurm_cluster import Cluster
@@ -25,15 +26,15 @@ CHROMIUM_FLAGS = (
 
 @pytest.fixture
 def fresh(tmp_path) -> Run:
-    """The miniature before its first run."""
+    """The miniature before its first run, in its own folder, with data that the test may edit."""
     return new_run(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def miniature(tmp_path_factory, request) -> Run:
-    """The miniature, finished; each worker of pytest-xdist has a copy, which its tests may change.
+    """The finished miniature, which runs once per session; each worker of pytest-xdist has its own copy.
 
-    For work on these tests: POLYPREF_MINIATURE names the folder of an earlier session's.
+    To save time while working on these tests, set POLYPREF_MINIATURE to the folder of an earlier session's miniature.
     """
     if finished := os.environ.get("POLYPREF_MINIATURE"):
         return read_run(Path(finished))
@@ -48,8 +49,14 @@ def miniature(tmp_path_factory, request) -> Run:
 
 
 @pytest.fixture(scope="session")
+def chat_model(tmp_path_factory) -> str:
+    """Path of a chat model with random weights."""
+    return save_chat_model(tmp_path_factory.mktemp("models") / "chat")
+
+
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory) -> Iterator[Cluster]:
-    """A real Slurm, for all tests that need one; a test that breaks it brings it up again."""
+    """A real Slurm cluster for all tests that need one; a test that breaks it starts it again."""
     cluster = Cluster(tmp_path_factory.mktemp("slurm"))
     try:
         cluster.up()
@@ -73,7 +80,7 @@ def chromium():
 
 @pytest.fixture
 def browser(chromium):
-    """Chromium, which must have had nothing to complain of when a test ends."""
+    """Chromium; its console must have no messages when the test ends."""
     chromium.get("about:blank")
     chromium.get_log("browser")
     yield chromium

@@ -1,4 +1,4 @@
-"""The miniature with its data and models on a Hub (on loopback): pin, preflight, fetch, then offline; push."""
+"""The miniature with data and models from a local Hub server: pin, preflight, fetch, offline runs, and push."""
 
 import shutil
 from pathlib import Path
@@ -14,15 +14,15 @@ SETS = ("chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step")
 
 
 def card(files: dict[str, tuple[str, str]]) -> str:
-    """A data set's README with {configuration: (split, file)}."""
+    """Return a data set's README for {configuration: (split, file)}."""
     configs = [
         {"config_name": name, "data_files": [{"split": split, "path": path}]} for name, (split, path) in files.items()
     ]
     return f"---\n{yaml.safe_dump({'configs': configs})}---\n"
 
 
-def fill(folder: Path) -> None:
-    """The miniature's data and checkpoints as repositories, with pickles and code that nothing may read."""
+def create_repositories(folder: Path) -> None:
+    """Create repositories of the miniature's data and checkpoints, with pickles and code as traps."""
     for model in DEMO.joinpath("models").iterdir():
         shutil.copytree(model, folder / "models/demo" / model.name)
         (folder / "models/demo" / model.name / "pytorch_model.bin").write_bytes(b"pickle")
@@ -44,10 +44,10 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A Hub with the miniature, and a folder whose configuration takes everything from there, unpinned."""
+def hub_and_folder(tmp_path_factory):
+    """A Hub with the miniature, and a folder with a configuration that uses its repositories without revisions."""
     hub_folder, folder = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("run")
-    fill(hub_folder)
+    create_repositories(hub_folder)
     config = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
     for name, source in config["sources"].items():
         source["path"] = f"demo/{name}"
@@ -70,41 +70,41 @@ def snakemake(hub: Hub, folder: Path, *targets: str, fails: bool = False, **vari
     return done.stdout + done.stderr
 
 
-def test_unpinned_missing_and_gated_are_listed_at_once(place):
-    hub, folder = place
+def test_preflight_lists_unpinned_missing_and_gated_repositories_together(hub_and_folder):
+    hub, folder = hub_and_folder
     hub.gated |= {"demo/judge"}
-    shutil.move(hub.folder / "models/demo/nllb/model.safetensors", folder / "kept")
+    shutil.move(hub.folder / "models/demo/nllb/model.safetensors", folder / "moved")
     try:
-        said = snakemake(hub, folder, "preflight", fails=True, HF_TOKEN="", HF_TOKEN_PATH=str(folder / "none"))
+        output = snakemake(hub, folder, "preflight", fails=True, HF_TOKEN="", HF_TOKEN_PATH=str(folder / "none"))
     finally:
         hub.gated.clear()
-        shutil.move(folder / "kept", hub.folder / "models/demo/nllb/model.safetensors")
-    assert "demo/judge: gated, and this token can't read it: ask for access at https://huggingface.co/demo" in said
-    assert "demo/nllb: has no *.safetensors at main" in said and "polypref.preflight.convert_safetensors" in said
-    assert "13 repositories have no revision" in said and "the Hub answered for 13 of 13 repositories" in said
-    assert "2 of " in said and "nothing was started" in said
+        shutil.move(folder / "moved", hub.folder / "models/demo/nllb/model.safetensors")
+    assert "demo/judge: gated, and this token can't read it: ask for access at https://huggingface.co/demo" in output
+    assert "demo/nllb: has no *.safetensors at main" in output and "polypref.preflight.convert_safetensors" in output
+    assert "13 repositories have no revision" in output and "the Hub answered for 13 of 13 repositories" in output
+    assert "2 of " in output and "nothing was started" in output
 
 
-def test_nothing_is_pinned_where_one_repository_does_not_answer(place):
-    hub, folder = place
+def test_no_repository_is_pinned_if_one_does_not_exist(hub_and_folder):
+    hub, folder = hub_and_folder
     before = [(folder / name).read_bytes() for name in ("config.yaml", "models.yaml")]
-    shutil.move(hub.folder / "models/demo/judge", folder / "kept")
+    shutil.move(hub.folder / "models/demo/judge", folder / "moved")
     try:
-        said = snakemake(hub, folder, "pin", fails=True)
+        output = snakemake(hub, folder, "pin", fails=True)
     finally:
-        shutil.move(folder / "kept", hub.folder / "models/demo/judge")
-    assert "nothing was written" in said and "demo/judge" in said
+        shutil.move(folder / "moved", hub.folder / "models/demo/judge")
+    assert "no file was changed" in output and "demo/judge" in output
     assert [(folder / name).read_bytes() for name in ("config.yaml", "models.yaml")] == before
 
 
-def test_pin_then_fetch_then_offline(place):
-    hub, folder = place
+def test_pin_fetch_and_then_run_offline(hub_and_folder):
+    hub, folder = hub_and_folder
     assert f"demo/wmt24pp at {COMMIT}" in snakemake(hub, folder, "pin")
     assert (folder / "models.yaml").read_text().count(COMMIT) == 6 and "# The miniature's checkpoints" in (
         folder / "models.yaml"
     ).read_text()
     assert (folder / "config.yaml").read_text().count(COMMIT) == 7
-    assert "every repository has a revision already" in snakemake(hub, folder, "pin")
+    assert "all repositories already have a revision" in snakemake(hub, folder, "pin")
     assert "have no revision" not in snakemake(hub, folder, "preflight")
 
     offline = {"HF_HUB_OFFLINE": "1"}
@@ -113,36 +113,36 @@ def test_pin_then_fetch_then_offline(place):
     assert not [asked for asked in hub.asked if asked.endswith((".bin", ".py")) and "/datasets/" not in asked]
     assert "all 13 repositories are in" in snakemake(hub, folder, "preflight", **offline)
 
-    asked = len(hub.asked)
+    before = len(hub.asked)
     shown = snakemake(hub, folder, "show-requests", **offline)
     assert "no tokenizer here yet" not in shown and f"vllm demo/judge at {COMMIT}" in shown
     wanted = ["results/pairs.parquet", "results/prompts/en.parquet", "results/translations/wmt/source/nllb/de.parquet",
               "results/answers/mid/de.parquet"]  # fmt: skip
     snakemake(hub, folder, *wanted, **offline)
-    assert hub.asked[asked:] == [], "offline nothing is asked for"
+    assert hub.asked[before:] == [], "no requests are sent to the Hub in offline mode"
     for name in wanted:
         assert pq.read_metadata(folder / name).num_rows
     texts = pq.read_table(folder / wanted[2]).to_pylist()
     assert not any(row["error"] for row in texts) and all(row["text"] for row in texts)
 
 
-def test_push(place, tmp_path):
-    hub, _ = place
-    made = tmp_path / "A"
-    made.mkdir()
-    (made / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: train.parquet\n---\n# A\n")
-    shutil.copy(next((DEMO / "sources").iterdir()), made / "notes.txt")
+def test_push(hub_and_folder, tmp_path):
+    hub, _ = hub_and_folder
+    dataset = tmp_path / "A"
+    dataset.mkdir()
+    (dataset / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: train.parquet\n---\n# A\n")
+    shutil.copy(next((DEMO / "sources").iterdir()), dataset / "notes.txt")
     import pyarrow as pa
 
-    pq.write_table(pa.table({"prompt": ["p"], "chosen": ["c"], "rejected": ["r"]}), made / "train.parquet")
-    done = run(hub, tmp_path, "push_dataset", str(made), "demo/made")
+    pq.write_table(pa.table({"prompt": ["p"], "chosen": ["c"], "rejected": ["r"]}), dataset / "train.parquet")
+    done = run(hub, tmp_path, "push_dataset", str(dataset), "demo/made")
     assert done.returncode == 0, done.stderr
     pushed = hub.repository("datasets", "demo/made")
     assert sorted(file.name for file in pushed.iterdir()) == ["README.md", "train.parquet"]
-    assert "demo/made" in hub.private, "private unless it is said otherwise"
+    assert "demo/made" in hub.private, "pushed data sets are private by default"
     code = "import datasets; print(datasets.load_dataset('demo/made', split='train')[0])"
     (tmp_path / "load.py").write_text(code)
     loaded = run(hub, tmp_path, "load")
     assert "{'prompt': 'p', 'chosen': 'c', 'rejected': 'r'}" in loaded.stdout, loaded.stderr
-    refused = run(hub, tmp_path, "push_dataset", str(made), "demo/made", HF_TOKEN="hf_wrong")
+    refused = run(hub, tmp_path, "push_dataset", str(dataset), "demo/made", HF_TOKEN="hf_wrong")
     assert refused.returncode and "Traceback" not in refused.stderr, refused.stderr

@@ -1,4 +1,4 @@
-"""The miniature's own results: whole, in agreement with each other, and meaning something."""
+"""The results of the miniature are complete, consistent, and differ between models in the expected direction."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def chrf(hypothesis: str, reference: str) -> float:
     return sacrebleu.sentence_chrf(hypothesis, [reference], word_order=2).score
 
 
-def test_the_run_ends_with_a_summary_that_says_where_to_look(miniature):
+def test_the_summary_names_the_report_and_counts_engine_starts(miniature):
     assert "Report:    results/report/index.html" in miniature.output
     starts, batches = map(int, re.search(r"Engine starts: (\d+), batches .*?: (\d+)", miniature.output).groups())
     costs = [json.loads(p.read_text()) for p in (miniature.results / "completions").glob("*/*.cost.json")]
@@ -34,10 +34,10 @@ def test_every_job_has_a_log(miniature):
     assert {"complete", "train_policy", "ask_translations", "build_dataset"} <= logs
 
 
-# -- what the numbers mean ------------------------------------------------------------------------------------------
+# -- expected differences between models ----------------------------------------------------------------------------
 
 
-def test_a_stronger_translator_scores_higher_in_most_languages(miniature):
+def test_stronger_translators_score_higher_in_most_languages(miniature):
     scores = pd.read_csv(miniature.results / "tables/translation_scores.csv", keep_default_na=False)
     wide = scores.pivot(index="language", columns="translator", values="bleu_corpus").astype(float)
     assert list(wide.index) == TARGETS
@@ -56,7 +56,7 @@ def test_the_chosen_generator_answers_better_than_the_rejected_one(miniature):
     assert better["gap"].mean() > 5
 
 
-def test_the_judge_prefers_the_better_answer_more_often_than_not(miniature):
+def test_the_judge_usually_prefers_the_better_answer(miniature):
     verdicts = read_all(miniature.results / "verdicts")
     answers = read_all(miniature.results / "answers", named="who")
     prompts = pd.concat(pd.read_parquet(path) for path in (miniature.results / "prompts").glob("*.parquet"))
@@ -64,9 +64,9 @@ def test_the_judge_prefers_the_better_answer_more_often_than_not(miniature):
     scored["score"] = [chrf(*pair) for pair in zip(scored["text"], scored["reference"], strict=True)]
     score = scored.set_index(["who", "item_id"])["score"]
     decided = verdicts[verdicts["verdict"].isin(["policy", "opponent"])]
-    mine = score.loc[list(zip(decided["policy"], decided["item_id"], strict=True))].to_numpy()
+    own = score.loc[list(zip(decided["policy"], decided["item_id"], strict=True))].to_numpy()
     theirs = score.loc[list(zip(decided["opponent"], decided["item_id"], strict=True))].to_numpy()
-    gap = mine - theirs
+    gap = own - theirs
     right = (gap > 0) == (decided["verdict"] == "policy").to_numpy()
     clear = abs(gap) > 1
     assert clear.sum() > 300 and right[clear].mean() > 0.6
@@ -74,7 +74,7 @@ def test_the_judge_prefers_the_better_answer_more_often_than_not(miniature):
     assert (by_language > 0.5).sum() >= 8
 
 
-# -- the tables, by other code --------------------------------------------------------------------------------------
+# -- tables, recomputed by independent code -------------------------------------------------------------------------
 
 
 def read_all(folder: Path, named: str | None = None) -> pd.DataFrame:
@@ -85,17 +85,17 @@ def read_all(folder: Path, named: str | None = None) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def test_win_rates_follow_from_the_verdicts(miniature):
+def test_win_rates_agree_with_the_verdicts(miniature):
     verdicts = read_all(miniature.results / "verdicts")
     table = pd.read_csv(miniature.results / "tables/win_rates.csv")
     assert len(table) == 4 * 2
     for row in table.itertuples():
-        mine = verdicts[(verdicts["policy"] == row.policy) & (verdicts["opponent"] == row.opponent)]
-        mine = mine[mine["status"] != "error"]
-        counts = mine["verdict"].value_counts()
-        assert row.win_percent == pytest.approx(100 * counts.get("policy", 0) / len(mine), abs=1e-4)
-        assert row.loss_percent == pytest.approx(100 * counts.get("opponent", 0) / len(mine), abs=1e-4)
-        assert row.tie_percent == pytest.approx(100 * counts.get("tie", 0) / len(mine), abs=1e-4)
+        own = verdicts[(verdicts["policy"] == row.policy) & (verdicts["opponent"] == row.opponent)]
+        own = own[own["status"] != "error"]
+        counts = own["verdict"].value_counts()
+        assert row.win_percent == pytest.approx(100 * counts.get("policy", 0) / len(own), abs=1e-4)
+        assert row.loss_percent == pytest.approx(100 * counts.get("opponent", 0) / len(own), abs=1e-4)
+        assert row.tie_percent == pytest.approx(100 * counts.get("tie", 0) / len(own), abs=1e-4)
 
 
 def test_every_prompt_is_judged_in_both_orders(miniature):
@@ -106,7 +106,7 @@ def test_every_prompt_is_judged_in_both_orders(miniature):
     assert set(verdicts["reply"]) <= {"A", "B", "TIE", ""}
 
 
-def test_scores_follow_from_the_translations(miniature):
+def test_scores_agree_with_the_translations(miniature):
     table = pd.read_csv(miniature.results / "tables/translation_scores.csv")
     for row in table[table["language"].isin(["de", "ja"])].itertuples():
         segments = pd.read_parquet(miniature.results / f"wmt/{row.language}.parquet").set_index("item_id")
@@ -117,7 +117,7 @@ def test_scores_follow_from_the_translations(miniature):
         assert row.bleu_corpus == pytest.approx(bleu.score, abs=1e-3)
 
 
-def test_every_pair_in_every_language_is_kept_or_left_out(miniature):
+def test_every_pair_in_every_language_is_kept_or_dropped(miniature):
     pairs = pd.read_parquet(miniature.results / "pairs.parquet")
     for name in "ABC":
         rows = pd.read_parquet(miniature.results / f"datasets/{name}.parquet")
@@ -128,20 +128,20 @@ def test_every_pair_in_every_language_is_kept_or_left_out(miniature):
         assert not both.duplicated().any() and set(both["language"]) == set(LANGUAGES)
 
 
-def test_b_and_c_share_what_they_have_in_common(miniature):
+def test_b_and_c_have_the_same_prompts_and_chosen_responses(miniature):
     b, c = (pd.read_parquet(miniature.results / f"datasets/{name}.parquet") for name in "BC")
     both = b.merge(c, on=["item_id", "language"])
     assert len(both) and (both["chosen_x"] == both["chosen_y"]).all() and (both["prompt_x"] == both["prompt_y"]).all()
 
 
-def test_cards_load(miniature, tmp_path, monkeypatch):
+def test_the_data_set_loads_from_its_card(miniature, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     loaded = datasets.load_dataset(str(miniature.results / "datasets/B"), split="train", cache_dir=str(tmp_path))
     assert loaded.num_rows == len(pd.read_parquet(miniature.results / "datasets/B.parquet"))
 
 
-def test_trained_policies_are_other_weights(miniature):
+def test_trained_policies_have_different_weights(miniature):
     policies = [json.loads((miniature.results / f"policies/{n}/policy.json").read_text()) for n in "ABC"]
     assert len({policy["revision"] for policy in policies}) == 3
     for policy in policies:
@@ -149,7 +149,7 @@ def test_trained_policies_are_other_weights(miniature):
         assert list((miniature.folder / policy["path"]).glob("*.safetensors"))
 
 
-def test_the_report_has_its_pages_and_no_outside_addresses(miniature):
+def test_the_report_has_all_pages_and_no_external_addresses(miniature):
     report = miniature.results / "report"
     for page, words in {"index": "Win", "translation": "BLEU chrF", "cost": "engine", "method": "snakemake"}.items():
         html = (report / f"{page}.html").read_text(encoding="utf-8")
@@ -158,10 +158,10 @@ def test_the_report_has_its_pages_and_no_outside_addresses(miniature):
     assert {"items.js", "reader-is-000.js", "verdicts-is.js"} <= {path.name for path in (report / "data").iterdir()}
 
 
-# -- what runs again ------------------------------------------------------------------------------------------------
+# -- jobs of a second run -------------------------------------------------------------------------------------------
 
 
-def test_nothing_changed_runs_nothing(miniature):
+def test_without_a_change_no_job_runs(miniature):
     assert miniature.planned() == {}
 
 
@@ -169,7 +169,7 @@ def test_the_order_of_languages_changes_nothing(miniature):
     assert miniature.planned(config={**miniature.config, "languages": LANGUAGES[::-1]}) == {}
 
 
-def test_one_language_edited_runs_that_language(miniature):
+def test_an_edit_of_one_language_reruns_that_language(miniature):
     path = miniature.folder / "data/wmt24pp/en-de_DE.jsonl"
     backup = path.read_bytes()
     stat = path.stat()
@@ -189,17 +189,17 @@ def test_one_language_edited_runs_that_language(miniature):
     assert not [job for job in jobs if "rain" in job and "policy" in job]
 
 
-def test_a_deleted_artifact_is_made_again_without_an_engine(miniature):
+def test_a_deleted_artifact_is_rebuilt_without_an_engine(miniature):
     path = miniature.results / "translations/wmt/source/weak/de.parquet"
     before, stat = path.read_bytes(), path.stat()
     path.unlink()
     output = miniature.snakemake("--", str(path.relative_to(miniature.folder)))
     assert path.read_bytes() == before and "Engine starts: 0" in output
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as if nothing had happened, for the tests that follow
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # restore the state for the following tests
     assert miniature.planned() == {}
 
 
-def test_what_is_rebuilt_has_the_same_bytes_and_takes_up_the_finished_training(miniature, tmp_path):
+def test_rebuilt_files_have_the_same_bytes_and_reuse_the_finished_training(miniature, tmp_path):
     copy = tmp_path / "again"
     shutil.copytree(miniature.folder, copy, symlinks=True)
     again = type(miniature)(copy, miniature.config)
@@ -217,7 +217,7 @@ def test_what_is_rebuilt_has_the_same_bytes_and_takes_up_the_finished_training(m
     assert "found trained:" in log, log
 
 
-def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
+def test_an_edited_row_sends_only_its_own_requests(miniature, tmp_path):
     copy = tmp_path / "again"
     shutil.copytree(miniature.folder, copy, symlinks=True)
     folder = copy / "results/requests/translate/pairs/rejected/nllb"
@@ -230,7 +230,7 @@ def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
     row = pairs[pairs["source"] == "gutenberg"].iloc[0]
     lines = path.read_text(encoding="utf-8").splitlines()
     edited = json.loads(lines[row["row"] - 1])
-    edited["rejected"] = "old " + edited["rejected"]  # a new sentence, in whatever number of them
+    edited["rejected"] = "old " + edited["rejected"]  # changes one sentence of the response
     lines[row["row"] - 1] = json.dumps(edited, ensure_ascii=False)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     again = type(miniature)(copy, miniature.config)
@@ -244,8 +244,8 @@ def test_one_edited_row_is_asked_again_alone(miniature, tmp_path):
     assert cost["runs"][-1]["answered"] == asked["request_id"].nunique() == len(TARGETS)
 
 
-def test_another_parser_asks_no_judge_again(miniature, tmp_path):
-    """Verdicts derive from stored replies: with a parser that knows no ties, none is judged again."""
+def test_a_changed_parser_sends_no_requests_to_the_judge(miniature, tmp_path):
+    """Verdicts are parsed from stored replies, so a parser without ties changes them without the judge."""
     copy = tmp_path / "miniature"
     shutil.copytree(miniature.folder, copy, symlinks=True)
     for part in ("rules", "workflow"):
@@ -259,18 +259,18 @@ def test_another_parser_asks_no_judge_again(miniature, tmp_path):
     parser.write_text(changed, encoding="utf-8")
     run = type(miniature)(copy, miniature.config, code=tmp_path / "code")
 
-    def written(part: str) -> dict[str, int]:
+    def modification_times(part: str) -> dict[str, int]:
         return {
             str(path): path.stat().st_mtime_ns for path in sorted((run.results / part).rglob("*")) if path.is_file()
         }
 
-    kept = ("requests", "completions", "store", "answers")
-    before = {part: written(part) for part in kept}
+    unchanged = ("requests", "completions", "store", "answers")
+    before = {part: modification_times(part) for part in unchanged}
     assert all(before.values())
     command = ["--rerun-triggers", "mtime", "--forcerun", "collect_verdicts", "--", "tabulate_win_rates"]
     assert run.planned(*command) == {"collect_verdicts": 36, "tabulate_win_rates": 1}
     output = run.snakemake(*command)
-    assert {part: written(part) for part in kept} == before
+    assert {part: modification_times(part) for part in unchanged} == before
     assert "Engine starts: 0" in output and "engine started" not in output
     verdicts = {path.relative_to(copy): path for path in (run.results / "verdicts").rglob("*.parquet")}
     assert len(verdicts) == 36
@@ -287,7 +287,7 @@ def test_another_parser_asks_no_judge_again(miniature, tmp_path):
     assert ties and rates["tie_percent"].eq(0).all() and rates["unparsed_percent"].gt(0).any()
 
 
-def test_snakemakes_own_report_needs_no_network(miniature):
+def test_snakemakes_report_needs_no_network(miniature):
     miniature.snakemake("--report", "snakemake-report.zip")
     with zipfile.ZipFile(miniature.folder / "snakemake-report.zip") as archive:
         names = [Path(name).name for name in archive.namelist()]

@@ -1,4 +1,4 @@
-"""Data of one's own, in TRL's two formats, through the whole workflow: two languages, one architecture."""
+"""A user's data in TRL's two formats runs through the whole workflow, with two languages and one architecture."""
 
 import json
 
@@ -16,7 +16,7 @@ QUESTIONS = [
 ]
 
 
-def test_own_data_to_the_report(fresh):
+def test_own_data_runs_to_the_report(fresh):
     standard = [
         {
             "prompt": q,
@@ -56,7 +56,9 @@ def test_own_data_to_the_report(fresh):
     dropped = pd.read_parquet(fresh.results / "datasets/A.dropped.parquet")
     assert len(rows) + len(dropped) == 24
     german = rows[(rows["language"] == "de") & (rows["source"] == "own")]
-    assert german["chosen"].str.contains("```python\nprint(1)\n```", regex=False).all(), "code stays as it is"
+    assert german["chosen"].str.contains("```python\nprint(1)\n```", regex=False).all(), (
+        "code blocks are not translated"
+    )
     funnel = pd.read_csv(fresh.results / "tables/funnel.csv", keep_default_na=False)
     read = funnel[(funnel["stage"] == "source") & (funnel["step"] == "read")]
     assert dict(zip(read["name"], read["rows"], strict=True)) == {"own": 8, "chats": 6}

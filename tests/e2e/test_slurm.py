@@ -1,4 +1,4 @@
-"""profiles/slurm on a real Slurm: what is asked for arrives, where it should; secrets arrive and show nowhere."""
+"""profiles/slurm on a real Slurm: jobs get the resources that they request, and secrets reach them without a trace."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from slurm_cluster import ACCOUNT, DOWN, GPU_TYPE, PARTITIONS, ROOT, UP, Cluster
 
 pytestmark = pytest.mark.slurm
 
-# Two batches that ask for GPUs, one that does not, and a job that is killed in the middle of its output.
+# Two batches with GPUs, one without, and a job that is killed while it writes its output.
 SNAKEFILE = """
 localrules: all
 rule all:
@@ -46,7 +46,7 @@ with atomic_write(sys.argv[1], "w") as file:
 """
 
 
-def test_what_is_asked_for_arrives_and_no_half_output_is_left(cluster: Cluster, tmp_path: Path) -> None:
+def test_jobs_get_their_resources_and_leave_no_partial_output(cluster: Cluster, tmp_path: Path) -> None:
     run = SlurmRun(cluster, tmp_path, {})
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     (tmp_path / "half.py").write_text(HALF)
@@ -58,7 +58,7 @@ def test_what_is_asked_for_arrives_and_no_half_output_is_left(cluster: Cluster, 
     wait_for((tmp_path / "half.ready").exists)
     cluster.run("scancel", "--full", "--signal=KILL", cluster.running(tmp_path, "rule_half"))
     wait_for(lambda: not cluster.running(tmp_path, "rule_half"))
-    assert not (tmp_path / "half.txt").exists(), "half an output is no output"
+    assert not (tmp_path / "half.txt").exists(), "a partial output must not remain"
     output = run.finish(started)
 
     jobs = [(tmp_path / f"{i}.txt").read_text() for i in (1, 2)]
@@ -67,9 +67,11 @@ def test_what_is_asked_for_arrives_and_no_half_output_is_left(cluster: Cluster, 
         assert f"TresPerJob=gres:gpu:{GPU_TYPE}:1" in job
         assert "TimeLimit=00:05:00" in job
         assert "mem=600M" in job
-        assert "CPUs/Task=2" in job, "more CPUs than `threads`, which Snakemake cuts to the login node's cores"
-        assert re.search(r"^DEVICES=\d$", job, re.MULTILINE), "Slurm gave the job no device"
-    assert len({re.search(r"JobId=(\d+)", job)[1] for job in jobs}) == 2, "each batch is a job of its own"
+        assert "CPUs/Task=2" in job, (
+            "cpus_per_task, and not `threads`, which Snakemake caps at the cores of the login node"
+        )
+        assert re.search(r"^DEVICES=\d$", job, re.MULTILINE), "Slurm assigned no GPU to the job"
+    assert len({re.search(r"JobId=(\d+)", job)[1] for job in jobs}) == 2, "each batch is a separate job"
     on_cpu = (tmp_path / "cpu.txt").read_text()
     assert f"Partition={PARTITIONS['cpu']}" in on_cpu and f"Account={ACCOUNT}" in on_cpu
     assert "gpu" not in on_cpu.replace("complete_on_gpu", "")
@@ -77,16 +79,16 @@ def test_what_is_asked_for_arrives_and_no_half_output_is_left(cluster: Cluster, 
 
     first_end, last_start = output.index("Finished jobid"), output.rindex("has been submitted")
     assert output.count("has been submitted", 0, first_end) >= 4 or last_start < first_end, (
-        "profiles/default limits one machine to one engine, and must not limit the cluster"
+        "the limit of one engine per machine in profiles/default must not apply to the cluster"
     )
-    assert list((tmp_path / "logs/slurm").rglob("*.log")), "Slurm's logs are kept in logs/slurm"
+    assert list((tmp_path / "logs/slurm").rglob("*.log")), "Slurm's log files are in logs/slurm"
 
 
 MARKERS = {"HF_TOKEN": "hf_MARKERmarker0001", "MY_API_KEY": "sk-MARKERmarker0002"}
 
 
-def mentions(folder: Path, secret: str) -> list[Path]:
-    """Files below a folder in which a secret stands, in plain text or as Snakemake encodes its arguments."""
+def files_with(folder: Path, secret: str) -> list[Path]:
+    """Find files with a secret below a folder, in plain text or in the encoding of Snakemake's arguments."""
     import base64
 
     forms = [secret.encode(), *(base64.b64encode(b"x" * i + secret.encode())[4:-4] for i in range(3))]
@@ -94,7 +96,7 @@ def mentions(folder: Path, secret: str) -> list[Path]:
     return [f for f in files if f.is_file() and any(form in f.read_bytes() for form in forms)]
 
 
-def test_api_batches_run_without_gpus_and_secrets_reach_them_alone(cluster: Cluster, fresh, tmp_path: Path) -> None:
+def test_api_batches_get_no_gpus_and_secrets_reach_only_the_jobs(cluster: Cluster, fresh, tmp_path: Path) -> None:
     server = Server(lambda number, body: good("gut"))
     threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
     config = rehearsed(fresh.config)
@@ -116,15 +118,15 @@ def test_api_batches_run_without_gpus_and_secrets_reach_them_alone(cluster: Clus
     assert api["Partition"] == PARTITIONS["cpu"] and "TresPerJob" not in api
     assert weak["Partition"] == PARTITIONS["gpu"] and weak["TresPerJob"] == f"gres:gpu:{GPU_TYPE}:1"
 
-    assert {key for key, _ in server.seen} == {f"Bearer {MARKERS['MY_API_KEY']}"}, "the key reaches the job"
+    assert {key for key, _ in server.seen} == {f"Bearer {MARKERS['MY_API_KEY']}"}, "the key reaches the API"
     shown = output + cluster.run("scontrol", "show", "job", "-dd")
     for secret in MARKERS.values():
         assert secret not in shown
-        assert not mentions(tmp_path, secret), "in no log, table, record of Snakemake's or file of the run"
-        assert not mentions(cluster.folder / "log", secret)
+        assert not files_with(tmp_path, secret), "the secret must not be in any file of the run"
+        assert not files_with(cluster.folder / "log", secret)
 
 
-def test_partitions_of_the_example_are_chosen_by_what_a_job_asks_for(tmp_path: Path) -> None:
+def test_the_example_partitions_are_selected_by_the_resources_of_a_job(tmp_path: Path) -> None:
     import logging
     from types import SimpleNamespace
 
@@ -132,20 +134,20 @@ def test_partitions_of_the_example_are_chosen_by_what_a_job_asks_for(tmp_path: P
 
     partitions = read_partition_file(ROOT / "profiles/slurm/partitions.yaml")
 
-    def chosen(threads: int = 1, **resources: object) -> str | None:
+    def partition_for(threads: int = 1, **resources: object) -> str | None:
         job = SimpleNamespace(name="job", threads=threads, resources={"nodes": 1, **resources})
         return get_best_partition(partitions, job, logging.getLogger())
 
-    assert chosen(runtime=30, mem_mb=4000) == "cpu"
-    assert chosen(runtime=360, mem_mb=2000, gpu=0) == "cpu", "a batch of an API takes no GPU node"
-    assert chosen(8, runtime=240, mem_mb=64_000, gpu=1) == "gpu-short"
-    assert chosen(8, runtime=720, mem_mb=64_000, gpu=1) == "gpu-long"
-    assert chosen(64, runtime=1440, mem_mb=512_000, gpu=8) == "gpu-long"
-    assert chosen(8, runtime=240, mem_mb=64_000, gpu=1, gpu_model="h100", constraint="gpu80g") == "gpu-long"
+    assert partition_for(runtime=30, mem_mb=4000) == "cpu"
+    assert partition_for(runtime=360, mem_mb=2000, gpu=0) == "cpu", "a batch of an API must not use a GPU node"
+    assert partition_for(8, runtime=240, mem_mb=64_000, gpu=1) == "gpu-short"
+    assert partition_for(8, runtime=720, mem_mb=64_000, gpu=1) == "gpu-long"
+    assert partition_for(64, runtime=1440, mem_mb=512_000, gpu=8) == "gpu-long"
+    assert partition_for(8, runtime=240, mem_mb=64_000, gpu=1, gpu_model="h100", constraint="gpu80g") == "gpu-long"
 
 
-def test_a_port_that_is_taken_is_said_at_once(tmp_path_factory) -> None:
-    folder = tmp_path_factory.mktemp("taken")
+def test_a_port_in_use_is_reported_immediately(tmp_path_factory) -> None:
+    folder = tmp_path_factory.mktemp("port")
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

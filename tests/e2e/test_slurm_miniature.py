@@ -1,4 +1,4 @@
-"""The miniature through Slurm, engines and trainings as jobs that ask for GPUs: the same to the byte as without."""
+"""The miniature through Slurm, with engines and trainings as GPU jobs, gives the same bytes as without Slurm."""
 
 import re
 import time
@@ -10,15 +10,15 @@ from slurm_cluster import GPU_TYPE, PARTITIONS, Cluster, SlurmRun, rehearsed
 
 pytestmark = pytest.mark.slurm
 
-SAME = ("pairs.parquet", "requests", "completions", "translations", "responses", "datasets", "diagnostics", "answers",
-        "verdicts", "tables")  # fmt: skip
+COMPARED = ("pairs.parquet", "requests", "completions", "translations", "responses", "datasets", "diagnostics",
+            "answers", "verdicts", "tables")  # fmt: skip
 TIMED = (".cost.json", "tables/cost.csv", "tables/estimate.csv")
-"""What says how long it took."""
+"""Files that contain times."""
 
 
-def made(results: Path) -> dict[str, bytes]:
-    """What a run has made, by name, but for what measures the run."""
-    files = [file for name in SAME for file in [results / name, *(results / name).rglob("*")] if file.is_file()]
+def read_results(results: Path) -> dict[str, bytes]:
+    """Read the results of a run by name, except for the files that contain times."""
+    files = [file for name in COMPARED for file in [results / name, *(results / name).rglob("*")] if file.is_file()]
     found = {str(file.relative_to(results)): file.read_bytes() for file in files}
     return {name: content for name, content in found.items() if not name.endswith(TIMED)}
 
@@ -31,9 +31,9 @@ def test_the_miniature_is_the_same_through_slurm(
     output = run.run()
     record_property("figures", f"the miniature through Slurm took {time.monotonic() - began:.0f} s")
 
-    theirs, ours = made(miniature.results), made(run.results)
-    assert theirs.keys() == ours.keys() and len(ours) > 300
-    assert [name for name in ours if ours[name] != theirs[name]] == []
+    without_slurm, with_slurm = read_results(miniature.results), read_results(run.results)
+    assert without_slurm.keys() == with_slurm.keys() and len(with_slurm) > 300
+    assert [name for name in with_slurm if with_slurm[name] != without_slurm[name]] == []
     assert (run.results / "report/index.html").is_file()
 
     jobs = {job["Comment"].removeprefix("rule_"): job for job in cluster.jobs(tmp_path)}
@@ -49,16 +49,18 @@ def test_the_miniature_is_the_same_through_slurm(
         training = jobs[f"train_policy_on_gpu_wildcards_{architecture}"]
         assert training["TresPerJob"] == f"gres:gpu:{GPU_TYPE}:1" and "mem=8000M" in training["TRES"]
     on_slurm = {name.split("_wildcards_")[0] for name in jobs}
-    assert on_slurm == {"complete", "complete_on_gpu", "train_policy_on_gpu", "diagnose_pairs"}, "the rest is local"
+    assert on_slurm == {"complete", "complete_on_gpu", "train_policy_on_gpu", "diagnose_pairs"}, (
+        "all other jobs are local"
+    )
     assert output.count("has been submitted") == len(cluster.jobs(tmp_path)) == 12 + 3 + 3, "each batch is one job"
 
-    spent = overheads(run, output, cluster.jobs(tmp_path))
-    beside = f"beside its own work, a batch on Slurm took {spent.mean():.1f} s, at most {spent.max():.1f} s"
-    record_property("figures", beside)
+    overhead = overheads(run, output, cluster.jobs(tmp_path))
+    figure = f"the overhead of a batch on Slurm was {overhead.mean():.1f} s on average, at most {overhead.max():.1f} s"
+    record_property("figures", figure)
 
 
 def overheads(run: SlurmRun, output: str, jobs: list[dict[str, str]]) -> pd.Series:
-    """Seconds of each batch from its start on Slurm to Snakemake's notice of its end, less those of its own work."""
+    """Compute the seconds from a batch's start on Slurm to its end in Snakemake's log, minus those of its script."""
     started = {job["JobId"]: pd.Timestamp(job["StartTime"]) for job in jobs}
     pattern = r"^Job (\d+) has been submitted with SLURM jobid (\d+) \(log: .*/rule_complete\w*/(\w+)/\d+\.log"
     found = {}

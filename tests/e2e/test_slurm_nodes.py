@@ -1,4 +1,4 @@
-"""Jobs of several nodes on a real Slurm: the shards of a batch, and the processes of a training."""
+"""Jobs on several nodes of a real Slurm: the shards of a batch, and the processes of a training."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,11 @@ rule all:
     input: "done.txt"
 rule train_policy_on_gpu:
     output: "done.txt"
-    # as rules/training.smk asks for two nodes of two GPUs
+    # the resources in rules/training.smk for two nodes of two GPUs
     resources: gpu=4, nodes=2, mpi=0, mem_mb=1500, cpus_per_task=1, runtime=5
     shell: "python train.py {output}"
 """
-# OpenRLHF itself needs CUDA on more than one process; what starts it, and how its processes meet, is tried.
+# OpenRLHF itself needs CUDA for more than one process, so only its launcher and the connection are tested.
 TRAIN = """
 import os, sys
 from pathlib import Path
@@ -45,7 +45,7 @@ dist.destroy_process_group()
 """
 
 
-def test_the_processes_of_a_training_meet_over_two_nodes(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_processes_of_a_training_connect_across_two_nodes(cluster: Cluster, tmp_path: Path) -> None:
     for name, text in {"Snakefile": SNAKEFILE, "train.py": TRAIN, "probe.py": PROBE}.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "profiles").mkdir()
@@ -55,7 +55,7 @@ def test_the_processes_of_a_training_meet_over_two_nodes(cluster: Cluster, tmp_p
 
     (job,) = cluster.jobs(tmp_path)
     assert job["NumNodes"] == "2" and job["TresPerJob"] == f"gres:gpu:{GPU_TYPE}:4"
-    # processes that print at once may share a line
+    # processes that print at the same time may share a line
     ranks = re.findall(r"rank (\d) of 4 on (\w+), 0,1: (\d)", (tmp_path / "done.txt").read_text())
     assert sorted(rank for rank, _, _ in ranks) == ["0", "1", "2", "3"]
     assert {total for _, _, total in ranks} == {"6"}, "the sum of all ranks"
@@ -69,7 +69,7 @@ def test_the_shards_of_a_batch_run_on_two_nodes(cluster: Cluster, fresh, tmp_pat
     (job,) = (job for job in cluster.jobs(tmp_path) if "translate_strong" in job["Comment"])
     assert job["NumNodes"] == "2" and job["TresPerJob"] == f"gres:gpu:{GPU_TYPE}:2"
     cost = run.cost("translate/strong")
-    assert run.rows_in_store("translate/strong") == cost["unique_requests"] >= 120, "each row is there once"
+    assert run.rows_in_store("translate/strong") == cost["unique_requests"] >= 120, "each row is stored once"
     assert cost["engine_starts"] == 2
     for node in NODES:
         log = (cluster.folder / f"log/slurmd.{node}.log").read_text()

@@ -1,6 +1,6 @@
-"""What an edit of the configuration makes stale: the rules that a dry run lists on the finished miniature.
+"""Edits of the configuration, and the jobs that they make stale in a dry run on the finished miniature.
 
-Each row is an edit and the exact numbers of jobs that run again. The page for readers is docs/staleness.md.
+The tests state exact numbers of jobs. docs/staleness.md documents the same behaviour.
 """
 
 import copy
@@ -14,7 +14,7 @@ VERDICTS = {"ask_verdicts": 36, "complete": 1, "collect_verdicts": 36, **TABLES_
 
 
 def edited(config: dict, *changes: tuple[str, object]) -> dict:
-    """A copy of a configuration with values set by dotted path."""
+    """Copy a configuration and set values by dotted path."""
     new = copy.deepcopy(config)
     for path, value in changes:
         *parents, last = path.split(".")
@@ -43,39 +43,39 @@ def plan(miniature, *changes) -> dict[str, int]:
     ],
     ids=["languages reordered", "translators reordered", "opponents reordered", "runtime of training", "no change"],
 )
-def test_nothing(miniature, change):
+def test_no_job_is_stale(miniature, change):
     if change[1] is None:
         assert plan(miniature) == {}
     else:
         assert plan(miniature, change) == {}
 
 
-def test_a_new_title_writes_the_page_and_the_cards(miniature):
+def test_a_new_title_reruns_the_report_and_the_cards(miniature):
     assert plan(miniature, ("report.title", "Another")) == {"build_report": 1, "write_card": 3}
 
 
-def test_another_style_draws_the_figures_only(miniature):
+def test_another_style_reruns_only_the_figures(miniature):
     (miniature.folder / "my.mplstyle").write_text("font.size: 11\n", encoding="utf-8")
     figures = ("plot_win_rates", "plot_datasets", "plot_training", "plot_translation_heatmaps")
     assert plan(miniature, ("figures.style", "my.mplstyle")) == {**dict.fromkeys(figures, 1), **PAGE}
 
 
-def test_another_judge_asks_for_verdicts_only(miniature):
+def test_another_judge_reruns_only_the_verdicts(miniature):
     assert plan(miniature, ("judging.judge", "strong")) == VERDICTS
 
 
-def test_another_way_to_count_makes_tables_only(miniature):
+def test_another_judging_mode_reruns_only_the_tables(miniature):
     assert plan(miniature, ("judging.mode", "paper")) == {**TABLES_OF_VERDICTS, **PAGE}
 
 
-def test_another_beta_trains_and_what_follows(miniature):
+def test_another_beta_reruns_training_and_later_rules(miniature):
     jobs = plan(miniature, ("training.beta", 0.2))
-    assert jobs["train_policy"] == 3 and jobs["complete"] == 4  # the answers of A, B and C, and the judge
+    assert jobs["train_policy"] == 3 and jobs["complete"] == 4  # answers of A, B and C, and the judge
     assert jobs["ask_answers"] == jobs["collect_answers"] == 27
     assert not {"ask_translations", "ask_responses", "build_dataset", "sample_pairs"} & set(jobs)
 
 
-def test_another_temperature_of_the_chosen_generator_leaves_a_alone(miniature):
+def test_another_temperature_of_the_chosen_generator_does_not_affect_a(miniature):
     generator = {"checkpoint": "strong", "prompt": "x-alma", "split": "lines"}
     config = edited(miniature.config)
     config["models"] = {"chosen": {**generator, "decoding": {"temperature": 0.6, "max_tokens": 64}}}
@@ -86,26 +86,26 @@ def test_another_temperature_of_the_chosen_generator_leaves_a_alone(miniature):
     assert jobs["ask_answers"] == 18 and "ask_translations" not in jobs
 
 
-def test_a_language_less_leaves_the_others_texts_alone(miniature):
+def test_removing_a_language_does_not_affect_the_texts_of_others(miniature):
     jobs = plan(miniature, ("languages", ["en", "zh", "de", "is", "ja", "nl", "ru", "es"]))
     assert not {"ask_translations", "collect_translations", "ask_responses", "collect_responses"} & set(jobs)
     assert jobs["build_dataset"] == 3 and jobs["train_policy"] == 3
     assert jobs["score_translations"] == jobs["tabulate_win_rates"] == jobs["tabulate_datasets"] == 1
 
 
-def test_a_translator_less_leaves_the_tables_without_it(miniature):
-    # its checkpoint answers others too: the batch runs, and must not hide that the table has a row too many
+def test_removing_a_translator_rebuilds_the_tables(miniature):
+    # other models share its checkpoint, so the batch runs, and must not hide that the tables are stale
     jobs = plan(miniature, ("wmt.translators", ["strong-beam", "weak", "nllb"]))
     assert jobs["score_translations"] == jobs["plot_translation_heatmaps"] == jobs["complete"] == 1
     assert not {"ask_translations", "collect_translations", "train_policy"} & set(jobs)
 
 
-def test_a_change_is_not_hidden_by_a_batch_that_runs_before_it(miniature):
+def test_a_batch_that_runs_does_not_hide_a_later_change(miniature):
     jobs = plan(miniature, ("wmt.translators", ["strong-beam", "weak", "nllb"]), ("training.beta", 0.2))
     assert jobs["train_policy"] == 3 and jobs["score_translations"] == 1
 
 
-def test_another_architecture_asks_for_what_no_one_had_made(miniature):
+def test_a_new_architecture_requests_only_what_does_not_exist(miniature):
     new = {**miniature.config["architectures"], "D": {**miniature.config["architectures"]["C"], "chosen": "english"}}
     jobs = plan(miniature, ("architectures", new))
     assert jobs["build_dataset"] == jobs["train_policy"] == 1 and jobs["ask_answers"] == 9

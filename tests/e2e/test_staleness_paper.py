@@ -1,8 +1,7 @@
-"""What an edit of the published configuration makes stale, file by file.
+"""Edits of the published configuration, and the files that they make stale.
 
-The published experiment can't run here. Its files are made empty and marked as finished (``--touch``), so that
-Snakemake has their parameters and inputs on record; then each edit is a dry run, and the files it would make are
-compared.
+The published experiment can't run here. Its files are created empty and marked as finished (``--touch``), so that
+Snakemake records their parameters and inputs. Each edit is then a dry run whose stale files are compared.
 """
 
 import copy
@@ -22,7 +21,7 @@ def registry_entry(section: str, name: str) -> dict:
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory) -> Run:
-    """The published experiment without one of its languages, as if it were finished."""
+    """The published experiment without one of its languages, marked as finished."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     config["languages"].remove(LEFT_OUT)
     run = Run(tmp_path_factory.mktemp("paper"), config)
@@ -34,14 +33,14 @@ def paper(tmp_path_factory) -> Run:
 
 
 def summary(run: Run, config: dict | None = None) -> dict[str, tuple[str, bool]]:
-    """{file: (rule, whether it would be made)} of all files of a configuration."""
+    """Return {file: (rule, whether it is stale)} for all files of a configuration."""
     lines = run.snakemake("--summary", config=config).splitlines()
     rows = [line.split("\t") for line in lines if line.startswith("results/")]
     return {path: (rule, plan != "no update") for path, _, rule, _, _, plan in rows}
 
 
 def stale(run: Run, edit) -> dict[str, set[str]]:
-    """{rule: files that an edit of the configuration makes stale}; a rule has one name with and without a GPU."""
+    """Return {rule: stale files} after an edit of the configuration; GPU rules count as their rule without a GPU."""
     config = copy.deepcopy(run.config)
     edit(config)
     found: dict[str, set[str]] = {}
@@ -56,7 +55,7 @@ def languages_of(paths: set[str]) -> set[str]:
 
 
 def runtime_of_everything(config: dict) -> None:
-    """Other memory, GPUs, flush interval, concurrency and shards for every checkpoint, and for training."""
+    """Change every runtime option of all vLLM checkpoints and of training."""
     registry = yaml.safe_load((ROOT / "resources/models.yaml").read_text(encoding="utf-8"))
     knobs = {"memory_fraction": 0.5, "tensor_parallel": 2, "gpus": 2, "flush_s": 1, "concurrency": 3, "shards": 4}
     knobs |= {"nodes": 2, "max_num_seqs": 7, "threads": 3, "hours": 1, "memory_gb": 5, "max_error_share": 0.5}
@@ -89,39 +88,39 @@ def set_at(path: str, value):
     ],
     ids=["nothing", "languages reordered", "translators reordered", "opponents reordered", "every runtime knob"],
 )
-def test_nothing(paper, edit):
+def test_no_file_is_stale(paper, edit):
     assert stale(paper, edit) == {}
 
 
-def test_a_language_more_is_that_language_and_what_is_built_from_all(paper):
+def test_a_new_language_affects_itself_and_the_data_sets(paper):
     files = stale(paper, lambda config: config["languages"].append(LEFT_OUT))
     for rule in ("ask_translations", "collect_translations", "collect_responses", "normalise_wmt", "normalise_prompts"):
         assert languages_of(files[rule]) == {LEFT_OUT}, rule
-    # the prompts of English are English in every language's cell but its own, so its responses are there already
+    # responses to English prompts exist already
     assert languages_of(files["ask_responses"]) == {LEFT_OUT}
     opponents = {path for path in files["collect_answers"] if not re.search(r"/answers/[ABC]/", path)}
-    assert opponents and languages_of(opponents) == {LEFT_OUT}, "the base and the opponents answer one language more"
+    assert opponents and languages_of(opponents) == {LEFT_OUT}, "the base and the opponents answer the new language"
     assert files["build_dataset"] >= {f"results/datasets/{name}.parquet" for name in "ABC"}
     assert {path.split("/")[2] for path in files["train_policy"]} == {"A", "B", "C"}
 
 
-def test_a_language_less_leaves_all_texts_alone(paper):
+def test_removing_a_language_affects_no_texts(paper):
     files = stale(paper, lambda config: config["languages"].remove("ja"))
     assert not {"ask_translations", "collect_translations", "ask_responses", "collect_responses"} & set(files)
     assert {path.split("/")[2] for path in files["train_policy"]} == {"A", "B", "C"}
 
 
-def test_another_judge_is_verdicts_and_tables(paper):
+def test_another_judge_affects_verdicts_and_tables(paper):
     files = stale(paper, set_at("judging.judge", "qwen2.5-14b"))
-    made = {rule for rule in files if not re.match("tabulate|plot|build_report", rule)}
-    assert made == {"check_before_gpu", "ask_verdicts", "complete", "collect_verdicts"}, (
+    rerun = {rule for rule in files if not re.match("tabulate|plot|build_report", rule)}
+    assert rerun == {"check_before_gpu", "ask_verdicts", "complete", "collect_verdicts"}, (
         "the new judge is checked first"
     )
     assert len(files["collect_verdicts"]) == 4 * 8
     assert files["complete"] == {f"results/completions/judge/qwen2.5-14b.{end}" for end in ("parquet", "cost.json")}
 
 
-def test_another_temperature_of_the_chosen_generator_is_b_and_c(paper):
+def test_another_temperature_of_the_chosen_generator_affects_b_and_c(paper):
     entry = registry_entry("models", "command-r-35b")
     entry["decoding"]["temperature"] = 0.3
     files = stale(paper, set_at("models", {"command-r-35b": entry}))
@@ -133,34 +132,34 @@ def test_another_temperature_of_the_chosen_generator_is_b_and_c(paper):
     assert "ask_translations" not in files and "score_translations" not in files
 
 
-def test_another_beta_is_training_onward(paper):
+def test_another_beta_affects_training_and_later_rules(paper):
     files = stale(paper, set_at("training.beta", 0.2))
     assert {path.split("/")[2] for path in files["collect_answers"]} == {"A", "B", "C"}
     assert not {"build_dataset", "ask_translations", "ask_responses", "score_translations"} & set(files)
 
 
 @pytest.mark.parametrize(
-    "taken",
+    "deleted",
     ["pairs.parquet", "datasets/A.parquet", "policies/A/policy.json", "verdicts/A/de.parquet", "tables/cost.csv"],
 )
-def test_a_result_that_a_failed_job_took_away_is_missed(paper, taken):
-    kept = paper.folder / "kept"
-    (paper.results / taken).rename(kept)
+def test_a_result_that_a_failed_job_deleted_is_stale(paper, deleted):
+    moved = paper.folder / "moved"
+    (paper.results / deleted).rename(moved)
     try:
-        assert f"results/{taken}" in set().union(*stale(paper, lambda config: None).values())
+        assert f"results/{deleted}" in set().union(*stale(paper, lambda config: None).values())
     finally:
-        kept.rename(paper.results / taken)
+        moved.rename(paper.results / deleted)
 
 
-def test_another_revision_of_a_data_set_is_that_set_onward(paper):
+def test_another_revision_of_a_data_set_affects_it_and_later_rules(paper):
     files = stale(paper, set_at("sources.helpsteer2.revision", "0" * 40))
     assert {path.split("/")[-1].split(".")[0] for path in files["normalise_source"]} == {"helpsteer2"}
     assert files["sample_pairs"] and files["train_policy"]
-    assert not {path for path in files["collect_translations"] if "/wmt/" in path}, "WMT24++ is another set"
+    assert not {path for path in files["collect_translations"] if "/wmt/" in path}, "WMT24++ does not depend on it"
     assert "score_translations" not in files
 
 
-def test_another_architecture_is_what_no_one_had_made(paper):
+def test_a_new_architecture_affects_only_what_does_not_exist(paper):
     translated = {"translate": "x-alma-bs"}
     new = {"prompt": translated, "chosen": {"generate": "command-r-35b"}, "rejected": translated}
     files = stale(paper, lambda config: config["architectures"].update(D=new))

@@ -1,4 +1,4 @@
-"""OpenRLHF trains for real, on a CPU: a tiny Llama from random weights, a killed run, an adapter."""
+"""OpenRLHF trains a tiny Llama on a CPU: an uninterrupted run, a killed run, and an adapter."""
 
 import json
 import os
@@ -33,7 +33,7 @@ STEPS = ROWS // BATCH * EPOCHS
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> dict[str, str]:
-    """A Llama of some 50,000 random weights with a tokenizer of whole words."""
+    """A Llama of about 50,000 random weights, with a tokenizer of whole words."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -59,17 +59,17 @@ def base(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
-    """Pairs that can be learned: chosen answers are of even words, rejected ones of odd words; two are too long."""
-    draw = random.Random(0)
+    """Pairs that can be learned: chosen responses have even words, rejected ones odd words. Two pairs are too long."""
+    rng = random.Random(0)
     rows = []
     for number in range(ROWS + 2):
         sides = [[word for word in WORDS if int(word[1:]) % 2 == rest] for rest in (0, 1)]
-        prompt = " ".join(draw.choices(WORDS, k=6 if number < ROWS else 60))
-        chosen, rejected = (" ".join(draw.choices(side, k=8)) for side in sides)
+        prompt = " ".join(rng.choices(WORDS, k=6 if number < ROWS else 60))
+        chosen, rejected = (" ".join(rng.choices(side, k=8)) for side in sides)
         asked = [{"role": "user", "content": prompt}]
-        said = {name: [*asked, {"role": "assistant", "content": text}]
+        messages = {name: [*asked, {"role": "assistant", "content": text}]
                 for name, text in (("chosen_messages", chosen), ("rejected_messages", rejected))}  # fmt: skip
-        row = {"item_id": f"id{number:03d}", "language": "en", "prompt_messages": asked, **said}
+        row = {"item_id": f"id{number:03d}", "language": "en", "prompt_messages": asked, **messages}
         rows.append(dict.fromkeys(DATASET.names, "") | row)
     path = tmp_path_factory.mktemp("data") / "A.parquet"
     write_table(path, rows, DATASET)
@@ -84,33 +84,33 @@ def settings(**changes) -> Training:
 
 
 @pytest.fixture(scope="module")
-def whole(base, dataset, tmp_path_factory) -> Path:
-    """A training that nothing disturbed."""
-    return training.train(settings(), dataset, base, tmp_path_factory.mktemp("whole"))
+def trained(base, dataset, tmp_path_factory) -> Path:
+    """An uninterrupted training."""
+    return training.train(settings(), dataset, base, tmp_path_factory.mktemp("trained"))
 
 
-def test_a_training_leaves_model_log_and_policy(whole, base):
-    policy, log = json.loads((whole / "policy.json").read_text()), pd.read_csv(whole / "log.csv")
+def test_a_training_writes_model_log_and_policy(trained, base):
+    policy, log = json.loads((trained / "policy.json").read_text()), pd.read_csv(trained / "log.csv")
     rows = ROWS // BATCH * BATCH
     assert (policy["rows"], policy["rows_given"], policy["steps"]) == (rows, ROWS + 2, STEPS)
-    assert policy["revision"] == content_revision(whole / "model") != base["revision"]
-    assert pd.read_csv(whole / "overlong.csv")["fate"].value_counts().to_dict() == {
+    assert policy["revision"] == content_revision(trained / "model") != base["revision"]
+    assert pd.read_csv(trained / "overlong.csv")["fate"].value_counts().to_dict() == {
         "remainder": ROWS - rows, "dropped": 2,
     }  # fmt: skip
     assert log.columns.tolist() == training_log.LOG_COLUMNS and log["step"].tolist() == list(range(1, STEPS + 1))
     assert log.notna().all(axis=None) and log["epoch"].tolist() == [1] * (STEPS // 2) + [2] * (STEPS // 2)
     assert log["loss"].iloc[0] == pytest.approx(0.693) and log["loss"].iloc[-1] < 0.6
     assert log["margin"].iloc[-1] > 0.2 and log["accuracy"].iloc[-1] > 0.8
-    assert not (whole / "checkpoints").exists() and not (whole / "cache").exists()
+    assert not (trained / "checkpoints").exists() and not (trained / "cache").exists()
 
 
-def test_the_model_loads_and_prefers_what_was_chosen(whole, base):
+def test_the_model_loads_and_prefers_chosen_words(trained, base):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model, tokenizer = (kind.from_pretrained(whole / "model") for kind in (AutoModelForCausalLM, AutoTokenizer))
+    model, tokenizer = (kind.from_pretrained(trained / "model") for kind in (AutoModelForCausalLM, AutoTokenizer))
     for original in tokenizer_files(Path(base["path"])):
-        assert (whole / "model" / original.name).read_bytes() == original.read_bytes()
+        assert (trained / "model" / original.name).read_bytes() == original.read_bytes()
     asked = tokenizer.apply_chat_template(
         [{"role": "user", "content": "w1 w2"}], return_tensors="pt", return_dict=True, add_generation_prompt=True
     )
@@ -120,38 +120,38 @@ def test_the_model_loads_and_prefers_what_was_chosen(whole, base):
     assert even > odd and model.config.use_cache
 
 
-def test_a_finished_training_is_taken_up_in_seconds(whole, base, dataset):
-    made, start = (whole / "policy.json").stat().st_mtime_ns, time.monotonic()
-    said = []
-    assert training.train(settings(), dataset, base, whole.parents[1], say=said.append) == whole
-    assert said == [f"found trained: {whole}"] and time.monotonic() - start < 5
-    assert (whole / "policy.json").stat().st_mtime_ns == made
+def test_a_finished_training_is_reused_within_seconds(trained, base, dataset):
+    modified, start = (trained / "policy.json").stat().st_mtime_ns, time.monotonic()
+    messages = []
+    assert training.train(settings(), dataset, base, trained.parents[1], say=messages.append) == trained
+    assert messages == [f"found trained: {trained}"] and time.monotonic() - start < 5
+    assert (trained / "policy.json").stat().st_mtime_ns == modified
 
 
-def test_a_killed_training_goes_on_to_the_same_model(whole, base, dataset, tmp_path):
+def test_a_killed_training_resumes_and_gives_the_same_model(trained, base, dataset, tmp_path):
     code = (
         "import json, sys; from pathlib import Path;"
-        "from polypref import training; from polypref.config.sections import Training;"
-        "ours, data, base, results = sys.argv[1:];"
-        "training.train(Training(**json.loads(ours)), Path(data), json.loads(base), Path(results))"
+        "from polypref.training import training; from polypref.config.sections import Training;"
+        "settings, data, base, results = sys.argv[1:];"
+        "training.train(Training(**json.loads(settings)), Path(data), json.loads(base), Path(results))"
     )
     scripts = Path(training.__file__).parents[2]
     victim = subprocess.Popen(
         [sys.executable, "-c", code, settings().model_dump_json(), str(dataset), json.dumps(base), str(tmp_path)],
         env=os.environ | {"PYTHONPATH": str(scripts)}, start_new_session=True,
     )  # fmt: skip
-    latest = tmp_path / "trained" / whole.name / "checkpoints" / "latest"
+    latest = tmp_path / "trained" / trained.name / "checkpoints" / "latest"
     while not latest.is_file() and victim.poll() is None:
         time.sleep(0.01)
     os.killpg(victim.pid, signal.SIGKILL)
     assert victim.wait() == -signal.SIGKILL
-    assert not training.is_finished(tmp_path / "trained" / whole.name)
+    assert not training.is_finished(tmp_path / "trained" / trained.name)
 
     folder = training.train(settings(), dataset, base, tmp_path)
     attempts = sorted((folder / "attempts").glob("*.log"))
     assert len(attempts) == 2 and training_log.resumed_samples(attempts[1].read_text()) >= 2 * BATCH
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "log.csv"), pd.read_csv(whole / "log.csv"))
-    assert (folder / "policy.json").read_bytes() == (whole / "policy.json").read_bytes()
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "log.csv"), pd.read_csv(trained / "log.csv"))
+    assert (folder / "policy.json").read_bytes() == (trained / "policy.json").read_bytes()
 
 
 def test_an_adapter_is_merged_into_its_base(base, dataset, tmp_path):

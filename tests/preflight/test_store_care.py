@@ -1,10 +1,10 @@
-"""``polypref store``: counts what is there, finds what is damaged, and prunes only what no request needs."""
+"""``polypref store`` counts rows, finds damaged records, and prunes only the rows that no request needs."""
 
 from pathlib import Path
 
 import pytest
 import yaml
-from stored import fill
+from store_records import fill
 
 from polypref.cli import main
 from polypref.config.loading import load_config, read_languages
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def results(tmp_path):
-    """Two batches of three rows, one of them answered in two runs with a row twice."""
+    """Two batches of three rows; one batch was completed in two runs that both stored one of its rows."""
     fill(tmp_path / "store/judge/judge", "abc")
     fill(tmp_path / "store/answer/weak", "ab")
     fill(tmp_path / "store/answer/weak", "bc")
@@ -32,8 +32,8 @@ def plan():
     return Plan(load_config(raw, ROOT), read_languages(ROOT))
 
 
-def ask(plan, results, ids):
-    """Requests files of every batch; all ask for the same ids."""
+def write_requests(plan, results, ids):
+    """Write the request files of every batch, all with the same ids."""
     rows = [
         {**dict.fromkeys(REQUESTS.names), "request_id": i, "item_id": i, "messages": [], "decoding": "{}"} for i in ids
     ]
@@ -42,7 +42,7 @@ def ask(plan, results, ids):
             write_table(results / "requests" / task / f"{stem}.parquet", rows, REQUESTS)
 
 
-def held(results, batch="answer/weak"):
+def stored_ids(results, batch="answer/weak"):
     return {record["request_id"] for record in RowStore(results / "store" / batch).records()}
 
 
@@ -59,15 +59,15 @@ def test_show_and_verify_on_the_command_line(results, capsys):
     assert "every record" in capsys.readouterr().out
 
 
-def test_a_damaged_part_is_found_and_left_where_it_is(results, capsys):
+def test_verify_reports_a_damaged_part_and_does_not_rename_it(results, capsys):
     part = next((results / "store/judge/judge").glob("part-*"))
     part.write_bytes(part.read_bytes()[:60])
     assert main(["store", "verify", str(results)]) == 1
-    assert "the next run sets it aside" in capsys.readouterr().out and part.exists()
+    assert "the next run will rename the file" in capsys.readouterr().out and part.exists()
 
 
-def test_a_look_leaves_a_damaged_part_where_it_is(results, plan, capsys):
-    ask(plan, results, "ab")
+def test_show_and_a_dry_prune_do_not_rename_a_damaged_part(results, plan, capsys):
+    write_requests(plan, results, "ab")
     part = next((results / "store/judge/judge").glob("part-*"))
     part.write_bytes(part.read_bytes()[:60])
     fill(results / "store/answer/nobody", "a")
@@ -75,35 +75,36 @@ def test_a_look_leaves_a_damaged_part_where_it_is(results, plan, capsys):
     other.write_bytes(b"")
     assert main(["store", "show", str(results)]) == 0
     assert list(store_care.prune(plan, results, delete=False)) and part.exists() and other.exists()
-    assert "the next run sets it aside" in capsys.readouterr().out
+    assert "the next run will rename the file" in capsys.readouterr().out
 
 
-def test_prune_lists_first_and_removes_only_when_told(results, plan):
-    ask(plan, results, "ab")
-    listed = {p.folder.name: (p.rows, p.kept) for p in store_care.prune(plan, results, delete=False)}
-    assert listed == {"judge": (1, 2), "weak": (1, 2)} and held(results) == set("abc")
+def test_prune_counts_rows_and_removes_them_only_if_delete_is_set(results, plan):
+    write_requests(plan, results, "ab")
+    counted = {p.folder.name: (p.rows, p.kept) for p in store_care.prune(plan, results, delete=False)}
+    assert counted == {"judge": (1, 2), "weak": (1, 2)} and stored_ids(results) == set("abc")
     removed = {p.folder.name: p.kept for p in store_care.prune(plan, results, delete=True)}
-    assert removed == {"judge": 2, "weak": 2} and held(results) == held(results, "judge/judge") == set("ab")
+    assert removed == {"judge": 2, "weak": 2} and stored_ids(results) == stored_ids(results, "judge/judge") == set("ab")
     assert set(RowStore(results / "store/answer/weak").get("abc")) == set("ab")
 
 
-def test_prune_removes_the_batches_of_no_task_and_refuses_where_requests_are_missing(results, plan, capsys, tmp_path):
+def test_prune_removes_unused_batches_and_refuses_if_requests_are_missing(results, plan, capsys, tmp_path):
     fill(results / "store/answer/nobody", "a")
     config = str(ROOT / "config/demo.yaml")
     assert main(["store", "prune", str(results), "--configfile", config, "--yes"]) == 2
-    assert "is not made yet" in capsys.readouterr().err and held(results, "answer/nobody") == {"a"}
-    ask(plan, results, "abc")
+    assert "does not exist yet" in capsys.readouterr().err and stored_ids(results, "answer/nobody") == {"a"}
+    write_requests(plan, results, "abc")
     assert main(["store", "prune", str(results), "--configfile", config, "--yes"]) == 0
-    assert not (results / "store/answer/nobody").exists() and held(results) == set("abc")
+    assert not (results / "store/answer/nobody").exists() and stored_ids(results) == set("abc")
 
 
-def test_prune_waits_for_nobody(results, plan, capsys):
-    ask(plan, results, "a")
+def test_prune_does_not_wait_for_a_writer(results, plan, capsys):
+    write_requests(plan, results, "a")
     with RowStore(results / "store/judge/judge"):
         code = main(["store", "prune", str(results), "--configfile", str(ROOT / "config/demo.yaml"), "--yes"])
-    assert code == 2 and "is being written by process" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert code == 2 and "is writing to this row store" in message
 
 
-def test_no_store_says_so(tmp_path, capsys):
+def test_a_missing_store_is_reported(tmp_path, capsys):
     assert main(["store", "show", str(tmp_path)]) == 2
     assert "there is no row store" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The recipes of docs/adding.md, tried as they stand there on a copy of the published experiment."""
+"""The recipes of docs/adding.md work, unchanged, on a copy of the published experiment."""
 
 import re
 import shutil
@@ -17,12 +17,12 @@ RECIPES = [
     for block in re.findall(r"^ *```yaml\n(.*?)```", (ROOT / "docs/adding.md").read_text(encoding="utf-8"), re.M | re.S)
 ]
 
-GROUP4 = "haoranxu/X-ALMA-13B-Group4"  # French is one of its languages
+GROUP4 = "haoranxu/X-ALMA-13B-Group4"  # this group includes French
 
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
-    """The experiment's files in a folder of their own, as a fork has them."""
+    """A copy of the experiment's files, as in a fork."""
     shutil.copytree(ROOT / "resources", tmp_path / "resources", ignore=shutil.ignore_patterns("demo"))
     shutil.copytree(ROOT / "config", tmp_path / "config")
     monkeypatch.chdir(tmp_path)
@@ -30,7 +30,7 @@ def copy(tmp_path, monkeypatch):
 
 
 def recipe(*keys: str) -> dict:
-    """The first recipe that has all these keys."""
+    """Return the first recipe with all of these keys."""
     return next(found for found in RECIPES if set(keys) <= found.keys())
 
 
@@ -45,7 +45,7 @@ def plan_of(folder: Path) -> Plan:
     return Plan(load_config(raw, folder), read_languages(folder))
 
 
-def asked(plan: Plan) -> str:
+def shown_requests(plan: Plan) -> str:
     return show(plan, Path("none"), Path("resources/prompts/judge.txt").read_text(encoding="utf-8"), lambda row: None)
 
 
@@ -79,7 +79,7 @@ def test_a_model_as_opponent_translator_and_generator(copy):
     plan = plan_of(copy)
     batches = {name for name in plan.batches() if name[1] == "my-model"}
     assert batches == {("answer", "my-model"), ("translate", "my-model"), ("generate", "my-model")}
-    text = asked(plan)
+    text = shown_requests(plan)
     assert "=== translate/my-model: vllm owner/name at <commit>" in text and '"max_tokens": 1024' in text
 
 
@@ -88,7 +88,7 @@ def test_a_translator_prompt(copy):
     edit("resources/models.yaml", lambda registry: registry["checkpoints"].update(recipe("checkpoints")["checkpoints"]))
     edit("resources/models.yaml", lambda registry: registry["models"].update(formal))
     edit("config/config.yaml", lambda config: config["wmt"]["translators"].append("my-model-formal"))
-    text = asked(plan_of(copy))
+    text = shown_requests(plan_of(copy))
     assert "Translate into Arabic, in a formal tone. Reply with the translation alone.\n\n<source in English>" in text
     for wrong in ("instuct", "Translate {txt} into {language}", "no place for the text"):
         edit(
@@ -104,7 +104,7 @@ def test_an_architecture(copy):
     edit("config/config.yaml", lambda config: config["architectures"].update(recipe("architectures")["architectures"]))
     plan = plan_of(copy)
     assert plan.architectures == ["A", "B", "C", "D"] and "D" in plan.answerers
-    for task in ("translate", "generate"):  # all that D is made of is there already
+    for task in ("translate", "generate"):  # D is built from existing texts
         assert {key: stems for key, stems in plan.batches().items() if key[0] == task} == {
             key: stems for key, stems in before.items() if key[0] == task
         }

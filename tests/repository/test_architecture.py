@@ -1,4 +1,4 @@
-"""The package's subpackages import in one direction; rules, scripts, subpackages and tests share names."""
+"""Subpackages import in one direction only, and rules, scripts, subpackages and tests have matching names."""
 
 import re
 import runpy
@@ -11,11 +11,11 @@ TOOL = runpy.run_path(str(ROOT / "tools/describe_package.py"))
 PAGE = TOOL["PAGE"].read_text(encoding="utf-8")
 IMPORTS = TOOL["imports"]()
 ORDER = TOOL["package_order"](PAGE)
-# not part of the order: `python -m polypref`, which imports the command line
+# modules outside the order: `python -m polypref` imports the command line
 TOP = {"__init__", "__main__"}
-# scripts that no rule runs, and who runs them
-BY_HAND = {"make_tiny_models": "make tiny-models", "openrlhf_cpu": "training/trainer.py", "push_dataset": "make push",
-           "complete_shard": "requests/sharding.py"}  # fmt: skip
+# scripts that no rule runs, and what runs them
+WITHOUT_RULE = {"make_tiny_models": "make tiny-models", "openrlhf_cpu": "training/trainer.py",
+                "push_dataset": "make push", "complete_shard": "requests/sharding.py"}  # fmt: skip
 
 
 def test_the_table_lists_every_subpackage():
@@ -26,7 +26,7 @@ def test_the_table_lists_every_subpackage():
 
 
 @pytest.mark.parametrize(("importing", "imported"), sorted(IMPORTS))
-def test_a_subpackage_imports_only_what_stands_before_it(importing, imported):
+def test_a_subpackage_imports_only_earlier_ones(importing, imported):
     if importing not in TOP:
         places = IMPORTS[importing, imported]
         assert ORDER.index(imported) < ORDER.index(importing), (
@@ -34,9 +34,9 @@ def test_a_subpackage_imports_only_what_stands_before_it(importing, imported):
         )
 
 
-def test_the_opening_of_the_page_is_current():
+def test_the_generated_opening_is_up_to_date():
     opening = PAGE.split(TOOL["BEGIN"])[1].split(TOOL["END"])[0]
-    assert opening == TOOL["opening"](ORDER), "`make architecture` writes it"
+    assert opening == TOOL["opening"](ORDER), "run `make architecture`"
 
 
 def test_every_rule_file_has_its_subpackage_and_every_script_its_rule():
@@ -45,9 +45,9 @@ def test_every_rule_file_has_its_subpackage_and_every_script_its_rule():
     names = set(re.findall(r"^ *rule (\w+):", rules, re.MULTILINE))
     scripts = {path.stem for path in (ROOT / "workflow/scripts").glob("*.py")}
     shared = {"collect_texts"}  # run by collect_translations, collect_responses and collect_answers
-    assert scripts - names - shared == set(BY_HAND)
+    assert scripts - names - shared == set(WITHOUT_RULE)
 
 
-def test_tests_lie_in_folders_named_as_the_subpackages():
+def test_test_folders_are_named_after_subpackages():
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and any(path.rglob("test_*.py"))}
     assert folders - set(ORDER) <= {"e2e", "repository", "slurm"}

@@ -1,4 +1,4 @@
-"""The benchmarks: each runs in small, and what it prints goes to its place in docs/benchmarks.md."""
+"""Every benchmark runs with tiny sizes, and its output replaces its section of docs/benchmarks.md."""
 
 import itertools
 import re
@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "bench"
 LIGHT = ("jobs", "store", "statistics", "coverage")
 HEAVY = ("datapath", "dag", "incremental", "complete", "judging", "gpu")
-"""Those whose smallest size takes ten seconds and more; of `batch`, `training` and `slurm`, which start several
-engines, the parts are tested; `others` installs from PyPI and is run by hand."""
+"""Benchmarks that take at least ten seconds with the smallest size. `batch`, `training` and `slurm` start several
+engines, so only their functions are tested; `others` installs packages from PyPI and is run by hand."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def smoke(name: str) -> str:
             cells = [row.count("|") for row in rows]
             assert len(cells) >= 3 and len(set(cells)) == 1, f"no table: {done.stdout}"
     assert any(line.startswith("|") for line in lines), f"no table: {done.stdout}"
-    assert not re.search(r"^(INFO|WARNING)", done.stdout, re.MULTILINE), "only the page is on stdout"
+    assert not re.search(r"^(INFO|WARNING)", done.stdout, re.MULTILINE), "stdout must have only the section"
     return done.stdout
 
 
@@ -45,18 +45,18 @@ def test_light_benchmarks_run(name):
     smoke(name)
 
 
-def test_what_a_card_needs_at_least(bench):
+def test_minimum_times_of_a_card(bench):
     from bench_gpu import Card, limits
-    from model_made import Shape
+    from random_model import Shape
 
     shape = Shape(width=8, inner=16, layers=2, heads=4, kv_heads=2, vocabulary=10)
-    # by hand: a layer has 2 * 64 of queries and output, 2 * 32 of keys and values, 3 * 128; embeddings are 2 * 80
+    # a layer has 2 * 64 for queries and output, 2 * 32 for keys and values, and 3 * 128; the embeddings have 2 * 80
     assert shape.parameters == 2 * (128 + 64 + 384) + 160
     assert shape.cache_bytes == 2 * 2 * 2 * 2 * 2
     memory, compute = limits(shape, Card("", bandwidth=1.0, compute=1.0), requests=3, prompt=5, answer=4, at_once=2)
-    weights = 2 * (128 + 64 + 384) + 80  # the embeddings of the input are looked up, not multiplied
+    weights = 2 * (128 + 64 + 384) + 80  # input embeddings are looked up and not multiplied
     assert compute == 2 * weights * 3 * (5 + 4)
-    assert memory == 2 * 4 * 2 * weights + 3 * (4 * 5 + 8) * 32  # two waves of four steps, and the cache
+    assert memory == 2 * 4 * 2 * weights + 3 * (4 * 5 + 8) * 32  # two batches of four steps, and the cache
 
 
 @pytest.mark.e2e
@@ -71,23 +71,23 @@ def costs(*walls: float) -> list:
     return [common.Cost(wall, wall / 2, 100.0) for wall in walls]
 
 
-def test_jobs_of_single_files_are_scaled_to_all_files(bench):
+def test_costs_of_single_files_are_scaled_to_all_files(bench):
     import bench_batch
 
     assert bench_batch.scaled(costs(10, 14), 24) == bench_batch.Cost(288, 144, 100)
 
 
-def test_files_of_a_batch_are_read_by_complete(bench, tmp_path):
-    import requests_made
+def test_complete_can_read_the_request_files(bench, tmp_path):
+    import synthetic_requests
 
     from polypref.requests.complete import read_requests
 
-    paths = requests_made.write_translations(tmp_path, 3, fields=2, languages=2)
-    requests, asked = read_requests(map(str, paths))
-    assert len(paths) == 4 and asked == len(requests) == 12, "no two are the same request"
+    paths = synthetic_requests.write_translations(tmp_path, 3, fields=2, languages=2)
+    requests, total = read_requests(map(str, paths))
+    assert len(paths) == 4 and total == len(requests) == 12, "all requests must be different"
 
 
-def test_calls_one_by_one_are_scaled_to_the_table(bench):
+def test_costs_of_single_calls_are_scaled_to_the_table(bench):
     import bench_judging
 
     found = {"batch": costs(2.0, 4.0), "calls": costs(3.0, 3.0)}
@@ -96,7 +96,7 @@ def test_calls_one_by_one_are_scaled_to_the_table(bench):
     assert processor[1:3] == ["1.0", "15.0"]
 
 
-def test_pairs_to_train_on_pass_the_rule_s_checks(bench, tmp_path):
+def test_training_pairs_pass_the_checks_of_the_rule(bench, tmp_path):
     import bench_training
 
     from polypref.files.schemas import DATASET
@@ -108,22 +108,29 @@ def test_pairs_to_train_on_pass_the_rule_s_checks(bench, tmp_path):
     for row in rows:
         assert [turn["role"] for turn in row["chosen_messages"]] == ["user", "assistant"]
         assert row["chosen_messages"] != row["rejected_messages"]
-    command = bench_training.own_command(
+    command = bench_training.direct_command(
         bench_training.Training(**bench_training.training_section()), bench_training.DEMO / "models/base"
     )
     assert any(word.endswith("train_dpo") for word in command) and "data.parquet" in " ".join(command)
 
 
-def test_a_training_is_compared_with_and_without_what_the_rule_adds(bench):
+def test_a_training_is_compared_with_and_without_the_rule(bench):
     import bench_training
 
     found = {"rule": costs(24.0, 30.0), "own": costs(18.0, 24.0)}
     trainer, wall, processor = bench_training.table_rows(found, [20.0, 24.0])
-    assert trainer == ["the trainer, wall", "20.0", "18.0", "0.95", "0.90", "1.00"]
+    assert trainer == ["trainer only, wall", "20.0", "18.0", "0.95", "0.90", "1.00"]
     assert wall[1:3] == ["24.0", "18.0"] and processor[1:3] == ["12.0", "9.0"] and wall[3:] == processor[3:]
 
 
-def test_one_row_of_the_changed_source_changes(bench, tmp_path):
+def test_the_scripts_of_the_benchmarks_exist():
+    """bench_training ran a script that had been renamed."""
+    for file in BENCH.glob("bench_*.py"):
+        for name in re.findall(r'SCRIPTS / "(\w+\.py)"', file.read_text(encoding="utf-8")):
+            assert (ROOT / "workflow/scripts" / name).is_file(), f"{file.name}: {name}"
+
+
+def test_one_row_of_the_source_is_changed(bench, tmp_path):
     import bench_incremental
 
     bench_incremental.write_data(tmp_path)
@@ -134,23 +141,23 @@ def test_one_row_of_the_changed_source_changes(bench, tmp_path):
     assert [a != b for a, b in zip(before, after, strict=True)] == [True] + [False] * (len(before) - 1)
 
 
-def test_every_benchmark_has_a_script_and_a_place(bench):
+def test_every_benchmark_has_a_script_and_a_section(bench):
     run, _ = bench
     page = run.PAGE.read_text(encoding="utf-8")
     assert set(run.ITEMS) == {path.stem.removeprefix("bench_") for path in BENCH.glob("bench_*.py")} - {"gpu"}
     for name in run.ITEMS:
-        assert run.replaced(page, name, "new").count("new\n<!-- end") == 1
+        assert run.replace_section(page, name, "new").count("new\n<!-- end") == 1
 
 
-def test_one_section_is_replaced_and_no_other(bench):
+def test_only_one_section_is_replaced(bench):
     run, _ = bench
     page = "a\n<!-- bench dag -->\nold\n<!-- end dag -->\n<!-- bench store -->\nkept\n<!-- end store -->\n"
-    assert run.replaced(page, "dag", r"\1 new") == page.replace("old", r"\1 new")
-    with pytest.raises(SystemExit, match="has no place for judging"):
-        run.replaced(page, "judging", "new")
+    assert run.replace_section(page, "dag", r"\1 new") == page.replace("old", r"\1 new")
+    with pytest.raises(SystemExit, match="there is no section judging"):
+        run.replace_section(page, "judging", "new")
 
 
-def test_a_process_is_measured_without_its_parent(bench):
+def test_the_memory_of_a_process_excludes_its_parent(bench):
     _, common = bench
     ballast = bytearray(300 * 2**20)
     cost = common.run_process([sys.executable, "-S", "-c", "print('done')"])
@@ -159,7 +166,7 @@ def test_a_process_is_measured_without_its_parent(bench):
         common.run_process([sys.executable, "-c", "raise SystemExit(3)"])
 
 
-def test_turns_alternate_and_ratios_are_of_the_same_turn(bench):
+def test_repeats_alternate_and_ratios_compare_the_same_repeat(bench):
     _, common = bench
     called = []
 
@@ -167,6 +174,8 @@ def test_turns_alternate_and_ratios_are_of_the_same_turn(bench):
         return lambda: (called.append(name), common.Cost(next(walls), 1.0, 1.0))[1]
 
     costs = common.interleaved(2, a=action("a", iter([9, 2, 4])), b=action("b", iter([9, 1, 4])))
-    assert called == ["a", "b", "b", "a", "a", "b"], "a turn that warms up, then two, each the other way round"
+    assert called == ["a", "b", "b", "a", "a", "b"], (
+        "one warm-up repeat, then two, each in the reverse order of the last"
+    )
     assert common.ratios(costs, "a", "b") == [2.0, 1.0]
     assert common.spread([2.0, 1.0, 4.0]) == ["2.00", "1.00", "4.00"]

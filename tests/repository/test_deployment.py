@@ -1,4 +1,4 @@
-"""Other ways to have the software on a cluster: conda, by a dry run, and the recipe of a container, by reading it."""
+"""Other ways to install the software: conda, by a dry run, and the container, by checks of its recipe."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# No conda is at hand where these tests run; a dry run only asks it who it is.
+# The machine of these tests has no conda; a dry run calls it only for version and settings.
 CONDA = """#!/bin/sh
 case "$1" in
   info) echo '{"conda_version": "24.9.2", "conda_prefix": "/x", "root_prefix": "/x", "platform": "linux-64"}' ;;
@@ -17,7 +17,7 @@ esac
 """
 
 
-def test_a_dry_run_with_conda_makes_one_environment_for_all_rules(tmp_path):
+def test_conda_creates_one_environment_for_all_rules(tmp_path):
     conda = tmp_path / "bin/conda"
     conda.parent.mkdir()
     conda.write_text(CONDA)
@@ -31,16 +31,16 @@ def test_a_dry_run_with_conda_makes_one_environment_for_all_rules(tmp_path):
         text=True,
         timeout=120,
     )
-    printed = done.stdout + done.stderr
-    assert done.returncode == 0, printed
-    made = re.findall(r"Conda environment (\S+) will be created", printed)
-    assert [Path(path).resolve() for path in made] == [ROOT / "environment.yml"]
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    environments = re.findall(r"Conda environment (\S+) will be created", output)
+    assert [Path(path).resolve() for path in environments] == [ROOT / "environment.yml"]
 
 
-def test_the_container_is_set_up_as_a_machine_is():
+def test_the_container_is_set_up_by_the_same_script_as_a_machine():
     recipe = (ROOT / "containers/polypref.def").read_text(encoding="utf-8")
     torch = re.search(r"^nvidia-cuda-runtime==(\d+\.\d+)", (ROOT / "requirements/gpu.txt").read_text(), re.MULTILINE)[1]
-    assert f"From: nvidia/cuda:{torch}." in recipe, "flash-attn is compiled by the CUDA that torch was built with"
+    assert f"From: nvidia/cuda:{torch}." in recipe, "flash-attn must be compiled with the CUDA version of torch"
     assert "tools/setup.sh gpu" in recipe
     for path in re.findall(r"/opt/polypref/([\w./-]+\.(?:yaml|sh)|Snakefile)", recipe):
         assert (ROOT / path).exists(), path

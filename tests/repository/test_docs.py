@@ -1,4 +1,4 @@
-"""README and docs: every link and anchor leads somewhere, every verb, target and command that they name exists."""
+"""README and docs: every link and anchor has a target, and every make target, rule and command exists."""
 
 import fnmatch
 import re
@@ -23,11 +23,11 @@ HIDDEN = {".venv", "results", ".snakemake", ".git"}
 PAGES = sorted(page for page in ROOT.rglob("*.md") if not HIDDEN & set(page.relative_to(ROOT).parts))
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^\s*```.*?^\s*```", re.MULTILINE | re.DOTALL)
-named = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+for_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def anchors(page: Path) -> set[str]:
-    """Ids that GitHub gives a page's headings."""
+    """Return the anchors of a page's headings on GitHub."""
     found: set[str] = set()
     for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()).replace(" ", "-")
@@ -36,21 +36,21 @@ def anchors(page: Path) -> set[str]:
     return found
 
 
-@named
-def test_links_and_anchors_lead_somewhere(page):
+@for_each_page
+def test_links_and_anchors_have_targets(page):
     broken = []
     for target in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = unquote(target).partition("#")
-        there = (page.parent / path).resolve() if path else page
-        if not there.exists() or (anchor and anchor not in anchors(there)):
+        linked = (page.parent / path).resolve() if path else page
+        if not linked.exists() or (anchor and anchor not in anchors(linked)):
             broken.append(target)
     assert not broken
 
 
 def code(page: Path) -> list[str]:
-    """Lines of fenced blocks, and code spans outside them."""
+    """Return the lines of fenced blocks and the code spans outside them."""
     text = page.read_text(encoding="utf-8")
     blocks = [line.strip() for block in FENCE.findall(text) for line in block.splitlines()[1:-1]]
     return blocks + re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
@@ -64,15 +64,15 @@ def rules() -> set[str]:
     return found
 
 
-@named
-def test_verbs_of_make_exist(page):
-    verbs = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    called = {verb for line in code(page) for verb in re.findall(r"(?:^|&& )make ([a-z][a-z0-9-]*)", line)}
-    assert called <= verbs
+@for_each_page
+def test_make_targets_exist(page):
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    called = {name for line in code(page) for name in re.findall(r"(?:^|&& )make ([a-z][a-z0-9-]*)", line)}
+    assert called <= targets
 
 
-@named
-def test_snakemake_commands_parse_and_name_what_exists(page):
+@for_each_page
+def test_snakemake_commands_parse_and_their_rules_exist(page):
     known, parser = rules(), get_argument_parser()
     for line in code(page):
         words = shlex.split(line, comments=True) if re.match(r"(\.venv/bin/)?snakemake ", line) else []
@@ -81,13 +81,13 @@ def test_snakemake_commands_parse_and_name_what_exists(page):
         given = parser.parse_args(words[1:])
         files = given.configfile or []
         assert all(str(file).endswith((".yaml", ".yml")) for file in files), f"{line}: a target after --configfile"
-        asked = [*given.targets, *(given.forcerun or [])]
-        unknown = [name for name in asked if name not in known and not name.startswith("results/")]
+        names = [*given.targets, *(given.forcerun or [])]
+        unknown = [name for name in names if name not in known and not name.startswith("results/")]
         assert not unknown, line
 
 
-@named
-def test_files_of_the_repository_that_are_named_exist(page):
+@for_each_page
+def test_files_that_the_docs_mention_exist(page):
     if page.name == "CHANGELOG.md":
         return
     folders = "config|docs|profiles|requirements|resources|rules|tests|tools|workflow|bench"
@@ -102,7 +102,7 @@ def test_subcommands_of_polypref_exist():
     assert called and called <= offered
 
 
-def test_the_index_names_every_page_and_the_citation_the_version():
+def test_the_index_lists_every_page_and_the_citation_has_the_version():
     linked = set(LINK.findall((ROOT / "docs/index.md").read_text(encoding="utf-8")))
     assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= linked
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
@@ -110,7 +110,7 @@ def test_the_index_names_every_page_and_the_citation_the_version():
 
 
 def columns_of_tables() -> dict[str, set[str]]:
-    """Columns that the evaluation writes, by table, from small verdicts and translations."""
+    """Evaluate a few verdicts and translations, and return the columns by table."""
     judged = pd.concat([synthetic.verdicts(p, code, 6) for p in ("base", "A") for code in ("de", "is")])
     judged = as_judged(judged.assign(policy_length=3, opponent_length=4))
     segments = {"de": synthetic.segments("de", 12)}
@@ -125,19 +125,19 @@ def columns_of_tables() -> dict[str, set[str]]:
     return {name: set(table.columns) for name, table in tables.items()}
 
 
-def test_every_column_of_the_tables_is_explained():
+def test_every_column_of_the_tables_is_documented():
     section = (ROOT / "docs/statistics.md").read_text(encoding="utf-8").split("## Columns")[1].split("\n## ")[0]
-    explained: dict[str, set[str]] = {}
+    documented: dict[str, set[str]] = {}
     tables: list[str] = []
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
         if len(cells) == 3:
             tables = re.findall(r"`(\w+)`", cells[0]) or tables
             for name in tables:
-                explained.setdefault(name, set()).update(re.findall(r"`([\w*]+)`", " ".join(cells)))
+                documented.setdefault(name, set()).update(re.findall(r"`([\w*]+)`", " ".join(cells)))
     keys = {"policy", "opponent", "language", "translator", "other", "name"}
     found = columns_of_tables()
-    assert set(found) <= set(explained)
+    assert set(found) <= set(documented)
     for table, columns in found.items():
-        missing = {c for c in columns - keys if not any(fnmatch.fnmatch(c, one) for one in explained[table])}
+        missing = {c for c in columns - keys if not any(fnmatch.fnmatch(c, one) for one in documented[table])}
         assert not missing, f"{table}: {sorted(missing)}"

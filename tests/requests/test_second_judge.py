@@ -1,4 +1,4 @@
-"""A second judge: asked for the same texts in the same order, or for a share of the prompts."""
+"""A second judge receives the requests of the first, or those of a sampled share of the prompts."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def plan(**judging) -> Plan:
     return Plan(load_config(raw, ROOT), read_languages(ROOT))
 
 
-def test_it_is_asked_what_the_first_was_asked():
+def test_the_second_judge_receives_the_messages_of_the_first():
     first, second = requests(), ask_second_judge(requests(), SECOND)
     assert set(second[0]) == set(JUDGE_REQUESTS.names)
     for one, two in zip(first, second, strict=True):
@@ -45,48 +45,48 @@ def test_it_is_asked_what_the_first_was_asked():
     assert [row["request_id"] for row in second if row["item_id"] == "i1"] == [None, None]
 
 
-def test_a_share_is_of_prompts_whole_and_the_same_for_every_policy():
-    kept = [row["prompt_id"] for row in ask_second_judge(requests(400), SECOND, 0.25, 7)]
-    assert 70 <= len(set(kept)) <= 130 and len(kept) == 2 * len(set(kept))
+def test_a_share_takes_all_requests_of_a_prompt_and_the_same_prompts_for_every_policy():
+    sampled = [row["prompt_id"] for row in ask_second_judge(requests(400), SECOND, 0.25, 7)]
+    assert 70 <= len(set(sampled)) <= 130 and len(sampled) == 2 * len(set(sampled))
     renamed = [{**row, "policy": "B", "language": "is"} for row in requests(400)]
-    assert [row["prompt_id"] for row in ask_second_judge(renamed, SECOND, 0.25, 7)] == kept
-    assert set(kept) != {row["prompt_id"] for row in ask_second_judge(requests(400), SECOND, 0.25, 8)}
+    assert [row["prompt_id"] for row in ask_second_judge(renamed, SECOND, 0.25, 7)] == sampled
+    assert set(sampled) != {row["prompt_id"] for row in ask_second_judge(requests(400), SECOND, 0.25, 8)}
 
 
-def test_runs_above_temperature_zero_are_asked_one_by_one():
-    warm = Asked("one", "owner/one", "abc", False, {"temperature": 0.7, "max_tokens": 8})
-    rows = requests(3, {"runs": 5, "seed": 3}, warm)
+def test_above_temperature_zero_every_run_has_its_own_request():
+    sampled_judge = Asked("one", "owner/one", "abc", False, {"temperature": 0.7, "max_tokens": 8})
+    rows = requests(3, {"runs": 5, "seed": 3}, sampled_judge)
     assert len(rows) == 3 * 5
     for row in rows:
         assert row["order"] == random_order(3, row["item_id"], "A", "x", row["sample"])
     ids = [row["request_id"] for row in rows if row["request_id"]]
-    assert len(set(ids)) == 10, "every run is a request of its own"
+    assert len(set(ids)) == 10, "every run has its own request"
     assert [row["sample"] for row in ask_second_judge(rows, SECOND)] == [row["sample"] for row in rows]
 
 
-def test_only_a_warm_judge_in_mode_paper_is_sampled():
+def test_judging_is_sampled_only_in_mode_paper_above_temperature_zero():
     assert plan(mode="paper").sampled_runs() is None
-    warm = plan(mode="paper", decoding={"temperature": 0.5, "max_tokens": 8})
-    assert warm.sampled_runs() == {"runs": 5, "seed": 1} == settings(warm, "judge")["sampled"]
-    assert settings(warm, "verdicts")["judging"]["mode"] == "sampled"
+    sampled_judge = plan(mode="paper", decoding={"temperature": 0.5, "max_tokens": 8})
+    assert sampled_judge.sampled_runs() == {"runs": 5, "seed": 1} == settings(sampled_judge, "judge")["sampled"]
+    assert settings(sampled_judge, "verdicts")["judging"]["mode"] == "sampled"
     assert "sampled" not in settings(plan(decoding={"temperature": 0.5, "max_tokens": 8}), "judge")
 
 
-def test_it_is_a_batch_of_its_own_and_absent_by_default():
-    made = plan(second={"judge": "strong", "share": 0.5})
-    assert made.batches()["judge", "strong"][0] == "second/A/ar" and len(made.batches()["judge", "strong"]) == 36
-    assert settings(made, "second_judge")["share"] == 0.5
+def test_the_second_judge_is_a_separate_batch_and_off_by_default():
+    planned = plan(second={"judge": "strong", "share": 0.5})
+    assert planned.batches()["judge", "strong"][0] == "second/A/ar" and len(planned.batches()["judge", "strong"]) == 36
+    assert settings(planned, "second_judge")["share"] == 0.5
     assert ("judge", "strong") not in plan().batches()
 
 
 @pytest.mark.parametrize(
-    ("second", "complaint"),
+    ("second", "message"),
     [
         ({"judge": "judge"}, "judging.second.judge: found 'judge'; allowed: a checkpoint that is not judging.judge"),
         ({"judge": "nobody"}, "judging.second.judge: found 'nobody'"),
         ({"judge": "strong", "share": 0}, "judging.second.share"),
     ],
 )
-def test_a_wrong_one_is_named(second, complaint):
-    with pytest.raises((ConfigError, TableError), match=complaint):
+def test_an_invalid_second_judge_is_reported(second, message):
+    with pytest.raises((ConfigError, TableError), match=message):
         plan(second=second)

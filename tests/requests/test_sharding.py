@@ -1,4 +1,4 @@
-"""Shards: every request is exactly one shard's, each has GPUs of its own, and one that fails is named."""
+"""Every request belongs to exactly one shard, every shard has its own GPUs, and a failed shard is reported."""
 
 import sys
 from pathlib import Path
@@ -30,7 +30,7 @@ def shards(folder: Path, count: int) -> list[sharding.Shard]:
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Another program in place of the one that starts an engine; it says which GPUs it sees."""
+    """Replace the process that starts an engine with a program that reports its visible GPUs."""
 
     def use(fails: int = -1) -> None:
         monkeypatch.setattr(sharding, "_command", lambda *_: [sys.executable, "-c", STAND_IN.format(fails=fails)])
@@ -39,7 +39,7 @@ def stand_in(monkeypatch):
 
 
 @given(st.integers(1, 9), st.lists(st.text(), max_size=30))
-def test_every_request_is_one_shard_s(count, texts):
+def test_every_request_belongs_to_one_shard(count, texts):
     parts = shards(Path("store"), count)
     for text in texts:
         assert sum(shard.owns(digest("request", text, length=32)) for shard in parts) == 1
@@ -54,7 +54,7 @@ def test_every_request_is_one_shard_s(count, texts):
         (None, 0, [None, None, None]),
     ],
 )
-def test_each_has_gpus_of_its_own(tmp_path, monkeypatch, stand_in, visible, gpus, expected):
+def test_every_shard_has_its_own_gpus(tmp_path, monkeypatch, stand_in, visible, gpus, expected):
     stand_in()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible:
@@ -65,7 +65,7 @@ def test_each_has_gpus_of_its_own(tmp_path, monkeypatch, stand_in, visible, gpus
     assert not list(tmp_path.glob("shard-*"))
 
 
-def test_one_that_fails_has_no_outcome_and_an_old_one_does_not_count(tmp_path, stand_in):
+def test_a_failed_shard_has_no_outcome_and_an_outcome_of_an_earlier_run_is_ignored(tmp_path, stand_in):
     stand_in(fails=1)
     parts = shards(tmp_path, 2)
     parts[1].finish({"of": "an earlier run"}, [])

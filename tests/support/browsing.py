@@ -1,4 +1,4 @@
-"""What tests of the report do in a browser: open a page with filters, click, choose, search, read."""
+"""Helpers for tests of the report in a browser: open a page with filters, click, choose, search, read."""
 
 import re
 from pathlib import Path
@@ -9,14 +9,14 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 
 def settled(browser) -> None:
-    """Wait until a page with rows shows what its address asks for."""
+    """Wait until a page shows the rows that match the filters in its address."""
     WebDriverWait(browser, 60, 0.02).until(
         lambda _: browser.execute_script("return document.body.dataset.ready === location.hash")
     )
 
 
 def visit(browser, address: str, **filters: str) -> None:
-    """Open a page anew, with filters in its address."""
+    """Load a page with filters in its address."""
     browser.get("about:blank")
     browser.get(address + ("#" + urlencode(filters) if filters else ""))
     if browser.find_elements(By.CLASS_NAME, "filters"):
@@ -51,5 +51,5 @@ def text_of(browser, selector: str) -> str:
 
 
 def found(browser) -> int:
-    """How many rows the filters leave."""
+    """Return the number of rows that match the filters."""
     return int(re.match(r"[\d,]+", text_of(browser, ".status"))[0].replace(",", ""))

@@ -1,4 +1,4 @@
-"""A disk that fills up."""
+"""Simulate a full disk."""
 
 import contextlib
 import resource
@@ -7,7 +7,7 @@ import signal
 
 @contextlib.contextmanager
 def room_for(size: int):
-    """No file can grow beyond a size: as a disk that fills up in the middle of a record."""
+    """Limit the size of files, so that a write fails in the middle of a record as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

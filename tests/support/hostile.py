@@ -1,4 +1,4 @@
-"""Texts that try to be more than text, put wherever a model or a data set writes into results of tests/synthetic.py."""
+"""Hostile texts in every field of synthetic results that a model or a data set can control."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ TEXTS = {
     "bidi": "\u202egnp.exe\u202c \u2066\u2067 \u200b\u0007\x1b[31m\ufeff\U000e0041 end",
     "long": "W" * 1_000_000,
 }
-"""By what they try; a browser is to show them, and to run nothing."""
+"""Hostile texts by their method; a browser must display them and execute nothing."""
 ITEM = "chatbot_arena-001"
 PROMPT = 3
 
 
 def _put(path: Path, schema, rows: tuple[str, str], values: dict[str, str]) -> None:
-    """Write values into the columns of the rows of a file that have that value in that column."""
+    """Write values into some columns of all rows of a file in which a column has a certain value."""
     frame = pd.read_parquet(path)
     for column, value in values.items():
         frame.loc[frame[rows[0]].eq(rows[1]), column] = value
@@ -32,7 +32,7 @@ def _put(path: Path, schema, rows: tuple[str, str], values: dict[str, str]) -> N
 
 
 def write_hostile(folder: Path) -> None:
-    """Results of a whole run below `folder`, hostile in `ITEM` and in evaluation prompt `PROMPT` of every language."""
+    """Write the results of a whole run with hostile texts in `ITEM` and in the evaluation prompt `PROMPT`."""
     synthetic.write_results(folder)
     pair, long, bidi = ("item_id", ITEM), TEXTS["long"], TEXTS["bidi"]
     everywhere = " ".join(TEXTS[name] for name in ("script", "handler", "link", "template", "bidi"))
@@ -50,5 +50,5 @@ def write_hostile(folder: Path) -> None:
         _put(folder / f"prompts/{code}.parquet", schemas.PROMPTS, asked, {"prompt": everywhere, "reference": long})
         for model, text in {"B": everywhere, "llama-3-8b": long, "gemma-1.1-7b": ""}.items():
             _put(folder / f"answers/{model}/{code}.parquet", schemas.TEXTS, asked, {"text": text})
-        said = {"reply": everywhere, "verdict": "", "status": "unparsed"}
-        _put(folder / f"verdicts/B/{code}.parquet", schemas.VERDICTS, asked, said)
+        reply = {"reply": everywhere, "verdict": "", "status": "unparsed"}
+        _put(folder / f"verdicts/B/{code}.parquet", schemas.VERDICTS, asked, reply)

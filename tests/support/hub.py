@@ -1,8 +1,8 @@
-"""A Hub on loopback: as much of huggingface.co as huggingface_hub and datasets ask for, over folders of a test.
+"""A local Hub server: the parts of huggingface.co's API that huggingface_hub and datasets use, for folders of a test.
 
-``serve(folder)`` serves ``folder/{models,datasets}/OWNER/NAME`` as repositories with one commit each, `COMMIT`, under
-both its name and ``main``. ``gated``: repositories that no token reads; ``private``: those that a token reads and
-nobody without one; ``hanging``: those whose answer does not come. What is uploaded lands in the folder too.
+``serve(folder)`` serves ``folder/{models,datasets}/OWNER/NAME`` as repositories with one commit each, `COMMIT`, also
+named ``main``. No token can read ``gated`` repositories, only requests with a token can read ``private`` ones, and
+responses for ``hanging`` ones time out. Uploaded files are written to the folder too.
 """
 
 import base64
@@ -28,7 +28,7 @@ TOKEN = "hf_" + "t" * 34
 
 @dataclass
 class Hub:
-    """Repositories and what was asked; ``url`` is for HF_ENDPOINT."""
+    """Repositories, and a log of the requests in ``asked``; ``url`` is the value of HF_ENDPOINT."""
 
     folder: Path
     gated: set[str] = field(default_factory=set)
@@ -62,7 +62,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(status, json.dumps(value).encode())
 
     def _refused(self, name: str) -> bool:
-        """Whether the repository is closed to this request; then it has been answered."""
+        """Refuse a request without access to the repository; return whether it was refused."""
         if name in self.hub.hanging:
             time.sleep(20)
         if name in self.hub.gated:
@@ -100,7 +100,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._json({})
         elif revision not in ("main", COMMIT):
             self._send(404, X_Error_Code="RevisionNotFound", X_Error_Message=f"Invalid rev id: {revision}")
-        elif what == "revision":  # open for gated repositories too, as on huggingface.co
+        elif what == "revision":  # available for gated repositories too, as on huggingface.co
             siblings = [{"rfilename": file} for file in names]
             self._json({"id": name, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0})
         elif what == "tree":
@@ -172,7 +172,7 @@ def _entry(name: str, path: Path) -> dict:
 
 @contextlib.contextmanager
 def serve(folder: Path, gated: tuple[str, ...] = ()) -> Iterator[Hub]:
-    """Serve a folder's repositories until the block ends."""
+    """Serve the repositories of a folder until the end of the block."""
     hub = Hub(folder, set(gated))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     hub.url = f"http://127.0.0.1:{server.server_port}"
@@ -185,7 +185,7 @@ def serve(folder: Path, gated: tuple[str, ...] = ()) -> Iterator[Hub]:
 
 
 def run(hub: Hub, folder: Path, module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
-    """Run a Python module in a folder with no other Hub than this one, and a cache in ``folder/hf``."""
+    """Run a Python module in a folder, with this Hub instead of huggingface.co, and a cache in ``folder/hf``."""
     env = {
         **os.environ,
         **{"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hf"), "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0"},

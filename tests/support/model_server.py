@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers as a model server does, or misbehaves as one."""
+"""A local HTTP server that imitates a model server and its faults."""
 
 import json
 import threading
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             with server.lock:
                 server.under_way -= 1
-        if status is None:  # drop the connection without an answer
+        if status is None:  # drop the connection without a response
             self.close_connection = True
             self.connection.close()
             return

@@ -1,4 +1,4 @@
-"""The workflow's scripts from synthetic results to the report, without Snakemake."""
+"""Run the workflow's scripts on synthetic results up to the report, without Snakemake."""
 
 import os
 import runpy
@@ -19,7 +19,7 @@ NAMES = {
 
 
 class Named(dict):
-    """Snakemake's named files: by attribute, by name, by position."""
+    """Named files as in Snakemake: access by attribute, by name and by position."""
 
     __getattr__ = dict.__getitem__
 
@@ -32,17 +32,17 @@ def run_script(name: str, **directives) -> None:
     named = {key: Named(value) if isinstance(value, dict) else value for key, value in directives.items()}
     log = [next(iter(directives["output"].values())).parent.parent / f"logs/{name}.log"]
     snakemake = SimpleNamespace(**{"params": Named(), "threads": 1, "log": log} | named)
-    streams = {number: os.dup(number) for number in (1, 2)}  # a script sends both into its log
+    streams = {number: os.dup(number) for number in (1, 2)}  # a script redirects both to its log file
     try:
         runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": snakemake}, run_name="__main__")
     finally:
-        for number, kept in streams.items():
-            os.dup2(kept, number)
-            os.close(kept)
+        for number, saved in streams.items():
+            os.dup2(saved, number)
+            os.close(saved)
 
 
 def make_report(folder: Path) -> Path:
-    """From results below `folder` to the report, script by script."""
+    """Build tables, figures and the report from the results below `folder`, and return the report's first page."""
     languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
     run_script(
         "score_translations",
@@ -82,16 +82,16 @@ def make_report(folder: Path) -> Path:
     )
     run_script("tabulate_cost", input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
                output={"cost": tables / "cost.csv"})  # fmt: skip
-    drawn = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
+    plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
     style = {"style": ROOT / "resources/figures.mplstyle"}
     logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]
-    run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"} | style, output=drawn,
+    run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"} | style, output=plots,
                params={"languages": NAMES})  # fmt: skip
-    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates} | style, output=drawn,
+    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates} | style, output=plots,
                params={"languages": NAMES})  # fmt: skip
     run_script("plot_datasets", input={name: tables / f"{name}.csv" for name in ("lengths", "diagnostics")} | style,
-               output=drawn, params={"languages": NAMES})  # fmt: skip
-    run_script("plot_training", input={"logs": logs} | style, output=drawn,
+               output=plots, params={"languages": NAMES})  # fmt: skip
+    run_script("plot_training", input={"logs": logs} | style, output=plots,
                params=Named(architectures=list("ABC"), batch_size=32))  # fmt: skip
     trained = [{"task": "train", "checkpoint": name, "estimated_requests": 450, "requests": 416, "estimated_tokens": 9,
                 "tokens": None, "estimated_hours": 2.0, "hours": 1.5, "estimated_usd": 0.0, "usd": 0.0,
@@ -99,7 +99,7 @@ def make_report(folder: Path) -> Path:
     pd.DataFrame(trained).to_csv(tables / "estimate.csv", index=False)
     run_script(
         "build_report",
-        input={path.stem: path for path in tables.glob("*.csv")} | drawn | {
+        input={path.stem: path for path in tables.glob("*.csv")} | plots | {
             "pairs": folder / "pairs.parquet",
             "rules_svg": ROOT / "docs/pictures/rulegraph.svg",
             "captions": sorted((ROOT / "docs/captions").glob("*.rst")),

@@ -1,4 +1,4 @@
-"""A folder in which tests run the workflow, and the miniature run in one."""
+"""Run the workflow, and the miniature, in a folder of a test."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ DATA = ("sources", "wmt24pp", "aya")
 
 @dataclass
 class Run:
-    """A folder in which the workflow runs with a configuration of its own."""
+    """A folder with its own configuration, in which the workflow runs."""
 
     folder: Path
     config: dict
@@ -27,7 +27,7 @@ class Run:
         return self.folder / "results"
 
     def snakemake(self, *arguments: str, check: bool = True, config: dict | None = None) -> str:
-        """Run Snakemake as a user does, and return what it printed."""
+        """Run Snakemake as a user would, and return its output."""
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(config or self.config, allow_unicode=True), encoding="utf-8")
         command = [
@@ -43,7 +43,7 @@ class Run:
         return done.stdout if check else f"{done.stdout}\nexit code {done.returncode}"
 
     def planned(self, *arguments: str, config: dict | None = None) -> dict[str, int]:
-        """Jobs per rule that a dry run lists."""
+        """Return the number of jobs per rule in a dry run."""
         output = self.snakemake("-n", "--quiet", "rules", *arguments, config=config)
         jobs: dict[str, int] = {}
         for line in output.splitlines():
@@ -54,7 +54,7 @@ class Run:
 
 
 def new_run(folder: Path, name: str = "demo.yaml") -> Run:
-    """A folder with copies of the miniature's data and a configuration that points at them."""
+    """Copy the miniature's data to a folder, with a configuration for these copies."""
     for part in DATA:
         shutil.copytree(ROOT / "resources" / "demo" / part, folder / "data" / part)
     text = (ROOT / "config" / name).read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def new_run(folder: Path, name: str = "demo.yaml") -> Run:
 
 
 def make_miniature(folder: Path) -> Run:
-    """Run the whole miniature; what :func:`read_run` reads is left beside its results."""
+    """Run the whole miniature, and save its configuration and output for :func:`read_run`."""
     run = new_run(folder)
     run.output = run.snakemake("--resources", "engine=2")
     (run.folder / "made.yaml").write_text(yaml.safe_dump(run.config, allow_unicode=True), encoding="utf-8")
@@ -73,5 +73,6 @@ def make_miniature(folder: Path) -> Run:
 
 
 def read_run(folder: Path) -> Run:
+    """Read a miniature that :func:`make_miniature` has run."""
     config = yaml.safe_load((folder / "made.yaml").read_text(encoding="utf-8"))
     return Run(folder, config, (folder / "output.txt").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A real Slurm for tests (tests/slurm/up.sh), and the workflow run on it with profiles/slurm as its comments say."""
+"""A real Slurm cluster for tests (tests/slurm/up.sh), and runs of the workflow on it with an edited profiles/slurm."""
 
 import contextlib
 import itertools
@@ -17,7 +17,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 UP, DOWN = ROOT / "tests/slurm/up.sh", ROOT / "tests/slurm/down.sh"
-# other names than profiles/slurm has: it must serve another cluster with a change of itself alone
+# different names from those in profiles/slurm, which must work on another cluster after editing only that profile
 NODES = ("alpha", "beta")
 PARTITIONS = {"cpu": "standard", "gpu": "accelerated"}
 GPU_TYPE = "a100"
@@ -25,7 +25,7 @@ ACCOUNT = "lab42"
 
 
 def free_port(following: int = len(NODES)) -> int:
-    """A port of this machine that is free, and so are the ones behind it: another Slurm may be up, or be left over."""
+    """Find a free port that is followed by free ports; another Slurm may be running on this machine."""
     for port in range(17817, 65000, following + 1):
         with contextlib.ExitStack() as tried, contextlib.suppress(OSError):
             for number in range(port, port + following + 1):
@@ -35,18 +35,18 @@ def free_port(following: int = len(NODES)) -> int:
 
 
 def wait_for(what, seconds: float = 120, every: float = 0.5):
-    """The first true value of ``what()``; AssertionError when it takes too long."""
+    """Wait for a true value of ``what()`` and return it; raise AssertionError after a timeout."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := what():
             return value
         time.sleep(every)
-    raise AssertionError(f"waited {seconds} s in vain for {what}")
+    raise AssertionError(f"timeout after {seconds} s: {what}")
 
 
 @dataclass
 class Cluster:
-    """Two nodes with two declared GPUs each; ``env`` points Slurm's programs at it."""
+    """Two nodes with two declared GPUs each; ``env`` is the environment for Slurm's programs."""
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -54,7 +54,7 @@ class Cluster:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def up(self) -> None:
-        """Start what is not running."""
+        """Start all daemons that are not running."""
         settings = {
             "SLURM_TEST_NODES": " ".join(NODES),
             "SLURM_TEST_CPU_PARTITION": PARTITIONS["cpu"],
@@ -73,13 +73,13 @@ class Cluster:
         assert done.returncode == 0, done.stderr
 
     def down(self) -> None:
-        for process in self.started:  # of tests that failed before its end
+        for process in self.started:  # left over from failed tests
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
         subprocess.run([DOWN, self.folder], timeout=120, check=False, capture_output=True)
 
     def run(self, *command: object, cwd: Path | None = None, check: bool = True) -> str:
-        """Run a program on the cluster's login node; returns what it printed."""
+        """Run a program on the cluster's login node and return its output."""
         done = subprocess.run(
             [str(part) for part in command], env=self.env, cwd=cwd, timeout=120, capture_output=True, text=True
         )
@@ -87,14 +87,14 @@ class Cluster:
         return done.stdout
 
     def jobs(self, folder: Path) -> list[dict[str, str]]:
-        """Jobs that were submitted from a folder, finished ones too, as ``scontrol show job`` has them."""
+        """List the jobs that were submitted from a folder, including finished ones, with the fields of ``scontrol``."""
         found = [
             dict(re.findall(r"(\w+)=(\S*)", text)) for text in self.run("scontrol", "-o", "show", "job").splitlines()
         ]
         return sorted((j for j in found if j.get("WorkDir") == str(folder)), key=lambda j: int(j["JobId"]))
 
     def running(self, folder: Path, what: str) -> str | None:
-        """Id of the running job that makes ``what`` (in the job's comment)."""
+        """Return the id of the running job with ``what`` in its comment."""
         found = [j["JobId"] for j in self.jobs(folder) if j["JobState"] == "RUNNING" and what in j.get("Comment", "")]
         return found[-1] if found else None
 
@@ -102,15 +102,15 @@ class Cluster:
         return re.search(r"\bNodeList=(\S+)", self.run("scontrol", "show", "job", job))[1]
 
     def kill_node(self, node: str) -> None:
-        """A node loses its power: slurmd and all its steps are gone at once, and nobody says so."""
+        """Simulate a power failure of a node: kill slurmd and all its steps at once, without any message."""
         pid = self.folder / f"run/slurmd.{node}.pid"
         tasks = [int(process.name) for process in Path("/proc").glob("[0-9]*") if self._is_task_of(process, node)]
         parents = {int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{task}/status").read_text())[1]) for task in tasks}
         daemons = [p for p in parents if Path(f"/proc/{p}/comm").read_text().startswith("slurmstepd")]
-        everything = [int(pid.read_text()), *daemons, *tasks]
-        for process in everything:  # or else one would report another's death
+        processes = [int(pid.read_text()), *daemons, *tasks]
+        for process in processes:  # so that none of them reports the end of another
             os.kill(process, signal.SIGSTOP)
-        for process in everything:
+        for process in processes:
             os.kill(process, signal.SIGKILL)
         pid.unlink()
 
@@ -123,7 +123,7 @@ class Cluster:
         return here and f"SLURMD_NODENAME={node}".encode() in environ
 
     def restart_controller(self, away_s: float) -> None:
-        """slurmctld is gone for a while, killed, and comes back."""
+        """Kill slurmctld, and start it again after some seconds."""
         pid = self.folder / "run/slurmctld.pid"
         os.kill(int(pid.read_text()), signal.SIGKILL)
         time.sleep(away_s)
@@ -132,7 +132,7 @@ class Cluster:
 
 
 def edited_profile(folder: Path) -> Path:
-    """Copy profiles/slurm and edit it as its comments say: account, names of this cluster, no accounting database."""
+    """Copy profiles/slurm and edit it as its comments explain: account, names of the cluster, no accounting."""
     text = (ROOT / "profiles/slurm/config.yaml").read_text()
     for pattern, replacement in {
         r"^  # (slurm_account:) my_project$": rf"  \1 {ACCOUNT}",
@@ -149,7 +149,7 @@ def edited_profile(folder: Path) -> Path:
 
 
 def rehearsed(config: dict) -> dict:
-    """A configuration with config/rehearsal.yaml merged in, as by a second --configfile, but for the results' place."""
+    """Merge config/rehearsal.yaml into a configuration, as a second --configfile would, except for `results`."""
     rehearsal = yaml.safe_load((ROOT / "config/rehearsal.yaml").read_text(encoding="utf-8"))
     training = config["training"] | rehearsal["training"]
     return config | {"checkpoints": rehearsal["checkpoints"], "training": training}
@@ -157,7 +157,7 @@ def rehearsed(config: dict) -> dict:
 
 @dataclass
 class SlurmRun:
-    """The workflow on a cluster: a folder, a configuration and an edited profile."""
+    """A run of the workflow on a cluster: a folder, a configuration and an edited profile."""
 
     cluster: Cluster
     folder: Path
@@ -169,7 +169,7 @@ class SlurmRun:
         return self.folder / "results"
 
     def start(self, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> subprocess.Popen[str]:
-        """Start Snakemake as on a login node, in a session of its own; its output goes to output.txt."""
+        """Start Snakemake as on a login node, in a new session; its output goes to output.txt."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, allow_unicode=True), encoding="utf-8")
         if not (self.folder / "profile").exists():
             edited_profile(self.folder / "profile")
@@ -186,7 +186,7 @@ class SlurmRun:
         return process
 
     def finish(self, process: subprocess.Popen[str], seconds: float = 2400, check: bool = True) -> str:
-        """Wait for Snakemake's end; returns what it printed."""
+        """Wait for the end of Snakemake and return its output."""
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -200,11 +200,11 @@ class SlurmRun:
         return self.finish(self.start(*arguments, snakefile=snakefile), check=check)
 
     def cost(self, batch: str) -> dict:
-        """What a finished batch says of itself."""
+        """Read the cost file of a finished batch."""
         return json.loads((self.results / f"completions/{batch}.cost.json").read_text())
 
     def rows_in_store(self, batch: str) -> int:
-        """Answers in a batch's row store, summed over its writers: one that two of them gave counts twice."""
+        """Count the completions in a batch's row store; a completion that two writers stored counts twice."""
         import pyarrow.parquet as pq
 
         folder = self.results / "store" / batch
@@ -212,19 +212,22 @@ class SlurmRun:
             pq.read_table(part, columns=["request_id"])["request_id"].to_pylist() for part in folder.glob("part-*")
         ]
         journals = [journal.read_bytes().splitlines() for journal in folder.glob("journal-*.jsonl")]
-        return sum(len(set(answers)) for answers in parts + journals)
+        return sum(len(set(ids)) for ids in parts + journals)
 
 
 def slow_batch(cluster: Cluster, fresh, rows: int, **runtime: object) -> SlurmRun:
-    """The miniature before its first run, cut down to one batch: ``rows`` different texts translated into German."""
+    """Reduce the miniature to one batch before its first run: ``rows`` different texts to translate into German."""
     config, folder = rehearsed(fresh.config), fresh.folder
     config["languages"] = ["en", "de"]
     nllb = {"translate": "nllb"}
     config["architectures"] = {"A": {"prompt": nllb, "chosen": nllb, "rejected": nllb}}
     config["wmt"]["translators"] = ["strong"]
     for name in ("strong", "weak"):
-        own = config["checkpoints"][name]
-        config["checkpoints"][name] = {**own, "runtime": {**own["runtime"], "max_num_seqs": 1, "flush_s": 1, **runtime}}
+        entry = config["checkpoints"][name]
+        config["checkpoints"][name] = {
+            **entry,
+            "runtime": {**entry["runtime"], "max_num_seqs": 1, "flush_s": 1, **runtime},
+        }
     segments = folder / "data/wmt24pp/en-de_DE.jsonl"
     known = [json.loads(line) for line in segments.read_text(encoding="utf-8").splitlines()]
     pairs = itertools.islice(itertools.permutations(known, 2), rows)

@@ -1,6 +1,6 @@
-"""Random but valid results in the workflow's schemas, for tests and for a look at the report without a run.
+"""Random but valid results in the workflow's schemas, for tests and for previews of the report without a run.
 
-``python tests/synthetic.py FOLDER`` writes the Parquet and JSON files of a whole run below FOLDER.
+``python tests/support/synthetic.py FOLDER`` writes the Parquet and JSON files of a whole run below FOLDER.
 """
 
 import functools
@@ -42,21 +42,21 @@ def _pool(language: str) -> list[str]:
 
 
 def paragraphs(language: str, rng: np.random.Generator, sentences: int) -> str:
-    """Some sentences, five to a paragraph; of many, each is one of fifty."""
+    """Return paragraphs of five sentences; more than one sentence are chosen from a pool of fifty."""
     if sentences == 1:
         return sentence(language, rng)
-    made = [_pool(language)[number] for number in rng.integers(0, 50, sentences)]
-    return "\n\n".join(" ".join(made[start : start + 5]) for start in range(0, sentences, 5))
+    chosen = [_pool(language)[number] for number in rng.integers(0, 50, sentences)]
+    return "\n\n".join(" ".join(chosen[start : start + 5]) for start in range(0, sentences, 5))
 
 
 def sentence(language: str, rng: np.random.Generator) -> str:
-    """A shuffled sentence in a language's own script."""
+    """Return a shuffled sentence in the script of a language."""
     words = SAMPLES[language].split()
     return ("" if language in ("zh", "ja") else " ").join(rng.permutation(words)[: rng.integers(6, len(words))])
 
 
 def segments(language: str, n: int = 24, seed: int = 0) -> pd.DataFrame:
-    """Segments (schema SEGMENTS), six to a document."""
+    """Return segments (schema SEGMENTS), six per document."""
     rng = np.random.default_rng([seed, LANGUAGES.index(language)])
     return pd.DataFrame([
         {"item_id": f"doc{i // 6}:{i % 6}", "language": language, "domain": "news", "document_id": f"doc{i // 6}",
@@ -66,7 +66,7 @@ def segments(language: str, n: int = 24, seed: int = 0) -> pd.DataFrame:
 
 
 def translations(of: pd.DataFrame, noise: float, seed: int = 0) -> pd.DataFrame:
-    """Translations (schema TEXTS) that lose or swap a share `noise` of the reference's words."""
+    """Return translations (schema TEXTS) in which a share `noise` of the reference's words is replaced."""
     rng = np.random.default_rng([seed, int(100 * noise)])
     rows = []
     for row in of.itertuples():
@@ -81,7 +81,7 @@ def translations(of: pd.DataFrame, noise: float, seed: int = 0) -> pd.DataFrame:
 def verdicts(
     policy: str, language: str, prompts: int = 20, edge: float = 0.0, bias: float = 0.05, seed: int = 0
 ) -> pd.DataFrame:
-    """Verdicts (schema VERDICTS) of one policy and language: the policy wins with 0.5 + `edge` + `bias` when first."""
+    """Return verdicts (schema VERDICTS) of a policy that wins with 0.45 + `edge` + `bias` when it is first."""
     rng = np.random.default_rng([seed, sum(map(ord, policy)), LANGUAGES.index(language)])
     rows = []
     for opponent in OPPONENTS:
@@ -100,7 +100,7 @@ def verdicts(
 
 
 def judged_by_hand(*specs: tuple[str, str, str, str], opponent: str = "x", language: str = "de") -> pd.DataFrame:
-    """Verdicts from (policy, item, verdict when first, verdict when second); "error" and "" are no verdicts."""
+    """Return verdicts from (policy, item, verdict when first, verdict when second); "error" and "" are no verdicts."""
     out = []
     for policy, item, *verdicts in specs:
         for order, verdict in zip(("policy_first", "opponent_first"), verdicts, strict=True):
@@ -113,7 +113,7 @@ def judged_by_hand(*specs: tuple[str, str, str, str], opponent: str = "x", langu
 
 
 def answers(model: str, language: str, prompts: int = 20) -> pd.DataFrame:
-    """Answers (schema TEXTS) of one model to the prompts of :func:`verdicts`; "A" answers in English now and then."""
+    """Return answers (schema TEXTS) of a model to the prompts of :func:`verdicts`; "A" sometimes answers in English."""
     rng = np.random.default_rng([sum(map(ord, model)), LANGUAGES.index(language)])
     rows = []
     for prompt in range(prompts):
@@ -125,7 +125,7 @@ def answers(model: str, language: str, prompts: int = 20) -> pd.DataFrame:
 
 
 def prompts_of(language: str, n: int = 20) -> pd.DataFrame:
-    """Evaluation prompts (schema PROMPTS) that :func:`verdicts` and :func:`answers` are about."""
+    """Return the evaluation prompts (schema PROMPTS) of :func:`verdicts` and :func:`answers`."""
     rng = np.random.default_rng([9, LANGUAGES.index(language)])
     return pd.DataFrame([
         {"item_id": f"{language}-{number:04d}", "prompt_id": f"p{number:04d}", "language": language, "config": "hand",
@@ -135,7 +135,7 @@ def prompts_of(language: str, n: int = 20) -> pd.DataFrame:
 
 
 def diagnostics(kept: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Diagnostics (schema DIAGNOSTICS) of a data set: a tenth of chosen texts in Icelandic reads as Danish."""
+    """Return diagnostics (schema DIAGNOSTICS) in which a tenth of the Icelandic pairs is detected as Danish."""
     rng = np.random.default_rng([seed, len(kept)])
     rows = []
     for row in kept.itertuples():
@@ -158,12 +158,12 @@ def diagnostics(kept: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def dropped(rows: list[tuple[str, int, str, str, str, str]]) -> pd.DataFrame:
-    """Rows left out (schema DROPPED)."""
+    """Return dropped rows (schema DROPPED)."""
     return pd.DataFrame(rows, columns=schemas.DROPPED.names)
 
 
 def source(name: str, n: int = 20, seed: int = 0, sentences: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(kept, dropped) of one source."""
+    """Return the (kept, dropped) rows of a source."""
     rng = np.random.default_rng([seed, len(name)])
     kept = pd.DataFrame([
         {"item_id": f"{name}-{i:03d}", "source": name, "row": i, "task": "", "prompt": sentence("en", rng),
@@ -179,7 +179,7 @@ def source(name: str, n: int = 20, seed: int = 0, sentences: int = 1) -> tuple[p
 def dataset(
     pairs: pd.DataFrame, architecture: str, seed: int = 0, sentences: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(kept, dropped) of one architecture: one answer in Icelandic failed."""
+    """Return the (kept, dropped) rows of an architecture; one answer in Icelandic failed."""
     rng = np.random.default_rng([seed, ord(architecture[0])])
     rows, left = [], []
     for language in LANGUAGES:
@@ -201,7 +201,7 @@ def dataset(
 
 
 def cost(task: str, checkpoint: str, seed: int = 0) -> dict:
-    """The cost object of a batch."""
+    """Return the content of a batch's cost file."""
     rng = np.random.default_rng([seed, len(task), len(checkpoint)])
     n = int(rng.integers(200, 3000))
     once = {"answered": n, "reused": 0, "errors": 0, "prompt_tokens": n * 60, "completion_tokens": n * 20,
@@ -211,7 +211,7 @@ def cost(task: str, checkpoint: str, seed: int = 0) -> dict:
 
 
 def training_log(seed: int = 0, steps: int = 40) -> pd.DataFrame:
-    """A training log: the loss falls from ln 2, and chosen and rejected rewards part."""
+    """Return a training log in which the loss falls from ln 2 and the rewards of chosen and rejected diverge."""
     rng = np.random.default_rng(seed)
     step = np.arange(1, steps + 1)
     chosen, rejected = step / 40 + rng.normal(0, 0.05, steps), -step / 40 + rng.normal(0, 0.05, steps)
@@ -231,7 +231,7 @@ def training_log(seed: int = 0, steps: int = 40) -> pd.DataFrame:
 
 
 def write(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
-    """Write one artifact, as the workflow would."""
+    """Write an artifact as the workflow does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False), path)
 
@@ -241,8 +241,8 @@ def write_results(
 ) -> None:
     """Write the results of a whole run: segments, translations, verdicts, data sets, logs and costs.
 
-    The published experiment's sizes are 150 prompts, 556 pairs per source (three quarters of which are drawn), 960
-    segments and answers of some 20 sentences.
+    The published experiment has 150 prompts, 556 pairs per source (three quarters of which are sampled), 960 segments
+    and answers of about 20 sentences.
     """
     for language in LANGUAGES[1:]:
         reference = segments(language, n_segments)
@@ -290,7 +290,7 @@ if __name__ == "__main__":
 def simulate(
     prompts: int, languages: int, seed: int, opponents: int = 1, runs: int = 1, spread: float = 0.8
 ) -> tuple[pd.DataFrame, np.random.Generator]:
-    """Verdicts whose win probability has a part per prompt, shared by all languages: truth by symmetry is W - L = 0."""
+    """Simulate verdicts with a random effect per prompt that all languages share; by symmetry the true W - L is 0."""
     rng = np.random.default_rng(seed)
     index = [range(prompts), [f"o{n}" for n in range(opponents)], [f"l{n}" for n in range(languages)], range(runs)]
     frame = pd.MultiIndex.from_product(index, names=["prompt_id", "opponent", "language", "run"]).to_frame(index=False)

@@ -1,8 +1,8 @@
-"""Convert pickled weights to safetensors, for repositories that hold nothing else (NLLB-200).
+"""Convert pickled weights to safetensors, for repositories that have no safetensors (NLLB-200).
 
 ``python -m polypref.preflight.convert_safetensors REPOSITORY_OR_FOLDER OUT [--revision COMMIT]``. OUT is then a local
-checkpoint, to be named as ``path:`` in the registry. The pickle is read by torch's restricted unpickler
-(``weights_only=True``), which makes tensors and calls nothing that the file names; no code of the repository is run.
+checkpoint for ``path:`` in the registry. The pickle is read by torch's restricted unpickler (``weights_only=True``),
+which creates tensors and calls no functions from the file; no code of the repository is run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from polypref.requests.checkpoints import HUB_IGNORED, CheckpointError, content_revision, tokenizer_files
 
 PICKLED = ("pytorch_model*.bin", "*.json", "*.jinja", "tokenizer*", "vocab*", "merges.txt", "*.model", "*.spm")
-"""What is fetched of a repository: pickled weights, configuration and tokenizer."""
+"""Files that are downloaded from a repository: pickled weights, configuration and tokenizer."""
 
 
 def convert(folder: Path, out: Path) -> str:
@@ -24,29 +24,31 @@ def convert(folder: Path, out: Path) -> str:
 
     Returns
     -------
-    The content digest by which the workflow knows the new checkpoint.
+    The content digest that identifies the new checkpoint in the workflow.
 
     Raises
     ------
     CheckpointError
-        There are no pickled weights, the model's class is not one of transformers', the pickle holds more than
-        tensors, or the new folder exists.
+        There are no pickled weights, transformers has no such model class, the pickle contains more than tensors, or
+        the new folder already exists.
     """
     if not any(folder.glob("pytorch_model*.bin")):
         raise CheckpointError(f"{folder}: has no pytorch_model*.bin, so there is nothing to convert")
     if out.exists():
-        raise CheckpointError(f"{out}: exists already; name a folder that does not")
+        raise CheckpointError(f"{out}: already exists; choose another output folder")
     import transformers
 
     name = (json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ["?"])[0]
     if not hasattr(transformers, name):
-        raise CheckpointError(f"{folder}: its config.json names {name}, which is no model of transformers")
+        raise CheckpointError(
+            f"{folder}: transformers has no model class {name} (config.json), so it can't convert the weights"
+        )
     try:
         model = getattr(transformers, name).from_pretrained(
             folder, dtype="auto", use_safetensors=False, weights_only=True, trust_remote_code=False
         )
-    except Exception as error:  # torch, pickle and transformers each have their own
-        raise CheckpointError(f"{folder}: its weights can't be read as tensors alone: {error}") from error
+    except Exception as error:  # torch, pickle and transformers raise different errors
+        raise CheckpointError(f"{folder}: the weights contain more than tensors, or can't be read: {error}") from error
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
@@ -57,12 +59,12 @@ def convert(folder: Path, out: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; 0 when all went well, 2 with one message when it did not."""
+    """Run the command line; return 0, or 2 after an error message."""
     parser = argparse.ArgumentParser(
         prog="polypref.preflight.convert_safetensors", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("source", help="folder, or repository on the Hub")
-    parser.add_argument("out", type=Path, help="folder that is made")
+    parser.add_argument("source", help="local folder, or repository on the Hub")
+    parser.add_argument("out", type=Path, help="output folder; it must not exist")
     parser.add_argument("--revision", help="commit on the Hub")
     given = parser.parse_args(arguments)
     try:
@@ -80,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (CheckpointError, OSError) as error:
         print(f"polypref.preflight.convert_safetensors: {error}", file=sys.stderr)
         return 2
-    print(f"{given.out} (content {digest}): name it as `path:` of the checkpoint in the registry")
+    print(f"{given.out} (content {digest}): set `path:` of the checkpoint in the registry to this folder")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Findings of the preflight and how they are listed."""
+"""Findings of the preflight, and their listing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """``level``: wrong stops the run, doubt may go wrong, unchecked could not be looked at, fine was found right."""
+    """One finding. ``level``: wrong (the run stops), doubt (it may fail), unchecked (no check was possible), fine."""
 
     level: str
     what: str
 
 
 def listing(findings: list[Finding]) -> str:
-    """Findings as text, what is wrong last, where the eye falls."""
-    order = {"fine": "  ok       ", "unchecked": "  unchecked", "doubt": "  DOUBT    ", "wrong": "  WRONG    "}
-    ranks = list(order)
-    return "\n".join(f"{order[f.level]}  {f.what}" for f in sorted(findings, key=lambda f: ranks.index(f.level)))
+    """Format findings as text; the errors come last, where a reader of the terminal sees them first."""
+    labels = {"fine": "  ok       ", "unchecked": "  unchecked", "doubt": "  DOUBT    ", "wrong": "  WRONG    "}
+    ranks = list(labels)
+    return "\n".join(f"{labels[f.level]}  {f.what}" for f in sorted(findings, key=lambda f: ranks.index(f.level)))

@@ -1,4 +1,4 @@
-"""``polypref store``: what the row stores hold, whether it is sound, and what no current request needs."""
+"""``polypref store``: show the contents of the row stores, verify their records, and prune unneeded ones."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ COLUMNS = {**dict.fromkeys(WHOLE, "{:,}".format), **dict.fromkeys(("cost_usd", "
 
 
 def stores(results: Path) -> list[Path]:
-    """Folders of all batches' row stores.
+    """List the folders of all row stores.
 
     Raises
     ------
     StoreError
-        There is none.
+        There is no row store.
     """
     found = sorted(path for path in (results / "store").glob("*/*") if path.is_dir())
     if not found:
         raise StoreError(
-            f"{results / 'store'}: there is no row store. Name the folder that the config calls `results`."
+            f"{results / 'store'}: there is no row store; give the folder that is `results` in the configuration"
         )
     return found
 
 
 def inventory(results: Path) -> pd.DataFrame:
-    """What the row stores hold: one row per batch (task, model) and a total.
+    """Tabulate the contents of the row stores: one row per batch (task, model), and a total.
 
-    ``rows`` counts each request once, ``MB`` (10^6 bytes) all files; tokens are those of the rows.
+    ``rows`` counts each request once, as do the tokens; ``MB`` (10^6 bytes) is the size of all files.
     """
     rows = []
     for folder in stores(results):
@@ -62,18 +62,18 @@ def inventory(results: Path) -> pd.DataFrame:
 
 
 def faults(results: Path) -> list[str]:
-    """What is wrong in the row stores, a line each; nothing is changed."""
+    """List the damaged records and files of the row stores, one line each, without changing anything."""
     found: list[str] = []
     for folder in stores(results):
         for _ in RowStore(folder, report=found.append, set_aside=False).records():
             pass
-        found += [f"{path}: was set aside as corrupt" for path in sorted(folder.glob("*.corrupt-*"))]
+        found += [f"{path}: was renamed by an earlier run as corrupt" for path in sorted(folder.glob("*.corrupt-*"))]
     return found
 
 
 @dataclass
 class Pruned:
-    """What a row store would lose, and how many bytes that frees."""
+    """Rows that pruning removes from a row store and keeps in it, and the bytes that it frees."""
 
     folder: Path
     rows: int = 0
@@ -82,12 +82,12 @@ class Pruned:
 
 
 def needed(plan: Plan, results: Path) -> dict[Path, set[str]]:
-    """Request ids of every batch of a configuration, by the folder of its row store.
+    """Collect the request ids of every batch of a configuration, by the folder of its row store.
 
     Raises
     ------
     StoreError
-        A file of requests is not there: pruning by half of the requests would throw away paid answers.
+        A request file is missing. Pruning by only some of the requests would delete completions that cost money.
     """
     ids: dict[Path, set[str]] = {}
     for (task, name), stems in plan.batches().items():
@@ -95,27 +95,27 @@ def needed(plan: Plan, results: Path) -> dict[Path, set[str]]:
         for stem in stems:
             path = results / "requests" / task / f"{stem}.parquet"
             if not path.is_file():
-                raise StoreError(f"{path}: is not made yet, so what it needs is not known. Finish the run, then prune.")
+                raise StoreError(f"{path}: this request file does not exist yet; finish the run, then prune")
             wanted.update(read_table(path, REQUESTS, ["request_id"]).column("request_id").drop_null().to_pylist())
     return ids
 
 
 def _ids(folder: Path) -> set[str]:
-    """Request ids of what a row store holds; it is only looked at."""
+    """Collect the request ids in a row store without changing it."""
     return {record["request_id"] for record in RowStore(folder, set_aside=False).records()}
 
 
 def prune(plan: Plan, results: Path, delete: bool) -> Iterator[Pruned]:
-    """Take out of every row store what no request of the configuration needs.
+    """Remove from every row store the rows that no request of the configuration needs.
 
     Parameters
     ----------
-    delete : do it; without, only say what would go
+    delete : remove the rows; if false, only count them
 
     Raises
     ------
     StoreError
-        A store is being written, or requests are missing (then nothing has been changed).
+        Another process is writing to a store, or request files are missing (then nothing has been changed).
     """
     wanted = needed(plan, results)
     for folder in stores(results):
@@ -142,23 +142,25 @@ def prune(plan: Plan, results: Path, delete: bool) -> Iterator[Pruned]:
 def add_command(commands: Any) -> None:
     """Add ``store`` to the command line."""
     parser = commands.add_parser(
-        "store", help="look at, verify or prune the row stores", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="show    rows, tokens and bytes by batch\n"
-        "verify  check every record; exit code 1 where one is damaged\n"
-        "prune   list what no current request needs; with --yes, remove it",
+        "store", help="show, verify or prune the row stores", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="show    tabulate rows, tokens and bytes by batch\n"
+        "verify  check every record; exit code 1 if one is damaged\n"
+        "prune   count the rows that no current request needs; with --yes, remove them",
     )  # fmt: skip
     parser.add_argument("action", choices=["show", "verify", "prune"])
     parser.add_argument(
         "results", nargs="?", default="results", type=Path, help="results folder (default: %(default)s)"
     )
     parser.add_argument(
-        "--configfile", default="config/config.yaml", help="prune: whose requests (default: %(default)s)"
+        "--configfile",
+        default="config/config.yaml",
+        help="prune: configuration whose rows stay (default: %(default)s)",
     )
-    parser.add_argument("--yes", action="store_true", help="prune: remove, do not only list")
+    parser.add_argument("--yes", action="store_true", help="prune: remove the rows")
 
 
 def run_command(given: argparse.Namespace) -> int:
-    """Do what ``polypref store`` was asked for.
+    """Run ``polypref store``.
 
     Raises
     ------
@@ -169,17 +171,17 @@ def run_command(given: argparse.Namespace) -> int:
         return 0
     if given.action == "verify":
         found = faults(given.results)
-        print("\n".join(found) if found else f"every record in {given.results / 'store'} is sound")
+        print("\n".join(found) if found else f"every record in {given.results / 'store'} is undamaged")
         return 1 if found else 0
     try:
         raw = yaml.safe_load(Path(given.configfile).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{given.configfile}: can't be read ({error}). Name it with --configfile.") from None
+        raise ConfigError(f"{given.configfile}: can't be read ({error}); give another file with --configfile") from None
     plan = Plan(load_config(raw, ROOT), read_languages(ROOT))
     total = 0
     for pruned in prune(plan, given.results, given.yes):
         total += pruned.rows
         freed = f", {pruned.bytes / 1e6:,.2f} MB" if pruned.bytes else ""
-        print(f"{pruned.folder}: {pruned.rows:,} rows are not needed{freed}, {pruned.kept:,} are")
-    print(f"{total:,} rows {'were removed' if given.yes else 'can go: --yes removes them'}")
+        print(f"{pruned.folder}: {pruned.rows:,} rows are not needed{freed}; {pruned.kept:,} rows are needed")
+    print(f"{total:,} rows {'were removed' if given.yes else 'are not needed; run again with --yes to remove them'}")
     return 0

@@ -1,4 +1,4 @@
-"""The model that requests go to, and the rows of a request file: the same inputs give the same bytes."""
+"""The model of a request file, and the file's rows. The same inputs always give the same bytes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from polypref.requests.prompts import Messages
 
 @dataclass(frozen=True)
 class Asked:
-    """The model that requests go to, as rules hand it to scripts: all that determines an answer but the messages.
+    """The model that receives requests, as rules pass it to scripts: all that determines a completion except messages.
 
-    ``path`` and ``revision`` are the checkpoint's; ``local`` says that the revision is a digest of its content.
-    ``decoding`` holds only the parameters that are set. ``source_code``/``target_code`` of a seq2seq model are in it.
+    ``path`` and ``revision`` identify the checkpoint; if ``local`` is true, the revision is a digest of its content.
+    ``decoding`` contains the parameters that are set, with ``source_code`` and ``target_code`` of a seq2seq model.
     """
 
     model: str
@@ -32,12 +32,12 @@ class Asked:
     def rows(
         self, item: dict[str, Any], pieces: Iterable[tuple[str, Messages | None, str]], sample: int = 0
     ) -> list[dict[str, Any]]:
-        """Request rows of one item from (before, messages or None, after); ``sample`` counts draws of the same text."""
-        who = identity(self.path, self.revision, self.local, self.dtype, self.chat_template)
+        """Build an item's request rows from (before, messages or None, after); ``sample`` numbers repeated runs."""
+        model = identity(self.path, self.revision, self.local, self.dtype, self.chat_template)
         decoding = canonical_json(self.decoding)
         return [
             {
-                "request_id": request_id(who, messages, self.decoding, sample) if messages else None,
+                "request_id": request_id(model, messages, self.decoding, sample) if messages else None,
                 "item_id": item["item_id"],
                 "language": item["language"],
                 "model": self.model,
@@ -55,14 +55,14 @@ class Asked:
 
 
 def read_weights(params: dict[str, Any], identity: Sequence[str]) -> tuple[str, str | None]:
-    """Path and Hub revision of a checkpoint, as ``from_pretrained`` takes them; a local folder has no revision."""
+    """Return path and Hub revision of a checkpoint for ``from_pretrained``; a local folder has no revision."""
     if identity:
         return json.loads(Path(identity[0]).read_text(encoding="utf-8"))["path"], None
     return params["path"], params["revision"]
 
 
 def read_asked(params: dict[str, Any], identity: Sequence[str]) -> Asked:
-    """The model that requests go to: a rule's params, with path and digest of a local checkpoint from its file."""
+    """Build an :class:`Asked` from a rule's params and, for a local checkpoint, the file with its path and digest."""
     asked = dict(params)
     if identity:
         found = json.loads(Path(identity[0]).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What is in a local checkpoint: a digest of the files that determine its answers."""
+"""Files of a checkpoint, and the digest of those that determine its completions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ TOKENIZER = (
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "chat_template.*", "vocab.*", "merges.txt",
     "*.model", "*.spm",
 )  # fmt: skip
-"""Files of the fast tokenizers, of byte-pair encoding and of SentencePiece."""
+"""Files of fast tokenizers, byte-pair encoding and SentencePiece."""
 
 HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer*", "vocab*", "merges.txt", "*.model", "*.spm", "*.bpe")
-"""What is fetched of a repository: weights as safetensors, configuration and tokenizer; no pickles and no code."""
+"""Files that are downloaded from a repository: safetensors, configuration and tokenizer, but no pickles and no code."""
 HUB_IGNORED = ("original/*", "consolidated*", "onnx/*", "adapter_*", "*.py", "*.gguf")
-"""Second copies of the weights that some repositories hold (X-ALMA: as an adapter), and code, which is never run."""
+"""Files that are not downloaded: code, and further copies of the weights (X-ALMA has one as an adapter)."""
 NO_SAFETENSORS = (
-    "Pickled weights are not read: name a revision that has safetensors, or convert the weights with `python -m "
-    "polypref.preflight.convert_safetensors` and name the local folder"
+    "Pickled weights are not read: choose a revision with safetensors, or convert the weights with `python -m "
+    "polypref.preflight.convert_safetensors` and set `path` to the new folder"
 )
 
 
 class CheckpointError(ValueError):
-    """A folder is no checkpoint that the workflow can read; the message names it and the remedy."""
+    """The workflow can't read a checkpoint; the message names the folder and the remedy."""
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
@@ -31,45 +31,45 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """The files of a checkpoint's tokenizer and its chat template, sorted by name."""
+    """List the files of a checkpoint's tokenizer and chat template, sorted by name."""
     return _files(folder, TOKENIZER)
 
 
 def content_revision(folder: Path) -> str:
-    """Digest of a local checkpoint: SHA-256 of the sorted names and bytes of its files, first 16 hexadecimal digits.
+    """Compute the digest of a local checkpoint: 16 hexadecimal digits of SHA-256 over the names and bytes of its files.
 
-    Only the folder's own files count, so a copy of the folder has the same revision wherever it lies.
+    The folder's own path is not included, so a copy of the folder has the same revision.
 
     Raises
     ------
     CheckpointError
-        When the folder does not exist, or has no ``config.json`` or no safetensors.
+        The folder does not exist, or has no ``config.json`` or no safetensors.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: there is no such folder; give the path of a checkpoint in the Hub's format")
+        raise CheckpointError(f"{folder}: there is no such folder; set `path` to a checkpoint in the Hub's format")
     if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{folder}: has no config.json, so it is no checkpoint in the Hub's format")
+        raise CheckpointError(f"{folder}: has no config.json; set `path` to a checkpoint in the Hub's format")
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(
             f"{folder}: has no *.safetensors. Pickled weights are not read; save the model again with "
             "save_pretrained(..., safe_serialization=True)"
         )
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in _files(folder, MODEL + TOKENIZER):
         with open(path, "rb") as file:
             content = hashlib.file_digest(file, "sha256").digest()
-        whole.update(path.name.encode() + b"\0" + content)
-    return whole.hexdigest()[:16]
+        digest.update(path.name.encode() + b"\0" + content)
+    return digest.hexdigest()[:16]
 
 
 def local_folder(path: str, revision: str | None) -> Path:
-    """Folder of a checkpoint: the path itself, or the Hub's snapshot at a revision, fetched where it is not cached.
+    """Return the folder of a checkpoint: the path itself, or the Hub's snapshot, downloaded if it is not cached.
 
     Raises
     ------
     CheckpointError
-        When the folder has no safetensors.
+        The folder has no safetensors.
     """
     folder = Path(path)
     if not folder.is_dir():

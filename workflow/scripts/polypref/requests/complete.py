@@ -1,4 +1,4 @@
-"""Complete: answer all requests of a batch, from the row store where it holds the answer, else by the engine."""
+"""Complete a batch: reuse the completions in its row store, and let the engine answer only the missing requests."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from polypref.running.runs import keep_run, new_run, spent_so_far
 
 _COLUMNS = tuple(COMPLETIONS.names)
 MAX_LOSS_S = 5.0
-"""Answers are in the store at most this many seconds after they came, whatever the registry's flush_s says."""
+"""Upper limit of the flush interval, whatever ``flush_s`` in the registry is."""
 
 
 def flush_interval(checkpoint: Checkpoint) -> float:
-    """Seconds between two writes of answers to the row store."""
+    """Return the seconds between two flushes of the row store."""
     return min(checkpoint.runtime.flush_s, MAX_LOSS_S)
 
 
 def read_requests(paths: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
-    """Unique requests of a batch in the order of files and rows, and the number of rows that ask."""
+    """Read the unique requests of a batch, in the order of files and rows, and the number of rows with a request."""
     unique: dict[str, dict[str, Any]] = {}
     total = 0
     columns = ["request_id", "messages", "decoding", "checkpoint", "revision"]
@@ -43,7 +43,7 @@ def read_requests(paths: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
 
 
 def to_request(row: dict[str, Any]) -> Request:
-    """A request row as engines take it; a sampled one gets the seed that its id implies."""
+    """Convert a request row to an engine's request; the seed of a sampled request is derived from its id."""
     decoding = json.loads(row["decoding"])
     if decoding.get("temperature", 0) > 0:
         decoding["seed"] = seed_of(row["request_id"])
@@ -51,8 +51,8 @@ def to_request(row: dict[str, Any]) -> Request:
 
 
 def to_record(completion: Completion) -> dict[str, Any]:
-    """A completion as a row in COMPLETIONS."""
-    record = {name: getattr(completion, name) for name in _COLUMNS}  # dataclasses.asdict copies deeply, and slowly
+    """Convert a completion to a row in COMPLETIONS."""
+    record = {name: getattr(completion, name) for name in _COLUMNS}  # dataclasses.asdict makes slow deep copies
     logprobs = completion.logprobs
     record["logprobs"] = None if logprobs is None else canonical_json({k: round(v, 6) for k, v in logprobs.items()})
     return record
@@ -66,64 +66,68 @@ def complete(
     start: Callable[..., Engine] = open_engine,
     name: str = "batch",
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Answer the requests in some files.
+    """Complete the requests of a batch.
 
     Parameters
     ----------
     paths : files in REQUESTS
     store : folder of the batch's row store
-    checkpoint : registry entry; its ``path`` may be replaced by that in the requests (a trained variant)
-    start : opens the engine; it is called only when an answer is missing, and once
-    name : of the batch, for its shards
+    checkpoint : registry entry; a path in the requests (a trained policy) replaces its ``path``
+    start : function that starts the engine; called once if a completion is missing, otherwise not at all
+    name : name of the batch, for the names of its shards
 
     Returns
     -------
-    rows in COMPLETIONS, one per unique request in order, and the figures of this run.
+    Rows in COMPLETIONS, one per unique request in order, and the figures of this run.
 
     Raises
     ------
     EngineError, TableError, StoreError
-        Whatever was answered by then is in the row store. Also when more than ``runtime.max_error_share`` of the
-        requests failed.
+        The run failed, or more than ``runtime.max_error_share`` of the requests did. All completions so far are in
+        the row store.
     """
-    requests, asked = read_requests(paths)
-    run = {"requests": asked, "unique_requests": len(requests), **new_run()}
+    requests, total = read_requests(paths)
+    run = {"requests": total, "unique_requests": len(requests), **new_run()}
     run["gpus"] = checkpoint.runtime.of_batch("gpus")
-    say = terminal.say if terminal else print
+    report = terminal.say if terminal else print
     shards = checkpoint.runtime.shards
-    with RowStore(store, report=say, flush_s=flush_interval(checkpoint)) as rows:
-        held = rows.get(request["request_id"] for request in requests)
-        missing = [request for request in requests if request["request_id"] not in held]
-        run["reused"] = len(held)
+    with RowStore(store, report=report, flush_s=flush_interval(checkpoint)) as rows:
+        stored = rows.get(request["request_id"] for request in requests)
+        missing = [request for request in requests if request["request_id"] not in stored]
+        run["reused"] = len(stored)
         if missing:
-            say(f"{len(missing):,} requests to answer with {checkpoint.path}, {len(held):,} are in the row store")
-            checkpoint = _within_budget(checkpoint, spent_so_far(store, held), shards)
+            report(
+                f"{len(missing):,} requests to complete with {checkpoint.path}; "
+                f"{len(stored):,} completions are already in the row store"
+            )
+            checkpoint = _within_budget(checkpoint, spent_so_far(store, stored), shards)
             try:
                 if shards > 1 and terminal:
                     batch = split(shards, paths, store, checkpoint, name, terminal.log)
-                    held.update(_answer_in_shards(batch, missing, rows, run, terminal))
+                    stored.update(_complete_in_shards(batch, missing, rows, run, terminal))
                 else:
-                    held.update(_answer(missing, rows, checkpoint, run, terminal, start))
+                    stored.update(_complete_missing(missing, rows, checkpoint, run, terminal, start))
             finally:
-                keep_run(store, run, say)
-    unanswered = [r["request_id"] for r in requests if r["request_id"] not in held]
+                keep_run(store, run, report)
+    unanswered = [r["request_id"] for r in requests if r["request_id"] not in stored]
     if unanswered:
         raise EngineError(
-            f"the engine gave no answer to {len(unanswered)} requests, {unanswered[0]} for one; run again"
+            f"the engine returned no completion for {len(unanswered)} requests, for example {unanswered[0]}; run the "
+            "same command again"
         )
-    _require_few_errors(requests, held, checkpoint.runtime.max_error_share)
-    return [held[request["request_id"]] for request in requests], run
+    _require_few_errors(requests, stored, checkpoint.runtime.max_error_share)
+    return [stored[request["request_id"]] for request in requests], run
 
 
 def _within_budget(checkpoint: Checkpoint, spent: float, shards: int) -> Checkpoint:
-    """The registry entry with what is left of ``max_cost_usd``, which holds for a batch and all its runs together."""
+    """Subtract the cost of earlier runs from ``max_cost_usd``, which limits all runs of a batch together."""
     if checkpoint.max_cost_usd is None:
         return checkpoint
     return checkpoint.model_copy(update={"max_cost_usd": max(0.0, checkpoint.max_cost_usd - spent) / shards})
 
 
 def complete_shard(shard: Shard, terminal: Terminal) -> None:
-    """Answer what is missing of one shard of a batch whose job holds the row store."""
+    """Complete the missing requests of one shard; the job of the batch holds the row store's lock."""
     requests, _ = read_requests(shard.requests)
     requests = [request for request in requests if shard.owns(request["request_id"])]
     run = new_run()
@@ -131,19 +135,19 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
     checkpoint = Checkpoint.model_validate(shard.checkpoint)
     flush_s = flush_interval(checkpoint)
     with RowStore(Path(shard.store), report=terminal.say, shard=True, flush_s=flush_s) as rows:
-        held = rows.get(request["request_id"] for request in requests)
-        missing = [request for request in requests if request["request_id"] not in held]
-        run["reused"] = len(held)
+        stored = rows.get(request["request_id"] for request in requests)
+        missing = [request for request in requests if request["request_id"] not in stored]
+        run["reused"] = len(stored)
         if missing:
-            answers = _answer(missing, rows, checkpoint, run, terminal, open_engine)
-            errors = [answer for answer in answers.values() if answer["error"] is not None]
+            completions = _complete_missing(missing, rows, checkpoint, run, terminal, open_engine)
+            errors = [row for row in completions.values() if row["error"] is not None]
     shard.finish(run, errors)
 
 
-def _answer_in_shards(
+def _complete_in_shards(
     shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any], terminal: Terminal
 ) -> dict[str, dict[str, Any]]:
-    """Have a shard each answer its part; what they answered is in the row store, also where one of them failed."""
+    """Run all shards and collect their completions from the row store, which has them even if another shard fails."""
     checkpoint = Checkpoint.model_validate(shards[0].checkpoint)
     errors, failed, began = [], [], time.monotonic()
     for shard, outcome in run_shards(shards, checkpoint.runtime.gpus, terminal.stream):
@@ -154,20 +158,21 @@ def _answer_in_shards(
         for figure in ("errors", "prompt_tokens", "completion_tokens", "engine_starts", "cost_usd"):
             run[figure] += outcome["run"][figure]
         run["start_seconds"] = max(run["start_seconds"], outcome["run"]["start_seconds"])
-    answers = rows.get(request["request_id"] for request in missing)
-    answers.update({error["request_id"]: error for error in errors})
-    run["answered"] = len(answers)
+    completions = rows.get(request["request_id"] for request in missing)
+    completions.update({error["request_id"]: error for error in errors})
+    run["answered"] = len(completions)
     run["seconds"] = round(time.monotonic() - began - run["start_seconds"], 1)
     if failed:
         logs = ", ".join(shard.log for shard in failed)
         raise EngineError(
-            f"{len(failed)} of {len(shards)} shards failed; what was answered is in the row store. Their logs: {logs}"
+            f"{len(failed)} of {len(shards)} shards failed; all completions so far are in the row store. Log files of "
+            f"the failed shards: {logs}"
         )
-    return answers
+    return completions
 
 
-def _require_few_errors(requests: list[dict[str, Any]], answers: dict[str, dict[str, Any]], most: float) -> None:
-    """Fail when more than a share of a batch is errors, with the commonest of them and a row for each.
+def _require_few_errors(requests: list[dict[str, Any]], completions: dict[str, dict[str, Any]], limit: float) -> None:
+    """Fail if the share of failed requests exceeds a limit, and list the most frequent errors with a row of each.
 
     Raises
     ------
@@ -175,21 +180,21 @@ def _require_few_errors(requests: list[dict[str, Any]], answers: dict[str, dict[
     """
     kinds: dict[str, list[str]] = {}
     for request in requests:
-        error = answers[request["request_id"]]["error"]
+        error = completions[request["request_id"]]["error"]
         if error is not None:
             kinds.setdefault(re.sub(r"\d+", "0", error), []).append(f"{error} ({request['where']})")
     failed = sum(map(len, kinds.values()))
-    if failed > most * len(requests):
-        commonest = sorted(kinds.values(), key=len, reverse=True)[:3]
-        causes = "; ".join(f"{len(kind):,} of them: {kind[0]}" for kind in commonest)
+    if failed > limit * len(requests):
+        frequent = sorted(kinds.values(), key=len, reverse=True)[:3]
+        causes = "; ".join(f"{len(kind):,} of them: {kind[0]}" for kind in frequent)
         raise EngineError(
-            f"{failed:,} of {len(requests):,} requests failed, more than {most:.0%} of them. {causes}. What succeeded "
-            "is in the row store. Remove the cause and run again: only what failed is asked. To go on without these "
-            "rows, raise runtime.max_error_share of this checkpoint."
+            f"{failed:,} of {len(requests):,} requests failed, more than {limit:.0%} of them. {causes}. All other "
+            "completions are in the row store. Remove the cause and run again: only the failed requests are sent. To "
+            "continue without these rows, raise runtime.max_error_share of this checkpoint."
         )
 
 
-def _answer(
+def _complete_missing(
     missing: list[dict[str, Any]],
     rows: RowStore,
     checkpoint: Checkpoint,
@@ -197,7 +202,7 @@ def _answer(
     terminal: Terminal | None,
     start: Callable[..., Engine],
 ) -> dict[str, dict[str, Any]]:
-    """Start the engine, answer, and put every answer into the row store within seconds; errors are not kept there."""
+    """Start the engine and complete the missing requests; all completions but errors are added to the row store."""
     path, revision = _one_checkpoint(missing)
     began = time.monotonic()
     checkpoint = checkpoint.model_copy(update={"path": path})
@@ -206,13 +211,13 @@ def _answer(
     run["start_seconds"] = round(time.monotonic() - began, 1)
     if terminal:
         terminal.say(f"engine started in {run['start_seconds']:.0f} s")
-    answers: dict[str, dict[str, Any]] = {}
+    completions: dict[str, dict[str, Any]] = {}
     progress = Progress(terminal, len(missing), run["reused"])
     began = time.monotonic()
     try:
         for completion in engine.answer([to_request(row) for row in missing]):
             record = to_record(completion)
-            answers[completion.request_id] = record
+            completions[completion.request_id] = record
             if completion.error is None:
                 rows.add(record)
             else:
@@ -222,27 +227,29 @@ def _answer(
             run["cost_usd"] += completion.cost_usd
             progress.add(1, completion.completion_tokens)
     finally:
-        run["answered"] = len(answers)
+        run["answered"] = len(completions)
         run["seconds"] = round(time.monotonic() - began, 1)
         try:
             rows.flush()
         finally:
             engine.close()
     progress.say()
-    return answers
+    return completions
 
 
 def _one_checkpoint(requests: list[dict[str, Any]]) -> tuple[str, str | None]:
-    """Path and revision that all requests of a batch must share."""
+    """Return path and revision of the checkpoint, which must be the same in all requests of a batch."""
     found = {(row["checkpoint"], row["revision"]) for row in requests}
     if len(found) > 1:
         listing = "; ".join(f"{path} at {revision}" for path, revision in sorted(found, key=str))
-        raise TableError(f"the requests of this batch are for several checkpoints: {listing}. Ask again.")
+        raise TableError(
+            f"the requests of this batch are for several checkpoints: {listing}; delete its request files and run again"
+        )
     return found.pop()
 
 
 def write_completions(path: str, rows: list[dict[str, Any]], cost_path: str, cost: dict[str, Any]) -> None:
-    """Write the completions and the figures, each whole or not at all."""
+    """Write the completions and the cost file, each atomically."""
     write_table(path, rows, COMPLETIONS)
     with atomic_write(cost_path, "w") as file:
         json.dump(cost, file, indent=1, sort_keys=True)

@@ -1,8 +1,8 @@
-"""A batch that several engines share: each is a process with its own GPUs, its own log and its own journal.
+"""Shards of a batch: several engine processes, each with its own GPUs, log file and journal.
 
-The split is by request id, and all write into one row store, so another number of shards recomputes nothing and makes
-nothing stale. They are parts of one job, not jobs of their own: the number of jobs would be a list of inputs to
-Snakemake, and changing it would run the batch again (docs/architecture.md).
+Requests are divided by their id, and all shards write to one row store, so changing the number of shards recomputes
+nothing and makes nothing stale. Shards are processes of one job. If they were separate jobs, their outputs would be the
+inputs of the batch, and Snakemake would rerun the batch whenever their number changed (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from polypref.running.slurm import job_nodes, step_environment, step_on_nodes
 
 @dataclass(frozen=True)
 class Shard:
-    """What one engine of several answers: requests whose id falls on ``index`` of ``count``."""
+    """Shard number ``index`` of ``count``, with the files and settings of its batch."""
 
     index: int
     count: int
@@ -33,12 +33,12 @@ class Shard:
     log: str
 
     def owns(self, request_id: str) -> bool:
-        """Whether a request is this shard's; every request is exactly one shard's."""
+        """Return whether a request belongs to this shard; every request belongs to exactly one shard."""
         return int(request_id[:8], 16) % self.count == self.index
 
     @property
     def outcome(self) -> Path:
-        """Where the shard says how it went: its figures, and the errors, which the row store does not keep."""
+        """File with the shard's figures and its error rows, which are not kept in the row store."""
         return Path(self.store) / f"shard-{self.index + 1}-of-{self.count}.json"
 
     def finish(self, run: dict[str, Any], errors: list[dict[str, Any]]) -> None:
@@ -48,7 +48,7 @@ class Shard:
 
 
 def split(count: int, requests: list[str], store: Path, checkpoint: Any, name: str, log: str) -> list[Shard]:
-    """The shards of a batch; each logs beside the batch's log."""
+    """Create the shards of a batch; their log files are in the folder of the batch's log file."""
     stem = Path(log).with_suffix("")
     return [
         Shard(
@@ -63,16 +63,16 @@ def split(count: int, requests: list[str], store: Path, checkpoint: Any, name: s
 def run_shards(
     shards: list[Shard], gpus: int, stream: IO[str] | None = None
 ) -> Iterator[tuple[Shard, dict[str, Any] | None]]:
-    """Run all shards at once, here or over the nodes of this Slurm job.
+    """Run all shards in parallel, on this machine or on the nodes of this Slurm job.
 
     Parameters
     ----------
-    gpus : of one shard
-    stream : what the user watches; each shard writes its progress there and the rest into its own log
+    gpus : number of GPUs per shard
+    stream : terminal for progress lines; all other output of a shard goes to its own log file
 
     Yields
     ------
-    Each shard with its outcome {run, errors}, or None where it failed.
+    Each shard with its outcome {run, errors}, or None if the shard failed.
     """
     for shard in shards:
         shard.outcome.unlink(missing_ok=True)
@@ -98,34 +98,33 @@ def run_shards(
 
 
 def start_here(shards: list[Shard], gpus: int, stream: IO[str] | None = None) -> list[subprocess.Popen[str]]:
-    """One process per shard on this node, each with the next ``gpus`` of the visible GPUs."""
+    """Start one process per shard on this node, each with its own ``gpus`` of the visible GPUs."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = visible.split(",") if visible else [str(i) for i in range(gpus * len(shards))]
     running = []
     for i, shard in enumerate(shards):
-        mine = {"CUDA_VISIBLE_DEVICES": ",".join(devices[i * gpus : (i + 1) * gpus])} if gpus else {}
-        running.append(_feed(_command("answer"), shard, {**os.environ, **mine}, stream))
+        own_gpus = {"CUDA_VISIBLE_DEVICES": ",".join(devices[i * gpus : (i + 1) * gpus])} if gpus else {}
+        running.append(_start_process(_command("answer"), [shard], {**os.environ, **own_gpus}, stream))
     return running
 
 
 def start_on_node(node: str, shards: list[Shard], gpus: int, stream: IO[str] | None) -> list[subprocess.Popen[str]]:
-    """A Slurm step on a node of this job, which starts the node's shards there."""
+    """Start a Slurm step on a node of this job; the step starts the shards of that node."""
     if not shards:
         return []
     step = step_on_nodes(1, gpus * len(shards), node)
-    return [_feed([*step, *_command("node", str(gpus))], shards, step_environment(os.environ), stream)]
+    return [_start_process([*step, *_command("node", str(gpus))], shards, step_environment(os.environ), stream)]
 
 
 def _command(*arguments: str) -> list[str]:
     return [sys.executable, str(Path(__file__).resolve().parents[2] / "complete_shard.py"), *arguments]
 
 
-def _feed(
-    command: list[str], what: Shard | list[Shard], environment: dict[str, str], stream: IO[str] | None
+def _start_process(
+    command: list[str], shards: list[Shard], environment: dict[str, str], stream: IO[str] | None
 ) -> subprocess.Popen[str]:
-    """Start a process and hand it its work on standard input."""
+    """Start a process and pass it the shards as JSON on standard input."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stream, text=True, env=environment)
-    shards = what if isinstance(what, list) else [what]
     assert process.stdin is not None
     process.stdin.write(json.dumps([asdict(shard) for shard in shards]))
     process.stdin.close()

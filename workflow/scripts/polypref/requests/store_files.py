@@ -1,4 +1,4 @@
-"""The row store's files: JSON lines behind a checksum, and the Parquet parts that they are sealed into."""
+"""File formats of the row store: journal lines with a checksum, and the Parquet parts that journals are sealed into."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from polypref.files.tables import atomic_write, batched, canonical_json, take_ro
 
 PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
 _COLUMNS = tuple(COMPLETIONS.names)
-SEALED_AT_ONCE = 5_000
-"""Records in a row group: what is held in memory while a journal becomes a part, and while a part is searched."""
-REPEATED = ["finish_reason"]
-"""Columns that a dictionary makes smaller. Ids and texts do not recur; theirs would be built, given up and read."""
+ROW_GROUP_SIZE = 5_000
+"""Records in a row group. At most this many are in memory when a journal is sealed or a part is searched."""
+DICTIONARY_COLUMNS = ["finish_reason"]
+"""Columns with dictionary encoding. Ids and texts do not repeat, so a dictionary would only cost time and memory."""
+
+
+class StoreError(RuntimeError):
+    """The row store can't be used; the message gives the reason and the remedy."""
 
 
 def checksum(record: dict[str, Any]) -> int:
@@ -27,11 +31,11 @@ def checksum(record: dict[str, Any]) -> int:
     return zlib.crc32(canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8"))
 
 
-def of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> list[dict[str, Any]]:
-    """The wanted records of a row group, or all; the texts are read only where one of them is wanted."""
+def read_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> list[dict[str, Any]]:
+    """Read the wanted records of a row group (all if None); texts are read only if the group has a wanted record."""
     if wanted is None:
         return file.read_row_group(group, use_threads=False).cast(PART_SCHEMA).to_pylist()
-    # One thread: what the others would have ready lies in memory, and the work is one column's, the text's.
+    # One thread: more threads only hold more decoded columns in memory, and most of the work is one column, the text.
     ids = file.read_row_group(group, ["request_id"], use_threads=False)["request_id"].to_pylist()
     rows = [number for number, key in enumerate(ids) if key in wanted]
     if not rows:
@@ -41,22 +45,22 @@ def of_row_group(file: pq.ParquetFile, group: int, wanted: set[str] | None) -> l
 
 
 def write_part(part: Path, records: Iterator[tuple[dict[str, Any], int]]) -> None:
-    """Write records with their checksums as a Parquet part; in memory are :data:`SEALED_AT_ONCE` of them."""
-    layout = {"compression": "zstd", "use_dictionary": REPEATED}
+    """Write records with their checksums as a Parquet part, :data:`ROW_GROUP_SIZE` records at a time."""
+    layout = {"compression": "zstd", "use_dictionary": DICTIONARY_COLUMNS}
     with atomic_write(part) as file, pq.ParquetWriter(file, PART_SCHEMA, **layout) as writer:
-        for rows in batched(records, SEALED_AT_ONCE):
+        for rows in batched(records, ROW_GROUP_SIZE):
             table = [{**record, "crc": crc} for record, crc in rows]
             writer.write_table(pa.Table.from_pylist(table, schema=PART_SCHEMA))
 
 
 def to_line(record: dict[str, Any]) -> bytes:
-    """A record as a journal's line."""
+    """Encode a record as a journal line: CRC-32 in hexadecimal, a space, JSON."""
     body = canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8")
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
 def parse_line(line: bytes) -> tuple[dict[str, Any], int] | None:
-    """A journal line's record and its checksum, or None where checksum or JSON is wrong."""
+    """Decode a journal line into record and checksum; None if the checksum does not match or the JSON is invalid."""
     crc, _, body = line.rstrip(b"\n").partition(b" ")
     try:
         return (json.loads(body), int(crc, 16)) if int(crc, 16) == zlib.crc32(body) else None

@@ -1,4 +1,4 @@
-"""Rows of a row store, and a store filled with them."""
+"""Completions for tests of the row store, and a row store filled with them."""
 
 from polypref.requests.row_store import RowStore
 
@@ -8,7 +8,7 @@ def record(key: str, text: str = "x", **more) -> dict:
     return {**row, "logprobs": None, "cost_usd": 0.5, "error": None, **more}
 
 
-def fill(folder, keys, said=None, **options):
-    with RowStore(folder, report=(said if said is not None else []).append, **options) as store:
+def fill(folder, keys, messages=None, **options):
+    with RowStore(folder, report=(messages if messages is not None else []).append, **options) as store:
         for key in keys:
             store.add(record(key, f"text of {key}"))

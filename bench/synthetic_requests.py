@@ -1,4 +1,4 @@
-"""Requests for the benchmarks: as many as one likes, to the miniature's models of the miniature's own words."""
+"""Requests for the benchmarks, in any number, for the miniature's models and in the words of its language."""
 
 from __future__ import annotations
 
@@ -22,72 +22,72 @@ from polypref.requests.judge import ask_verdicts
 from polypref.requests.translate import ask_translations
 
 LABELS = {"temperature": 0.0, "max_tokens": 20, "choices": ["A", "B", "TIE"]}
-"""How a judge is asked."""
+"""Decoding of a judge."""
 
 NAMES = {"ar": "Arabic", "de": "German", "es": "Spanish", "is": "Icelandic", "ja": "Japanese", "nl": "Dutch",
          "ru": "Russian", "zh": "Chinese"}  # fmt: skip
 
 
 def checkpoint(name: str) -> Checkpoint:
-    """One of the miniature's checkpoints, on one thread."""
+    """Return the registry entry of one of the miniature's checkpoints, with one thread."""
     runtime = Runtime(threads=1, kv_cache_gb=0.5)
     return Checkpoint(engine="vllm", path=str(DEMO / "models" / name), dtype="float32", runtime=runtime)
 
 
 def answer_batch(paths: list[Path], folder: Path, registry: Checkpoint, engine: Any) -> int:
-    """Answer files of requests as a batch does, with an engine that is up already and stays up; the answers.
+    """Complete request files as a batch does, with a running engine, and return the number of completions.
 
-    Row store and file of completions are new, in a folder that is not there yet.
+    The row store and the file of completions are written to a new folder, and the engine is not closed.
     """
     started = SimpleNamespace(answer=engine.answer, close=lambda: None)
-    answers, _ = complete(list(map(str, paths)), folder, registry, start=lambda *_: started)
-    write_table(folder / "completions.parquet", answers, COMPLETIONS)
-    return len(answers)
+    completions, _ = complete(list(map(str, paths)), folder, registry, start=lambda *_: started)
+    write_table(folder / "completions.parquet", completions, COMPLETIONS)
+    return len(completions)
 
 
 def asked(name: str, **decoding: Any) -> Asked:
-    """How requests name that checkpoint."""
+    """Return the model of the requests for that checkpoint."""
     path = DEMO / "models" / name
     return Asked(name, str(path), content_revision(path), True, decoding, "float32")
 
 
 def sentences(count: int, seed: int = 1) -> list[str]:
-    """Sentences of the words in the miniature's WMT24++, all different."""
+    """Return different random sentences of the words in the miniature's WMT24++."""
     lines = (DEMO / "wmt24pp/en-de_DE.jsonl").read_text(encoding="utf-8").splitlines()
     known = sorted({word.strip(".?!") for line in lines for word in json.loads(line)["source"].split()})
-    draw, made = random.Random(seed), {}
-    while len(made) < count:
-        made[" ".join(draw.choices(known, k=draw.randint(5, 12))) + "."] = None
-    return list(made)
+    rng, texts = random.Random(seed), {}
+    while len(texts) < count:
+        texts[" ".join(rng.choices(known, k=rng.randint(5, 12))) + "."] = None
+    return list(texts)
 
 
 def write_translations(folder: Path, count: int, fields: int = 1, languages: int = len(NAMES)) -> list[Path]:
-    """Files of ``count`` requests each to translate into some languages, greedily, one per language and field."""
+    """Write one file per language and field, each with ``count`` requests for a greedy translation."""
     files = []
     for field in range(fields):
         items = [{"item_id": f"{n:06d}", "text": text} for n, text in enumerate(sentences(count, seed=field))]
         for code in sorted(NAMES)[:languages]:
-            how = asked("strong", temperature=0.0, max_tokens=64)
+            model = asked("strong", temperature=0.0, max_tokens=64)
             path = folder / f"requests/{field}.{code}.parquet"
-            write_table(path, ask_translations(items, "text", how, "x-alma", "none", code, NAMES[code]), REQUESTS)
+            write_table(path, ask_translations(items, "text", model, "x-alma", "none", code, NAMES[code]), REQUESTS)
             files.append(path)
     return files
 
 
-def reply_rows(texts: list[str], how: Asked) -> list[dict]:
-    """Requests to reply to prompts."""
-    return ask_responses([{"item_id": f"{n:06d}", "prompt": text} for n, text in enumerate(texts)], how, "en")
+def reply_rows(texts: list[str], model: Asked) -> list[dict]:
+    """Return requests to reply to prompts."""
+    return ask_responses([{"item_id": f"{n:06d}", "prompt": text} for n, text in enumerate(texts)], model, "en")
 
 
 def write_replies(folder: Path, count: int) -> list[Path]:
-    """A file of requests to reply to prompts, sampled."""
+    """Write a file of requests to reply to prompts with sampling."""
     path = folder / "requests/replies.parquet"
     write_table(path, reply_rows(sentences(count), asked("strong", temperature=0.7, max_tokens=32)), REQUESTS)
     return [path]
 
 
 def verdict_rows(texts: list[str], judge: Asked, prompt: str) -> list[dict]:
-    """Requests to judge pairs of answers, both orders; a third each of the texts are prompts, answers and answers."""
+    """Return requests to judge pairs of answers in both orders; a third of the texts are the prompts."""
     pairs = len(texts) // 3
     ids = [f"{n:06d}" for n in range(pairs)]
     prompts = [{"item_id": i, "prompt_id": i, "language": "en", "prompt": texts[n]} for n, i in enumerate(ids)]
@@ -100,7 +100,7 @@ def verdict_rows(texts: list[str], judge: Asked, prompt: str) -> list[dict]:
 
 
 def write_verdicts(folder: Path, rows: list[dict]) -> list[Path]:
-    """A file of such requests."""
+    """Write a file of requests to judge."""
     path = folder / "requests/verdicts.parquet"
     write_table(path, rows, JUDGE_REQUESTS)
     return [path]

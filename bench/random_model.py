@@ -1,4 +1,4 @@
-"""A Llama-shaped model of any size without weights, and prompts of as many tokens as one likes."""
+"""A model of any size in the shape of a Llama, without weights, and prompts of any number of tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEMPLATE = (
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a Llama."""
+    """Dimensions of a Llama."""
 
     width: int
     inner: int
@@ -31,18 +31,18 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """Weights of all matrices; input and output embeddings are not tied."""
+        """Number of weights in all matrices; input and output embeddings are not tied."""
         attention = 2 * self.width * self.width + 2 * self.width * self.head * self.kv_heads
         return self.layers * (attention + 3 * self.width * self.inner) + 2 * self.vocabulary * self.width
 
     @property
     def cache_bytes(self) -> int:
-        """Bytes of keys and values per token in bfloat16."""
+        """Bytes of the keys and values of one token in bfloat16."""
         return 2 * self.layers * self.kv_heads * self.head * 2
 
 
 def write_model(folder: Path, shape: Shape) -> None:
-    """config.json, and a tokenizer whose tokens are words, so that a prompt has as many tokens as words."""
+    """Write config.json and a tokenizer with one token per word, so that a prompt has as many tokens as words."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     folder.mkdir(parents=True)
@@ -83,6 +83,6 @@ def write_model(folder: Path, shape: Shape) -> None:
 
 
 def words(count: int, length: int, known: int = 900, seed: int = 1) -> list[str]:
-    """Texts of ``length`` words that each are a token."""
-    draw = random.Random(seed)
-    return [" ".join(f"w{draw.randrange(known)}" for _ in range(length)) for _ in range(count)]
+    """Return random texts of ``length`` words, each of which is one token."""
+    rng = random.Random(seed)
+    return [" ".join(f"w{rng.randrange(known)}" for _ in range(length)) for _ in range(count)]
