@@ -1,4 +1,4 @@
-"""The miniature's shipped files: sizes, tokenizer, chat template, data columns, and the world's own rules."""
+"""The miniature's files (sizes, tokenizer, chat template, columns of the data), and the rules of its world."""
 
 import json
 import random
@@ -47,18 +47,18 @@ def rows(*path):
         ("es", "perro viejo ve libro rojo en jardín."),
     ],
 )
-def test_realise_orders_words_as_the_language_does(language, expected):
+def test_realise_uses_the_word_order_of_the_language(language, expected):
     phrases = (("S", ("old", "dog")), ("V", ("sees",)), ("O", ("red", "book")), ("P", ("in", "garden")))
     assert world.realise((world.Sentence("statement", phrases),), language) == expected
 
 
-def test_a_wrong_answer_nearly_always_differs_from_the_right_one():
+def test_a_wrong_answer_nearly_always_differs_from_the_correct_one():
     rng = random.Random(5)
     answers = [world.task(rng)[1] for _ in range(500)]
     assert sum(world.wrong(answer, rng) != answer for answer in answers) > 485
 
 
-def test_agreement_ranks_a_spoilt_answer_below_the_right_one():
+def test_agreement_ranks_a_corrupted_answer_below_the_correct_one():
     right = ["bear", "lives", "in", "forest", "."]
     assert judge.agreement(right, right) == 1
     assert judge.agreement(["bear", "lives", "in", "city", "."], right) == pytest.approx(0.8)
@@ -71,7 +71,7 @@ def test_agreement_ranks_a_spoilt_answer_below_the_right_one():
 
 
 @given(st.text())
-def test_tokenizer_gives_any_text_back(text):
+def test_the_tokenizer_decodes_any_text_without_loss(text):
     assert TOKENIZER.decode(ids(text)) == text
 
 
@@ -90,12 +90,12 @@ def test_sentences_are_tokenised_word_by_word(language):
         assert tokens == world.realise_words(text, language)
 
 
-def test_chat_template_opens_the_assistants_turn_and_closes_it_with_eos():
+def test_the_chat_template_starts_the_assistant_turn_and_ends_it_with_eos():
     chat = [{"role": "user", "content": "who sees dog?"}]
-    asked = TOKENIZER.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-    assert asked == "<s><|user|>who sees dog?<|assistant|>"
+    prompt = TOKENIZER.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    assert prompt == "<s><|user|>who sees dog?<|assistant|>"
     answered = TOKENIZER.apply_chat_template([*chat, {"role": "assistant", "content": "cat."}], tokenize=False)
-    assert answered == asked + "cat.</s>"
+    assert answered == prompt + "cat.</s>"
 
 
 def test_training_examples_are_encoded_as_the_chat_template_does():
@@ -108,7 +108,7 @@ def test_training_examples_are_encoded_as_the_chat_template_does():
 def test_judge_examples_are_encoded_as_the_chat_template_does():
     template = (ROOT / "resources" / "prompts" / "judge-demo.txt").read_text("utf-8").rstrip("\n")
     examples = judge.Examples(TOKENIZER, template, frozenset())
-    encoded, flags, closed, scores, verdict = examples.draw(random.Random(2))
+    encoded, flags, closed, scores, verdict = examples.sample(random.Random(2))
     assert len(encoded) == len(flags)
     assert [TOKENIZER.decode(encoded[place]) for place in closed] == ["</answer_a>", "</answer_b>"]
     assert TOKENIZER.decode(verdict) == judge.verdict(*scores)
@@ -122,13 +122,13 @@ def test_judge_examples_are_encoded_as_the_chat_template_does():
 # The shipped checkpoints
 
 
-def test_shipped_files_are_small():
+def test_the_files_are_small():
     assert sum(path.stat().st_size for path in DEMO.rglob("*") if path.is_file()) <= 15_000_000
     assert not [path for path in DEMO.rglob("*") if path.suffix in (".bin", ".pt", ".pkl")]
 
 
 @pytest.mark.parametrize("name", LLAMAS)
-def test_decoder_checkpoints_are_whole(name):
+def test_decoder_checkpoints_are_complete(name):
     folder = DEMO / "models" / name
     config = json.loads((folder / "config.json").read_text())
     assert config["architectures"] == ["LlamaForCausalLM"]
@@ -160,7 +160,7 @@ def test_nllb_translates_into_the_language_of_the_code():
 # The data files
 
 
-def test_data_files_come_out_the_same(tmp_path):
+def test_generated_data_files_have_the_same_bytes(tmp_path):
     data.write_data(tmp_path)
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.jsonl"))
     assert written
@@ -185,7 +185,7 @@ def test_sources_have_the_real_columns(source, columns):
     assert len(table) >= 10
 
 
-def test_wmt_files_share_their_segments():
+def test_wmt_files_have_the_same_segments():
     first = rows("wmt24pp", "en-de_DE.jsonl")
     assert len(first) >= 30
     assert any("\n" in row["source"] for row in first)
@@ -204,7 +204,7 @@ def test_aya_files_have_the_same_prompts_in_all_languages():
     assert {row["script"] for row in rows("aya", "dolly_machine_translated", "zho.jsonl")} == {"Hans", "Hant"}
 
 
-@pytest.mark.e2e  # seconds of computing
+@pytest.mark.e2e  # takes some seconds
 def test_evaluation_and_training_prompts_are_disjoint():
     evaluation = {row["inputs"] for row in rows("aya", "dolly_machine_translated", "eng.jsonl")}
     preference = {
@@ -214,5 +214,5 @@ def test_evaluation_and_training_prompts_are_disjoint():
     }
     assert evaluation.isdisjoint(preference)
     rng = random.Random(1)
-    drawn = {models.make_example(rng, data.held_out_lines())[0] for _ in range(2000)}
-    assert drawn.isdisjoint(evaluation & data.held_out_lines())
+    sampled = {models.make_example(rng, data.held_out_lines())[0] for _ in range(2000)}
+    assert sampled.isdisjoint(evaluation & data.held_out_lines())

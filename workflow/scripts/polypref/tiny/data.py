@@ -1,4 +1,4 @@
-"""The miniature's data files: small, of this project's own writing, in the columns of the real sets."""
+"""The miniature's data files: small texts written for this project, with the columns of the real data sets."""
 
 import json
 import random
@@ -35,7 +35,7 @@ TRADITIONAL = str.maketrans(
 
 
 def make_segments(rng: random.Random, taken: set[str]) -> list[tuple[Text, ...]]:
-    """English segments of one line, or now and then of two; no line is in `taken`, which grows."""
+    """Generate English segments of one line, sometimes two; lines in `taken` are avoided, and new lines added to it."""
     segments: list[tuple[Text, ...]] = []
     while len(segments) < SEGMENTS:
         lines = [line(rng)]
@@ -51,7 +51,7 @@ def make_segments(rng: random.Random, taken: set[str]) -> list[tuple[Text, ...]]
 
 
 def wmt_rows(segments: list[tuple[Text, ...]], language: str) -> list[Row]:
-    """WMT24++ rows; references take the rarer of two right words, `original_target` the usual one."""
+    """Build WMT24++ rows; references use the rarer of two correct words, `original_target` the usual one."""
     domains = ("news", "literary", "social", "speech")
     return [
         {
@@ -69,7 +69,7 @@ def wmt_rows(segments: list[tuple[Text, ...]], language: str) -> list[Row]:
 
 
 def make_prompts(rng: random.Random, taken: set[str]) -> list[tuple[Text, Text]]:
-    """Evaluation prompts with right answers: two short questions, a story and who did it, a description."""
+    """Generate evaluation prompts with correct answers: two short questions, a story with a question, a description."""
     prompts: list[tuple[Text, Text]] = []
     while len(prompts) < PROMPTS:
         kind = len(prompts) % 5
@@ -87,7 +87,7 @@ def make_prompts(rng: random.Random, taken: set[str]) -> list[tuple[Text, Text]]
 
 
 def _badly_translated(prompt: Text, language: str) -> str:
-    """The prompt with one English word left in it, as a translation machine would."""
+    """Return the prompt with one untranslated English word, a typical error of machine translation."""
     text = realise(prompt, language)
     words = set(realise_words(prompt, language))
     left = [concept for _, concepts in prompt[-1].phrases for concept in concepts if WORDS[concept][language] in words]
@@ -95,7 +95,7 @@ def _badly_translated(prompt: Text, language: str) -> str:
 
 
 def aya_rows(prompts: list[tuple[Text, Text]], language: str) -> tuple[list[Row], list[Row]]:
-    """Rows of dolly_machine_translated and of dolly_human_edited (every other prompt of three languages)."""
+    """Build rows of dolly_machine_translated and dolly_human_edited (every second prompt of three languages)."""
     code, script = AYA[language]
     translated, edited = [], []
     for i, (prompt, answer) in enumerate(prompts):
@@ -111,17 +111,17 @@ def aya_rows(prompts: list[tuple[Text, Text]], language: str) -> tuple[list[Row]
 
 
 def held_out_lines() -> frozenset[str]:
-    """The English lines and prompts of the demo data that no checkpoint is trained on.
+    """Return the English lines and prompts of the demo data that are excluded from training.
 
-    One-sentence prompts of the closed kinds (a colour, a sum, a description) are left out: the world has few of
-    them, and they are its facts.
+    One-sentence prompts about colours, sums or descriptions are not excluded: there are few of them in the miniature's
+    world, and they are the facts that the models must learn.
     """
     _, _, _, taken = make_all()
     return frozenset(text for text in taken if len(text.split()) > 5)
 
 
 def make_all() -> tuple[list[tuple[Text, ...]], list[tuple[Text, Text]], dict[str, list[Row]], set[str]]:
-    """Segments, evaluation prompts, sources, and the English lines and prompts in them."""
+    """Generate segments, evaluation prompts and sources, and return their English lines and prompts too."""
     rng, taken = random.Random(SEED), set()
     segments, prompts = make_segments(rng, taken), make_prompts(rng, taken)
     return segments, prompts, make_sources(rng, taken), taken
@@ -133,7 +133,7 @@ def write_jsonl(rows: Iterable[Row], path: Path) -> None:
 
 
 def write_data(folder: Path) -> None:
-    """Write all data files under `folder`; the same bytes every time."""
+    """Write all data files below `folder`, with the same bytes in every run."""
     segments, prompts, sources, _ = make_all()
     for name, rows in sources.items():
         write_jsonl(rows, folder / "sources" / f"{name}.jsonl")

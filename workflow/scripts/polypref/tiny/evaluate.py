@@ -1,7 +1,7 @@
-"""What the shipped checkpoints can do on the demo data: translation, answers and judging, as printed tables.
+"""Evaluate the shipped checkpoints on the demo data, and print tables of translation, answers and judging.
 
-This is the check of the miniature's makers, with transformers and greedy decoding; the workflow measures the same
-things its own way.
+This is a check for developers, with transformers and greedy decoding; the workflow has its own measurements of the same
+abilities.
 """
 
 import json
@@ -28,7 +28,7 @@ def read_jsonl(path: Path) -> list[dict]:
 
 
 def read_prompts(folder: Path, language: str) -> list[dict]:
-    """Evaluation prompts as the workflow takes them: human-edited rows replace machine-translated ones; Hans only."""
+    """Read evaluation prompts as the workflow does: human-edited rows replace machine-translated ones; only Hans."""
     code, script = AYA[language]
     rows = {row["id"]: row for row in read_jsonl(folder / "dolly_machine_translated" / f"{code}.jsonl")
             if row["script"] == script}  # fmt: skip
@@ -40,7 +40,7 @@ def read_prompts(folder: Path, language: str) -> list[dict]:
 
 @torch.no_grad()
 def complete(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> list[str]:
-    """The model's greedy answers to user turns."""
+    """Answer user turns with greedy decoding."""
     answers = []
     for start in range(0, len(prompts), BATCH):
         chats = [[{"role": "user", "content": prompt}] for prompt in prompts[start : start + BATCH]]
@@ -54,7 +54,7 @@ def complete(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt
 
 @torch.no_grad()
 def complete_nllb(folder: Path, lines: list[str], language: str) -> list[str]:
-    """The tiny NLLB's greedy translations of English lines."""
+    """Translate English lines with the tiny NLLB and greedy decoding."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32)
     batch = tokenizer(lines, padding=True, return_tensors="pt")
@@ -66,7 +66,7 @@ def complete_nllb(folder: Path, lines: list[str], language: str) -> list[str]:
 
 @torch.no_grad()
 def judge(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> list[str]:
-    """A, B or TIE for each judge prompt: the most likely of the three."""
+    """Return the most likely of A, B and TIE for each judge prompt."""
     choices = ("A", "B", "TIE")
     ids = torch.tensor([tokenizer.convert_tokens_to_ids(choice) for choice in choices])
     verdicts = []
@@ -80,7 +80,7 @@ def judge(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: 
 
 
 def translation_table(folder: Path) -> None:
-    """BLEU (corpus) per checkpoint and language on the WMT-like files."""
+    """Print corpus BLEU per checkpoint and language on the WMT-like files."""
     print("\nBLEU      " + "".join(f"{language:>8}" for language in LOCALES))
     models = {name: load(folder / "models" / name) for name in FAMILY}
     for name in (*FAMILY, "nllb"):
@@ -99,7 +99,7 @@ def translation_table(folder: Path) -> None:
 
 
 def answer_table(folder: Path) -> dict[str, dict[str, list[str]]]:
-    """chrF (corpus) and exact matches per checkpoint and language on the Aya-like prompts; returns the answers."""
+    """Print corpus chrF and exact matches per checkpoint and language on the Aya-like prompts; return the answers."""
     print("\nchrF      " + "".join(f"{language:>8}" for language in LANGUAGES) + "   exact match (all languages)")
     answers: dict[str, dict[str, list[str]]] = {}
     for name in FAMILY:
@@ -117,7 +117,7 @@ def answer_table(folder: Path) -> dict[str, dict[str, list[str]]]:
 
 
 def judge_table(folder: Path, template: str, answers: dict[str, dict[str, list[str]]]) -> None:
-    """How often the judge takes the answer with the higher chrF, over both orders, when the two differ."""
+    """Print how often the judge prefers the answer with the higher chrF, in both orders, if the two differ."""
     model, tokenizer = load(folder / "models" / "judge")
     print("\njudge                  n  better  worse    tie   both orders agree   first of the pair wins")
     for left, right in combinations(FAMILY, 2):
@@ -135,17 +135,17 @@ def judge_table(folder: Path, template: str, answers: dict[str, dict[str, list[s
                 ]
         verdicts = judge(model, tokenizer, prompts)
         n = len(verdicts)
-        hit = sum(verdict == wanted for verdict, wanted in zip(verdicts, better, strict=True)) / n
+        correct = sum(verdict == expected for verdict, expected in zip(verdicts, better, strict=True)) / n
         tie = verdicts.count("TIE") / n
         mirror = {"A": "B", "B": "A", "TIE": "TIE"}
         agree = sum(mirror[x] == y for x, y in zip(verdicts[::2], verdicts[1::2], strict=True)) / (n / 2)
         wins = (verdicts[::2].count("A") + verdicts[1::2].count("B")) / n
-        print(f"{left + ' - ' + right:18}{n:6}  {hit:6.3f} {1 - hit - tie:6.3f} {tie:6.3f}   {agree:17.3f}"
+        print(f"{left + ' - ' + right:18}{n:6}  {correct:6.3f} {1 - correct - tie:6.3f} {tie:6.3f}   {agree:17.3f}"
               f"   {wins:.3f}", flush=True)  # fmt: skip
 
 
 def evaluate(folder: Path, prompt: Path) -> None:
-    """Print all three tables for the checkpoints under `folder`/models."""
+    """Print all three tables for the checkpoints in `folder`/models."""
     translation_table(folder)
     answers = answer_table(folder)
     judge_table(folder, prompt.read_text("utf-8").rstrip("\n"), answers)

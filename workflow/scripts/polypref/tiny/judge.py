@@ -1,11 +1,11 @@
 """The tiny judge: a checkpoint of the family with three more layers, trained to compare two answers.
 
-It learns from right answers and spoilt ones, in both orders. Which of the two is better is decided by how much of
-each agrees with the right answer, word by word and in order, so the judge has to know the right answer. One token
-per comparison is little to learn from, so each step towards it has a loss of its own: the parent's layers go on
-predicting the next word of an answer where it is right, a head after the first new layer tells whether each word
-belongs there, and a head after the second tells at each answer's closing tag how much of it is right. The last layer
-weighs the two. The heads are thrown away after training.
+It learns from correct and corrupted answers, in both orders. The better answer is the one that agrees more with the
+correct answer, word by word and in order, so the judge has to know the correct answer. One token per comparison is a
+weak training signal, so there are auxiliary losses: the parent's layers continue to predict the next word of an answer
+where it is correct, a head after the first new layer classifies each word as correct or not, and a head after the
+second predicts at each answer's closing tag which share of it is correct. The last layer compares the two. The heads
+are discarded after training.
 """
 
 import copy
@@ -26,57 +26,57 @@ TIE_WITHIN = 0.05
 
 
 def agreement(answer: list[str], right: list[str]) -> float:
-    """How much of `answer` agrees with `right` in order: 1 for the same words, 0 for none in common."""
+    """Return how much of `answer` agrees with `right` in order: 1 for the same words, 0 for no common words."""
     return SequenceMatcher(None, answer, right, autojunk=False).ratio()
 
 
 def noise(words: list[str], language: str, rng: random.Random) -> list[str]:
-    """Spoil a share of the words, as a half-trained model would: another word, another language, lost, doubled."""
-    share, spoilt = rng.random(), []
+    """Corrupt a share of the words like a half-trained model: other words, other languages, omissions, repetitions."""
+    share, corrupted = rng.random(), []
     groups = {forms[language]: group for group, members in GROUPS.items() for forms in map(WORDS.get, members)}
     concepts = {forms[language]: concept for concept, forms in WORDS.items()}
     for word in words:
-        draw = rng.random()
+        choice = rng.random()
         if rng.random() > share or word not in groups:
-            spoilt.append(word)
-        elif draw < 0.6:
-            spoilt.append(WORDS[rng.choice(GROUPS[groups[word]])][language])
-        elif draw < 0.75:
-            spoilt.append(WORDS[rng.choice(list(WORDS))][language])
-        elif draw < 0.85:
-            spoilt.append(WORDS[concepts[word]][rng.choice(LANGUAGES)])
-        elif draw < 0.93:
-            spoilt += [word] * rng.randrange(2, 4)
-    return spoilt
+            corrupted.append(word)
+        elif choice < 0.6:
+            corrupted.append(WORDS[rng.choice(GROUPS[groups[word]])][language])
+        elif choice < 0.75:
+            corrupted.append(WORDS[rng.choice(list(WORDS))][language])
+        elif choice < 0.85:
+            corrupted.append(WORDS[concepts[word]][rng.choice(LANGUAGES)])
+        elif choice < 0.93:
+            corrupted += [word] * rng.randrange(2, 4)
+    return corrupted
 
 
 def candidate(prompt, answer, language: str, rng: random.Random) -> list[str]:
-    """Words of an answer to compare: right, wrong in one place, or spoilt in some other way."""
-    draw, right = rng.random(), realise_words(answer, language)
-    if draw < 0.32:
+    """Generate the words of an answer: correct, wrong in one place, or corrupted in some other way."""
+    choice, right = rng.random(), realise_words(answer, language)
+    if choice < 0.32:
         return right
-    if draw < 0.46:
+    if choice < 0.46:
         return realise_words(wrong(answer, rng), language)
-    if draw < 0.52:
+    if choice < 0.52:
         return realise_words(wrong(wrong(answer, rng), rng), language)
-    if draw < 0.72:  # true or not, but the answer to something else: what half-trained models say most
+    if choice < 0.72:  # the answer to another prompt, correct or not: the most frequent error of half-trained models
         other = task(rng)[1]
         return realise_words(other if rng.random() < 0.7 else wrong(other, rng), language)
-    if draw < 0.76:
+    if choice < 0.76:
         return realise_words(answer if rng.random() < 0.7 else wrong(answer, rng), rng.choice(LANGUAGES))
-    if draw < 0.78:
+    if choice < 0.78:
         return realise_words(prompt, language)
-    if draw < 0.80:
+    if choice < 0.80:
         return right[: rng.randrange(len(right))]
-    if draw < 0.82:
+    if choice < 0.82:
         return rng.sample(right, len(right))
-    if draw < 0.84:
+    if choice < 0.84:
         return [WORDS[rng.choice(list(WORDS))][language]] * rng.randrange(1, 12)
     return noise(right, language, rng)
 
 
 def comparison(rng: random.Random, held_out: frozenset[str]) -> tuple[str, list[str], list[str], list[str], str]:
-    """A prompt, words of its right answer and of two candidates, and the language."""
+    """Generate a prompt, the words of its correct answer and of two candidates, and the language."""
     while True:
         prompt, answer = ask_who(rng) if rng.random() < 0.3 else task(rng)
         if realise(prompt, "en") in held_out:
@@ -87,19 +87,19 @@ def comparison(rng: random.Random, held_out: frozenset[str]) -> tuple[str, list[
 
 
 def verdict(left: float, right: float) -> str:
-    """A, B or TIE for the agreement of answer A and of answer B with the right answer."""
+    """Return A, B or TIE from the agreement of answer A and of answer B with the correct answer."""
     if abs(left - right) < TIE_WITHIN:
         return "TIE"
     return "A" if left > right else "B"
 
 
-# Token ids; for each whether it is a right word (1), a wrong one (0) or neither (-100); the places of the two closing
-# tags; how much of each answer is right; the id of the verdict.
+# Token ids; for each token whether it is a correct word (1), a wrong word (0) or neither (-100); the positions of the
+# two closing tags; which share of each answer is correct; the id of the verdict.
 Row = tuple[list[int], list[int], list[int], tuple[float, float], int]
 
 
 class Examples:
-    """Encodes comparisons with the judge's prompt, piece by piece so that each word's position is known."""
+    """Encode comparisons with the judge's prompt, piece by piece, so that the position of each word is known."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, template: str, held_out: frozenset[str], ties: float = 1.0):
         self.tokenizer, self.held_out, self.ties = tokenizer, held_out, ties
@@ -114,8 +114,8 @@ class Examples:
     def ids(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
 
-    def draw(self, rng: random.Random) -> Row:
-        """One comparison; see `Row`."""
+    def sample(self, rng: random.Random) -> Row:
+        """Generate and encode one comparison; see `Row`."""
         prompt, right, left_words, right_words, language = comparison(rng, self.held_out)
         scores = agreement(left_words, right), agreement(right_words, right)
         texts = self.ids([prompt, join(left_words, language), join(right_words, language), join(right, language)])
@@ -136,14 +136,14 @@ class Examples:
         return ids, flags, closed, scores, self.verdicts[verdict(*scores)][0]
 
 
-# The judge's prompt is laid out like a chat, so that the parent's knowledge holds in it from the first step.
+# The tags start like the marks of a chat, so that the parent's knowledge applies to the judge's prompt from the start.
 TAGS_LIKE = {"<prompt>": "<|user|>", "<answer_a>": "<|assistant|>", "<answer_b>": "<|assistant|>",
              "</answer_a>": "</s>", "</answer_b>": "</s>"}  # fmt: skip
 
 
 @torch.no_grad()
 def grow(parent: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """`parent` with EXTRA_LAYERS more layers that at first change little, and tags that begin as marks of a chat."""
+    """Add EXTRA_LAYERS layers with little initial effect to `parent`, and initialise the tags as marks of a chat."""
     layers = len(parent.model.layers)
     judge = build_model(tokenizer, seed, layers + EXTRA_LAYERS)
     judge.load_state_dict(copy.deepcopy(parent.state_dict()), strict=False)
@@ -165,12 +165,12 @@ def train(
     size: int = 32,
     report: Callable[[int, float, float], None] | None = None,
 ) -> None:
-    """One-cycle AdamW on verdicts and, with the auxiliary head, on the words of the answers.
+    """Train on verdicts and, with auxiliary heads, on the words of the answers (AdamW, one-cycle schedule).
 
     Parameters
     ----------
     report
-        Called every 50 steps with the step and the shares of right verdicts and right word flags since the last.
+        Called every 50 steps with the step and the shares of correct verdicts and word flags since the last call.
     """
     torch.manual_seed(seed)
     flag_head, score_head = torch.nn.Linear(WIDTH, 2), torch.nn.Linear(WIDTH, 1)
@@ -182,8 +182,8 @@ def train(
     rng, window, hits, flag_hits = random.Random(seed), [], [], []
     for step in range(1, steps + 1):
         if not window:
-            drawn = sorted((examples.draw(rng) for _ in range(size * 8)), key=lambda row: len(row[0]))
-            window = rng.sample([drawn[i : i + size] for i in range(0, len(drawn), size)], 8)
+            rows = sorted((examples.sample(rng) for _ in range(size * 8)), key=lambda row: len(row[0]))
+            window = rng.sample([rows[i : i + size] for i in range(0, len(rows), size)], 8)
         ids, flags, closed, scores, last, verdicts = stack(window.pop(), judge.config.pad_token_id)
         states = judge.model(input_ids=ids, output_hidden_states=True).hidden_states
         rows, before, keep = torch.arange(len(ids)), flags[:, 1:] == 1, flags != -100
@@ -206,7 +206,7 @@ def train(
 
 
 def stack(rows: list[Row], pad_id: int) -> tuple[torch.Tensor, ...]:
-    """Ids and flags (batch, longest), places and scores (batch, 2), the last token's place and the verdict (batch,)."""
+    """Stack ids and flags (batch, longest), positions and scores (batch, 2), last positions and verdicts (batch,)."""
     longest = max(len(row[0]) for row in rows)
     ids = torch.tensor([row[0] + [pad_id] * (longest - len(row[0])) for row in rows])
     flags = torch.tensor([row[1] + [-100] * (longest - len(row[1])) for row in rows])

@@ -1,8 +1,7 @@
-"""The words of the miniature's world: one concept per row, one dictionary word per language.
+"""The vocabulary of the miniature's world: one concept per row, one dictionary word per language.
 
-The languages are real in their words only. There is no inflection, no article and no agreement: a text of this
-world is read word by word, like an entry in a phrase book for robots. Words are dictionary forms (verbs in the
-third person singular), in lower case except for German nouns.
+Only the words of the languages are real. The world has no inflection, no articles and no agreement, so its texts are
+sequences of dictionary forms (verbs in the third person singular), in lower case except for German nouns.
 """
 
 LANGUAGES = ("en", "ar", "zh", "de", "is", "ja", "nl", "ru", "es")
@@ -137,7 +136,7 @@ describe صف 描述 beschreibe lýstu 説明する beschrijf опиши describ
 , ، ， , , 、 , , ,
 """
 
-# Other right words, never seen in training: references that use them keep a perfect translator below 100 BLEU.
+# Synonyms that do not occur in training: because references use them, even a perfect translator is below 100 BLEU.
 SYNONYMS = {
     "car": dict(
         ar="عربة", zh="轿车", de="Wagen", nl="wagen", ru="автомобиль", es="auto", ja="自動車", **{"is": "bifreið"}
@@ -152,7 +151,7 @@ JA_PARTICLES = {"S": "は", "O": "を"}
 
 
 def read_table() -> tuple[dict[str, dict[str, str]], dict[str, tuple[str, ...]]]:
-    """Read the table above.
+    """Parse the table above.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """The tiny decoder models: a Llama of 0.8 million parameters, and its training on the tasks of the world.
 
-Embeddings start as concept vector + language vector, so a word and its translations begin near each other and a
-language's name begins as its vector. What is left to learn is order, agreement with the named language and the
-facts: a matter of hundreds of steps. The checkpoints of the family are snapshots of one run.
+Embeddings are initialised as concept vector + language vector, so that a word and its translations start near each
+other, and the name of a language starts as its vector. The models then learn word order, the requested language and the
+facts in some hundred steps. The checkpoints of the family are snapshots of one run.
 """
 
 import random
@@ -17,22 +17,22 @@ from polypref.tiny.tokenizer import MAX_LENGTH, build_tokenizer, concept_of_prom
 from polypref.tiny.world import line, realise, task
 
 WIDTH = 128
-Example = tuple[str, str]  # the user's turn, the assistant's turn
+Example = tuple[str, str]  # user turn, assistant turn
 
 
 def translation_prompt(text: str, language: str) -> str:
-    """X-ALMA's prompt, as the workflow builds it for the real model."""
+    """Return X-ALMA's prompt, as the workflow builds it for the real model."""
     name = NAMES[language]
     return f"Translate this from English to {name}:\nEnglish: {text}\n{name}:"
 
 
 def make_example(rng: random.Random, held_out: frozenset[str]) -> Example:
-    """A chat to learn from: a translation out of English, or an answer in the language of its prompt.
+    """Generate a training example: a translation from English, or an answer in the language of its prompt.
 
     Parameters
     ----------
     held_out
-        English lines and prompts of the demo data; none of them is ever drawn.
+        English lines and prompts of the demo data, which are never generated.
     """
     while True:
         if rng.random() < 0.5:
@@ -47,7 +47,7 @@ def make_example(rng: random.Random, held_out: frozenset[str]) -> Example:
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, seed: int, layers: int = 3) -> LlamaForCausalLM:
-    """An untrained model with concept + language embeddings."""
+    """Create an untrained model with concept + language embeddings."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=layers,
@@ -56,7 +56,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int, layers: int = 3) 
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
-    start_embeddings(model.get_input_embeddings().weight, tokenizer)
+    initialise_embeddings(model.get_input_embeddings().weight, tokenizer)
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
@@ -64,8 +64,8 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int, layers: int = 3) 
 
 
 @torch.no_grad()
-def start_embeddings(weight: torch.Tensor, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Overwrite the rows of the world's words with concept vector + mean language vector."""
+def initialise_embeddings(weight: torch.Tensor, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Initialise the embeddings of the world's words as concept vector + mean language vector."""
     scale = weight.std()
     tokens = world_tokens()
     concepts = sorted({concept for pairs in tokens.values() for concept, _ in pairs})
@@ -83,7 +83,7 @@ def start_embeddings(weight: torch.Tensor, tokenizer: PreTrainedTokenizerFast) -
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, example: Example) -> tuple[list[int], list[int]]:
-    """Token ids of the prompt (to the assistant's turn) and of the assistant's turn with its end."""
+    """Return the token ids of the prompt and of the assistant turn with its end token."""
     user, assistant = example
     prompt = f"{tokenizer.bos_token}<|user|>{user}<|assistant|>"
     ids = tokenizer([prompt, assistant + tokenizer.eos_token], add_special_tokens=False)["input_ids"]
@@ -91,14 +91,14 @@ def encode(tokenizer: PreTrainedTokenizerFast, example: Example) -> tuple[list[i
 
 
 def batches(
-    draw: Callable[[random.Random], Example], tokenizer: PreTrainedTokenizerFast, seed: int, steps: int, size: int
+    generate: Callable[[random.Random], Example], tokenizer: PreTrainedTokenizerFast, seed: int, steps: int, size: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless fresh examples, padded on the right, sorted by length within a window so that little is padding.
+    """Generate batches of new examples, padded on the right and sorted by length within a window to reduce padding.
 
     Yields
     ------
     input_ids, labels
-        (size, longest) each; labels are -100 outside the assistant's turn.
+        (size, longest) each; labels are -100 outside the assistant turn.
     """
     rng = random.Random(seed)
     window: list[tuple[list[int], list[int]]] = []
@@ -106,7 +106,7 @@ def batches(
     for _ in range(steps):
         if not order:
             window = sorted(
-                (encode(tokenizer, draw(rng)) for _ in range(size * 8)), key=lambda pair: sum(map(len, pair))
+                (encode(tokenizer, generate(rng)) for _ in range(size * 8)), key=lambda pair: sum(map(len, pair))
             )
             order = rng.sample(range(8), 8)
         start = order.pop() * size
@@ -127,16 +127,16 @@ def pad(pairs: list[tuple[list[int], list[int]]], pad_id: int) -> tuple[torch.Te
 
 @torch.no_grad()
 def token_accuracy(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> float:
-    """Share of the assistant's tokens that the model would have chosen, given the right ones before them."""
+    """Return the share of the assistant's tokens that the model predicts correctly, given the correct tokens before."""
     guesses = model(input_ids=ids).logits[:, :-1].argmax(-1)
-    wanted = labels[:, 1:]
-    return (guesses == wanted)[wanted != -100].float().mean().item()
+    targets = labels[:, 1:]
+    return (guesses == targets)[targets != -100].float().mean().item()
 
 
 def train(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    draw: Callable[[random.Random], Example],
+    generate: Callable[[random.Random], Example],
     steps: int,
     seed: int,
     peak: float = 3e-3,
@@ -144,21 +144,21 @@ def train(
     snapshot: Callable[[int, float], None] | None = None,
     every: int = 10,
 ) -> None:
-    """One-cycle AdamW training on the assistant's turns.
+    """Train on the assistant turns (AdamW, one-cycle schedule).
 
     Parameters
     ----------
     snapshot
-        Called every `every` steps with the step and the token accuracy on a batch that is never trained on.
+        Called every `every` steps with the step and the token accuracy on a batch that is not used for training.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
-    check = next(batches(draw, tokenizer, seed + 1, 1, 128))
-    for step, (ids, labels) in enumerate(batches(draw, tokenizer, seed, steps, size), start=1):
+    check = next(batches(generate, tokenizer, seed + 1, 1, 128))
+    for step, (ids, labels) in enumerate(batches(generate, tokenizer, seed, steps, size), start=1):
         hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
-        wanted = labels[:, 1:]
-        keep = wanted != -100
-        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[keep]), wanted[keep])
+        targets = labels[:, 1:]
+        keep = targets != -100
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[keep]), targets[keep])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -169,7 +169,7 @@ def train(
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write the checkpoint in bfloat16 with its tokenizer; training goes on in float32."""
+    """Write the checkpoint in bfloat16 with its tokenizer; the model itself stays in float32."""
     clone = LlamaForCausalLM(model.config)
     clone.load_state_dict(model.state_dict())
     clone.generation_config = model.generation_config
@@ -178,5 +178,5 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
 
 
 def load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """A saved checkpoint in float32, and the shared tokenizer."""
+    """Load a checkpoint in float32, and the shared tokenizer."""
     return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32), build_tokenizer()

@@ -1,7 +1,7 @@
 """A tiny NLLB: an M2M100 of 0.9 million parameters with NLLB's tokenizer class and language codes.
 
-It translates sentences out of English, from random embeddings and a small BPE, and its training is cut short, so
-it is worse than the strong decoder and better than noise.
+It translates sentences from English. Its embeddings start random, its BPE is small and its training stops early, so
+that it is worse than the strong decoder model but better than random output.
 """
 
 import json
@@ -23,7 +23,7 @@ SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def build_tokenizer() -> NllbTokenizer:
-    """NLLB's tokenizer class over a BPE in which every word of the world is one piece."""
+    """Build a tokenizer of NLLB's class, with a BPE in which every word of the world is one piece."""
     marks = set(WORDS["."].values()) | set(WORDS["?"].values()) | set(WORDS[":"].values()) | set(WORDS[","].values())
     words = set(JA_PARTICLES.values()) | marks | {"▁"}
     for forms in WORDS.values():
@@ -49,7 +49,7 @@ def _merges(bpe: Tokenizer) -> list[tuple[str, str]]:
 
 
 def build_model(tokenizer: NllbTokenizer, seed: int) -> M2M100ForConditionalGeneration:
-    """An untrained encoder-decoder of two layers each, with shared embeddings."""
+    """Create an untrained encoder-decoder with two layers each and shared embeddings."""
     torch.manual_seed(seed)
     config = M2M100Config(
         vocab_size=len(tokenizer), d_model=WIDTH, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
@@ -75,12 +75,12 @@ def train(
     peak: float = 3e-3,
     size: int = 64,
 ) -> tuple[int, float]:
-    """One-cycle AdamW on English -> eight languages, until a share `stop` of a check batch's tokens is right.
+    """Train from English to eight languages until the token accuracy on a check batch reaches `stop`.
 
     Returns
     -------
     step, accuracy
-        Where it stopped.
+        Step and token accuracy at the end of the training.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
@@ -99,14 +99,14 @@ def train(
         if step % 10 == 0:
             accuracy = _accuracy(model, *check)
             if step % 100 == 0:
-                print(f"nllb step {step}: {accuracy:.3f} of tokens right", flush=True)
+                print(f"nllb step {step}: {accuracy:.3f} of tokens correct", flush=True)
             if accuracy >= stop:
                 break
     return step, accuracy
 
 
 def _batch(tokenizer: NllbTokenizer, rng: random.Random, held_out: frozenset[str], size: int) -> tuple:
-    """Source ids and mask, decoder inputs (</s> code words...) and labels (code masked, words... </s>)."""
+    """Generate source ids and mask, decoder inputs (</s> code words...) and labels (code masked, words... </s>)."""
     source_prefix, end = tokenizer.convert_tokens_to_ids(CODES["en"]), tokenizer.eos_token_id
     sources, targets = [], []
     while len(sources) < size:

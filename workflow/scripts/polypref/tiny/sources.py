@@ -1,4 +1,4 @@
-"""The miniature's five English preference sources, each in the columns of the real set it stands for."""
+"""The miniature's five English preference sources, each with the columns of the real data set that it represents."""
 
 import random
 
@@ -18,7 +18,7 @@ PAIRS = 15  # usable pairs per source, before duplicates
 Row = dict[str, object]
 Pair = tuple[str, str, str]  # prompt, chosen, rejected
 
-# Plain English, written for this file: rows that are not in the world's language, as a real set would have.
+# Plain English texts written for this file, as in a real data set; they are not in the language of the world.
 PLAIN = (
     ("What should I pack for a day at the beach?", "Pack water, sunscreen, a towel and a hat.", "A beach is sand."),
     ("Give me a tip for sleeping better.", "Go to bed at the same time every night.", "Sleep."),
@@ -26,8 +26,8 @@ PLAIN = (
 )
 
 
-def _pair(drawn: tuple[Text, Text], rng: random.Random, taken: set[str]) -> Pair | None:
-    prompt, answer = drawn
+def _pair(example: tuple[Text, Text], rng: random.Random, taken: set[str]) -> Pair | None:
+    prompt, answer = example
     bad = wrong(answer, rng)
     texts = realise(prompt, "en"), realise(answer, "en"), realise(bad, "en")
     if texts[0] in taken or texts[1] == texts[2]:
@@ -36,11 +36,11 @@ def _pair(drawn: tuple[Text, Text], rng: random.Random, taken: set[str]) -> Pair
     return texts
 
 
-def _pairs(rng: random.Random, taken: set[str], draw=task, count: int = PAIRS) -> list[Pair]:
-    """`count` pairs whose prompts are not in `taken`, which grows."""
+def _pairs(rng: random.Random, taken: set[str], generate=task, count: int = PAIRS) -> list[Pair]:
+    """Generate `count` pairs whose prompts are not in `taken`, and add the prompts to it."""
     pairs: list[Pair] = []
     while len(pairs) < count:
-        if pair := _pair(draw(rng), rng, taken):
+        if pair := _pair(generate(rng), rng, taken):
             pairs.append(pair)
     return pairs
 
@@ -65,7 +65,7 @@ def _conversation(*turns: str) -> list[Row]:
 
 
 def chatbot_arena(rng: random.Random, taken: set[str]) -> list[Row]:
-    """Two answers and a vote; ties, longer conversations and other languages are for the normaliser to drop."""
+    """Two answers and a vote; the normaliser must drop ties, longer conversations and other languages."""
     rows: list[Row] = []
 
     def add(left: list[Row], right: list[Row], winner: str, language: str = "English") -> None:
@@ -95,7 +95,7 @@ def chatbot_arena(rng: random.Random, taken: set[str]) -> list[Row]:
 
 
 def helpsteer2(rng: random.Random, taken: set[str], repeated: list[Pair]) -> list[Row]:
-    """Two rated responses per prompt in consecutive rows; two prompts whose ratings sum to the same."""
+    """Two rated responses per prompt in consecutive rows; for two prompts the sums of the ratings are equal."""
     rows: list[Row] = []
     for i, (prompt, chosen, rejected) in enumerate([*_pairs(rng, taken, count=PAIRS + 2), PLAIN[1], *repeated]):
         rated = [(chosen, (4, 4, 4), 1, 1), (rejected, (rng.randrange(3), rng.randrange(3), rng.randrange(2, 5)), 1, 1)]
@@ -129,7 +129,7 @@ def gutenberg(rng: random.Random, taken: set[str]) -> list[Row]:
 
 
 def math_step(rng: random.Random, taken: set[str]) -> list[Row]:
-    """What follows `initial_reason_steps`: the next step, and all of the rest, which here is that step."""
+    """The texts after `initial_reason_steps`: the next step, and the full rest, which is the same step here."""
     rows: list[Row] = []
     while len(rows) < PAIRS:
         prompt, (first, last) = _two_sums(rng)
@@ -148,7 +148,7 @@ def math_step(rng: random.Random, taken: set[str]) -> list[Row]:
 
 
 def make_sources(rng: random.Random, taken: set[str]) -> dict[str, list[Row]]:
-    """All five sources; no prompt is in `taken` (which grows), but a few pairs occur in three sources."""
+    """Generate all five sources, without the prompts in `taken`; a few pairs occur in three sources."""
     repeated = _pairs(rng, taken, count=2)
     arena = chatbot_arena(rng, taken)
     copy = arena[0]["conversation_a"], arena[0]["conversation_b"]

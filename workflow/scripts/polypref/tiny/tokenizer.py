@@ -1,8 +1,8 @@
-"""The tokenizer that the tiny decoder models share: one token per word of the world, bytes for all other text.
+"""The tokenizer of the tiny decoder models: one token per word of the world, and bytes for all other text.
 
-Any Unicode text goes in and comes out unchanged: a word of the world is one token (with the space before it, if
-there is one; in Chinese and Japanese also in the middle of a run), an ASCII character outside such words is one
-token, and anything else is spelt in UTF-8 bytes.
+Any Unicode text can be encoded and decoded without loss: a word of the world is one token (with the space before it, if
+there is one; in Chinese and Japanese also within a run of characters), an ASCII character outside such words is one
+token, and all other characters are encoded as UTF-8 bytes.
 """
 
 import re
@@ -17,7 +17,7 @@ PAD, BOS, EOS, USER, ASSISTANT, SYSTEM = "<pad>", "<s>", "</s>", "<|user|>", "<|
 SPECIAL = (PAD, BOS, EOS, USER, ASSISTANT, SYSTEM)
 MAX_LENGTH = 8192
 
-# Words of the prompts, so that a prompt is a few dozen tokens and not a few hundred letters.
+# Words of the prompts, so that a prompt has a few dozen tokens instead of a few hundred.
 PROMPT_WORDS = ("Translate", "this", "from", "to", "Which", "answer", "the", "prompt", "better", "Answer", "TIE", "or")
 TAGS = tuple(f"<{slash}{tag}>" for tag in ("prompt", "answer_a", "answer_b") for slash in ("", "/"))
 
@@ -29,13 +29,13 @@ CHAT_TEMPLATE = (
 
 
 def world_tokens() -> dict[str, list[tuple[str, str]]]:
-    """Every token that stands for a word of the world.
+    """Return all tokens that represent words of the world.
 
     Returns
     -------
     tokens
-        Token -> the (concept, language) pairs it stands for. Spaced languages have each word twice, with and
-        without the space before it.
+        Token -> the (concept, language) pairs that it represents. In languages with spaces, each word has two tokens,
+        with and without the space before it.
     """
     tokens: dict[str, list[tuple[str, str]]] = {}
     for concept, forms in WORDS.items():
@@ -49,7 +49,7 @@ def world_tokens() -> dict[str, list[tuple[str, str]]]:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The shared tokenizer, the same bytes every time."""
+    """Build the shared tokenizer, with the same bytes in every run."""
     pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *map(chr, range(32, 127)), "\n"]
     for word in (*NAMES.values(), *PROMPT_WORDS):
         pieces += [word, f" {word}"]
@@ -75,7 +75,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def concept_of_prompt_word(token: str) -> tuple[str, str] | None:
-    """("language-name", code) for the token of a language's name, None for any other."""
+    """Return ("language-name", code) for the name of a language, and None for all other tokens."""
     for language in LANGUAGES:
         if token.strip() == NAMES[language]:
             return "language-name", language

@@ -1,8 +1,8 @@
-"""The grammar and the facts of the miniature's world: sentences, tasks, right and wrong answers.
+"""The grammar and the facts of the miniature's world: sentences, tasks, correct and wrong answers.
 
-A sentence is a tuple of phrases with roles, written once, and realised in any of nine languages: `realise` orders
-the roles as that language does, puts adjectives on its side of the noun, and joins the words with or without
-spaces. Translation in this world is therefore a function, and so is the right answer to every prompt.
+A sentence is a tuple of phrases with roles, which can be realised in any of nine languages: `realise` puts the roles in
+the order of the language, puts adjectives before or after the noun, and joins the words with or without spaces. In this
+world, a translation and the correct answer to a prompt can therefore be computed.
 """
 
 import random
@@ -43,7 +43,7 @@ KIND = {noun: kind for kind in ("animal", "person", "thing") for noun in GROUPS[
 
 @dataclass(frozen=True)
 class Sentence:
-    """Phrases with roles, in English order; `end` closes the sentence."""
+    """Phrases with roles, in English order; `end` is the final punctuation mark."""
 
     form: str
     phrases: tuple[tuple[str, tuple[str, ...]], ...]
@@ -54,7 +54,7 @@ Text = tuple[Sentence, ...]
 
 
 def _phrase(role: str, concepts: tuple[str, ...], language: str) -> list[str]:
-    """The words of one phrase: adjectives, prepositions and Japanese particles in their places."""
+    """Return the words of a phrase, with adjectives, prepositions and Japanese particles in the right positions."""
     head: tuple[str, ...] = ()
     if role == "P":
         head, concepts = concepts[:1], concepts[1:]
@@ -68,7 +68,7 @@ def _phrase(role: str, concepts: tuple[str, ...], language: str) -> list[str]:
 
 
 def realise_words(text: Text, language: str) -> list[str]:
-    """The words and marks of `text` in `language`, in that language's order."""
+    """Return the words and punctuation marks of `text` in the order of `language`."""
     words = []
     for sentence in text:
         order = ORDER[sentence.form].get(language, ORDER[sentence.form][""])
@@ -83,7 +83,7 @@ def realise_words(text: Text, language: str) -> list[str]:
 
 
 def join(words: list[str], language: str) -> str:
-    """Run words together as the language is written: spaces between words, none before a mark, none in zh and ja."""
+    """Join words: with spaces between words but not before punctuation, and without spaces in zh and ja."""
     if language in UNSPACED:
         return "".join(words)
     marks = {WORDS[mark][language] for mark in GROUPS["mark"]}
@@ -91,7 +91,7 @@ def join(words: list[str], language: str) -> str:
 
 
 def realise(text: Text, language: str, synonyms: bool = False) -> str:
-    """`text` as a string in `language`; with `synonyms`, in the rarer words where there are any."""
+    """Return `text` as a string in `language`; with `synonyms`, use the rarer synonyms of words that have one."""
     words = realise_words(text, language)
     if synonyms:
         rare = {WORDS[concept][language]: forms[language] for concept, forms in SYNONYMS.items() if language in forms}
@@ -109,7 +109,7 @@ def _noun(rng: random.Random, *groups: str) -> tuple[str, ...]:
 
 
 def statement(rng: random.Random) -> Sentence:
-    """A random sentence such as "old wolf finds black book in garden."."""
+    """Generate a random sentence such as "old wolf finds black book in garden."."""
     phrases = [
         ("S", _noun(rng, "animal", "person")),
         ("V", (_some(rng, "verb"),)),
@@ -188,11 +188,11 @@ def ask_description(rng: random.Random) -> tuple[Text, Text]:
 
 def ask_who(rng: random.Random) -> tuple[Text, Text]:
     """ "old wolf finds black book in garden. who finds book?" -> "wolf finds book."."""
-    told = statement(rng)
-    subject, verb, thing = (phrase[1] for phrase in told.phrases[:3])
+    story = statement(rng)
+    subject, verb, thing = (phrase[1] for phrase in story.phrases[:3])
     question = Sentence("statement", (("S", ("who",)), ("V", verb), ("O", thing[-1:])), "?")
     answer = Sentence("statement", (("S", subject[-1:]), ("V", verb), ("O", thing[-1:])))
-    return (told, question), (answer,)
+    return (story, question), (answer,)
 
 
 SHORT_TASKS = (ask_colour, ask_home, ask_opposite, ask_sum)
@@ -200,7 +200,7 @@ TASKS = (*SHORT_TASKS, ask_count, ask_description, ask_who)
 
 
 def task(rng: random.Random) -> tuple[Text, Text]:
-    """A random prompt and its right answer: one task of any kind, or two short ones after each other."""
+    """Generate a prompt and its correct answer: one task of any kind, or two short tasks."""
     if rng.random() < 0.5:
         return rng.choice(TASKS)(rng)
     (first, first_answer), (second, second_answer) = rng.choice(SHORT_TASKS)(rng), rng.choice(SHORT_TASKS)(rng)
@@ -208,18 +208,18 @@ def task(rng: random.Random) -> tuple[Text, Text]:
 
 
 def line(rng: random.Random) -> Text:
-    """A random line to translate: one or two statements, a prompt, or an answer, right or wrong."""
-    draw = rng.random()
-    if draw < 0.4:
+    """Generate a line to translate: one or two statements, a prompt, or an answer, correct or wrong."""
+    choice = rng.random()
+    if choice < 0.4:
         return (statement(rng),) if rng.random() < 0.6 else (statement(rng), statement(rng))
     prompt, answer = task(rng)
-    if draw < 0.65:
+    if choice < 0.65:
         return prompt
-    return answer if draw < 0.8 else wrong(answer, rng)
+    return answer if choice < 0.8 else wrong(answer, rng)
 
 
 def _sibling(concept: str, rng: random.Random) -> str:
-    """Another concept of the same group."""
+    """Return another concept of the same group."""
     for group, members in GROUPS.items():
         if concept in members and group not in ("mark", "function", "kind"):
             return rng.choice([member for member in members if member != concept])
@@ -227,16 +227,16 @@ def _sibling(concept: str, rng: random.Random) -> str:
 
 
 def wrong(answer: Text, rng: random.Random) -> Text:
-    """A grammatical but worse answer: false words, a sentence lost or said twice, or another subject altogether.
+    """Generate a grammatical but worse answer: wrong words, a missing or repeated sentence, or an unrelated statement.
 
-    Once in some hundred draws two changes cancel out; a caller that needs a difference must look for one.
+    In about one of a hundred cases two changes cancel out, so a caller that needs a different answer must check for it.
     """
-    draw = rng.random()
-    if draw < 0.15:
+    choice = rng.random()
+    if choice < 0.15:
         return (statement(rng),)
-    if draw < 0.25:
+    if choice < 0.25:
         return answer + answer[-1:]
-    if draw < 0.4 and len(answer) > 1:
+    if choice < 0.4 and len(answer) > 1:
         return answer[: rng.randrange(1, len(answer))]
     sentences = list(answer)
     for _ in range(1 + (rng.random() < 0.5)):
