@@ -1,4 +1,4 @@
-"""The configuration: shipped files are valid, the schema agrees, and every fault names key, found and allowed."""
+"""The configuration: shipped files are valid, the schema is up to date, and errors name key, found and allowed."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ def demo() -> dict:
     return yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
 
 
-def fault(raw: dict) -> str:
+def error_of(raw: dict) -> str:
     with pytest.raises(ConfigError) as caught:
         load_config(raw, ROOT)
     return str(caught.value)
@@ -31,7 +31,7 @@ def test_shipped_configurations_are_valid(name):
     load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), ROOT)
 
 
-def test_schema_and_reference_agree_with_the_models():
+def test_schema_and_reference_are_up_to_date():
     written = json.loads((ROOT / "config/schema.json").read_text(encoding="utf-8"))
     assert written == json_schema(), "run `make schema`"
     assert (ROOT / "config/README.md").read_text(encoding="utf-8") == reference(), "run `make schema`"
@@ -48,62 +48,62 @@ def test_loading_does_not_change_the_given_configuration(demo):
     assert demo == before
 
 
-def test_unknown_key_names_the_key_what_is_allowed_and_what_is_close(demo):
+def test_unknown_key_is_reported_with_allowed_keys_and_a_suggestion(demo):
     demo["sampling"]["itmes"] = 3
-    text = fault(demo)
+    text = error_of(demo)
     assert "sampling.itmes: unknown key" in text and "items" in text and "did you mean 'items'" in text
 
 
 def test_unknown_key_at_the_top(demo):
     demo["langauges"] = ["en"]
-    assert "langauges: unknown key" in fault(demo) and "did you mean 'languages'" in fault(demo)
+    assert "langauges: unknown key" in error_of(demo) and "did you mean 'languages'" in error_of(demo)
 
 
-def test_wrong_type_names_key_found_and_allowed(demo):
+def test_wrong_type_is_reported_with_key_found_and_allowed(demo):
     demo["sampling"]["items"] = "many"
-    text = fault(demo)
+    text = error_of(demo)
     assert "sampling.items" in text and "'many'" in text and "integer" in text
 
 
 def test_value_out_of_range(demo):
     demo["training"]["beta"] = -1
-    text = fault(demo)
+    text = error_of(demo)
     assert "training.beta" in text and "-1" in text and "greater than 0" in text
 
 
 def test_missing_section(demo):
     del demo["training"]
-    assert "training: is missing" in fault(demo)
+    assert "training: is missing" in error_of(demo)
 
 
 def test_unknown_model(demo):
     demo["architectures"]["B"]["chosen"] = {"generate": "stron"}
-    text = fault(demo)
+    text = error_of(demo)
     assert "architectures.B.chosen" in text and "'stron'" in text and "did you mean 'strong'" in text
 
 
 def test_unknown_checkpoint(demo):
     demo["judging"]["judge"] = "gpt-7"
-    text = fault(demo)
+    text = error_of(demo)
     assert "judging.judge" in text and "'gpt-7'" in text and "strong" in text
 
 
 def test_architecture_with_a_source_that_does_not_exist(demo):
     demo["architectures"]["B"]["chosen"] = {"translte": "strong"}
-    text = fault(demo)
+    text = error_of(demo)
     assert "architectures.B.chosen" in text and "translte" in text and "{translate: MODEL}" in text
     demo["architectures"]["B"]["chosen"] = "german"
-    assert "'english'" in fault(demo)
+    assert "'english'" in error_of(demo)
 
 
 def test_architecture_without_a_field(demo):
     del demo["architectures"]["A"]["rejected"]
-    assert "architectures.A.rejected" in fault(demo)
+    assert "architectures.A.rejected" in error_of(demo)
 
 
 def test_unknown_language(demo):
     demo["languages"].append("xx")
-    text = fault(demo)
+    text = error_of(demo)
     assert "languages: found 'xx'" in text and "resources/languages.yaml" in text
 
 
@@ -115,10 +115,10 @@ def test_unknown_language(demo):
         ("checkpoints.strong.languages", {"engine": "seq2seq", "path": ".", "languages": {"de": "a", "iz": "b"}}),
     ],
 )
-def test_unknown_language_that_a_model_serves(demo, key, section):
-    """It left the language's cells blank without a word."""
+def test_unknown_language_in_the_registry(demo, key, section):
+    """Regression: the language's cells were silently left empty."""
     demo[key.split(".")[0]] = {"strong": section}
-    text = fault(demo)
+    text = error_of(demo)
     assert f"{key}: found 'iz'" in text and "resources/languages.yaml" in text
 
 
@@ -127,28 +127,28 @@ def test_language_without_a_code_for_a_model_that_needs_one(demo):
     nllb = registry["checkpoints"]["nllb"]
     del nllb["languages"]["de"]
     demo["checkpoints"] = {"nllb": nllb}
-    text = fault(demo)
+    text = error_of(demo)
     assert "checkpoints.nllb.languages" in text and "'de'" in text and "architectures.C.rejected" in text
 
 
-def test_translator_that_does_not_serve_a_language(demo):
+def test_translator_that_does_not_support_a_language(demo):
     demo["models"] = {
         "strong-beam": {"checkpoint": "strong", "prompt": "x-alma", "languages": ["de"], "decoding": {"beam_size": 5}}
     }
-    text = fault(demo)
+    text = error_of(demo)
     assert "architectures.A.prompt" in text and "strong-beam for ar" in text
 
 
 def test_checkpoint_folder_that_does_not_exist(demo):
     demo["checkpoints"] = {"strong": {"engine": "vllm", "path": "./no/such/folder"}}
-    text = fault(demo)
+    text = error_of(demo)
     assert "checkpoints.strong.path" in text and "./no/such/folder" in text
 
 
-def test_an_endpoint_of_ones_own_does_not_get_openais_key_unasked(demo):
+def test_a_custom_endpoint_does_not_get_openais_key_by_default(demo):
     mine = {"engine": "openai", "path": "m", "base_url": "http://127.0.0.1:9/v1"}
     demo["checkpoints"] = {"mine": mine}
-    assert "checkpoints.mine.api_key_env: is missing" in fault(demo)
+    assert "checkpoints.mine.api_key_env: is missing" in error_of(demo)
     demo["checkpoints"] = {"mine": {**mine, "api_key_env": "MY_KEY"}}
     load_config(demo, ROOT)
 
@@ -167,7 +167,7 @@ MISUSES = {
     "a translator is judged": ({"evaluation": {"opponents": ["nllb"]}}, "evaluation.opponents: found 'nllb'"),
     "a translator answers": (
         {"architectures": {"B": {"prompt": "english", "chosen": {"generate": "nllb"}, "rejected": "english"}}},
-        "architectures.B.chosen: found 'nllb'; allowed: a model that answers",
+        "architectures.B.chosen: found 'nllb'; allowed: a model that generates",
     ),
     "a generator without English": (
         {
@@ -203,25 +203,25 @@ MISUSES = {
         {"checkpoints": {"big": {"engine": "vllm", "path": "o/n", "runtime": {"gpus": 1, "tensor_parallel": 2}}}},
         "checkpoints.big.runtime.tensor_parallel: found 2; allowed: at most runtime.gpus, 1",
     ),
-    "an uneven batch": ({"training": {"batch_size": 100}}, "training.batch_size 100 can't be split evenly"),
+    "an uneven batch": ({"training": {"batch_size": 100}}, "training.batch_size 100 cannot be split evenly"),
     "a judge that sees nothing": ({"judging": {"prompt": "LICENSE"}}, "judging.prompt: found no place for a text"),
 }
 
 
 @pytest.mark.parametrize("change", MISUSES)
-def test_what_a_model_can_not_do_is_said_before_anything_runs(demo, change):
+def test_unsupported_uses_are_reported_at_loading(demo, change):
     sections, expected = MISUSES[change]
     demo["checkpoints"] = {"api": API}
     load_config(demo, ROOT)
     for name, section in sections.items():
         demo.setdefault(name, {}).update(section)
-    text = fault(demo)
+    text = error_of(demo)
     assert expected in text and len(text.splitlines()) == 2, text
 
 
-def test_a_fault_in_an_architecture_is_one_line(demo):
+def test_an_error_in_an_architecture_is_one_line(demo):
     demo["architectures"]["B"]["prompt"] = {"generate": "strong"}
-    assert fault(demo).splitlines()[1:] == [
+    assert error_of(demo).splitlines()[1:] == [
         "  architectures.B.prompt: found {'generate': 'strong'}; allowed: 'english' or {translate: MODEL}"
     ]
 
@@ -229,39 +229,39 @@ def test_a_fault_in_an_architecture_is_one_line(demo):
 @pytest.mark.parametrize(("key", "value"), [("sources", {}), ("languages", []), ("evaluation", None)])
 def test_an_empty_section(demo, key, value):
     demo[key] = value
-    assert f"{key}: is empty" in fault(demo)
+    assert f"{key}: is empty" in error_of(demo)
 
 
 def test_source_file_that_does_not_exist(demo):
     demo["sources"]["gutenberg"]["path"] = "missing.jsonl"
-    assert "sources.gutenberg.path: found 'missing.jsonl'" in fault(demo)
+    assert "sources.gutenberg.path: found 'missing.jsonl'" in error_of(demo)
 
 
-def test_several_faults_are_listed_at_once(demo):
+def test_several_errors_are_listed_at_once(demo):
     demo["judging"]["judge"] = "nobody"
     demo["languages"].append("xx")
-    text = fault(demo)
+    text = error_of(demo)
     assert "2 errors" in text and "judging.judge" in text and "languages" in text
 
 
 def test_registry_that_does_not_exist(demo):
     demo["registry"] = "no.yaml"
-    assert "registry: found 'no.yaml'" in fault(demo)
+    assert "registry: found 'no.yaml'" in error_of(demo)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("checkpoints: {a: [\n", "registry.yaml: is not readable as YAML: while parsing a flow node"),
+        ("checkpoints: {a: [\n", "registry.yaml: cannot be read as YAML: while parsing a flow node"),
         ("- a\n", "registry.yaml: found no section"),
         ("checkpoints: [a]\n", "registry.yaml: found checkpoints (list); allowed: checkpoints and models"),
         ("modells: {}\n", "registry.yaml: found modells (dict); allowed: checkpoints and models"),
     ],
 )
-def test_a_registry_that_is_none(demo, tmp_path, text, expected):
+def test_an_invalid_registry(demo, tmp_path, text, expected):
     (tmp_path / "registry.yaml").write_text(text, encoding="utf-8")
     demo["registry"] = str(tmp_path / "registry.yaml")
-    assert expected in fault(demo)
+    assert expected in error_of(demo)
 
 
 @pytest.mark.parametrize(
@@ -269,9 +269,13 @@ def test_a_registry_that_is_none(demo, tmp_path, text, expected):
     [
         ("checkpoints", ["a"], "checkpoints: found ['a']; allowed: a section of keys and values"),
         ("architectures", {"A": "english"}, "architectures.A: found 'english'; allowed: a section of keys and values"),
-        ("sources", {"a/b": {"path": "pairs.jsonl"}}, "sources.a/b: found 'a/b'; allowed: a name that files can have"),
+        (
+            "sources",
+            {"a/b": {"path": "pairs.jsonl"}},
+            "sources.a/b: found 'a/b'; allowed: a name that is valid in file paths",
+        ),
     ],
 )
-def test_what_is_no_section_and_no_name(demo, key, value, expected):
+def test_values_that_are_not_sections_or_names(demo, key, value, expected):
     demo[key] = value
-    assert expected in fault(demo)
+    assert expected in error_of(demo)

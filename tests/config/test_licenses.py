@@ -1,4 +1,4 @@
-"""Composed licences: the strictest wins, an unknown one promises nothing, and every one is named in the card."""
+"""Composed licences: the strictest one applies, an unknown one gives "other", and the card lists them all."""
 
 import pytest
 
@@ -19,12 +19,12 @@ from polypref.datasets.cards import card
         ({"a": "MIT", "b": "my own words"}, "other", ["b"]),
     ],
 )
-def test_the_strictest_licence_is_that_of_the_whole(licenses, license, strictest):
+def test_the_strictest_licence_applies_to_the_data_set(licenses, license, strictest):
     found = compose(licenses)
     assert (found.license, found.strictest) == (license, strictest)
 
 
-def test_the_card_names_every_licence_and_shows_diagnostics():
+def test_the_card_lists_every_licence_and_shows_diagnostics():
     rows = [{"language": "de", "source": "s"}]
     found = [{"language": "de", "token_gap": 4, "flags": ["rejected_repeats"]}]
     made = dict.fromkeys(("prompt", "chosen", "rejected"), "english")

@@ -74,7 +74,7 @@ def test_a_cancelled_job_a_failed_node_and_a_controller_that_does_not_respond(
     finally:
         cluster.up()
 
-    assert output.count(SILENT) == 1 and "Slurm answers again." in output
+    assert output.count(SILENT) == 1 and "Slurm responds again." in output
     assert states(run) == ["CANCELLED", "NODE_FAIL", "COMPLETED"]
     assert len({job["NodeList"] for job in cluster.jobs(tmp_path)[-2:]}) == 2, "the last attempt is on another node"
     cost = run.cost(BATCH)
@@ -125,7 +125,8 @@ def test_a_killed_snakemake_is_started_again(cluster: Cluster, fresh, tmp_path: 
     output = run.finish(started)
 
     assert re.search(
-        rf"Slurm still runs jobs of an earlier run.*\n  {first}  running  complete_on_gpu translate_strong", output
+        rf"earlier run in this folder are still running.*\n  {first}  running  complete_on_gpu translate_strong",
+        output,
     )
     assert states(run) == ["COMPLETED", "COMPLETED"]
     cost = run.cost(BATCH)
@@ -152,9 +153,9 @@ def test_a_failure_is_reported_with_job_state_log_and_remedy(cluster: Cluster, f
     assert started.returncode == 1
     cancelled = output.split(f"complete_on_gpu translate strong: Slurm job {job}, CANCELLED\n")[1].split("\n\n")[0]
     assert "it was cancelled, by scancel or an administrator" in cancelled
-    assert "the same command goes on from there" in cancelled and f"log    {log}" in cancelled
+    assert "the same command continues from there" in cancelled and f"log    {log}" in cancelled
     assert "complete_on_gpu" in output.split("not submitted")[0].splitlines()[-1]
-    assert "Slurm refused it" in output and "in the profile" in output
+    assert "Slurm rejected it" in output and "in the profile" in output
     assert run.rows_in_store(BATCH) >= 20 and not (tmp_path / TARGET).exists()
 
     run.run(TARGET)

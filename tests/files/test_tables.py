@@ -1,4 +1,4 @@
-"""Files larger than memory should hold are read, joined and written in pieces, to the same rows as at once."""
+"""Large files are read, joined and written in pieces, with the same rows as at once."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def test_rows_become_the_same_table_without_pandas():
         "rows = [{'item_id': 'a\"\\n\\u2028𝄞', 'prompt_tokens': 2**53 + 1, 'chosen_repetition': 0.1 + 0.2,"
         " 'prompt_truncated': True, 'flags': ['x', ''], 'rejected_overlap': 1.0}, {'flags': [], 'token_gap': -1}]\n"
         "table = to_table(rows, schemas.DIAGNOSTICS)\n"
-        "assert 'pandas' not in sys.modules, 'the way that small jobs take'\n"
+        "assert 'pandas' not in sys.modules, 'small jobs need no pandas'\n"
         "assert table.equals(pa.Table.from_pylist(rows, schema=schemas.DIAGNOSTICS))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
@@ -64,7 +64,7 @@ def test_small_jobs_import_no_pandas(tmp_path):
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "t.parquet").read_bytes()
 
 
-def test_rows_of_some_items_are_read_in_the_file_s_order(tmp_path, small):
+def test_rows_of_some_items_are_read_in_file_order(tmp_path, small):
     rows = [request(f"r{n}", f"i{n}") for n in range(8)]
     write_table(tmp_path / "t.parquet", rows, REQUESTS)
     found = list(iter_rows(tmp_path / "t.parquet", REQUESTS, items={"i6", "i1", "i2", "none"}))
@@ -89,7 +89,7 @@ def test_rows_are_written_in_row_groups(tmp_path, small, count):
     assert pq.read_metadata(tmp_path / "rows.parquet").num_row_groups == max(-(-count // 3), 1)
 
 
-def test_a_row_that_fails_late_leaves_no_file(tmp_path, small):
+def test_an_error_while_writing_leaves_no_file(tmp_path, small):
     def rows():
         yield from (completion(f"r{n}") for n in range(4))
         raise TableError("the source broke")
@@ -99,7 +99,7 @@ def test_a_row_that_fails_late_leaves_no_file(tmp_path, small):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_columns_come_in_the_order_asked_for(tmp_path):
+def test_columns_are_read_in_the_given_order(tmp_path):
     write_table(tmp_path / "t.parquet", [completion("a")], COMPLETIONS)
     assert read_table(tmp_path / "t.parquet", COMPLETIONS, ["text", "request_id"]).column_names == [
         "text",
@@ -107,7 +107,7 @@ def test_columns_come_in_the_order_asked_for(tmp_path):
     ]
 
 
-def test_requests_find_their_completions_wherever_they_lie(tmp_path, small):
+def test_requests_are_joined_with_completions_in_any_order(tmp_path, small):
     keys = ["r9", "r2", None, "r5", "r2", "r0", "r8", "r1", "r7"]
     asked = [request(key, f"i{n // 2}") for n, key in enumerate(keys)]
     write_table(tmp_path / "requests.parquet", asked, REQUESTS)
@@ -123,7 +123,7 @@ def test_requests_find_their_completions_wherever_they_lie(tmp_path, small):
             assert found[key]["text"] == f"answer to {key}"
 
 
-def test_texts_are_joined_in_pieces_as_at_once(tmp_path, small):
+def test_texts_joined_in_pieces_equal_texts_joined_at_once(tmp_path, small):
     ids = [f"i{n}" for n in range(8)]
     pairs = [{"item_id": i, "source": "s", "row": n, "task": "t", "prompt": i, "chosen": f"c{i}", "rejected": f"r{i}"}
              for n, i in enumerate(ids)]  # fmt: skip

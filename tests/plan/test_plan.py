@@ -1,4 +1,4 @@
-"""What a configuration implies: artifacts and batches. The dry runs are in test_workflow.py."""
+"""The artifacts and batches that a configuration implies. Dry runs are in test_workflow.py."""
 
 from pathlib import Path
 
@@ -47,25 +47,25 @@ def test_beam_search_and_sampling_share_a_checkpoints_batch(paper):
     ]
 
 
-def test_english_is_not_translated_and_generated_like_any_other(paper):
+def test_english_is_generated_but_not_translated(paper):
     assert [paper.field_file("A", field, "en") for field in ("prompt", "chosen", "rejected")] == [None] * 3
     assert paper.field_file("B", "chosen", "en") == Response("english", "command-r-35b", "en")
     assert paper.field_file("C", "rejected", "en") is None
 
 
-def test_architectures_share_what_they_have_in_common(paper):
+def test_architectures_share_common_artifacts(paper):
     assert paper.field_file("B", "chosen", "de") == paper.field_file("C", "chosen", "de")
     assert paper.field_file("A", "prompt", "de") == paper.field_file("C", "prompt", "de")
     assert paper.field_file("C", "rejected", "de") == Translation("pairs", "rejected", "nllb-200-3.3b", "de")
 
 
-def test_unsupported_cells_stay_blank(paper):
+def test_unsupported_languages_are_left_out(paper):
     assert paper.wmt_languages("tower-13b") == ["de", "es", "ja", "nl", "ru", "zh"]
     assert paper.wmt_languages("x-alma") == TARGETS
     assert len(paper.wmt_translations()) == 8 * 8 - 4
 
 
-def test_a_fourth_architecture_is_a_row_of_config():
+def test_a_fourth_architecture_needs_only_configuration():
     config = raw()
     row = {"prompt": {"translate": "nllb-200-3.3b"}, "chosen": {"generate": "command-r-35b"}, "rejected": "english"}
     config["architectures"]["D"] = row
@@ -75,7 +75,7 @@ def test_a_fourth_architecture_is_a_row_of_config():
     assert ("answer", "D") in made.batches() and "D/de" in made.batches()["judge", "qwen2.5-32b"]
 
 
-def test_the_order_of_keys_and_languages_changes_nothing(paper):
+def test_the_plan_does_not_depend_on_the_order_of_keys_and_languages(paper):
     config = raw()
     shuffled = {key: config[key] for key in reversed(config)}
     shuffled["languages"] = config["languages"][::-1]
@@ -83,11 +83,11 @@ def test_the_order_of_keys_and_languages_changes_nothing(paper):
     other = plan(shuffled)
     assert other.batches() == paper.batches() and other.translations() == paper.translations()
     assert other.config.all_languages == paper.config.all_languages
-    assert str(other.config.shown()) == str(paper.config.shown()), "the report shows the same"
+    assert str(other.config.shown()) == str(paper.config.shown()), "the report shows the same configuration"
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
-def test_runtime_is_in_no_params(name):
+def test_params_do_not_contain_runtime(name):
     config = raw(name)
     made = plan(config)
     runtimes = {

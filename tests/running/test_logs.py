@@ -1,4 +1,4 @@
-"""What a job says: its output in the log, one clear error on the terminal, exit code 1."""
+"""Output of a job: its log file, progress lines, and one error message on the terminal."""
 
 import contextlib
 import fcntl
@@ -37,7 +37,7 @@ def test_output_goes_to_the_log_and_progress_to_both(tmp_path):
     assert sorted(log.read_text().splitlines()) == ["detail", "half way", "native"]
 
 
-def test_an_error_is_one_message_with_the_way_to_the_log(tmp_path):
+def test_an_error_is_one_message_that_names_the_log(tmp_path):
     log = tmp_path / "a.log"
     done = run('raise ValueError("file.jsonl, row 3: is empty")', log)
     assert done.returncode == 1
@@ -45,14 +45,14 @@ def test_an_error_is_one_message_with_the_way_to_the_log(tmp_path):
     assert "Traceback" in log.read_text()
 
 
-def test_an_unforeseen_error_names_its_kind(tmp_path):
+def test_an_unexpected_error_names_its_type(tmp_path):
     done = run('{}["missing"]', tmp_path / "a.log")
     assert "ERROR in the job: KeyError: 'missing'" in done.stderr and done.returncode == 1
 
 
-def test_an_interruption_says_that_nothing_is_lost(tmp_path):
+def test_an_interrupted_job_reports_that_its_rows_are_saved(tmp_path):
     done = run("raise KeyboardInterrupt", tmp_path / "a.log")
-    assert "stopped on request" in done.stderr and done.returncode == 1
+    assert "stopped on request; the rows written so far are saved" in done.stderr and done.returncode == 1
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_progress_in_a_file_is_a_plain_line_at_long_intervals(capsys, monkeypatc
         progress.add(2, 20)
     lines = stream.getvalue().splitlines()
     assert lines[0] == "translate/x: 60/20,000 rows (0%), 2.0 rows/s, 20 tokens/s, 2:46:10 left, 50 reused"
-    assert 30 < len(lines) < 60, "every 30 s at first, then more rarely"
+    assert 30 < len(lines) < 60, "every 30 s at first, then less often"
     progress.say()
     assert stream.getvalue().endswith("20,000/20,000 rows (100%), 2.0 rows/s, 20 tokens/s, in 2:46:40, 50 reused\n")
     assert capsys.readouterr().out.splitlines()[0] in lines[0], "in the log too"
@@ -96,7 +96,7 @@ with logs.job({name!r}, {log!r}) as terminal:
 
 
 def watch(names: list[str], folder: Path, columns: int) -> str:
-    """What a pseudo-terminal shows of several jobs at once."""
+    """Return what a pseudo-terminal shows of several simultaneous jobs."""
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     jobs = [
@@ -128,7 +128,7 @@ def test_two_jobs_on_one_terminal_write_whole_lines_with_bars(tmp_path):
     torn = [text for text in plain.splitlines() if not line.fullmatch(text)]
     assert not torn and plain.count("400/400 rows") == 2
     starts = {text.index("%") for text in plain.splitlines() if "%" in text}
-    assert len(starts) == 1, "the columns of both stand below each other"
+    assert len(starts) == 1, "the columns of both jobs are aligned"
     assert "\x1b" not in (tmp_path / "0.log").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Figures of engine runs: they add up, and a file of them that was cut off stops nothing."""
+"""Statistics of engine runs: they are summed, and truncated records are skipped."""
 
 import json
 
@@ -19,13 +19,13 @@ def test_gpu_time_counts_every_gpu_that_a_batch_holds(tmp_path):
     assert cost_so_far(tmp_path, "answer", "m", "vllm", LAST)["gpu_seconds"] == 500
 
 
-def test_a_run_without_an_engine_is_not_kept(tmp_path):
+def test_a_run_without_an_engine_is_not_recorded(tmp_path):
     keep_run(tmp_path, run_of(engine_starts=0))
     assert not (tmp_path / RUNS).exists()
 
 
-def test_a_line_that_was_cut_off_is_left_out(tmp_path):
-    """A batch whose last run had filled the disk could not go on: its figures were no JSON."""
+def test_a_truncated_line_is_skipped(tmp_path):
+    """Regression: a batch could not continue if its last run had filled the disk and left invalid JSON."""
     whole = json.dumps(run_of(cost_usd=1.5))
     (tmp_path / RUNS).write_text(f"{whole}\n{whole[:40]}")
     assert spent_so_far(tmp_path, {}) == 1.5
@@ -34,11 +34,11 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     assert cost_so_far(tmp_path, "answer", "m", "vllm", LAST)["cost_usd"] == 3.5
 
 
-def test_a_full_disk_keeps_the_figures_of_earlier_runs(tmp_path):
-    """It raised, and hid what had stopped the batch."""
+def test_a_full_disk_preserves_the_statistics_of_earlier_runs(tmp_path):
+    """Regression: the error about the full disk hid the error that had stopped the batch."""
     keep_run(tmp_path, run_of(cost_usd=1.5))
-    said = []
+    messages = []
     with room_for((tmp_path / RUNS).stat().st_size + 20):
-        keep_run(tmp_path, run_of(), said.append)
+        keep_run(tmp_path, run_of(), messages.append)
     assert [run["cost_usd"] for run in read_runs(tmp_path / RUNS)] == [1.5]
-    assert len(said) == 1 and "can't be kept (File too large)" in said[0]
+    assert len(messages) == 1 and "cannot be saved (File too large)" in messages[0]

@@ -1,4 +1,4 @@
-"""What is said about jobs on Slurm: those that failed, and those that a killed run left behind."""
+"""Messages about Slurm jobs: failed jobs, pending jobs, and jobs of a killed run."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ def log_of(folder: Path, job: int, text: str = "") -> Path:
     return path
 
 
-def told(folder: Path, *lines: str) -> str:
+def failures_in(folder: Path, *lines: str) -> str:
     (folder / "snakemake.log").write_text("\n".join(lines) + "\n")
     return failures(folder / "snakemake.log")
 
@@ -35,7 +35,7 @@ def told(folder: Path, *lines: str) -> str:
     ("state", "log", "why", "remedy"),
     [
         ("TIMEOUT", "", "time limit", "`hours`"),
-        ("NODE_FAIL", "", "node went down", "goes on from there"),
+        ("NODE_FAIL", "", "node went down", "continues from there"),
         ("OUT_OF_MEMORY", "", "more memory", "`memory_gb`"),
         # without cgroups Slurm says only FAILED or CANCELLED
         (
@@ -45,31 +45,38 @@ def told(folder: Path, *lines: str) -> str:
             "memory",
         ),
         ("FAILED", "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0", "more memory", "`memory_gb`"),
-        ("CANCELLED", "*** JOB 7 CANCELLED AT 2026-01-01 ***", "cancelled", "goes on"),
+        ("CANCELLED", "*** JOB 7 CANCELLED AT 2026-01-01 ***", "cancelled", "continues"),
         ("CANCELLED", "*** JOB 7 CANCELLED AT x DUE TO TIME LIMIT ***", "time limit", "`hours`"),
         ("PREEMPTED", "", "preempted", "slurm-requeue"),
-        ("FAILED", "\nERROR in translate/strong: no chat\ntemplate\nThe log is l\n", "no chat template", "says what"),
-        ("FAILED", "", "no more than that", "goes on"),
+        (
+            "FAILED",
+            "\nERROR in translate/strong: no chat\ntemplate\nThe log is l\n",
+            "no chat template",
+            "See the message",
+        ),
+        ("FAILED", "", "gives no reason", "continues"),
     ],
 )
-def test_each_end_has_its_cause_and_remedy(state, log, why, remedy, tmp_path):
+def test_each_failure_has_its_cause_and_remedy(state, log, why, remedy, tmp_path):
     path = log_of(tmp_path, 7, log)
-    text = told(tmp_path, SUBMITTED.format(number=3, job=7, log=path), FAILED.format(number=3, job=7, state=state))
+    text = failures_in(
+        tmp_path, SUBMITTED.format(number=3, job=7, log=path), FAILED.format(number=3, job=7, state=state)
+    )
     assert f"complete_on_gpu translate strong: Slurm job 7, {state}\n" in text
     assert why in text.split("to do")[0] and remedy in text.split("to do")[1]
     assert f"log    {path}" in text
 
 
-def test_all_attempts_are_named_and_what_went_well_in_the_end_is_not_told(tmp_path):
+def test_all_attempts_are_named_and_jobs_that_succeed_in_the_end_are_not_reported(tmp_path):
     lines = []
     for job in (7, 8):
         lines.append(SUBMITTED.format(number=3, job=job, log=log_of(tmp_path, job)))
         lines.append(FAILED.format(number=3, job=job, state="TIMEOUT"))
-    assert "Slurm job 8 (before it 7), TIMEOUT" in told(tmp_path, *lines)
-    assert told(tmp_path, *lines, "Finished jobid: 3 (Rule: complete_on_gpu)") == ""
+    assert "Slurm job 8 (earlier attempts: 7), TIMEOUT" in failures_in(tmp_path, *lines)
+    assert failures_in(tmp_path, *lines, "Finished jobid: 3 (Rule: complete_on_gpu)") == ""
 
 
-REFUSED = """Error in rule {rule}:
+REJECTED = """Error in rule {rule}:
     message: {message}
     jobid: 4
     output: results/x.parquet
@@ -77,13 +84,13 @@ REFUSED = """Error in rule {rule}:
 
 
 @pytest.mark.parametrize(
-    ("message", "said", "remedy"),
+    ("message", "cause", "remedy"),
     [
         (
             "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: gpux\n"
             "sbatch: error: Batch job submission failed: Invalid partition name specified'.",
-            "refused it: sbatch: error: invalid partition specified: gpux\n",
-            "profile, or what the model asks for",
+            "rejected it: sbatch: error: invalid partition specified: gpux\n",
+            "profile, or the resources of the model",
         ),
         (
             "Job submission failed with exception: The given account x appears invalid. Available accounts:\na, b",
@@ -93,28 +100,30 @@ REFUSED = """Error in rule {rule}:
         (
             "SLURM sbatch failed. The error message was 'sbatch: error: Batch job submission failed: Unable to contact "
             "slurm controller (connect failure)'.",
-            "did not answer",
-            "once `sinfo` answers",
+            "did not respond",
+            "once `sinfo` works",
         ),
     ],
 )
-def test_a_job_that_slurm_refused(message, said, remedy, tmp_path):
+def test_a_job_that_slurm_rejected(message, cause, remedy, tmp_path):
     for rule, log, name in (
         ("complete_on_gpu", "translate.strong.log", "complete_on_gpu translate strong"),
         ("train_policy_on_gpu", "A.log", "train_policy_on_gpu A"),
     ):
-        text = told(tmp_path, REFUSED.format(rule=rule, message=message, log=log))
+        text = failures_in(tmp_path, REJECTED.format(rule=rule, message=message, log=log))
         assert f"{name}: no Slurm job, not submitted\n" in text
-        assert said in text and remedy in text.split("to do")[1]
+        assert cause in text and remedy in text.split("to do")[1]
 
 
-def test_a_job_whose_retry_slurm_refused_keeps_its_own_cause_and_log(tmp_path):
+def test_a_job_whose_retry_slurm_rejected_keeps_its_own_cause_and_log(tmp_path):
     log = log_of(tmp_path, 7)
     first = SUBMITTED.format(number=4, job=7, log=log), FAILED.format(number=4, job=7, state="TIMEOUT")
     message = "SLURM sbatch failed. The error message was 'sbatch: error: Requested time limit is invalid'."
-    text = told(tmp_path, *first, REFUSED.format(rule="complete_on_gpu", message=message, log="translate.strong.log"))
+    text = failures_in(
+        tmp_path, *first, REJECTED.format(rule="complete_on_gpu", message=message, log="translate.strong.log")
+    )
     assert "complete_on_gpu translate strong: Slurm job 7, TIMEOUT\n" in text
-    assert "its time limit; its next attempt, which asks for more, Slurm refused" in text
+    assert "its time limit; Slurm rejected its next attempt, which requests more: " in text
     assert "Requested time limit is invalid" in text and f"log    {log}" in text
     assert "ERROR" not in failure_summary("results", [tmp_path / "snakemake.log"])
 
@@ -123,21 +132,21 @@ def test_a_run_that_was_stopped_names_no_error(tmp_path):
     log = tmp_path / "snakemake.log"
     log.write_text("Terminating processes on user request, this might take some time.\n")
     assert failure_summary("results", [log]).startswith(
-        "\nThe run was stopped.\nA job's whole log is under results/logs/."
+        "\nThe run was stopped.\nThe log files of all jobs are in results/logs/."
     )
 
 
-def test_a_failure_on_one_machine_is_told_as_before(tmp_path):
+def test_a_failure_on_one_machine_has_no_slurm_part(tmp_path):
     (tmp_path / "snakemake.log").write_text("Error in rule complete:\n    jobid: 3\n")
     assert failure_summary("results", [str(tmp_path / "snakemake.log")]) == failure_summary("results")
     assert "results/store/" in failure_summary("results", [tmp_path / "missing.log"])
 
 
-def test_jobs_of_a_killed_run_are_seen_to_in_their_folder_alone():
-    asked = []
+def test_only_jobs_of_a_killed_run_in_the_same_folder_are_handled():
+    commands = []
 
     def run(command):
-        asked.append(command)
+        commands.append(command)
         return (
             "5|RUNNING|None|rule_complete_on_gpu_wildcards_translate_strong|/run/here\n"
             "6|PENDING|Priority|rule_train_policy_wildcards_A|/run/here\n"
@@ -146,32 +155,32 @@ def test_jobs_of_a_killed_run_are_seen_to_in_their_folder_alone():
         )
 
     text = slurm.take_over(Path("/run/here"), run)
-    assert asked[1:] == [["scancel", "--state=PENDING", "6"]]
+    assert commands[1:] == [["scancel", "--state=PENDING", "6"]]
     assert "  5  running  complete_on_gpu translate_strong\n" in text and "scancel 5\n" in text
-    assert "had queued: 6" in text and "judge" not in text and "8" not in text
+    assert "in this folder: 6" in text and "judge" not in text and "8" not in text
     assert slurm.take_over(Path("/run/other"), run) == ""
 
 
-def test_slurm_that_does_not_answer_stops_nothing():
+def test_a_run_starts_although_slurm_does_not_respond():
     def run(command):
         raise OSError("no squeue")
 
     assert "squeue --me" in slurm.take_over(Path("/run"), run)
 
 
-def test_the_states_of_jobs_survive_what_the_executor_cannot_take(caplog):
+def test_job_states_that_the_executor_cannot_handle_are_replaced(caplog):
     answers = [({"5": "RUNNING"}, 0.1), (None, None), (None, None), ({"5": "CANCELLED by 0", "6": "COMPLETED"}, 0.1)]
 
     async def query(command, logger):
         return answers.pop(0)
 
-    ask = slurm.StatusQuery(query)
-    states = [asyncio.run(ask("sacct", logging.getLogger()))[0] for _ in range(4)]
+    status = slurm.StatusQuery(query)
+    states = [asyncio.run(status("sacct", logging.getLogger()))[0] for _ in range(4)]
     assert states == [{"5": "RUNNING"}, {}, {}, {"5": "CANCELLED", "6": "COMPLETED"}]
-    assert caplog.messages == [slurm.SILENT, "Slurm answers again."]
+    assert caplog.messages == [slurm.SILENT, "Slurm responds again."]
 
 
-def test_jobs_are_cancelled_also_while_slurm_is_asked_after_them():
+def test_jobs_are_also_cancelled_during_a_status_check():
     cancelled = []
 
     class Executor:
@@ -186,15 +195,15 @@ def test_jobs_are_cancelled_also_while_slurm_is_asked_after_them():
     slurm.cancel_while_looking(Executor)
     jobs = [SimpleNamespace(external_jobid="5"), SimpleNamespace(external_jobid="6")]
 
-    async def look():
+    async def check():
         return [job async for job in Executor().check_active_jobs(jobs)]
 
-    assert asyncio.run(look()) == jobs
+    assert asyncio.run(check()) == jobs
     Executor().cancel_jobs(jobs[1:])
     assert cancelled == [["5", "6"], ["5", "6"]]
 
 
-def test_jobs_that_slurm_does_not_start_are_told_once(caplog, monkeypatch, tmp_path):
+def test_jobs_that_slurm_does_not_start_are_reported_once(caplog, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     rows = [
         ("5", "PENDING", "Priority", "rule_complete_wildcards_translate_x"),
@@ -207,22 +216,22 @@ def test_jobs_that_slurm_does_not_start_are_told_once(caplog, monkeypatch, tmp_p
         return {"6": "PENDING"}, 0.1
 
     monkeypatch.setattr(slurm, "LOOK_AT_WAITING", 0)
-    ask = slurm.StatusQuery(query, lambda command: "\n".join(listed))
+    status = slurm.StatusQuery(query, lambda command: "\n".join(listed))
     for _ in range(2):
-        asyncio.run(ask("sacct", logging.getLogger()))
+        asyncio.run(status("sacct", logging.getLogger()))
     (message,) = caplog.messages
-    assert message.startswith("Slurm lets jobs wait, PartitionTimeLimit: 6 (complete_on_gpu translate_strong). ")
+    assert message.startswith("Jobs are pending on Slurm (PartitionTimeLimit): 6 (complete_on_gpu translate_strong). ")
 
-    def away(command):
+    def no_response(command):
         raise subprocess.TimeoutExpired(command, 30)
 
-    assert slurm.StatusQuery(query, away).waiting(tmp_path) == ""
+    assert slurm.StatusQuery(query, no_response).waiting(tmp_path) == ""
 
 
 def test_status_checks_are_bounded():
     class Executor:
         seconds = 20
-        workflow = SimpleNamespace(remote_execution_settings=None)  # as Snakemake has it when it reads the rules
+        workflow = SimpleNamespace(remote_execution_settings=None)  # as in Snakemake while it parses the rules
 
         @property
         def next_seconds_between_status_checks(self):
@@ -240,7 +249,7 @@ def test_status_checks_are_bounded():
     assert executor.next_seconds_between_status_checks == 30
 
 
-def test_a_step_takes_no_options_of_the_job():
+def test_a_step_does_not_inherit_the_options_of_the_job():
     environ = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8", "SRUN_CPUS": "1", "HF_TOKEN": "x", "CUDA_VISIBLE_DEVICES": "0"}
     assert slurm.step_environment(environ) == {"SLURM_JOB_ID": "7", "HF_TOKEN": "x", "CUDA_VISIBLE_DEVICES": "0"}
     assert slurm.job_nodes({}) == []

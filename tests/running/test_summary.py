@@ -1,4 +1,4 @@
-"""What a run prints in the end."""
+"""The summary that a run prints at its end."""
 
 import fcntl
 import io
@@ -57,7 +57,7 @@ def test_a_row_per_run_and_their_sums(tmp_path):
     assert first[0].endswith("checkpoints") and first[1:4] == ["1,500", "20", "0"]
     assert second[-4:] == ["s", "30.0", "600", "1.50"]
     assert sums == ["all", "3,000", "40", "2", "60,000", "0:02:02", "0:02:30", "20.0", "400", "1.50"]
-    assert lines[6] == "Engine starts: 2, batches with something missing: 2"
+    assert lines[6] == "Engine starts: 2, batches with missing rows: 2"
     assert f"Tables:    {tmp_path}/tables" in lines and not [line for line in lines if line.startswith("Report")]
 
 
@@ -67,28 +67,32 @@ def test_a_terminal_of_any_width_shows_batches_and_numbers(tmp_path, columns):
                      ("judge/qwen2.5-32b-instruct", [{}]))  # fmt: skip
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb", buffering=0) as screen:
+    with os.fdopen(theirs, "w") as terminal:
         print_summary(folder, SINCE, terminal)
-        shown = re.sub(r"\x1b\[[0-9;]*m", "", screen.read(20_000).decode())
+        written = b""
+        while b"Tables:" not in written:  # the last line
+            written += os.read(ours, 20_000)
+    os.close(ours)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", written.decode())
     for text in ("batch", "translate/", "judge/", "1,500", "12,345,678", "0:01:40", "tokens/s", "123,457", "105.25"):
         assert text in shown, shown
     table = shown.split("Batches of this run:")[1].split("Engine starts")[0]
     assert "…" not in table and max(map(len, table.splitlines())) <= columns
 
 
-def test_rows_that_failed_are_said_with_the_remedy(tmp_path):
+def test_failed_rows_are_reported_with_the_remedy(tmp_path):
     lines = printed(
         results(tmp_path, ("answer/mid", [{"errors": 51}]), ("answer/weak", [{}]), ("judge/j", [{"errors": 1}]))
     )
-    (said,) = [line for line in lines if "rows of" in line]
-    assert said.startswith("52 rows of answer/mid, judge/j failed") and "docs/faq.md" in said
+    (message,) = [line for line in lines if "rows of" in line]
+    assert message.startswith("52 rows of answer/mid, judge/j failed") and "docs/faq.md" in message
 
 
-def test_a_run_without_engines_says_so(tmp_path):
+def test_a_run_without_engines_is_reported(tmp_path):
     (tmp_path / "[bold] :smile:").mkdir()
     lines = printed(results(tmp_path / "[bold] :smile:"))
     assert "no engine was started" in lines[1]
-    assert f"Tables:    {tmp_path}/[bold] :smile:/tables" in lines, "a path is no markup"
+    assert f"Tables:    {tmp_path}/[bold] :smile:/tables" in lines, "a path is not parsed as markup"
 
 
 def test_only_trainings_of_this_run_are_named(tmp_path):
@@ -107,14 +111,14 @@ def test_only_trainings_of_this_run_are_named(tmp_path):
     assert trained == ["Trained:   A, B in 0:01:30 in 2 attempts"]
 
 
-def test_records_that_were_cut_off_or_only_touched_do_not_fail_a_run(tmp_path):
+def test_truncated_or_empty_records_do_not_fail_a_run(tmp_path):
     folder = results(tmp_path, ("answer/a", [{}]))
     with (folder / "store/answer/a/runs.jsonl").open("a") as file:
         file.write('{"started_at": "2026-11')
     (folder / "policies/A").mkdir(parents=True)
     (folder / "policies/A/policy.json").touch()
     lines = printed(folder)
-    assert "Engine starts: 1, batches with something missing: 1" in lines
+    assert "Engine starts: 1, batches with missing rows: 1" in lines
 
 
 def test_a_terminal_gets_a_ruled_table():

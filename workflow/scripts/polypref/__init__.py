@@ -1,7 +1,7 @@
-"""polypref: multilingual preference data made in competing ways, trained on, and judged.
+"""polypref: build multilingual preference data in competing ways, train a model on each, and compare the models.
 
-The package holds all logic of the workflow and imports nothing of Snakemake. It is importable by the workflow's
-scripts without installation.
+The package holds all logic of the workflow and does not import Snakemake. The workflow's scripts can import it without
+installing it.
 """
 
 __version__ = "0.1.0"

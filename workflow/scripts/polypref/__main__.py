@@ -1,4 +1,4 @@
-"""``python -m polypref``."""
+"""Entry point of ``python -m polypref``."""
 
 import sys
 

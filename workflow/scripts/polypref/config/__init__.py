@@ -1,1 +1,1 @@
-"""The configuration and the model registry: their sections, what is checked when they are loaded, their reference."""
+"""The configuration and the model registry: pydantic sections, validation at loading, and the generated reference."""

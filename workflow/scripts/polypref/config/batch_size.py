@@ -1,6 +1,6 @@
-"""How a batch of training is split over processes and micro-batches.
+"""Splitting a training batch over processes and micro-batches.
 
-``settings`` is the configuration's ``training`` section.
+``settings`` is the ``training`` section of the configuration.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def world_size(settings: Any) -> int:
-    """Processes that train together: GPUs of all nodes, or one CPU process."""
+    """Number of training processes: one per GPU on all nodes, or a single CPU process."""
     runtime = settings.runtime
     return 1 if runtime.launcher == "cpu" else runtime.gpus * runtime.nodes
 
@@ -20,12 +20,12 @@ def micro_steps(settings: Any) -> int:
     Raises
     ------
     ValueError
-        When the batch can't be split evenly.
+        If the batch cannot be split evenly.
     """
-    together = settings.micro_batch_size * world_size(settings)
-    if not together or settings.batch_size % together:
+    per_step = settings.micro_batch_size * world_size(settings)
+    if not per_step or settings.batch_size % per_step:
         raise ValueError(
-            f"training.batch_size {settings.batch_size} can't be split evenly: it must be a multiple of "
+            f"training.batch_size {settings.batch_size} cannot be split evenly: it must be a multiple of "
             f"micro_batch_size {settings.micro_batch_size} x {world_size(settings)} processes"
         )
-    return settings.batch_size // together
+    return settings.batch_size // per_step

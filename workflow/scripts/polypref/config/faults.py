@@ -1,4 +1,4 @@
-"""Faults of a configuration as lines that name the key, what was found and what is allowed."""
+"""Error lines for a configuration; each names the key, the value found and the allowed values."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from polypref.config.sections import Architecture, Config
 
 
 def fault(key: str, found: Any, allowed: str) -> str:
-    """One fault as a line."""
+    """Format one error as a line."""
     return f"{key}: found {found!r}; allowed: {allowed}"
 
 
 def one_of(names: Any, found: Any = None) -> str:
-    """Names that are allowed, and the one that was perhaps meant."""
+    """List the allowed names, and suggest the one closest to ``found``."""
     names = sorted(map(str, names))
     close = difflib.get_close_matches(str(found), names, n=1)
     return (", ".join(names) or "nothing (none is defined)") + (f" (did you mean {close[0]!r}?)" if close else "")
 
 
 def explain(error: Any, raw: dict[str, Any]) -> str:
-    """One error of pydantic's as key, what was found and what is allowed."""
+    """Format a pydantic error as key, value found and allowed values."""
     loc = [part for part in error["loc"] if not _is_type_name(part)]
     key = ".".join(map(str, loc))
     if loc[:1] == ["architectures"] and len(loc) >= 3 and loc[2] in Architecture.model_fields:
         found = _value_at(raw, loc[:3])
-        if found is not None:  # one line for a field, where pydantic has one for each form that it might have had
+        if found is not None:  # one line per field; pydantic reports an error for each alternative type
             return fault(".".join(map(str, loc[:3])), found, str(Architecture.model_fields[loc[2]].description))
     if error["type"] == "extra_forbidden":
         parent = _model_at(Config, loc[:-1])
@@ -41,12 +41,12 @@ def explain(error: Any, raw: dict[str, Any]) -> str:
     if error["type"] in _SECTION:
         return fault(key, error["input"], "a section of keys and values")
     if error["type"] == "string_pattern_mismatch":
-        return fault(key, error["input"], "a name that files can have: letters, digits and . _ + -")
+        return fault(key, error["input"], "a name that is valid in file paths: letters, digits and . _ + -")
     return fault(key, error["input"], error["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
 
 
 _SECTION = ("dict_type", "model_type")
-"""pydantic's errors where it wanted a mapping."""
+"""pydantic's error types if it expected a mapping."""
 
 
 def _is_type_name(part: Any) -> bool:
@@ -62,7 +62,7 @@ def _value_at(raw: Any, loc: list[Any]) -> Any:
 
 
 def _model_at(model: type[BaseModel], loc: list[Any]) -> type[BaseModel] | None:
-    """The section that a location leads to."""
+    """The section at a location, or None."""
     kind: Any = model
     for part in loc:
         kind = _unwrap(kind)

@@ -1,4 +1,4 @@
-"""The licence of a data set that was made from several data sets and models: the strictest of theirs."""
+"""The licence of a data set that is derived from several data sets and models: the strictest of theirs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ RANKS: tuple[tuple[str, str], ...] = (
     ("non-commercial", r"cc-by-nc.*"),
     ("unknown", r".*"),
 )
-"""Kinds of licences from the most liberal to the strictest, by the Hub's identifiers."""
+"""Kinds of licences from the most permissive to the strictest, with patterns of the Hub's identifiers."""
 UNKNOWN = len(RANKS) - 1
 
 
 class Composed(NamedTuple):
-    """``license``: identifier for the Hub, ``other`` where no single one says it. ``kind``: of the strictest.
-    ``strictest``: what went in under such a licence."""
+    """A composed licence.
+
+    ``license``: identifier for the Hub, or ``other`` if no single identifier fits. ``kind``: kind of the strictest
+    licence. ``strictest``: the data sets and models under a licence of this kind.
+    """
 
     license: str
     kind: str
@@ -27,20 +30,20 @@ class Composed(NamedTuple):
 
 
 def identifiers(text: str) -> list[str]:
-    """Licences named in an entry, e.g. 'cc-by-4.0 (prompts), cc-by-nc-4.0 (answers)'."""
+    """Parse the licences in an entry, e.g. 'cc-by-4.0 (prompts), cc-by-nc-4.0 (answers)'."""
     return [part for part in (re.sub(r"\(.*?\)", "", part).strip().lower() for part in text.split(",")) if part]
 
 
 def rank(identifier: str) -> int:
-    """Position in `RANKS`; what is not known is the strictest, for nothing can be promised."""
+    """Position in `RANKS`; an unknown licence ranks as the strictest, because nothing is known about its terms."""
     return next(i for i, (_, pattern) in enumerate(RANKS) if re.fullmatch(pattern, identifier))
 
 
 def compose(licenses: dict[str, str]) -> Composed:
     """The strictest licence of {data set or model: licence}.
 
-    The identifier is that of the strictest where they agree on one; with an unknown one among them it is ``other``.
-    This orders licences, it is no legal advice: every single one keeps applying to what came from it.
+    The identifier is that of the strictest licences if they all have the same one, else ``other``; it is also ``other``
+    if any licence is unknown. This is a ranking and not legal advice: each licence still applies to the part it covers.
     """
     found = {what: identifiers(text) or ["unknown"] for what, text in licenses.items()}
     top = max((rank(one) for many in found.values() for one in many), default=UNKNOWN)

@@ -1,6 +1,6 @@
-"""Reading a configuration: the registry is merged in, sections are checked against each other, errors are readable.
+"""Loading a configuration: merge in the registry, validate every section, and cross-check the sections.
 
-Everything wrong is listed at once; each line names the key, what was found and what is allowed.
+All errors are reported at once; each line names the key, the value found and the allowed values.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from polypref.config.uses import check_decodings, check_judge_prompt, check_role
 
 
 class ConfigError(ValueError):
-    """The configuration is wrong; the message lists every fault."""
+    """The configuration is invalid; the message lists every error."""
 
 
 def find_file(path: str, root: Path) -> Path:
-    """A relative path is looked up in the working directory first, then in the workflow's own folder."""
+    """Resolve a relative path in the working directory first, then in the workflow's folder."""
     return Path(path) if Path(path).exists() or Path(path).is_absolute() else _or_relative(root / path, path)
 
 
@@ -32,30 +32,30 @@ def _or_relative(candidate: Path, path: str) -> Path:
 
 
 def read_languages(root: Path) -> dict[str, Language]:
-    """The table of languages, ``resources/languages.yaml``, by ISO 639-1 code."""
+    """Read the table of languages, ``resources/languages.yaml``, by ISO 639-1 code."""
     text = find_file("resources/languages.yaml", root).read_text(encoding="utf-8")
     return {code: Language.model_validate(entry) for code, entry in yaml.safe_load(text).items()}
 
 
 def load_config(raw: dict[str, Any], root: Path) -> Config:
-    """Merge the registry into a configuration and check the whole.
+    """Merge the registry into a configuration and validate the result.
 
     Parameters
     ----------
     raw : dict
-        The configuration file as YAML gives it.
+        The parsed configuration file.
     root : Path
-        The workflow's folder, in which ``resources/`` lies.
+        The workflow's folder, which contains ``resources/``.
 
     Raises
     ------
     ConfigError
-        With one line per fault.
+        If the configuration is invalid; the message has one line per error.
     """
     registry = str(raw.get("registry", Config.model_fields["registry"].default))
     path = find_file(registry, root)
     if not path.is_file():
-        raise ConfigError(f"config: registry: found {registry!r}, which is not a file")
+        raise ConfigError(fault("config: registry", registry, "a file that exists"))
     merged = _merged(_read_registry(path), raw)
     try:
         config = Config.model_validate({**raw, **merged})
@@ -69,14 +69,14 @@ def load_config(raw: dict[str, Any], root: Path) -> Config:
 
 
 REGISTRY = ("checkpoints", "models")
-"""Sections that a registry has, and that a configuration may add to."""
+"""Sections of a registry; a configuration may add entries to them."""
 
 
 def _read_registry(path: Path) -> dict[str, Any]:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not readable as YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     sections = entries if isinstance(entries, dict) else {"no section": entries}
     if not sections.keys() <= {*REGISTRY} or not all(isinstance(part or {}, dict) for part in sections.values()):
         found = ", ".join(f"{name} ({type(section).__name__})" for name, section in sections.items())
@@ -85,7 +85,7 @@ def _read_registry(path: Path) -> dict[str, Any]:
 
 
 def _merged(entries: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
-    """The registry's sections with the configuration's own entries; what is no section is left for the check."""
+    """Merge the configuration's entries into the registry's sections; the validation rejects values of other types."""
     given = {key: {} if raw.get(key) is None else raw[key] for key in REGISTRY}
     return {key: {**(entries.get(key) or {}), **own} if isinstance(own, dict) else own for key, own in given.items()}
 
@@ -96,7 +96,7 @@ def _listing(lines: list[str]) -> str:
 
 
 def check(config: Config, languages: dict[str, Language], root: Path) -> Iterator[str]:
-    """Yield what is wrong between the sections of a configuration that is well formed."""
+    """Yield the errors that involve several sections, files or the table of languages."""
     for code in config.languages:
         if code not in languages:
             yield fault("languages", code, f"{one_of(languages, code)} (resources/languages.yaml)")
@@ -111,7 +111,7 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from check_runtimes(config)
     reserved = set(config.architectures) & (set(config.checkpoints) | {"base"})
     for name in sorted(reserved):
-        yield fault(f"architectures.{name}", name, "a name that is not 'base' and no checkpoint has")
+        yield fault(f"architectures.{name}", name, "a name other than 'base' and the names of checkpoints")
     prompt = find_file(config.judging.prompt, root)
     if prompt.is_file():
         yield from check_judge_prompt(config.judging.prompt, prompt.read_text(encoding="utf-8"))
@@ -129,7 +129,7 @@ def _check_data(config: Config, root: Path) -> Iterator[str]:
         if checkpoint.base_url and "api_key_env" not in checkpoint.model_fields_set:
             yield (
                 f"checkpoints.{name}.api_key_env: is missing; allowed: the environment variable with the key of "
-                f"{checkpoint.base_url} (OPENAI_API_KEY is sent to another host only where it is named)"
+                f"{checkpoint.base_url} (name OPENAI_API_KEY explicitly to send it to this host)"
             )
         if checkpoint.is_local and not find_file(checkpoint.path, root).is_dir():
             yield fault(
@@ -151,7 +151,7 @@ def _check_models(config: Config) -> Iterator[str]:
 
 
 def _check_served(config: Config, languages: dict[str, Language]) -> Iterator[str]:
-    """A mistyped code of a language that a model serves would leave its cells blank without a word."""
+    """Check the language codes of models and checkpoints; a typo would silently leave the language's cells empty."""
     named = {f"checkpoints.{name}.languages": checkpoint.languages for name, checkpoint in config.checkpoints.items()}
     for name, model in config.models.items():
         named[f"models.{name}.languages"] = model.languages
@@ -164,7 +164,7 @@ def _check_served(config: Config, languages: dict[str, Language]) -> Iterator[st
 
 
 def serves(model: Model, language: str) -> bool:
-    """Whether a model is declared for a language."""
+    """Whether a model supports a language according to the registry."""
     if model.languages is not None:
         return language in model.languages
     return language in model.checkpoint if isinstance(model.checkpoint, dict) else True
@@ -176,22 +176,22 @@ def checkpoint_of(model: Model, language: str) -> str:
 
 
 def _check_use(config: Config, key: str, name: str, language: str, translator: bool) -> Iterator[str]:
-    """A model that is used for a language must exist, serve it, and have a code where its engine needs one."""
+    """Check that a model supports a language, and that it has the language code that its engine needs."""
     model = config.models[name]
     if not serves(model, language):
         served = model.languages if model.languages is not None else model.checkpoint
-        yield fault(key, f"{name} for {language}", f"a model that serves it; {name} serves {one_of(served)}")
+        yield fault(key, f"{name} for {language}", f"a model that supports it; {name} supports {one_of(served)}")
         return
     checkpoint: Checkpoint | None = config.checkpoints.get(checkpoint_of(model, language))
     if translator and model.prompt is None:
         yield fault(f"models.{name}.prompt", None, f"{one_of(TRANSLATION_PROMPTS)}, since it is used to translate")
     if checkpoint and checkpoint.engine == "seq2seq" and not translator:
-        yield fault(key, name, f"a model that answers; {name} is a translator (engine seq2seq)")
+        yield fault(key, name, f"a model that generates responses; {name} is a translator (engine seq2seq)")
     elif checkpoint and checkpoint.engine == "seq2seq":
         for code in ("en", language):
             if code not in (checkpoint.languages or {}):
                 where = f"checkpoints.{checkpoint_of(model, language)}.languages"
-                yield fault(where, f"no code for {code!r}", f"a code for every language it is used for ({key})")
+                yield fault(where, f"no code for {code!r}", f"a code for every language that it is used for ({key})")
 
 
 def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
@@ -206,7 +206,7 @@ def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
             if model not in config.models:
                 yield fault(key, model, f"a model: {one_of(config.models, model)}")
                 continue
-            # English is generated as any other language is, and never translated
+            # English responses are generated as in other languages, but English is never translated
             for language in targets if translator else [*english, *targets]:
                 for line in _check_use(config, key, model, language, translator):
                     if line not in seen:

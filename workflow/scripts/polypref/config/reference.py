@@ -1,6 +1,6 @@
-"""The configuration's reference, ``config/README.md``, and its JSON schema, both from the pydantic models.
+"""Generate the configuration's reference, ``config/README.md``, and its JSON schema from the pydantic models.
 
-``python -m polypref.config.reference FOLDER`` writes them (``make schema``).
+``python -m polypref.config.reference FOLDER`` writes both files (``make schema``).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from polypref.config.sections import json_schema
 
 _HEAD = """# Configuration
 
-`config.yaml` is the published experiment, `demo.yaml` the same in miniature. Pass your own with `--configfile`. This
-page and `schema.json` are made from the code by `make schema`; editors that know the
+`config.yaml` is the published experiment, and `demo.yaml` is the same experiment in miniature. Pass your own file with
+`--configfile`. `make schema` generates this page and `schema.json` from the code. Editors that support the
 [YAML language server](https://github.com/redhat-developer/yaml-language-server) complete and check a file that begins
 with `# yaml-language-server: $schema=schema.json`.
 
-Relative paths are looked up in the working directory first, then in the workflow's own folder. Nothing under a
-`runtime:` changes a result, so changing it makes nothing stale.
+Relative paths are resolved in the working directory first, then in the workflow's folder. Options under `runtime:` do
+not change results, so changing them does not make any file stale.
 """
 
 
 def reference() -> str:
-    """The reference as Markdown: one table per section, in the order in which they are met."""
+    """The reference as Markdown: one table per section, in the order of their first use."""
     schema = json_schema()
     parts, todo, seen = [_HEAD], [("The file", schema)], set()
     while todo:
@@ -33,7 +33,7 @@ def reference() -> str:
         rows = [_row(name, field, name in section.get("required", [])) for name, field in section["properties"].items()]
         doc = (section.get("description") or "").strip()
         parts.append(
-            f"## {title}\n\n{doc}\n\n| key | value | default | what it is |\n|---|---|---|---|\n" + "\n".join(rows)
+            f"## {title}\n\n{doc}\n\n| key | value | default | description |\n|---|---|---|---|\n" + "\n".join(rows)
         )
         for field in section["properties"].values():
             for name in _sections(field):
@@ -44,7 +44,7 @@ def reference() -> str:
 
 
 def _sections(field: Any) -> list[str]:
-    """Names of the sections that a field holds."""
+    """Names of the sections that a field contains."""
     if isinstance(field, dict):
         own = [field["$ref"].rsplit("/", 1)[1]] if "$ref" in field else []
         return own + [name for value in field.values() for name in _sections(value)]

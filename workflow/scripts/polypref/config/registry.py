@@ -8,17 +8,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-"""A name that can stand in a file path."""
+"""A name that is valid in a file path."""
 
 
 class Section(BaseModel):
-    """A section of the configuration; a key that it does not have is an error."""
+    """A section of the configuration; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Decoding(Section):
-    """What determines an answer besides the checkpoint and the messages."""
+    """Decoding parameters; with the checkpoint and the messages, they determine a completion."""
 
     temperature: float = Field(0.0, ge=0, description="0 is greedy")
     top_p: float | None = Field(None, gt=0, le=1)
@@ -28,14 +28,14 @@ class Decoding(Section):
 
 
 class Price(Section):
-    """US dollars per million tokens."""
+    """Price in US dollars per million tokens."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
 
 
 class Runtime(Section):
-    """How a checkpoint is run. Nothing here changes an answer, so nothing here makes a file stale."""
+    """How a checkpoint is run. These options do not change completions, so changing them makes no file stale."""
 
     gpus: int = Field(0, ge=0, description="GPUs of an engine; 0 runs on CPU")
     device: Literal["auto", "cpu"] = Field(
@@ -59,11 +59,11 @@ class Runtime(Section):
     hours: float = Field(4, gt=0, description="time limit of a batch on a cluster")
 
     def of_batch(self, resource: Literal["gpus", "threads", "memory_gb"]) -> float:
-        """What all engines of a batch take of a resource."""
+        """Amount of a resource that all engines of a batch use together."""
         return self.shards * getattr(self, resource)
 
     def of_node(self, resource: Literal["threads", "memory_gb"]) -> float:
-        """What the engines of a batch take of a resource on each of its nodes."""
+        """Amount of a resource that the engines of a batch use on each of its nodes."""
         return -(-self.shards // self.nodes) * getattr(self, resource)
 
 
@@ -91,7 +91,7 @@ class Checkpoint(Section):
 
     @property
     def is_local(self) -> bool:
-        """Whether ``path`` is a folder, known by its content, rather than a name at the Hub or an API."""
+        """Whether ``path`` is a local folder, identified by its content, rather than a name on the Hub or at an API."""
         named_as_path = self.path.startswith((".", "/")) or self.path.count("/") > 1
         return self.engine != "openai" and (named_as_path or Path(self.path).is_dir())
 

@@ -1,7 +1,7 @@
 """The configuration: one pydantic model per section of the YAML file; the registry is :mod:`polypref.config.registry`.
 
-The JSON schema in ``config/schema.json`` is generated from these classes (``make schema``) and a test fails when they
-drift. Cross-checks between sections are in :mod:`polypref.config.loading`.
+The JSON schema in ``config/schema.json`` is generated from these classes (``make schema``), and a test fails if it is
+out of date. Cross-checks between sections are in :mod:`polypref.config.loading`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ ENGLISH = "en"
 
 
 class Source(Section):
-    """A preference set: a file of one's own or a data set on the Hub."""
+    """A preference set: a local file or a data set on the Hub."""
 
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
-        "preference", description="columns of the set; 'preference' is TRL's standard or conversational format"
+        "preference", description="column format of the set; 'preference' is TRL's standard or conversational format"
     )
     path: str = Field(description="local .jsonl, .csv or .parquet file, or the name of a data set on the Hub")
     subset: str | None = Field(None, description="configuration name on the Hub")
@@ -30,7 +30,7 @@ class Source(Section):
     gated: bool = Field(False, description="needs HF_TOKEN and an accepted licence")
     bad_rows: Literal["error", "drop"] = Field(
         "error",
-        description="what an unusable row does (empty response, several turns): stop, or be left out and counted",
+        description="for unusable rows (empty response, several turns): stop with an error, or drop and count them",
     )
     license: str = Field("unknown", description="licence of the data, for the data set card")
 
@@ -38,23 +38,30 @@ class Source(Section):
 class Sampling(Section):
     """The English base set."""
 
-    items: int = Field(1250, ge=1, description="pairs in the base set, taken evenly over the sources")
+    items: int = Field(1250, ge=1, description="pairs in the base set, split evenly among the sources")
     seed: int = 1
     max_tokens: int = Field(
-        2048, ge=1, description="longest prompt plus longer response, in tokens of the trainee with its chat template"
+        2048,
+        ge=1,
+        description="maximum length of the prompt plus the longer response, in tokens of the trained model with its "
+        "chat template",
     )
 
 
 class Translate(Section):
+    """A translation of the English text."""
+
     translate: Name = Field(description="a translator from the registry's models")
 
 
 class Generate(Section):
+    """A response that a model generates to the prompt."""
+
     generate: Name = Field(description="a generator from the registry's models")
 
 
 class Architecture(Section):
-    """Where prompt, chosen and rejected come from. In English nothing is translated: the original text is kept."""
+    """The origin of the prompt, chosen and rejected texts. English is never translated: the original text is kept."""
 
     prompt: Literal["english"] | Translate = Field(description="'english' or {translate: MODEL}")
     chosen: Literal["english"] | Translate | Generate = Field(
@@ -71,33 +78,35 @@ Flag = Literal[
     "rejected_wrong_language", "rejected_copies_prompt", "rejected_copies_source", "rejected_truncated",
     "rejected_repeats", "chosen_equals_rejected",
 ]  # fmt: skip
-"""What :mod:`polypref.datasets.diagnostics` may find in a pair."""
+"""Flags that :mod:`polypref.datasets.diagnostics` can set on a pair."""
 
 
 class Diagnostics(Section):
-    """What is looked for in every pair, and which pairs are left out for it."""
+    """The flags for which a pair is dropped; every pair is checked for all flags."""
 
     drop: list[Flag] = Field(
         ["chosen_equals_rejected"],
-        description="flags for which a pair is left out; one with a text that could not be made always is",
+        description="flags for which a pair is dropped; pairs that lack a text are always dropped",
     )
 
 
 class Wmt(Section):
-    """WMT24++, on which the translators are scored."""
+    """WMT24++, the benchmark on which the translators are scored."""
 
     path: str = Field("google/wmt24pp", description="Hub name, or local files with {config} in the name, e.g. en-de_DE")
     revision: str | None = None
     translators: list[Name] = Field([], description="models that are scored")
-    segments: int | None = Field(None, ge=1, description="seeded subset of the segments; all by default")
+    segments: int | None = Field(
+        None, ge=1, description="size of a seeded subset of the segments; by default, all segments"
+    )
     license: str = "apache-2.0"
     comet: str | None = Field(
-        None, description="COMET checkpoint (a .ckpt file, or a name on the Hub): scores beside BLEU and chrF++"
+        None, description="COMET checkpoint (a .ckpt file, or a name on the Hub), used in addition to BLEU and chrF++"
     )
 
 
 class Evaluation(Section):
-    """The prompts that policies and opponents answer, and how."""
+    """The evaluation prompts, and how policies and opponents answer them."""
 
     path: str = Field(
         "CohereLabs/aya_evaluation_suite", description="Hub name, or local files with {config} and {iso} in the name"
@@ -110,6 +119,8 @@ class Evaluation(Section):
 
 
 class Lora(Section):
+    """LoRA adapters, trained instead of all weights."""
+
     rank: int = Field(16, ge=1)
     alpha: int = Field(16, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -117,20 +128,20 @@ class Lora(Section):
 
 
 class TrainingRuntime(Section):
-    """How training is run. Nothing here makes a file stale."""
+    """How training is run. Changing these options does not make any file stale."""
 
     launcher: Literal["deepspeed", "cpu"] = "deepspeed"
     gpus: int = Field(8, ge=0, description="GPUs per node")
     nodes: int = Field(1, ge=1)
-    hostfile: str | None = Field(None, description="DeepSpeed's host file, for more than one node")
-    save_steps: int = Field(50, ge=-1, description="steps between two resumable checkpoints")
+    hostfile: str | None = Field(None, description="DeepSpeed host file, for more than one node")
+    save_steps: int = Field(50, ge=-1, description="steps between resumable checkpoints")
     threads: int = Field(1, ge=1)
     memory_gb: float = Field(64, gt=0)
     hours: float = Field(24, gt=0)
 
 
 class Training(Section):
-    """Direct preference optimisation with OpenRLHF."""
+    """Direct preference optimisation (DPO) with OpenRLHF."""
 
     base: Name = Field(description="checkpoint that is trained")
     learning_rate: float = Field(5e-6, gt=0)
@@ -155,64 +166,69 @@ class Training(Section):
 
 
 class SecondJudge(Section):
-    """Another judge that compares the same answers, to see whether the verdicts hang on the first one."""
+    """Another judge that compares the same answers, to check whether the verdicts depend on the judge."""
 
     judge: Name = Field(description="checkpoint of a judge of another family than the first")
     decoding: Decoding = Decoding(temperature=0.0, max_tokens=20)
-    share: float = Field(1.0, gt=0, le=1, description="share of the prompts, drawn with the seed, that it judges")
+    share: float = Field(1.0, gt=0, le=1, description="share of the prompts that it judges, sampled with the seed")
 
 
 class Judging(Section):
-    """How two answers are compared."""
+    """How the judge compares two answers."""
 
     judge: Name = Field(description="checkpoint of the judge")
     prompt: str = Field(
         "resources/prompts/judge.txt", description="file with {language}, {prompt}, {answer_a}, {answer_b}"
     )
     decoding: Decoding = Decoding(temperature=0.0, max_tokens=20)
-    mode: Literal["balanced", "paper"] = Field("balanced", description="both orders as they are, or random-order runs")
+    mode: Literal["balanced", "paper"] = Field("balanced", description="judge both orders, or random-order runs")
     runs: int = Field(
         5,
         ge=1,
-        description="random-order runs in mode 'paper': looked up from both orders, or sampled above temperature 0",
+        description="random-order runs in mode 'paper': at temperature 0 taken from the verdicts of both orders, "
+        "else sampled",
     )
     seed: int = 1
     second: SecondJudge | None = Field(None, description="second judge; its agreement with the first is reported")
 
     @property
     def counting(self) -> str:
-        """What counts as a run (:func:`.judgements`): ``balanced``, ``paper`` or ``sampled``."""
+        """How verdicts are counted as runs (:func:`.judgements`): ``balanced``, ``paper`` or ``sampled``."""
         return "sampled" if self.mode == "paper" and self.decoding.temperature > 0 else self.mode
 
 
 class Report(Section):
+    """The title of the report, and the comparison with the paper."""
+
     title: str = "Synthetic multilingual preference data"
     subtitle: str = ""
-    paper: bool = Field(False, description="set the published numbers beside ours")
+    paper: bool = Field(False, description="compare the results with the published numbers")
 
 
 class Figures(Section):
-    """How figures look. A change draws them again, and makes the report anew."""
+    """The appearance of the figures. A change redraws them and rebuilds the report."""
 
     style: str = Field("resources/figures.mplstyle", description="matplotlib style file: fonts, colours, resolution")
 
 
 class Machines(Section):
-    """The machines that jobs run on: for `estimate`, and for `preflight` where they are others than this one."""
+    """The machines that jobs run on; used by `estimate`, and by `preflight` if jobs run on other machines."""
 
-    gpus: int | None = Field(None, ge=0, description="GPUs of a node")
+    gpus: int | None = Field(None, ge=0, description="GPUs per node")
     gpu_memory_gb: float | None = Field(None, gt=0, description="memory of one GPU, in GB")
-    gpu_tflops: float | None = Field(None, gt=0, description="16-bit peak of one GPU in TFLOP/s; by default 400")
+    gpu_tflops: float | None = Field(
+        None, gt=0, description="16-bit peak performance of one GPU in TFLOP/s; 400 by default"
+    )
 
 
 class Config(Section):
-    """The whole configuration file, with its registry."""
+    """The configuration file, merged with its registry."""
 
-    results: str = Field("results", description="folder that everything is built in")
-    registry: str = Field("resources/models.yaml", description="file with checkpoints and models")
-    checkpoints: dict[Name, Checkpoint] = Field({}, description="checkpoints beside the registry's, or instead")
-    models: dict[Name, Model] = Field({}, description="models beside the registry's, or instead")
-    languages: list[str] = Field(min_length=1, description="ISO 639-1 codes of resources/languages.yaml")
+    results: str = Field("results", description="folder for all results")
+    registry: str = Field("resources/models.yaml", description="file that defines checkpoints and models")
+    checkpoints: dict[Name, Checkpoint] = Field({}, description="checkpoints that extend or override the registry's")
+    models: dict[Name, Model] = Field({}, description="models that extend or override the registry's")
+    languages: list[str] = Field(min_length=1, description="ISO 639-1 codes from resources/languages.yaml")
     sources: dict[Name, Source] = Field(min_length=1)
     sampling: Sampling = Sampling()
     architectures: dict[Name, Architecture] = Field(min_length=1)
@@ -227,18 +243,18 @@ class Config(Section):
 
     @property
     def targets(self) -> list[str]:
-        """All languages but English, in alphabetical order: the order in a config makes nothing stale."""
+        """All languages except English, sorted, so that their order in the configuration does not make files stale."""
         return sorted(set(self.languages) - {ENGLISH})
 
     @property
     def all_languages(self) -> list[str]:
-        """English first where it is asked for, then the others in alphabetical order."""
+        """English first if it is configured, then the other languages in alphabetical order."""
         return [ENGLISH] * (ENGLISH in self.languages) + self.targets
 
     def shown(self) -> dict[str, Any]:
-        """The configuration as the report shows it: what was set and determines results, nothing of how it was run.
+        """The configuration as the report shows it: the explicitly set options without ``runtime``.
 
-        In a fixed order, so that another order in the file makes no report stale.
+        The order is fixed, so that reordering the file does not make the report stale.
         """
         shown = _without_runtime(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
         shown["languages"] = self.all_languages
@@ -259,7 +275,7 @@ def _without_runtime(value: Any) -> Any:
 class Language(Section):
     """One language of ``resources/languages.yaml``."""
 
-    name: str = Field(description="English name, as it stands in prompts")
+    name: str = Field(description="English name, as used in prompts")
     endonym: str
     iso639_3: str = Field(description="code in the Aya suite")
     script: str = Field(description="ISO 15924 code in the Aya suite")
@@ -269,7 +285,7 @@ class Language(Section):
 
 
 def is_local_data(path: str) -> bool:
-    """Whether a data path is a file of one's own rather than the name of a data set on the Hub."""
+    """Whether a data path is a local file rather than the name of a data set on the Hub."""
     return Path(path).suffix in LOCAL_SUFFIXES
 
 

@@ -1,6 +1,8 @@
-"""The translation prompts that the configuration may name. The formats of X-ALMA and TowerInstruct are those that the
-models were trained on and must stay exact; ``instruct`` is this project's own wording for general models. ``text`` is
-the text alone, for NLLB-200 and other encoder-decoders, which are told the languages by their codes.
+"""The translation prompts that a configuration may refer to by name.
+
+``x-alma`` and ``tower`` are the formats that these models were trained on and must stay exact; ``instruct`` is this
+project's wording for general models. ``text`` is the text alone, for NLLB-200 and other encoder-decoders, which receive
+the languages as codes.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ TRANSLATION_PROMPTS = {"x-alma": _X_ALMA, "tower": _TOWER, "instruct": _INSTRUCT
 
 
 PLACES = {"text", "language"}
-"""What a translation prompt may name in braces: the English text, and the English name of the language."""
+"""Placeholders of a translation prompt: the English text, and the English name of the target language."""
 
 
 def is_translation_prompt(prompt: str) -> bool:
-    """Whether a prompt is one of those by name, or a template of one's own with the text in it."""
+    """Whether a prompt is the name of a predefined one or a template that contains the text."""
     return prompt in TRANSLATION_PROMPTS or {"text"} <= set(re.findall(r"\{(\w+)\}", prompt)) <= PLACES

@@ -1,4 +1,4 @@
-"""What checkpoints and models are used for, against what they can do: faults that else show after hours, or never."""
+"""Check that checkpoints and models support their uses; such errors would otherwise appear after hours, or never."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from polypref.config.registry import Decoding, Model
 from polypref.config.sections import Config
 
 JUDGED = {"prompt", "answer_a", "answer_b"}
-"""What a judge's prompt must show; it may name the ``language`` too."""
+"""Required placeholders of a judge prompt; ``language`` is optional."""
 
 
 def check_roles(config: Config) -> Iterator[str]:
-    """The trained model, opponents and judges are checkpoints that can do it."""
+    """Check that the trained model, opponents and judges are checkpoints of a suitable engine."""
     judging = config.judging
     chat = {"vllm", "openai"}
     roles = [("training.base", config.training.base, {"vllm"}), ("judging.judge", judging.judge, chat)]
@@ -32,7 +32,7 @@ def check_roles(config: Config) -> Iterator[str]:
 
 
 def check_decodings(config: Config) -> Iterator[str]:
-    """Every decoding is one that the engine does, and not something else in silence."""
+    """Check that the engine supports every decoding, instead of silently decoding in another way."""
     for name, model in config.models.items():
         engines = {config.checkpoints[one].engine for one in checkpoints_of(model) if one in config.checkpoints}
         yield from _check_decoding(f"models.{name}.decoding", model.decoding, engines)
@@ -50,7 +50,7 @@ def _check_decoding(key: str, decoding: Decoding, engines: set[str]) -> Iterator
 
 
 def check_runtimes(config: Config) -> Iterator[str]:
-    """Limits of cost have a price, GPUs are enough for the tensor parallelism, batches of training come out even."""
+    """Check that cost limits have a price, tensor parallelism fits the GPUs, and training batches split evenly."""
     for name, checkpoint in config.checkpoints.items():
         runtime = checkpoint.runtime
         if checkpoint.max_cost_usd is not None and checkpoint.price is None:
@@ -66,7 +66,7 @@ def check_runtimes(config: Config) -> Iterator[str]:
 
 
 def check_judge_prompt(name: str, text: str) -> Iterator[str]:
-    """The judge's prompt shows the request and both answers."""
+    """Check that the judge's prompt contains the request and both answers."""
     named = set(re.findall(r"\{(\w+)\}", text))
     if not JUDGED <= named <= {*JUDGED, "language"}:
         found = ", ".join(f"{{{place}}}" for place in sorted(named)) or "no place for a text"

@@ -1,1 +1,1 @@
-"""The preference data set of each architecture: joined, diagnosed, counted and described."""
+"""The preference data set of each architecture: joining the texts, diagnostics, counts and the data set card."""

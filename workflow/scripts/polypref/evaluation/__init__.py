@@ -1,1 +1,1 @@
-"""Win rates from verdicts: estimates, intervals, tests, biases of the judge."""
+"""Win rates from verdicts: estimates, confidence intervals, significance tests and biases of the judge."""

@@ -1,1 +1,1 @@
-"""The figures of the report, and their style."""
+"""The figures of the report and their plotting style."""

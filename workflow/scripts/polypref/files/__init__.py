@@ -1,1 +1,1 @@
-"""Files and their columns: schemas, atomic writing, digests."""
+"""Reading and writing tables: column schemas, atomic writes and digests."""

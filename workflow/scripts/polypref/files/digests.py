@@ -1,4 +1,4 @@
-"""Digests: ids of pairs and requests, and choices that must not depend on the order of anything."""
+"""Digests: ids of pairs and requests, and seeds that do not depend on the order of rows."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from polypref.files.tables import canonical_json
 def digest(*parts: Any, length: int = 16) -> str:
     """Hexadecimal SHA-256 of JSON-like values, cut to ``length`` digits.
 
-    The digest is of the canonical JSON of the list of parts, so ``digest("ab", "c")`` and ``digest("a", "bc")`` differ.
+    It covers the canonical JSON of the list of parts, so ``digest("ab", "c")`` and ``digest("a", "bc")`` differ.
     """
     text = canonical_json(list(parts))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def pair_id(source: str, prompt: str, chosen: str, rejected: str) -> str:
-    """The ``item_id`` of an English preference pair, given once and joined on everywhere."""
+    """The ``item_id`` of an English preference pair, which is the join key of all later tables."""
     return digest("pair", source, prompt, chosen, rejected)
 
 
 def identity(
     path: str, revision: str | None, local: bool, dtype: str = "auto", chat_template: str | None = None
 ) -> str:
-    """What determines the answers of a checkpoint: content for a local folder, repository and commit on the Hub."""
+    """Identify a checkpoint: by its content if it is a local folder, by repository and commit if it is on the Hub."""
     name = f"sha256:{revision}" if local else f"{path}@{revision or 'main'}"
     parts = [name, *([dtype] if dtype != "auto" else []), *([digest(chat_template)] if chat_template else [])]
     return ":".join(parts)
@@ -34,10 +34,10 @@ def identity(
 def request_id(
     checkpoint_identity: str, messages: list[dict[str, str]], decoding: dict[str, Any], sample: int = 0
 ) -> str:
-    """The id of a request: a digest of all that determines its answer, 32 hexadecimal digits."""
+    """The id of a request: a digest of everything that determines its completion, as 32 hexadecimal digits."""
     return digest("request", checkpoint_identity, messages, decoding, sample, length=32)
 
 
 def seed_of(request: str) -> int:
-    """Seed of a sampled request in [0, 2**31), from its id: the same in any batch and any order."""
+    """Seed of a sampled request in [0, 2**31), derived from its id so that it is the same in every batch and order."""
     return int(request[:8], 16) & 0x7FFFFFFF

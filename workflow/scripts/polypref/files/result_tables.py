@@ -1,4 +1,4 @@
-"""Results as pandas frames: Parquet artifacts in, CSV tables out and in again."""
+"""Results as pandas data frames: read Parquet artifacts, write and read CSV tables."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,29 +12,29 @@ __all__ = ["TableError", "is_error", "name_ids", "read_all", "read_csv", "read_f
 
 
 def read_frame(path: str | Path, schema: pa.Schema) -> pd.DataFrame:
-    """Read one artifact as a frame with its schema's columns; errors as in :func:`polypref.files.tables.read_table`."""
+    """Read one artifact as a data frame; raises the errors of :func:`polypref.files.tables.read_table`."""
     return read_table(path, schema).to_pandas()
 
 
 def read_all(paths: Iterable[str | Path], schema: pa.Schema) -> pd.DataFrame:
-    """Read several files of one schema below each other; no files give an empty frame with the columns."""
+    """Read and concatenate several files of one schema; without files, return an empty frame with its columns."""
     tables = [read_table(path, schema) for path in paths]
     return (pa.concat_tables(tables) if tables else schema.empty_table()).to_pandas()
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a table whole or not at all.
+    """Write a table atomically.
 
-    Floats have ten significant digits, so that the last bits of a sum do not make a new file.
+    Floats are written with ten significant digits, so that rounding noise in a sum does not change the file.
     """
     with atomic_write(path, "w") as file:
         frame.to_csv(file, index=False, float_format="%.10g", lineterminator="\n")
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
-    """Read a table that :func:`write_csv` wrote: an empty cell is the empty string in a column of text, else nan.
+    """Read a table written by :func:`write_csv`: empty cells become "" in text columns and nan in others.
 
-    Words such as "NA" stay words, because a language or a model may have them for a name.
+    Strings such as "NA" are not parsed as missing values, because a language or a model may have that name.
     """
     frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
     words = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
@@ -42,12 +42,12 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 
 def name_ids(ids: Iterable[object], most: int = 5) -> str:
-    """Some ids for an error message, sorted, and how many more there are."""
+    """Format ids for an error message: the first few in sorted order, and the number of the others."""
     ids = sorted(str(item) for item in ids)
     rest = f" and {len(ids) - most} more" if len(ids) > most else ""
     return ", ".join(ids[:most]) + rest
 
 
 def is_error(column: pd.Series) -> pd.Series:
-    """True where an ``error`` column names an error: it is null, or empty, where there was none."""
+    """Whether each row of an ``error`` column has an error; without one the cell is null or empty."""
     return column.fillna("").astype(str).ne("")

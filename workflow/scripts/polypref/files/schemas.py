@@ -1,7 +1,7 @@
-"""The columns of every table the workflow writes, written down once and checked on every write.
+"""The columns of every table that the workflow writes; every write is checked against them.
 
-Each schema is a :class:`pyarrow.Schema`. Column order is part of it: the same inputs give the same bytes. Text
-columns are never null; a missing text is the empty string with a reason in ``error``.
+Each schema is a :class:`pyarrow.Schema`. It fixes the column order too, so that the same inputs give the same bytes.
+Text columns are never null; a missing text is the empty string, with the reason in ``error``.
 """
 
 import pyarrow as pa
@@ -17,14 +17,15 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=True) for name, kind in columns.items()])
 
 
-# An English preference pair. `item_id`: digest of (source, prompt, chosen, rejected), 16 hex digits, given here and
-# nowhere else. `row`: position in the source file or split, for messages. `task`: the source's own name of the task.
+# An English preference pair. `item_id`: digest of (source, prompt, chosen, rejected), 16 hex digits, assigned when the
+# source is normalised. `row`: position in the source file or split, for error messages. `task`: task as named by the
+# source.
 PAIRS = _schema(
     item_id=pa.string(), source=pa.string(), row=pa.int64(), task=pa.string(),
     prompt=pa.string(), chosen=pa.string(), rejected=pa.string(),
 )  # fmt: skip
 
-# What was left out and why: step in normalise, clean, deduplicate, length, sample, answer, diagnose.
+# A dropped row and the reason. `step`: normalise, clean, deduplicate, length, sample, answer or diagnose.
 DROPPED = _schema(
     source=pa.string(), row=pa.int64(), item_id=pa.string(), language=pa.string(), step=pa.string(), reason=pa.string(),
 )  # fmt: skip
@@ -35,16 +36,16 @@ SEGMENTS = _schema(
     source=pa.string(), reference=pa.string(),
 )  # fmt: skip
 
-# An evaluation prompt. `item_id`: digest of (config, id, language). `prompt_id`: the same source prompt in all
-# languages, the cluster of every interval. `reference`: the suite's own target, for tests and for the reader.
+# An evaluation prompt. `item_id`: digest of (config, id, language). `prompt_id`: shared by the translations of a source
+# prompt; confidence intervals are clustered by it. `reference`: the suite's own target, for tests and the report.
 PROMPTS = _schema(
     item_id=pa.string(), prompt_id=pa.string(), language=pa.string(), config=pa.string(),
     prompt=pa.string(), reference=pa.string(),
 )  # fmt: skip
 
-# A request. `request_id` digests revision, messages, decoding and sample, and nothing else; it is null for a part
-# that nobody needs to answer. `decoding` is canonical JSON. A text that is asked in parts (lines, sentences) has rows
-# part = 0, 1, ...; `before` is text that stands before the part's answer and `after` behind it, kept verbatim.
+# A request. `request_id`: digest of the checkpoint's identity, messages, decoding and sample; null for a part that
+# needs no completion. `decoding`: canonical JSON. A text that is split into parts (lines, sentences) has one row per
+# part, with part = 0, 1, ...; `before` and `after` are text that is placed verbatim around the part's completion.
 REQUESTS = _schema(
     request_id=pa.string(), item_id=pa.string(), language=pa.string(), model=pa.string(), part=pa.int32(),
     messages=MESSAGES, decoding=pa.string(), sample=pa.int32(), checkpoint=pa.string(), revision=pa.string(),
@@ -55,8 +56,8 @@ JUDGE_REQUESTS = pa.schema(
     [*REQUESTS, ("prompt_id", pa.string()), ("policy", pa.string()), ("opponent", pa.string()), ("order", pa.string())]
 )
 
-# An answer. `finish_reason`: stop, length or error. `logprobs`: JSON object {choice: natural-log probability} where a
-# choice was asked for and the engine gives it, else null. `error` is null when the request was answered.
+# A completion. `finish_reason`: stop, length or error. `logprobs`: JSON object {choice: natural-log probability} if the
+# request has choices and the engine returns their probabilities, else null. `error`: null if the request succeeded.
 COMPLETIONS = _schema(
     request_id=pa.string(), text=pa.string(), finish_reason=pa.string(), prompt_tokens=pa.int64(),
     completion_tokens=pa.int64(), logprobs=pa.string(), cost_usd=pa.float64(), error=pa.string(),
@@ -69,7 +70,7 @@ _PROVENANCE = [
     ("decoding", pa.string()),
 ]
 
-# A model's text for one item: a translation, a generated response or an answer.
+# A model's text for one item: a translation, a generated response or an answer to an evaluation prompt.
 TEXTS = pa.schema(
     [
         ("item_id", pa.string()), ("language", pa.string()), ("text", pa.string()), ("finish_reason", pa.string()),
@@ -89,9 +90,9 @@ DATASET = pa.schema(
     ]
 )  # fmt: skip
 
-# What a preference pair in one language looks like (see datasets.diagnostics). `*_language`: ISO 639-1 code that lingua
-# finds, empty where the text is too short. `*_tokens`: by the trainee's tokenizer; `token_gap` = chosen - rejected.
-# `*_overlap` and `*_repetition`: shares in [0, 1]. `flags`: names in datasets.diagnostics.FLAGS, empty for most pairs.
+# Diagnostics of a preference pair in one language (see datasets.diagnostics). `*_language`: ISO 639-1 code that lingua
+# detects, empty if the text is too short. `*_tokens`: counted with the trained model's tokeniser; `token_gap`: chosen
+# minus rejected. `*_overlap`, `*_repetition`: shares in [0, 1]. `flags`: names in datasets.diagnostics.FLAGS.
 DIAGNOSTICS = pa.schema(
     [
         ("item_id", pa.string()), ("language", pa.string()), ("source", pa.string()),
@@ -108,10 +109,10 @@ DIAGNOSTICS = pa.schema(
     ]
 )  # fmt: skip
 
-# One judgement. `order`: policy_first or opponent_first. `sample`: 0, or the run where each run is a reply of its own
-# (a judge above temperature 0 in mode paper). `reply`: the judge's raw text. `verdict`: policy, opponent or
-# tie, and empty when `status` is not parsed (unparsed: a reply that is no verdict; error: no reply). `first`/`second`
-# log-probabilities are in `logprobs` by the labels A, B, TIE as shown to the judge.
+# One verdict. `order`: policy_first or opponent_first. `sample`: the run if each has its own reply (mode paper with a
+# temperature above 0), else 0. `reply`: the judge's raw text. `status`: parsed, unparsed (the reply is not a verdict)
+# or error (there is no reply). `verdict`: policy, opponent or tie; empty unless `status` is parsed. `logprobs`: by the
+# labels A, B and TIE as shown to the judge.
 VERDICTS = pa.schema(
     [
         ("item_id", pa.string()), ("prompt_id", pa.string()), ("language", pa.string()), ("policy", pa.string()),

@@ -1,4 +1,4 @@
-"""Reading and writing Parquet: schemas checked at the border, files written whole or not at all."""
+"""Reading and writing Parquet files: schemas are checked on every read and write, and writes are atomic."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 ROW_GROUP = 10_000
-"""Rows in a row group of what is written: what a writer holds in memory."""
+"""Rows per row group; a writer holds one row group in memory."""
 BATCH = 2_000
-"""Rows that are read, or worked on, at a time where a job need not hold them all."""
+"""Rows that a job reads and processes at a time if it does not need all of them at once."""
 
 T = TypeVar("T")
 
 
 class TableError(ValueError):
-    """A file does not hold what it should; the message names file, row and remedy."""
+    """The content of a file is invalid; the message names the file, the row and the remedy."""
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file that appears under its name when the block ends well, and not at all when it does not."""
+    """Write to a temporary file that is renamed to ``path`` on success and deleted on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -46,10 +46,10 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
 
 
 def to_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Rows as a table in a schema; a key that a row lacks is null there.
+    """Convert rows to a table with a schema; missing keys become null.
 
-    pyarrow's own conversion of Python objects imports pandas, to know its objects by sight: a quarter of a
-    second, half of a small job. So rows in the number of a small job take the way over JSON, to the same table.
+    pyarrow's conversion of Python objects imports pandas in order to recognise its types. This takes a quarter of a
+    second, half of the run time of a small job, so a small number of rows is converted through JSON, to the same table.
     """
     if not rows:
         return pa.Table.from_batches([], schema)
@@ -65,7 +65,7 @@ def to_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> int:
-    """Write rows in a schema: the same rows give the same bytes. Rows from a generator are held a row group at a time.
+    """Write rows with a schema, one row group at a time; the same rows always give the same bytes.
 
     Returns
     -------
@@ -75,12 +75,12 @@ def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str
     Raises
     ------
     TableError
-        When a column is missing or of another type.
+        If a column is missing or has another type.
     """
     if isinstance(rows, pa.Table):
         missing = set(schema.names) - set(rows.column_names)
         if missing:
-            raise TableError(f"{path}: can't be written, column {sorted(missing)} is missing")
+            raise TableError(f"{path}: cannot be written: column {', '.join(sorted(missing))} is missing")
     count = 0
     with (
         atomic_write(path) as file,
@@ -91,12 +91,12 @@ def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str
             try:
                 writer.write_table(table.select(schema.names).replace_schema_metadata(None).cast(schema))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise TableError(f"{path}: can't be written, a column has another type: {error}") from error
+                raise TableError(f"{path}: cannot be written: a column has the wrong type: {error}") from error
     return count
 
 
 def _row_groups(rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Tables of ``ROW_GROUP`` rows, the last with fewer; an empty one where there are no rows."""
+    """Yield tables of ``ROW_GROUP`` rows, the last with fewer; yield one empty table if there are no rows."""
     if isinstance(rows, pa.Table):
         for start in range(0, max(rows.num_rows, 1), ROW_GROUP):
             yield rows.slice(start, ROW_GROUP)
@@ -111,7 +111,7 @@ def _row_groups(rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) ->
 def _opened(
     path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None
 ) -> Iterator[tuple[pq.ParquetFile, pa.Schema]]:
-    """A Parquet file that has the wanted columns of a schema, and the schema of these columns."""
+    """Open a Parquet file, check that it has the given columns, and yield it with the schema of these columns."""
     wanted = list(columns or schema.names)
     try:
         with pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow.dataset, and with it pandas
@@ -124,7 +124,9 @@ def _opened(
                 )
             yield file, pa.schema([schema.field(name) for name in wanted])
     except pa.ArrowException as error:
-        raise TableError(f"{path}: is not a readable table ({error}). Delete the file and run again.") from error
+        raise TableError(
+            f"{path}: cannot be read as a Parquet table ({error}). Delete the file and run again."
+        ) from error
 
 
 def read_table(
@@ -133,12 +135,12 @@ def read_table(
     columns: Sequence[str] | None = None,
     row_groups: Sequence[int] | None = None,
 ) -> pa.Table:
-    """Read a Parquet file, or some of its row groups; it must have the columns of a schema.
+    """Read a Parquet file, or some of its row groups, and check its columns against a schema.
 
     Raises
     ------
     TableError
-        When the file is no Parquet, or a column is missing or of another type.
+        If the file is not Parquet, or a column is missing or has another type.
     """
     with _opened(path, schema, columns) as (file, wanted):
         groups = range(file.num_row_groups) if row_groups is None else row_groups
@@ -156,9 +158,12 @@ def iter_rows(
     columns: Sequence[str] | None = None,
     items: Container[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Read a Parquet file row by row, or those of some items, holding a batch; raises as :func:`read_table` does."""
+    """Iterate over the rows of a Parquet file, or those of some items, with one batch in memory.
+
+    Raises the errors of :func:`read_table`.
+    """
     with _opened(path, schema, columns) as (file, wanted):
-        # one thread: others would only hold columns ready in memory
+        # one thread: more would only keep further columns in memory
         for batch in file.iter_batches(batch_size=BATCH, columns=wanted.names, use_threads=False):
             if items is not None:
                 ids = batch.column("item_id").to_pylist()
@@ -167,19 +172,19 @@ def iter_rows(
 
 
 def take_rows(table: pa.Table | pa.RecordBatch, numbers: Sequence[int]) -> pa.Table | pa.RecordBatch:
-    """Rows by their numbers; ``table.take`` with a list would import pandas."""
+    """Select rows by position without importing pandas, as ``table.take`` with a list would."""
     data = pa.py_buffer(array("q", numbers))
     return table.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, data]))
 
 
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:
-    """Rows in each row group of a Parquet file."""
+    """Number of rows in each row group of a Parquet file."""
     metadata = pq.read_metadata(path)
     return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
 
 
 def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Consecutive rows in lists of ``size``, the last with fewer (Python 3.12's ``itertools.batched``)."""
+    """Yield lists of ``size`` consecutive rows, the last with fewer (``itertools.batched`` of Python 3.12)."""
     iterator = iter(rows)
     while taken := list(itertools.islice(iterator, size)):
         yield taken
@@ -191,21 +196,21 @@ def by_id(rows: Iterable[dict[str, Any]], what: str, key: str = "item_id") -> di
     Raises
     ------
     TableError
-        Naming the ids that occur twice.
+        If an id occurs more than once; the message names the ids.
     """
     index: dict[str, dict[str, Any]] = {}
-    double = []
+    duplicates = []
     for row in rows:
         if row[key] in index:
-            double.append(row[key])
+            duplicates.append(row[key])
         index[row[key]] = row
-    if double:
-        raise TableError(f"{what}: {key} occurs more than once: {_some(double)}")
+    if duplicates:
+        raise TableError(f"{what}: {key} occurs more than once: {_some(duplicates)}")
     return index
 
 
 def require_same_ids(expected: Iterable[str], found: Iterable[str], what: str) -> None:
-    """Raise when two sets of ids differ, naming those that do; nothing is ever cut to the shorter list."""
+    """Raise an error that names the missing and extra ids if two sets of ids differ."""
     expected, found = set(expected), set(found)
     missing, extra = sorted(expected - found), sorted(found - expected)
     if missing or extra:
@@ -219,5 +224,5 @@ def _some(ids: Sequence[str], most: int = 5) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no blanks, so that equal values have equal digests."""
+    """Serialise as JSON with sorted keys and no spaces, so that equal values have equal digests."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,1 +1,1 @@
-"""What a configuration implies: artifacts, batches, the repositories and keys that they need."""
+"""The plan that a configuration implies: its artifacts and batches, and the repositories and API keys they need."""

@@ -1,4 +1,4 @@
-"""What a configuration needs from outside: repositories on the Hub, API keys, GPUs, disk; functions of the plan."""
+"""External requirements of a plan: repositories on the Hub, API keys, GPUs and disk space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BYTES = {"float32": 4, "auto": 2, "bfloat16": 2, "float16": 2}
 
 
 class Repository(NamedTuple):
-    """A repository on the Hub. ``parts``: (configuration, split) pairs of a data set that are read."""
+    """A repository on the Hub. ``parts``: the (configuration, split) pairs that are read from a data set."""
 
     kind: str
     path: str
@@ -22,23 +22,23 @@ class Repository(NamedTuple):
 
     @property
     def page(self) -> str:
-        """Where its licence is read and access is asked for."""
+        """Web page with its licence and the access request form."""
         return f"https://huggingface.co/{'datasets/' if self.kind == 'dataset' else ''}{self.path}"
 
 
 def used_checkpoints(plan: Plan) -> dict[str, Checkpoint]:
-    """Registry entries that the configuration really uses, by name."""
+    """Registry entries that the configuration uses, by name."""
     names = {plan.batch_checkpoint(task, name) for task, name in plan.batches()} | {plan.config.training.base}
     return {name: plan.config.checkpoints[name] for name in sorted(names)}
 
 
 def hub_checkpoints(plan: Plan) -> dict[str, Checkpoint]:
-    """Those of them whose weights come from the Hub."""
+    """Used checkpoints whose weights come from the Hub."""
     return {n: c for n, c in used_checkpoints(plan).items() if c.engine != "openai" and not c.is_local}
 
 
 def data_repositories(plan: Plan) -> list[Repository]:
-    """Data sets on the Hub, with the parts of them that are read."""
+    """Data sets on the Hub, with the parts that are read."""
     config, languages = plan.config, plan.languages
     found = [
         Repository("dataset", s.path, s.revision, s.gated, ((s.subset, s.split),))
@@ -56,13 +56,13 @@ def data_repositories(plan: Plan) -> list[Repository]:
 
 
 def repositories(plan: Plan) -> list[Repository]:
-    """Everything that is read from the Hub, each once."""
+    """All data sets and models that are read from the Hub, without duplicates."""
     models = {Repository("model", c.path, c.revision, c.gated) for c in hub_checkpoints(plan).values()}
     return [*data_repositories(plan), *sorted(models, key=lambda repository: repository.path)]
 
 
 def api_keys(plan: Plan) -> dict[str, list[str]]:
-    """Environment variables that must hold a key, and the checkpoints that need each."""
+    """Environment variables that must contain an API key, with the checkpoints that need each of them."""
     found: dict[str, list[str]] = {}
     for name, checkpoint in used_checkpoints(plan).items():
         if checkpoint.engine == "openai" and checkpoint.base_url is None:
@@ -71,23 +71,23 @@ def api_keys(plan: Plan) -> dict[str, list[str]]:
 
 
 def gpu_batches(plan: Plan) -> dict[str, int]:
-    """Batches that compute on GPUs, and on how many; those of a rehearsal only ask for them."""
+    """Number of GPUs of each batch that computes on GPUs; in a rehearsal, batches request GPUs but compute on CPU."""
     runtimes = {f"{task}/{name}": plan.batch_runtime(task, name) for task, name in plan.batches()}
     return {batch: runtime.gpus for batch, runtime in runtimes.items() if runtime.gpus and runtime.device != "cpu"}
 
 
 def weight_bytes(checkpoint: Checkpoint) -> float | None:
-    """Bytes of a checkpoint's weights; None where its registry entry has no ``parameters``."""
+    """Size of a checkpoint's weights in bytes; None if its registry entry has no ``parameters``."""
     if checkpoint.weights_gb:
         return checkpoint.weights_gb * 1e9
     return checkpoint.parameters * BYTES[checkpoint.dtype] if checkpoint.parameters else None
 
 
 def training_bytes(plan: Plan) -> float | None:
-    """Bytes that training takes on disk at its peak: a model per architecture, and two resumable checkpoints of one.
+    """Peak disk usage of training in bytes: one model per architecture, and two resumable checkpoints.
 
-    A resumable checkpoint holds 16 bytes per parameter (weights, their 32-bit copy and Adam's two moments); with LoRA
-    only the adapter is trained, and a merged copy of the model is the peak.
+    A resumable checkpoint takes 16 bytes per parameter (weights, their 32-bit copy and Adam's two moments). With LoRA,
+    only the adapter is trained, and the peak is a merged copy of the model.
     """
     parameters = plan.config.checkpoints[plan.config.training.base].parameters
     if not parameters:
@@ -97,7 +97,7 @@ def training_bytes(plan: Plan) -> float | None:
 
 
 def nothing_outside(plan: Plan) -> bool:
-    """Whether everything is local and runs on CPU, as in the miniature: then there is nothing to check."""
+    """Whether all data and models are local and run on CPU, as in the miniature, so that preflight is not needed."""
     gpus = gpu_batches(plan)
     trained_on = plan.config.training.runtime.gpus if plan.config.training.runtime.launcher != "cpu" else 0
     return not repositories(plan) and not api_keys(plan) and not gpus and not trained_on

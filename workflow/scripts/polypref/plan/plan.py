@@ -1,7 +1,7 @@
-"""Which artifacts, requests and batches a configuration implies: pure functions of the configuration.
+"""The artifacts, requests and batches that a configuration implies, as pure functions of the configuration.
 
-Every list is in a fixed order that does not depend on the order of keys in the file, so that reordering a config
-changes no rule's inputs.
+The order of every list is independent of the order of keys in the configuration file, so that reordering the file does
+not change the inputs of any rule.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECOND = "second/"
 
 
 class Translation(NamedTuple):
-    """A translated text file: corpus ``pairs`` or ``wmt``, field, translator, language."""
+    """A file of translations: corpus ``pairs`` or ``wmt``, field, translator, language."""
 
     corpus: str
     field: str
@@ -49,12 +49,12 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The artifacts of a configuration; ``languages`` is the table of languages."""
+    """The artifacts and batches of a configuration; ``languages`` is the table of languages."""
 
     config: Config
     languages: dict[str, Language]
 
-    # -- what is used ---------------------------------------------------------------------------------------------
+    # -- artifacts ------------------------------------------------------------------------------------------------
 
     @property
     def architectures(self) -> list[str]:
@@ -67,11 +67,11 @@ class Plan:
 
     @property
     def answerers(self) -> list[str]:
-        """Everyone who answers the evaluation prompts: policies, then opponents."""
+        """Names of the models that answer the evaluation prompts: policies, then opponents."""
         return [*self.policies, *sorted(set(self.config.evaluation.opponents))]
 
     def wmt_languages(self, translator: str) -> list[str]:
-        """Languages on which a translator is scored: those that it serves and that WMT24++ has."""
+        """Languages on which a translator is scored: those that both it and WMT24++ support."""
         model = self.config.models[translator]
         return [code for code in self.config.targets if serves(model, code) and self.languages[code].wmt24pp]
 
@@ -84,19 +84,19 @@ class Plan:
         return [Translation("wmt", "source", name, code) for name in names for code in self.wmt_languages(name)]
 
     def origin(self, architecture: Architecture, language: str) -> str:
-        """Where the prompt of an architecture comes from in a language: ``english`` or a translator's name."""
+        """Origin of an architecture's prompt in a language: ``english`` or the name of a translator."""
         if language == ENGLISH or not isinstance(architecture.prompt, Translate):
             return "english"
         return architecture.prompt.translate
 
     def field_file(self, name: str, field: str, language: str) -> Translation | Response | None:
-        """The artifact that a field of an architecture is read from; None for the English original."""
+        """The artifact that contains a field of an architecture; None for the English original."""
         architecture = self.config.architectures[name]
-        made = getattr(architecture, field)
-        if isinstance(made, Generate):
-            return Response(self.origin(architecture, language), made.generate, language)
-        if isinstance(made, Translate) and language != ENGLISH:
-            return Translation("pairs", field, made.translate, language)
+        source = getattr(architecture, field)
+        if isinstance(source, Generate):
+            return Response(self.origin(architecture, language), source.generate, language)
+        if isinstance(source, Translate) and language != ENGLISH:
+            return Translation("pairs", field, source.translate, language)
         return None
 
     def _field_files(self) -> list[Translation | Response]:
@@ -120,10 +120,10 @@ class Plan:
     # -- batches --------------------------------------------------------------------------------------------------
 
     def batches(self) -> dict[tuple[str, str], list[str]]:
-        """Requests of every batch: {(task, checkpoint): [stem of a requests file, ...]}.
+        """The requests files of every batch: {(task, checkpoint): [stem of a requests file, ...]}.
 
-        The checkpoint of an ``answer`` batch is named by its policy or opponent: the base, a trained variant and an
-        opponent are different weights.
+        An ``answer`` batch is named after its policy or opponent, because the base, each trained variant and each
+        opponent have different weights.
         """
         models, judging = self.config.models, self.config.judging
         judges = [(judging.judge, ""), *([(judging.second.judge, SECOND)] if judging.second else [])]
@@ -144,31 +144,31 @@ class Plan:
         return {key: sorted(stems) for key, stems in sorted(batches.items())}
 
     def batch_checkpoint(self, task: str, name: str) -> str:
-        """Registry name of the checkpoint of a batch: a variant runs with the settings of its base."""
+        """Registry name of a batch's checkpoint; a trained variant uses the entry of its base model."""
         if task == "answer" and name in self.policies:
             return self.config.training.base
         return name
 
     def batch_runtime(self, task: str, name: str) -> Runtime:
-        """How a batch is run."""
+        """Runtime options of a batch."""
         return self.config.checkpoints[self.batch_checkpoint(task, name)].runtime
 
     def batches_on_gpu(self) -> str:
-        """Regular expression for the names of batches that ask for GPUs, each told by the ``{task}/`` before it."""
+        """Regular expression for the names of batches that request GPUs, each preceded by its ``{task}/``."""
         names = [
             f"(?<={task}/){re.escape(name)}" for task, name in self.batches() if self.batch_runtime(task, name).gpus
         ]
         return "|".join(names) or "(?!)"
 
-    # -- what is asked: the values that determine answers, as a rule's params -------------------------------------
+    # -- request parameters: the values that determine completions, as params of rules ----------------------------
 
     def weights(self, name: str) -> dict[str, Any]:
-        """Path and revision of a registry checkpoint; a local one's revision is in its identity file."""
+        """Path and revision of a registry checkpoint; the revision of a local one is in its identity file."""
         checkpoint = self.config.checkpoints[name]
         return {"path": checkpoint.path, "revision": checkpoint.revision, "local": checkpoint.is_local}
 
     def trainee(self) -> dict[str, Any]:
-        """The base model as training takes it."""
+        """The base model, as an input of training."""
         name = self.config.training.base
         return {**self.weights(name), "chat_template": self.config.checkpoints[name].chat_template}
 
@@ -183,7 +183,7 @@ class Plan:
         }
 
     def asked_of_model(self, model: str, language: str, translate: bool = False) -> dict[str, Any]:
-        """What is asked of a translator or generator in a language."""
+        """Request parameters of a translator or generator in a language."""
         entry = self.config.models[model]
         name = checkpoint_of(entry, language)
         checkpoint = self.config.checkpoints[name]
@@ -193,32 +193,32 @@ class Plan:
         return self._asked(model, name, entry.decoding, **codes)
 
     def asked_of_generator(self, model: str) -> dict[str, Any]:
-        """What is asked of a generator, by checkpoint: the same whatever the languages are."""
+        """Request parameters of a generator by checkpoint; they do not depend on the configured languages."""
         entry = self.config.models[model]
         return {name: self._asked(model, name, entry.decoding) for name in sorted(checkpoints_of(entry))}
 
     def asked_of_policy(self, policy: str) -> dict[str, Any]:
-        """What is asked of a policy or an opponent; a trained variant's weights are in its ``policy.json``."""
+        """Request parameters of a policy or an opponent; ``policy.json`` has the weights of a trained variant."""
         return self._asked(policy, self.batch_checkpoint("answer", policy), self.config.evaluation.decoding)
 
     def asked_of_judge(self, second: bool = False) -> dict[str, Any]:
-        """What is asked of a judge: one of three labels, by constrained decoding where the engine can."""
+        """Request parameters of a judge; its decoding is constrained to three labels if the engine supports it."""
         judge = self.config.judging.second if second else self.config.judging
         return self._asked(judge.judge, judge.judge, judge.decoding, choices=list(LABELS))
 
     def sampled_runs(self) -> dict[str, int] | None:
-        """Number and seed of the runs that are judged one by one; None where both orders are judged once."""
+        """Number and seed of the runs if each run is judged separately; None if both orders are judged once."""
         judging = self.config.judging
         return {"runs": judging.runs, "seed": judging.seed} if judging.counting == "sampled" else None
 
     # -- data sets ------------------------------------------------------------------------------------------------
 
     def dataset_fields(self, name: str) -> dict[str, dict[str, str | None]]:
-        """Where each field of an architecture is read from: {language: {field: path under results/, or None}}."""
+        """The files with the fields of an architecture: {language: {field: path of the artifact, or None}}."""
         files = {}
         for language in self.config.all_languages:
-            made = {field: self.field_file(name, field, language) for field in FIELDS}
-            files[language] = {field: self._artifact(file) if file else None for field, file in made.items()}
+            artifacts = {field: self.field_file(name, field, language) for field in FIELDS}
+            files[language] = {field: self._artifact(file) if file else None for field, file in artifacts.items()}
         return files
 
     def _artifact(self, file: Translation | Response) -> str:
@@ -226,16 +226,16 @@ class Plan:
         return f"{self.config.results}/{kind}/{file.stem}.parquet"
 
     def dataset_inputs(self, name: str) -> list[str]:
-        """The artifacts that an architecture is joined from."""
+        """The artifacts that are joined into an architecture's data set."""
         return sorted({path for fields in self.dataset_fields(name).values() for path in fields.values() if path})
 
     @property
     def drops_by_diagnostics(self) -> bool:
-        """Whether data sets leave pairs out for what only diagnostics find."""
+        """Whether pairs are dropped for flags that only the diagnostics can set."""
         return bool(set(self.config.diagnostics.drop) - {"chosen_equals_rejected"})
 
     def licenses(self, name: str) -> dict[str, str]:
-        """Licence of every data set and model that an architecture is made from."""
+        """Licence of every data set and model that an architecture uses."""
         found = {source: entry.license for source, entry in self.config.sources.items()}
         for language in self.config.all_languages:
             for field in FIELDS:

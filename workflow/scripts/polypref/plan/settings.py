@@ -1,9 +1,9 @@
-"""The settings of rules that run behind a batch, each in a file of its own that its rule takes as an input.
+"""Settings of rules downstream of a batch; each set of settings is a file that is an input of its rule.
 
-Snakemake looks at a job's own reasons to run (changed parameters, another list of inputs) only where no job before it
-runs. A batch that runs, if only because a language was taken out, would so hide every change behind it, since the
-artifacts between take the batch's completions as ``ancient()``. A file of settings is made by a job with nothing before
-it: it is never hidden, and what it changes is passed on.
+Snakemake checks whether a job's parameters or list of inputs have changed only if none of its upstream jobs runs.
+A batch that runs, for example because a language was removed, would therefore hide changes of the parameters downstream
+of it, because artifacts take the completions of the batch as ``ancient()`` inputs and do not become stale by them. A
+settings file is written by a job without upstream jobs, so its changes are always detected and propagated.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from polypref.plan.plan import Plan
 
 
 def settings(plan: Plan, what: str) -> dict[str, Any]:
-    """The settings under a name: ``generate.MODEL``, ``dataset.ARCHITECTURE``, or one of those in the table below."""
+    """The settings with a name: ``generate.MODEL``, ``dataset.ARCHITECTURE``, or a key of the table below."""
     kind, _, name = what.partition(".")
     if kind == "generate":
         return plan.asked_of_generator(name)
     if kind == "dataset":
         return {"fields": plan.dataset_fields(name), "drop": sorted(plan.config.diagnostics.drop)}
     config = plan.config
-    made = {
+    others = {
         "training": lambda: {"base": plan.trainee(), "training": config.training.model_dump(exclude={"runtime"})},
         "answer": lambda: {**plan.asked_of_policy("base"), "model": "a policy"},
         "judge": lambda: {
@@ -52,4 +52,4 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
         },
         "report": config.shown,
     }
-    return made[kind]()
+    return others[kind]()

@@ -1,1 +1,1 @@
-"""Before and beside a run: checks, estimates, cost, downloads, revisions, care of the row stores."""
+"""Tools around a run: preflight checks, cost estimates, downloads, pinned revisions and row-store maintenance."""

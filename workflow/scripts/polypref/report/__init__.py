@@ -1,1 +1,1 @@
-"""The report: static pages with every table and figure of a run, which work from a local file."""
+"""The report: static HTML pages with every table and figure of a run, readable without a web server."""

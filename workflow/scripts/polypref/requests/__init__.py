@@ -1,1 +1,1 @@
-"""Requests to models and their answers: ask, complete, collect, and the engines that answer."""
+"""Requests to models and their completions: writing requests, running engines and collecting the results."""

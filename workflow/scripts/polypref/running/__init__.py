@@ -1,1 +1,1 @@
-"""A run and its jobs: progress lines, log files, the summary at the end, Slurm."""
+"""A run and its jobs: progress lines, log files, the final summary and the Slurm integration."""

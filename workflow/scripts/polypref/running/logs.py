@@ -1,8 +1,8 @@
-"""What a job says: everything into its log file, progress and one clear error to the terminal.
+"""Output of a job: everything goes to its log file; progress and a single error message also go to the terminal.
 
-Several jobs and Snakemake itself write to one terminal at the same time, each from a process of its own. A line that is
-drawn again in place would be torn by theirs, so progress is lines that stay, written whole; rich gives them a bar and
-colours where the stream is a terminal, and plain text where it is a file (a Slurm log).
+Several jobs and Snakemake itself write to the same terminal from separate processes. Their output would break up a line
+that is redrawn in place, so progress is printed as permanent lines, each in a single write. rich adds a bar and colours
+if the stream is a terminal; in a file (a Slurm log) the lines are plain text.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from rich.text import Text
 BAR = 16
 """Width of a progress bar in characters."""
 WIDE = 120
-"""Columns of a terminal from which on there is room for it."""
+"""Columns that a terminal needs for a line with a progress bar."""
 
 
 def console_on(stream: TextIO) -> Console:
-    """A rich console as wide as the stream's terminal; on anything else it writes plain text and cuts nothing."""
+    """Create a rich console as wide as the stream's terminal; for other streams, it writes unwrapped plain text."""
     width = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 200
     return Console(file=stream, width=width or 80, highlight=False, markup=False, emoji=False,
                    soft_wrap=not stream.isatty())  # fmt: skip
 
 
 class Terminal:
-    """The stream that the user watches, beside the log file."""
+    """The stream that the user sees, in addition to the log file."""
 
     def __init__(self, stream: TextIO, name: str, log: str) -> None:
         self.name, self.log, self._console = name, log, console_on(stream)
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person may be watching, rather than a file taking it down."""
+        """Whether the stream is a terminal rather than a file."""
         return self._console.file.isatty()
 
     @property
     def stream(self) -> TextIO:
-        """Where it writes, for processes that write there too."""
+        """The stream itself, for other processes that write to it."""
         return self._console.file
 
     def say(self, text: str) -> None:
-        """Print a line under the job's name, here and in the log."""
+        """Print a line, prefixed with the job's name on the terminal, and write it to the log."""
         print(text, flush=True)
         self._write(Text.assemble((f"{self.name}: ", "cyan"), text))
 
     def show(self, line: Table, plain: str) -> None:
-        """Print a line made by rich on a terminal of `WIDE` columns, the plain one elsewhere and in the log."""
+        """Print the rich line on a terminal of at least `WIDE` columns, and the plain one elsewhere and in the log."""
         if not self.is_terminal or self._console.width < WIDE:
             self.say(plain)
             return
@@ -65,34 +65,34 @@ class Terminal:
         self._write(line)
 
     def fail(self, message: str) -> None:
-        """Print why the job ended and where its log is."""
+        """Print why the job failed and where its log file is."""
         self._write(Text.assemble("\n", (f"ERROR in {self.name}: ", "bold red"), f"{message}\nThe log is {self.log}\n"))
 
-    def _write(self, what: Text | Table) -> None:
-        """One write, so that another process's line does not come between; rich would write part by part."""
-        with self._console.capture() as written:
-            self._console.print(what, soft_wrap=isinstance(what, Text))
-        self._console.file.write(written.get())
+    def _write(self, line: Text | Table) -> None:
+        """Write a line in one call, because rich writes it in parts and other processes could write in between."""
+        with self._console.capture() as captured:
+            self._console.print(line, soft_wrap=isinstance(line, Text))
+        self._console.file.write(captured.get())
         self._console.file.flush()
 
 
 @contextlib.contextmanager
 def job(name: str, log: str | os.PathLike[str]) -> Iterator[Terminal]:
-    """Run a job's body with stdout and stderr, also those of native code and children, in its log file.
+    """Run the body of a job with all output, including that of native code and child processes, in its log file.
 
-    An exception becomes one message on the terminal with the way to the log, and exit code 1; the traceback is in the
-    log. Whatever was written under a temporary name is gone by then.
+    An exception ends the job with exit code 1 and one message on the terminal that names the log file; the traceback is
+    in the log file. Temporary files of :func:`polypref.files.tables.atomic_write` have been deleted by then.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    shown = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+    stream = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
     with open(log, "wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    terminal = Terminal(shown, name, os.fspath(log))
-    # A cluster that cancels or ends a job sends SIGTERM some seconds before it kills: time to keep what there is.
-    before = signal.signal(signal.SIGTERM, _stop)
+    terminal = Terminal(stream, name, os.fspath(log))
+    # A cluster that cancels or ends a job sends SIGTERM some seconds before SIGKILL: time to save results.
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield terminal
     except (Exception, KeyboardInterrupt) as error:
@@ -100,25 +100,25 @@ def job(name: str, log: str | os.PathLike[str]) -> Iterator[Terminal]:
         sys.stderr.flush()
         message = str(error) or type(error).__name__
         if isinstance(error, KeyboardInterrupt):
-            message = "stopped on request; what was flushed is kept, and the same command goes on from there"
+            message = "stopped on request; the rows written so far are saved, and the same command continues from there"
         elif not isinstance(error, ValueError | RuntimeError | OSError):
             message = f"{type(error).__name__}: {message}"
         terminal.fail(message)
         sys.exit(1)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
-def _stop(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, whoever else sends it
+def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another process may send the signal again
     raise KeyboardInterrupt
 
 
 class Progress:
-    """Lines with rows done, rows/s, tokens/s, time left and rows reused from the store.
+    """Progress lines with rows done, rows/s, tokens/s, time left and rows reused from the row store.
 
-    The longer it takes the rarer they are: on a terminal every 5 s at first and every minute in the end, elsewhere
-    every 30 s and every ten minutes, so that the log of a night stays readable.
+    The interval between two lines grows with the elapsed time: from 5 s to one minute on a terminal, and from 30 s to
+    ten minutes elsewhere, so that the log file of an overnight run stays readable.
     """
 
     def __init__(self, terminal: Terminal | None, total: int, reused: int = 0, unit: str = "rows") -> None:
@@ -128,7 +128,7 @@ class Progress:
         self.done = self.tokens = 0
 
     def add(self, rows: int, tokens: int = 0) -> None:
-        """Count rows that are done and the tokens they took; the last line is left to :meth:`say`."""
+        """Count completed rows and their tokens; the caller prints the last line with :meth:`say`."""
         self.done += rows
         self.tokens += tokens
         now = time.monotonic()
@@ -138,7 +138,7 @@ class Progress:
             self.say()
 
     def say(self) -> None:
-        """Print where things stand now."""
+        """Print the current progress."""
         if not self._terminal:
             return
         seconds = max(time.monotonic() - self._start, 1e-6)
@@ -151,13 +151,13 @@ class Progress:
         share = f"{100 * self.done / max(self.total, 1):.0f}%"
         count, speed = f"{self.done:,}/{self.total:,} {self._unit}", f"{rate:,.1f} {self._unit}/s"
         reused = f"{self.reused:,} reused" if self.reused else ""
-        words = [f"{count} ({share})", speed, tokens, left, reused]
+        parts = [f"{count} ({share})", speed, tokens, left, reused]
         self._terminal.show(
-            self._line(share, count, speed, tokens, left, reused), ", ".join(word for word in words if word)
+            self._line(share, count, speed, tokens, left, reused), ", ".join(part for part in parts if part)
         )
 
-    def _line(self, share: str, *words: str) -> Table:
-        """The same with a bar, in columns of a width that keeps the lines of several jobs below each other."""
+    def _line(self, share: str, *parts: str) -> Table:
+        """The progress line with a bar, in columns of fixed width so that the lines of several jobs are aligned."""
         line = Table.grid(padding=(0, 2, 0, 0))
         line.add_column(no_wrap=True, min_width=18, style="cyan")
         line.add_column(width=BAR)
@@ -172,12 +172,12 @@ class Progress:
             finished_style="green",
             style="bright_black",
         )
-        line.add_row(self._terminal.name, bar, share, *words)
+        line.add_row(self._terminal.name, bar, share, *parts)
         return line
 
 
 def clock(seconds: float | None) -> str:
-    """Seconds as h:mm:ss, or as '12 s' below a minute; None is not known."""
+    """Format seconds as h:mm:ss, or as '12 s' below a minute; None means that the time is unknown."""
     if seconds is None:
         return "unknown time"
     if seconds < 60:

@@ -1,4 +1,4 @@
-"""Engine runs of a batch: their figures are kept beside its row store, also those of runs that failed."""
+"""Statistics of the engine runs of a batch, including failed ones; they are saved next to its row store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RUNS = "runs.jsonl"
 
 
 def new_run() -> dict[str, Any]:
-    """The figures of an engine run that begins."""
+    """Initial statistics of an engine run."""
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
@@ -32,7 +32,7 @@ def new_run() -> dict[str, Any]:
 
 
 def parse_record(text: str) -> dict[str, Any] | None:
-    """What a JSON text holds; None of one that was cut off or only touched."""
+    """Parse a JSON text; None if it is truncated or empty."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -40,15 +40,15 @@ def parse_record(text: str) -> dict[str, Any] | None:
 
 
 def read_runs(path: Path) -> list[dict[str, Any]]:
-    """The figures of each run so far, in order; a line that was cut off is left out."""
+    """Read the statistics of each run so far, in order; truncated lines are skipped."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [run for run in map(parse_record, lines) if run]
 
 
-def keep_run(store: Path, run: dict[str, Any], say: Callable[[str], Any] = print) -> None:
-    """Put a run's figures beside the rows, unless it started no engine.
+def keep_run(store: Path, run: dict[str, Any], report: Callable[[str], Any] = print) -> None:
+    """Save the statistics of a run next to its row store, unless the run started no engine.
 
-    Where that fails it is said, and no more: what the answers say themselves is in the row store.
+    A failure to save them is only reported, because the completions themselves are already in the row store.
     """
     if not run["engine_starts"]:
         return
@@ -57,13 +57,13 @@ def keep_run(store: Path, run: dict[str, Any], say: Callable[[str], Any] = print
         with atomic_write(path, "w") as file:
             file.writelines(canonical_json(each) + "\n" for each in [*read_runs(path), run])
     except OSError as error:
-        say(f"{path}: the figures of this run can't be kept ({error.strerror or error})")
+        report(f"{path}: the statistics of this run cannot be saved ({error.strerror or error})")
 
 
 def spent_so_far(store: Path, held: dict[str, dict[str, Any]]) -> float:
-    """USD that earlier runs of a batch have cost: by their figures, but no less than the answers at hand.
+    """Cost in USD of the earlier runs of a batch: the larger of the sum over runs and the sum over saved completions.
 
-    A run that was killed left no figures, and its answers say what they cost.
+    A run that was killed saved no statistics, but each of its completions has its own cost.
     """
     return max(
         sum(run["cost_usd"] for run in read_runs(store / RUNS)), sum(row["cost_usd"] or 0.0 for row in held.values())
@@ -71,7 +71,7 @@ def spent_so_far(store: Path, held: dict[str, dict[str, Any]]) -> float:
 
 
 def cost_so_far(store: Path, task: str, name: str, engine: str, last: dict[str, Any]) -> dict[str, Any]:
-    """Figures of all runs of a batch, with those of the last one for what is a state rather than a sum."""
+    """Total statistics of all runs of a batch; values that describe a state are those of the last run."""
     runs = read_runs(store / RUNS)
     summed = ("answered", "prompt_tokens", "completion_tokens", "engine_starts", "start_seconds", "seconds", "cost_usd")
     totals = {key: round(sum(run[key] for run in runs), 6) for key in summed}

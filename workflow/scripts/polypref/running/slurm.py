@@ -1,6 +1,6 @@
-"""What Snakemake's Slurm executor leaves to us: the states of jobs, steps on several nodes, jobs of a killed run.
+"""Additions to Snakemake's Slurm executor: robust status queries, steps on several nodes, jobs of a killed run.
 
-Slurm itself is asked with ``squeue`` alone.
+Slurm itself is queried with ``squeue`` only.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ ACTIVE = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
 SQUEUE = ["squeue", "--me", "--noheader", f"--states={ACTIVE}", "--format=%i|%T|%r|%k|%Z"]
 SECONDS = 30
 LOOK_AT_WAITING = 30
-"""Seconds between two looks at why jobs wait."""
+"""Seconds between two checks of why jobs are pending."""
 
 
 def run_command(command: list[str]) -> str:
-    """Standard output of a command of Slurm's."""
+    """Run a Slurm command and return its standard output."""
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
 
 
 def bound_status_checks(executor: Any) -> None:
-    """Let a class of executors wait no longer between two looks at its jobs than the run's settings say.
+    """Cap an executor class's interval between two status checks at ``seconds-between-status-checks``.
 
-    They are read when they are needed: Snakemake has none yet when it reads the rules.
+    The setting is read at every check, because it does not exist yet when Snakemake parses the rules.
     """
     grown = executor.next_seconds_between_status_checks
 
@@ -38,7 +38,7 @@ def bound_status_checks(executor: Any) -> None:
 
 
 def cancel_while_looking(executor: Any) -> None:
-    """Let a class of executors cancel also the jobs that it asks after just then: it has them in no list meanwhile."""
+    """Make an executor class also cancel the jobs whose status it is checking; its list does not contain them then."""
     check, cancel = executor.check_active_jobs, executor.cancel_jobs
     looked_at: list[Any] = []
 
@@ -54,17 +54,18 @@ def cancel_while_looking(executor: Any) -> None:
 
 
 SILENT = (
-    "Slurm does not answer. Its jobs run on, and it is asked again. If it never answers, because the cluster has no "
-    "accounting database: slurm-status-command in the profile."
+    "Slurm does not respond. Submitted jobs continue, and the status query is repeated. If Slurm never responds, "
+    "because the cluster has no accounting database, set slurm-status-command in the profile."
 )
 
 
 @dataclass
 class StatusQuery:
-    """Asks Slurm for the states of jobs by the executor's own function, without the answers that it cannot take.
+    """Query job states with the executor's own function, and replace results that the executor cannot handle.
 
-    It forgets all jobs where Slurm does not answer, and does not know "CANCELLED by 0", as sacct has it: both times it
-    would wait for ever. And it says nothing of jobs that Slurm accepted and does not start: each reason is told once.
+    The executor would wait forever if Slurm did not respond, because it then loses track of all jobs, and if sacct
+    reported "CANCELLED by 0", because it does not know this state. It also does not report jobs that Slurm accepts but
+    does not start; here, each reason is reported once.
     """
 
     query: Callable[[str, Any], Awaitable[tuple[dict[str, str] | None, float | None]]]
@@ -77,9 +78,9 @@ class StatusQuery:
         states, seconds = await self.query(command, logger)
         if self.silent != (states is None):
             self.silent = states is None
-            logger.warning(SILENT if self.silent else "Slurm answers again.")
+            logger.warning(SILENT if self.silent else "Slurm responds again.")
         if states is None:
-            return {}, 0.0  # nothing is known of any job, so all are left as they are
+            return {}, 0.0  # the states are unknown, so all jobs keep their last state
         if "PENDING" in states.values() and time.monotonic() >= self.next_look:
             self.next_look = time.monotonic() + LOOK_AT_WAITING
             if text := self.waiting(Path.cwd()):
@@ -87,7 +88,7 @@ class StatusQuery:
         return {job: state.partition(" ")[0] for job, state in states.items()}, seconds or 0.0
 
     def waiting(self, folder: Path) -> str:
-        """Jobs that wait for something other than their turn, by the reasons that were not told yet."""
+        """Describe the jobs that are pending for reasons other than their turn, each reason once."""
         try:
             jobs = [job for job in left_behind(folder, self.run) if job.state == "PENDING"]
         except (OSError, subprocess.SubprocessError):
@@ -95,16 +96,16 @@ class StatusQuery:
         reasons = dict.fromkeys(job.reason for job in jobs if job.reason not in self.told | ITS_TURN)
         self.told |= reasons.keys()
         named = ((reason, ", ".join(f"{j.id} ({j.what})" for j in jobs if j.reason == reason)) for reason in reasons)
-        return "\n".join(f"Slurm lets jobs wait, {reason}: {names}. {WAITS}" for reason, names in named)
+        return "\n".join(f"Jobs are pending on Slurm ({reason}): {names}. {WAITS}" for reason, names in named)
 
 
 # -- several nodes --------------------------------------------------------------------------------------------------
 
 
 def job_nodes(environ: Mapping[str, str], run: Callable[[list[str]], str] = run_command) -> list[str]:
-    """Names of the nodes of the Slurm job that this process is in; none outside of Slurm.
+    """Names of the nodes of the current Slurm job; empty outside of Slurm.
 
-    Snakemake's executor leaves a job none of Slurm's variables but its id, so Slurm is asked.
+    Snakemake's executor removes all Slurm variables except the job id from the environment, so Slurm is queried.
     """
     job = environ.get("SLURM_JOB_ID")
     if not job:
@@ -114,9 +115,9 @@ def job_nodes(environ: Mapping[str, str], run: Callable[[list[str]], str] = run_
 
 
 def step_on_nodes(nodes: int, gpus: int, node: str | None = None) -> list[str]:
-    """Start of a command that runs once on each of some nodes of this job, beside the step of this process.
+    """Command prefix that runs a command once per node, in parallel with the step of this process.
 
-    ``gpus``: of each node. ``node``: the name of the one, where it has to be a certain one.
+    ``gpus``: GPUs per node. ``node``: the name of a specific node to run on.
     """
     where = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *([f"--nodelist={node}"] if node else [])]
     devices = [f"--gpus-per-node={gpus}"] if gpus else []
@@ -124,7 +125,7 @@ def step_on_nodes(nodes: int, gpus: int, node: str | None = None) -> list[str]:
 
 
 def step_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what the step of this process was given as options: a step in it would take them too."""
+    """The environment without the options of the current Slurm step, which a new step would otherwise inherit."""
     keep = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
     return {
         name: value
@@ -137,7 +138,7 @@ def step_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Left(NamedTuple):
-    """A Slurm job that an earlier run in the same folder submitted: its id, its state, and what it makes."""
+    """A Slurm job that an earlier run in the same folder submitted: its id, state, rule with wildcards, and reason."""
 
     id: str
     state: str
@@ -146,15 +147,15 @@ class Left(NamedTuple):
 
 
 ITS_TURN = {"None", "Priority", "Resources", "BeginTime", "Cleaning", "Prolog"}
-"""Slurm's reasons of jobs that start by themselves when it is their turn."""
+"""Slurm's reasons of pending jobs that start without intervention."""
 WAITS = (
-    "If that does not pass by itself, stop (Ctrl-C) and change account or partition in the profile, or what the model "
-    "asks for under its `runtime:`; `scontrol show job ID` says more."
+    "If they do not start, stop the run (Ctrl-C) and change the account or the partition in the profile, or the "
+    "resources under `runtime:` of the model; `scontrol show job ID` shows details."
 )
 
 
 def left_behind(folder: Path, run: Callable[[list[str]], str] = run_command) -> list[Left]:
-    """Jobs that Snakemake submitted from a folder and that are queued or running."""
+    """List the queued and running jobs that Snakemake submitted from a folder."""
     rows = [line.split("|", 4) for line in run(SQUEUE).splitlines() if line.count("|") >= 4]
     return [
         Left(job, state, comment.removeprefix("rule_").replace("_wildcards_", " "), reason)
@@ -164,10 +165,10 @@ def left_behind(folder: Path, run: Callable[[list[str]], str] = run_command) -> 
 
 
 def take_over(folder: Path, run: Callable[[list[str]], str] = run_command) -> str:
-    """See to the jobs of a run that was killed, before another begins in its folder; returns what to tell the user.
+    """Handle the jobs of a killed run before another run starts in its folder; returns a message for the user.
 
-    Queued jobs are cancelled: they have done nothing, and the new run submits them again. Running ones go on. The new
-    run's job for the same batch or training waits for theirs, and takes up what it has answered or trained.
+    Queued jobs are cancelled, because they have done nothing and the new run submits them again. Running jobs continue:
+    the new run's job for the same batch or training waits for them and reuses their completions or checkpoints.
     """
     try:
         jobs = left_behind(folder, run)
@@ -175,14 +176,14 @@ def take_over(folder: Path, run: Callable[[list[str]], str] = run_command) -> st
         if queued:
             run(["scancel", "--state=PENDING", *queued])
     except (OSError, subprocess.SubprocessError) as error:
-        return f"Slurm could not be asked for jobs of an earlier run ({error}); `squeue --me` lists them.\n"
+        return f"Jobs of an earlier run could not be queried from Slurm ({error}). `squeue --me` lists them.\n"
     running = [job for job in jobs if job.id not in queued]
-    text = f"Cancelled what an earlier run here had queued: {' '.join(queued)}\n" if queued else ""
+    text = f"Cancelled queued jobs of an earlier run in this folder: {' '.join(queued)}\n" if queued else ""
     if running:
         names = "\n".join(f"  {job.id}  {job.state.lower()}  {job.what}" for job in running)
         text += (
-            f"Slurm still runs jobs of an earlier run in this folder:\n{names}\nThey are not lost: the job that does "
-            "the same now waits for them and asks nothing again. To go on at once instead: "
+            f"Jobs of an earlier run in this folder are still running on Slurm:\n{names}\nTheir work is not lost: the "
+            "corresponding jobs of this run wait for them and reuse their results. To continue without waiting: "
             f"scancel {' '.join(job.id for job in running)}\n"
         )
     return text

@@ -1,4 +1,4 @@
-"""What is printed when a run ends: what it cost and where to look."""
+"""The summary at the end of a run: its batches and trainings, their cost, and where the results are."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from polypref.running.slurm_failures import failures
 
 PLACES = (("Report", "report/index.html"), ("Data sets", "datasets"), ("Figures", "figures"), ("Tables", "tables"),
           ("Logs", "logs"))  # fmt: skip
-SPARED = {"engine start", "rows/s"}
-"""Columns that a narrow terminal has no room for."""
+WIDE_ONLY = {"engine start", "rows/s"}
+"""Columns that are omitted on a narrow terminal."""
 STOPPED = "Terminating processes on user request"
-"""What Snakemake says at Ctrl-C."""
+"""Snakemake's message after Ctrl-C."""
 
 
 def batch_runs(results: str | Path, since: float) -> list[dict[str, Any]]:
-    """Engine runs of all batches that began after a time (Unix seconds), each with its ``batch``."""
+    """Engine runs of all batches that started after a time (Unix seconds), each with its ``batch``."""
     found = []
     for path in sorted(Path(results).glob(f"store/*/*/{RUNS}")):
         for run in read_runs(path):
@@ -33,43 +33,43 @@ def batch_runs(results: str | Path, since: float) -> list[dict[str, Any]]:
 
 
 def trainings(results: str | Path, since: float) -> list[tuple[str, dict[str, Any]]]:
-    """Trainings that ended after a time (Unix seconds): the variants that use them, and their ``run.json``."""
+    """Trainings that finished after a time (Unix seconds): the trained variants, and the content of ``run.json``."""
     found: dict[str, list[str]] = {}
     for path in sorted(Path(results).glob("policies/*/policy.json")):
         if policy := parse_record(path.read_text(encoding="utf-8")):
             found.setdefault(policy["digest"], []).append(path.parent.name)
-    ended = []
+    finished = []
     for digest, names in found.items():
         path = Path(results) / "trained" / digest / "run.json"
         run = parse_record(path.read_text(encoding="utf-8")) if path.exists() else None
         if run and datetime.fromisoformat(run["finished"]).timestamp() >= since - 1:
-            ended.append((", ".join(names), run))
-    return ended
+            finished.append((", ".join(names), run))
+    return finished
 
 
 def run_table(runs: list[dict[str, Any]], terminal: bool, wide: bool = True) -> Table:
-    """A row per engine run and one of sums; ruled for a terminal, plain for a file.
+    """A table with a row per engine run and a row of sums; ruled on a terminal, plain in a file.
 
-    A terminal that is not wide gets no `SPARED` columns, for the names of the batches to have room.
+    The `WIDE_ONLY` columns are omitted unless ``wide``, to leave room for the names of the batches.
     """
-    left_out = {"USD"} if not any(run["cost_usd"] for run in runs) else set()
-    left_out |= set() if wide else SPARED
+    omitted = {"USD"} if not any(run["cost_usd"] for run in runs) else set()
+    omitted |= set() if wide else WIDE_ONLY
     summed = ("answered", "reused", "errors", "completion_tokens", "start_seconds", "seconds", "cost_usd")
     sums = _cells({key: sum(run[key] for run in runs) for key in summed})
     rows = [_cells(run) for run in runs]
     table = Table(box=box.SIMPLE_HEAD if terminal else None, padding=(0, 1 if terminal else 2, 0, 0), pad_edge=False,
                   show_edge=False, show_footer=len(runs) > 1)  # fmt: skip
     table.add_column("batch", "all", overflow="fold")
-    for name in [name for name in sums if name not in left_out]:
+    for name in [name for name in sums if name not in omitted]:
         table.add_column(name, sums[name], justify="right", no_wrap=True)
     for run, row in zip(runs, rows, strict=True):
-        shown = [cell for name, cell in row.items() if name not in left_out]
+        shown = [cell for name, cell in row.items() if name not in omitted]
         table.add_row(run["batch"], *shown, style="red" if run["errors"] else "")
     return table
 
 
 def _cells(run: dict[str, Any]) -> dict[str, str]:
-    """A run's numbers as they are shown, by the heads of their columns."""
+    """The formatted numbers of a run by column header."""
     seconds = max(run["seconds"], 0.1)
     return {
         "rows": f"{run['answered']:,}",
@@ -85,44 +85,44 @@ def _cells(run: dict[str, Any]) -> dict[str, str]:
 
 
 def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
-    """Print the batches and trainings that ran, the engine starts, and where the results lie.
+    """Print the batches and trainings of the run, the number of engine starts, and the paths of the results.
 
     Parameters
     ----------
     results : folder of the results.
-    since : when the run started, Unix seconds.
-    stream : a terminal gets rules and colours, a file plain text.
+    since : start of the run in Unix seconds.
+    stream : output stream; a terminal gets rules and colours, a file gets plain text.
     """
     console, runs = console_on(stream), batch_runs(results, since)
     if runs:
         console.print("\nBatches of this run:")
         console.print(run_table(runs, stream.isatty(), console.width >= WIDE))
     else:
-        console.print("\nNo batch had anything to answer: no engine was started.")
+        console.print("\nNo batch had missing rows: no engine was started.")
     starts, batches = sum(run["engine_starts"] for run in runs), len({run["batch"] for run in runs})
-    console.print(f"Engine starts: {starts}, batches with something missing: {batches}")
+    console.print(f"Engine starts: {starts}, batches with missing rows: {batches}")
     if failed := sum(run["errors"] for run in runs):
         names = ", ".join(sorted({run["batch"] for run in runs if run["errors"]}))
-        console.print(f"{failed:,} rows of {names} failed. How to ask them again: docs/faq.md, Some rows failed.")
+        console.print(f'{failed:,} rows of {names} failed. To retry them, see "Some rows failed" in docs/faq.md.')
     for names, run in trainings(results, since):
         attempts = f" in {run['attempts']} attempts" if run["attempts"] > 1 else ""
         console.print(f"Trained:   {names} in {clock(run['seconds'])}{attempts}")
-    for what, path in PLACES:
+    for name, path in PLACES:
         if (Path(results) / path).exists():
-            console.print(f"{what + ':':<11}{results}/{path}")
+            console.print(f"{name + ':':<11}{results}/{path}")
     console.print()
 
 
 def failure_summary(results: str, snakemake_logs: Iterable[str | Path] = ()) -> str:
-    """What to do after a failure; for jobs on Slurm, one by one (:func:`polypref.running.slurm_failures.failures`)."""
+    """The message after a failed run; it includes the causes of failed Slurm jobs."""
     logs = [Path(log) for log in snakemake_logs if Path(log).is_file()]
     on_slurm = "".join(map(failures, logs))
-    cause = "The run stopped before everything was made. The message above that begins with ERROR names the cause."
+    cause = "The run stopped before it was complete. The message above that begins with ERROR gives the cause."
     if any(STOPPED in log.read_text(encoding="utf-8", errors="replace") for log in logs):
         cause = "The run was stopped."
     elif on_slurm:
-        cause = "The run stopped before everything was made. Why, job by job, is above."
+        cause = "The run stopped before it was complete. The causes are listed above, job by job."
     return (
-        f"{on_slurm}\n{cause}\nA job's whole log is under {results}/logs/. What was answered is kept in "
-        f"{results}/store/: run the same\ncommand again and it goes on from there.\n"
+        f"{on_slurm}\n{cause}\nThe log files of all jobs are in {results}/logs/. Finished completions are saved in "
+        f"{results}/store/: run the same\ncommand again to continue from there.\n"
     )

@@ -1,1 +1,1 @@
-"""Preference pairs, WMT24++ segments and evaluation prompts: read, normalised and sampled."""
+"""Reading, normalising and sampling preference pairs, WMT24++ segments and evaluation prompts."""

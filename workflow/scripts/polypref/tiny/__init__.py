@@ -1,1 +1,1 @@
-"""The miniature's world: its language, its data files and its tiny checkpoints."""
+"""The miniature's toy language, data files and tiny checkpoints."""

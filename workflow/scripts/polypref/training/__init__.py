@@ -1,1 +1,1 @@
-"""DPO training by OpenRLHF: its data, its process, its log."""
+"""DPO training with OpenRLHF: preparing the data, running the trainer and parsing its log."""

@@ -1,1 +1,1 @@
-"""The translators compared: BLEU, chrF++ and COMET with paired tests."""
+"""Comparison of the translators by BLEU, chrF++ and COMET, with paired significance tests."""
