@@ -11,7 +11,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-include: "rules/checkout.smk"
+include: "rules/internals.smk"
 
 
 # Without --configfile: the published experiment, from the working directory or else as it came with the workflow.
@@ -111,7 +111,7 @@ rule report:
 
 onstart:
     STARTED.append(time.time())
-    if workflow.non_local_exec and shutil.which("squeue"):
+    if submits_jobs() and shutil.which("squeue"):
         print(take_over(Path.cwd()), end="")
 
 

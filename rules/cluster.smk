@@ -1,5 +1,5 @@
-# On a cluster: rules of their own for what needs GPUs, so that a profile names the GPU partition for these and nothing
-# else; batches of an API or on CPU stay where other CPU jobs run. And what Snakemake's Slurm executor leaves to us.
+# On a cluster: separate rules for jobs that need GPUs, so that a profile can send them to the GPU partition, while batches
+# of an API or on CPU run with the other CPU jobs; and changes to Snakemake's Slurm executor.
 
 
 use rule complete as complete_on_gpu with:
@@ -19,11 +19,7 @@ if CONFIG.training.runtime.gpus:
     ruleorder: train_policy_on_gpu > train_policy
 
 
-# The executor asks Slurm after a job ever less often, up to every three minutes, and a finished batch waits for it.
-# seconds-between-status-checks, Snakemake's own setting, which it ignores, is the upper bound here.
+# The executor ignores seconds-between-status-checks, loses jobs when it is interrupted during a status check, and waits
+# forever when Slurm does not respond; see running/slurm_executor.py.
 if slurm := sys.modules.get("snakemake_executor_plugin_slurm"):
-    bound_status_checks(slurm.Executor)
-    # and Ctrl-C, while it asks, would leave all jobs running
-    cancel_while_looking(slurm.Executor)
-    # it also waits for ever where Slurm is away for a moment, where a job is cancelled, and without a word where none starts
-    slurm.query_job_status = StatusQuery(slurm.query_job_status)
+    adapt_executor(slurm)

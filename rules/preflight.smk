@@ -13,7 +13,7 @@ rule preflight:
     conda:
         "../environment.yml"
     params:
-        here=lambda wc: not workflow.non_local_exec,
+        here=lambda wc: not submits_jobs(),
     message:
         "Checking tokens, keys, repositories, GPUs, disk and context lengths"
     script:
@@ -29,7 +29,7 @@ rule check_before_gpu:
     conda:
         "../environment.yml"
     params:
-        here=lambda wc: not workflow.non_local_exec,
+        here=lambda wc: not submits_jobs(),
         needs=[repository._asdict() for repository in repositories(PLAN)] + sorted(api_keys(PLAN)),
     message:
         "Checking tokens, keys, repositories, GPUs, disk and context lengths before the first GPU job"
@@ -82,7 +82,7 @@ rule pin:
     conda:
         "../environment.yml"
     params:
-        files=[str(Path(file).absolute()) for file in workflow.configfiles],
+        files=[str(Path(file).absolute()) for file in config_files()],
     message:
         "Writing the present commits of unpinned repositories into the configuration and the registry"
     script:

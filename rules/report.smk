@@ -59,7 +59,7 @@ rule build_report:
         },
         config=lambda wc: CONFIG.shown(),
         command=lambda wc: "snakemake "
-        + " ".join(f"--configfile {os.path.relpath(path)}" for path in workflow.configfiles),
+        + " ".join(f"--configfile {os.path.relpath(path)}" for path in config_files()),
     message:
         "Writing the report"
     script:

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "workflow/scripts/polypref"
 PAGE = ROOT / "docs/architecture.md"
 BEGIN, END = "<!-- written by `make architecture` -->\n", "<!-- end -->\n"
 # rule files without a subpackage of their own: what all rules share, and where they run
-SHARED = {"checkout", "common", "cluster"}
+SHARED = {"internals", "common", "cluster"}
 
 
 def package_order(page: str) -> list[str]:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from slurm_cluster import Cluster, SlurmRun, slow_batch, wait_for
 
-from polypref.running.slurm import SILENT
+from polypref.running.slurm_executor import SILENT
 
 pytestmark = pytest.mark.slurm
 

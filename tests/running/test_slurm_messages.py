@@ -1,8 +1,5 @@
-"""Messages about Slurm jobs: failed jobs, pending jobs, and jobs of a killed run."""
+"""Messages about Slurm jobs: failed jobs, and jobs of a killed run."""
 
-import asyncio
-import logging
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -166,87 +163,6 @@ def test_a_run_starts_although_slurm_does_not_respond():
         raise OSError("no squeue")
 
     assert "squeue --me" in slurm.take_over(Path("/run"), run)
-
-
-def test_job_states_that_the_executor_cannot_handle_are_replaced(caplog):
-    answers = [({"5": "RUNNING"}, 0.1), (None, None), (None, None), ({"5": "CANCELLED by 0", "6": "COMPLETED"}, 0.1)]
-
-    async def query(command, logger):
-        return answers.pop(0)
-
-    status = slurm.StatusQuery(query)
-    states = [asyncio.run(status("sacct", logging.getLogger()))[0] for _ in range(4)]
-    assert states == [{"5": "RUNNING"}, {}, {}, {"5": "CANCELLED", "6": "COMPLETED"}]
-    assert caplog.messages == [slurm.SILENT, "Slurm responds again."]
-
-
-def test_jobs_are_also_cancelled_during_a_status_check():
-    cancelled = []
-
-    class Executor:
-        async def check_active_jobs(self, jobs):
-            self.cancel_jobs([])  # Ctrl-C
-            for job in jobs:
-                yield job
-
-        def cancel_jobs(self, jobs):
-            cancelled.append([job.external_jobid for job in jobs])
-
-    slurm.cancel_while_looking(Executor)
-    jobs = [SimpleNamespace(external_jobid="5"), SimpleNamespace(external_jobid="6")]
-
-    async def check():
-        return [job async for job in Executor().check_active_jobs(jobs)]
-
-    assert asyncio.run(check()) == jobs
-    Executor().cancel_jobs(jobs[1:])
-    assert cancelled == [["5", "6"], ["5", "6"]]
-
-
-def test_jobs_that_slurm_does_not_start_are_reported_once(caplog, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    rows = [
-        ("5", "PENDING", "Priority", "rule_complete_wildcards_translate_x"),
-        ("6", "PENDING", "PartitionTimeLimit", "rule_complete_on_gpu_wildcards_translate_strong"),
-        ("7", "RUNNING", "None", "rule_complete_on_gpu_wildcards_translate_weak"),
-    ]
-    listed = [*("|".join((*row, str(tmp_path))) for row in rows), "8|PENDING|AccountNotAllowed|rule_x|/run/elsewhere"]
-
-    async def query(command, logger):
-        return {"6": "PENDING"}, 0.1
-
-    monkeypatch.setattr(slurm, "LOOK_AT_WAITING", 0)
-    status = slurm.StatusQuery(query, lambda command: "\n".join(listed))
-    for _ in range(2):
-        asyncio.run(status("sacct", logging.getLogger()))
-    (message,) = caplog.messages
-    assert message.startswith("Jobs are pending on Slurm (PartitionTimeLimit): 6 (complete_on_gpu translate_strong). ")
-
-    def no_response(command):
-        raise subprocess.TimeoutExpired(command, 30)
-
-    assert slurm.StatusQuery(query, no_response).waiting(tmp_path) == ""
-
-
-def test_status_checks_are_bounded():
-    class Executor:
-        seconds = 20
-        workflow = SimpleNamespace(remote_execution_settings=None)  # as in Snakemake while it parses the rules
-
-        @property
-        def next_seconds_between_status_checks(self):
-            return self.seconds
-
-        @next_seconds_between_status_checks.setter
-        def next_seconds_between_status_checks(self, value):
-            self.seconds = value
-
-    slurm.bound_status_checks(Executor)
-    executor = Executor()
-    executor.workflow.remote_execution_settings = SimpleNamespace(seconds_between_status_checks=30)
-    assert executor.next_seconds_between_status_checks == 20
-    executor.next_seconds_between_status_checks = 180
-    assert executor.next_seconds_between_status_checks == 30
 
 
 def test_a_step_does_not_inherit_the_options_of_the_job():

@@ -1,102 +1,20 @@
-"""Additions to Snakemake's Slurm executor: robust status queries, steps on several nodes, jobs of a killed run.
-
-Slurm itself is queried with ``squeue`` only.
-"""
+"""Steps of a Slurm job on several nodes, and the jobs of a run that was killed; both use Slurm's own commands."""
 
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 ACTIVE = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
 SQUEUE = ["squeue", "--me", "--noheader", f"--states={ACTIVE}", "--format=%i|%T|%r|%k|%Z"]
 SECONDS = 30
-LOOK_AT_WAITING = 30
-"""Seconds between two checks of why jobs are pending."""
 
 
 def run_command(command: list[str]) -> str:
     """Run a Slurm command and return its standard output."""
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
-
-
-def bound_status_checks(executor: Any) -> None:
-    """Cap an executor class's interval between two status checks at ``seconds-between-status-checks``.
-
-    The setting is read at every check, because it does not exist yet when Snakemake parses the rules.
-    """
-    grown = executor.next_seconds_between_status_checks
-
-    def bounded(self: Any) -> float:
-        return min(grown.fget(self), self.workflow.remote_execution_settings.seconds_between_status_checks)
-
-    executor.next_seconds_between_status_checks = property(bounded, grown.fset)
-
-
-def cancel_while_looking(executor: Any) -> None:
-    """Make an executor class also cancel the jobs whose status it is checking; its list does not contain them then."""
-    check, cancel = executor.check_active_jobs, executor.cancel_jobs
-    looked_at: list[Any] = []
-
-    async def checked(self: Any, jobs: list[Any]) -> AsyncIterator[Any]:
-        looked_at[:] = jobs
-        async for job in check(self, jobs):
-            yield job
-
-    def cancelled(self: Any, jobs: list[Any]) -> None:
-        cancel(self, list({job.external_jobid: job for job in [*looked_at, *jobs]}.values()))
-
-    executor.check_active_jobs, executor.cancel_jobs = checked, cancelled
-
-
-SILENT = (
-    "Slurm does not respond. Submitted jobs continue, and the status query is repeated. If Slurm never responds, "
-    "because the cluster has no accounting database, set slurm-status-command in the profile."
-)
-
-
-@dataclass
-class StatusQuery:
-    """Query job states with the executor's own function, and replace results that the executor cannot handle.
-
-    The executor would wait forever if Slurm did not respond, because it then loses track of all jobs, and if sacct
-    reported "CANCELLED by 0", because it does not know this state. It also does not report jobs that Slurm accepts but
-    does not start; here, each reason is reported once.
-    """
-
-    query: Callable[[str, Any], Awaitable[tuple[dict[str, str] | None, float | None]]]
-    run: Callable[[list[str]], str] = run_command
-    silent: bool = False
-    told: set[str] = field(default_factory=set)
-    next_look: float = 0.0
-
-    async def __call__(self, command: str, logger: Any) -> tuple[dict[str, str], float]:
-        states, seconds = await self.query(command, logger)
-        if self.silent != (states is None):
-            self.silent = states is None
-            logger.warning(SILENT if self.silent else "Slurm responds again.")
-        if states is None:
-            return {}, 0.0  # the states are unknown, so all jobs keep their last state
-        if "PENDING" in states.values() and time.monotonic() >= self.next_look:
-            self.next_look = time.monotonic() + LOOK_AT_WAITING
-            if text := self.waiting(Path.cwd()):
-                logger.warning(text)
-        return {job: state.partition(" ")[0] for job, state in states.items()}, seconds or 0.0
-
-    def waiting(self, folder: Path) -> str:
-        """Describe the jobs that are pending for reasons other than their turn, each reason once."""
-        try:
-            jobs = [job for job in left_behind(folder, self.run) if job.state == "PENDING"]
-        except (OSError, subprocess.SubprocessError):
-            return ""
-        reasons = dict.fromkeys(job.reason for job in jobs if job.reason not in self.told | ITS_TURN)
-        self.told |= reasons.keys()
-        named = ((reason, ", ".join(f"{j.id} ({j.what})" for j in jobs if j.reason == reason)) for reason in reasons)
-        return "\n".join(f"Jobs are pending on Slurm ({reason}): {names}. {WAITS}" for reason, names in named)
 
 
 # -- several nodes --------------------------------------------------------------------------------------------------
