@@ -58,8 +58,7 @@ rule build_report:
             code: LANGUAGES[code].model_dump(include={"name", "endonym", "direction"}) for code in CONFIG.all_languages
         },
         config=lambda wc: CONFIG.shown(),
-        command=lambda wc: "snakemake "
-        + " ".join(f"--configfile {os.path.relpath(path)}" for path in config_files()),
+        command=lambda wc: "snakemake " + " ".join(f"--configfile {os.path.relpath(path)}" for path in config_files()),
     message:
         "Writing the report"
     script:
