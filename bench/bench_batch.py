@@ -4,7 +4,7 @@
     python bench/bench_batch.py --sample 24    measure all of them
 
 A workflow with a simple rule per language and field would start the engine in each job. Every job is measured as a
-process of its own, as Snakemake would start it.
+separate process, as Snakemake would start it.
 """
 
 from __future__ import annotations

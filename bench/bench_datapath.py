@@ -124,8 +124,8 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
     add("join", 9 * size, "build_dataset", wildcards={"architecture": "A"},
         input={"pairs": str(pairs), "diagnostics": []}, output=out,
         params={"fields": fields, "drop": ["chosen_equals_rejected"]})  # fmt: skip
-    if (kept := pq.read_metadata(out["dataset"]).num_rows) != 9 * size:
-        raise RuntimeError(f"{kept} rows in the data set, expected {9 * size}")
+    if (count := pq.read_metadata(out["dataset"]).num_rows) != 9 * size:
+        raise RuntimeError(f"{count} rows in the data set, expected {9 * size}")
     return steps
 
 

@@ -130,7 +130,7 @@ class Bench:
         self.at_once = engine.llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
         self.stores = itertools.count()
 
-    def asked(self, **decoding: Any) -> Asked:
+    def request_model(self, **decoding: Any) -> Asked:
         return Asked("bench", self.checkpoint.path, "random weights", True, decoding, self.checkpoint.dtype)
 
     def without_cache(self, action: Callable[[], Any]) -> Cost:
@@ -158,7 +158,7 @@ class Bench:
         ratio_rows, limit_rows = [], []
         for name, temperature in (("greedy", 0.0), ("sampled at 0.7", 0.7)):
             paths = [self.folder / f"requests/{temperature}.parquet"]
-            how = self.asked(temperature=temperature, max_tokens=ANSWER_TOKENS)
+            how = self.request_model(temperature=temperature, max_tokens=ANSWER_TOKENS)
             write_table(paths[0], reply_rows(words(count, PROMPT_WORDS), how), REQUESTS)
             requests = [to_request(row) for row in read_requests(map(str, paths))[0]]
             chats = [request.messages for request in requests]
@@ -189,7 +189,7 @@ class Bench:
         """Return the row that compares a batch of both orders with five runs of one call per verdict."""
         from vllm import SamplingParams
 
-        rows = verdict_rows(words(3 * pairs, PROMPT_WORDS), self.asked(**LABELS), "judge.txt")
+        rows = verdict_rows(words(3 * pairs, PROMPT_WORDS), self.request_model(**LABELS), "judge.txt")
         paths, chats = write_verdicts(self.folder, rows), [row["messages"] for row in rows]
         free, rng = SamplingParams(max_tokens=LABELS["max_tokens"], temperature=0.0), random.Random(1)
 

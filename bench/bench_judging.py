@@ -15,7 +15,7 @@ import os
 import random
 
 from common import Cost, interleaved, options, spread, stdout_to_stderr, table, temporary_folder, timed
-from synthetic_requests import LABELS, answer_batch, asked, checkpoint, sentences, verdict_rows, write_verdicts
+from synthetic_requests import LABELS, answer_batch, checkpoint, request_model, sentences, verdict_rows, write_verdicts
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 PAIRS, RUNS, SAMPLE = 600, 5, 60
@@ -30,7 +30,7 @@ def measure(pairs: int, sample: int, repeats: int) -> dict[str, list[Cost]]:
     registry = checkpoint("judge")
     engine = open_engine(registry, registry.path, None)
 
-    rows = verdict_rows(sentences(3 * pairs), asked("judge", **LABELS), "judge-demo.txt")
+    rows = verdict_rows(sentences(3 * pairs), request_model("judge", **LABELS), "judge-demo.txt")
     chats = [row["messages"] for row in rows]
     free = SamplingParams(max_tokens=20, temperature=0.0)
     rng, stores = random.Random(1), itertools.count()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import machine, note, stdout_to_stderr, table, today, versions
-from synthetic_requests import LABELS, asked, checkpoint, reply_rows, sentences, verdict_rows
+from synthetic_requests import LABELS, checkpoint, reply_rows, request_model, sentences, verdict_rows
 
 from polypref.config.registry import Runtime
 from polypref.requests.complete import to_request
@@ -30,14 +30,14 @@ def tasks() -> dict[str, tuple[str, list[dict[str, Any]]]]:
     items = [{"item_id": f"{n:06d}", "text": text} for n, text in enumerate(texts)]
 
     def translations(**more: Any) -> list[dict[str, Any]]:
-        model = asked("strong", temperature=0.0, max_tokens=64, **more)
+        model = request_model("strong", temperature=0.0, max_tokens=64, **more)
         return ask_translations(items, "text", model, "x-alma", "none", "de", "German")
 
     return {
         "greedy": ("strong", translations()),
         "beam search": ("strong", translations(beam_size=5)),
-        "sampled": ("strong", reply_rows(texts, asked("strong", temperature=0.7, max_tokens=32))),
-        "labels": ("judge", verdict_rows(texts, asked("judge", **LABELS), "judge-demo.txt")),
+        "sampled": ("strong", reply_rows(texts, request_model("strong", temperature=0.7, max_tokens=32))),
+        "labels": ("judge", verdict_rows(texts, request_model("judge", **LABELS), "judge-demo.txt")),
     }
 
 

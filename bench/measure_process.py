@@ -1,6 +1,6 @@
 """Run a program and write its cost as JSON: python -S bench/measure_process.py cost.json PROGRAM ARGUMENT...
 
-This script is a small process of its own, because Linux counts the memory of the parent at the time of the fork as
+This script is a small separate process, because Linux counts the memory of the parent at the time of the fork as
 memory of the child.
 """
 

@@ -45,7 +45,7 @@ def answer_batch(paths: list[Path], folder: Path, registry: Checkpoint, engine: 
     return len(completions)
 
 
-def asked(name: str, **decoding: Any) -> Asked:
+def request_model(name: str, **decoding: Any) -> Asked:
     """Return the model of the requests for that checkpoint."""
     path = DEMO / "models" / name
     return Asked(name, str(path), content_revision(path), True, decoding, "float32")
@@ -67,7 +67,7 @@ def write_translations(folder: Path, count: int, fields: int = 1, languages: int
     for field in range(fields):
         items = [{"item_id": f"{n:06d}", "text": text} for n, text in enumerate(sentences(count, seed=field))]
         for code in sorted(NAMES)[:languages]:
-            model = asked("strong", temperature=0.0, max_tokens=64)
+            model = request_model("strong", temperature=0.0, max_tokens=64)
             path = folder / f"requests/{field}.{code}.parquet"
             write_table(path, ask_translations(items, "text", model, "x-alma", "none", code, NAMES[code]), REQUESTS)
             files.append(path)
@@ -82,7 +82,7 @@ def reply_rows(texts: list[str], model: Asked) -> list[dict]:
 def write_replies(folder: Path, count: int) -> list[Path]:
     """Write a file of requests to reply to prompts with sampling."""
     path = folder / "requests/replies.parquet"
-    write_table(path, reply_rows(sentences(count), asked("strong", temperature=0.7, max_tokens=32)), REQUESTS)
+    write_table(path, reply_rows(sentences(count), request_model("strong", temperature=0.7, max_tokens=32)), REQUESTS)
     return [path]
 
 

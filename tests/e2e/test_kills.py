@@ -78,7 +78,6 @@ class Batch:
             )  # fmt: skip
 
     def output(self) -> str:
-        """Output of Snakemake's last start."""
         return (self.folder / "output.txt").read_text()
 
     def run(self, *options: str) -> str:
@@ -175,7 +174,6 @@ def interrupt(batch: Batch, kind: str, rng: random.Random) -> bool:
 
 
 def interrupt_and_finish(batch: Batch, kinds: list[str], seed: int) -> Batch:
-    """Interrupt a batch once for each kind, then run it to the end."""
     rng = random.Random(seed)
     batch.delete_completions()
     for kind in kinds:
@@ -296,7 +294,6 @@ def test_a_read_only_folder(batches):
         script = 'chmod -R a-w {0}; "$@"; code=$?; chmod -R u+w {0}; exit $code'
     wrapper = (*(NAMESPACE if MOUNTS else ("sh", "-c")), script.format(folder), "sh")
     assert batch.start(wrapper=wrapper).wait(300) != 0
-    assert re.search("Read-only file system|Permission denied|not permitted|Write-protected", batch.output()), (
-        batch.output()
-    )
+    output = batch.output()
+    assert re.search("Read-only file system|Permission denied|not permitted|Write-protected", output), output
     assert "exit code" not in batch.run()

@@ -180,8 +180,8 @@ def test_an_edit_of_one_language_reruns_that_language(miniature):
         path.write_bytes(backup)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     jobs = re.findall(r"^Job \d+: (.*)$", plan, re.MULTILINE)
-    asked = [job for job in jobs if job.startswith("Asking ")]
-    assert asked and all(job.endswith(" in de") and "wmt source" in job for job in asked), asked
+    asks = [job for job in jobs if job.startswith("Asking ")]
+    assert asks and all(job.endswith(" in de") and "wmt source" in job for job in asks), asks
     collected = [job for job in jobs if job.startswith("Collecting ")]
     assert collected and all("wmt source in de" in job for job in collected), collected
     batches = {job for job in jobs if job.startswith("Answering ")}
@@ -238,10 +238,10 @@ def test_an_edited_row_sends_only_its_own_requests(miniature, tmp_path):
     new, after = pd.read_parquet(copy / "results/pairs.parquet"), requests()
     changed = set(new["item_id"]) - set(pairs["item_id"])
     assert len(changed) == 1
-    asked = after[~after["request_id"].isin(before["request_id"]) & after["request_id"].notna()]
-    assert set(asked["item_id"]) == changed and set(asked["language"]) == set(TARGETS)
+    sent = after[~after["request_id"].isin(before["request_id"]) & after["request_id"].notna()]
+    assert set(sent["item_id"]) == changed and set(sent["language"]) == set(TARGETS)
     cost = json.loads((copy / "results/completions/translate/nllb.cost.json").read_text())
-    assert cost["runs"][-1]["answered"] == asked["request_id"].nunique() == len(TARGETS)
+    assert cost["runs"][-1]["answered"] == sent["request_id"].nunique() == len(TARGETS)
 
 
 def test_a_changed_parser_sends_no_requests_to_the_judge(miniature, tmp_path):

@@ -66,10 +66,10 @@ def dataset(tmp_path_factory) -> Path:
         sides = [[word for word in WORDS if int(word[1:]) % 2 == rest] for rest in (0, 1)]
         prompt = " ".join(rng.choices(WORDS, k=6 if number < ROWS else 60))
         chosen, rejected = (" ".join(rng.choices(side, k=8)) for side in sides)
-        asked = [{"role": "user", "content": prompt}]
-        messages = {name: [*asked, {"role": "assistant", "content": text}]
+        prompt_messages = [{"role": "user", "content": prompt}]
+        messages = {name: [*prompt_messages, {"role": "assistant", "content": text}]
                 for name, text in (("chosen_messages", chosen), ("rejected_messages", rejected))}  # fmt: skip
-        row = {"item_id": f"id{number:03d}", "language": "en", "prompt_messages": asked, **messages}
+        row = {"item_id": f"id{number:03d}", "language": "en", "prompt_messages": prompt_messages, **messages}
         rows.append(dict.fromkeys(DATASET.names, "") | row)
     path = tmp_path_factory.mktemp("data") / "A.parquet"
     write_table(path, rows, DATASET)
@@ -111,10 +111,10 @@ def test_the_model_loads_and_prefers_chosen_words(trained, base):
     model, tokenizer = (kind.from_pretrained(trained / "model") for kind in (AutoModelForCausalLM, AutoTokenizer))
     for original in tokenizer_files(Path(base["path"])):
         assert (trained / "model" / original.name).read_bytes() == original.read_bytes()
-    asked = tokenizer.apply_chat_template(
+    inputs = tokenizer.apply_chat_template(
         [{"role": "user", "content": "w1 w2"}], return_tensors="pt", return_dict=True, add_generation_prompt=True
     )
-    logits = model(**asked).logits[0, -1].float()
+    logits = model(**inputs).logits[0, -1].float()
     chances = torch.softmax(logits, -1)
     even, odd = (chances[tokenizer.convert_tokens_to_ids(WORDS[rest::2])].sum() for rest in (0, 1))
     assert even > odd and model.config.use_cache

@@ -46,9 +46,9 @@ def write_hostile(folder: Path) -> None:
     left = ("item_id", "chatbot_arena-000")
     _put(folder / "datasets/B.dropped.parquet", schemas.DROPPED, left, {"reason": bidi + everywhere})
     for code in synthetic.LANGUAGES:
-        asked = ("item_id", f"{code}-{PROMPT:04d}")
-        _put(folder / f"prompts/{code}.parquet", schemas.PROMPTS, asked, {"prompt": everywhere, "reference": long})
+        prompt = ("item_id", f"{code}-{PROMPT:04d}")
+        _put(folder / f"prompts/{code}.parquet", schemas.PROMPTS, prompt, {"prompt": everywhere, "reference": long})
         for model, text in {"B": everywhere, "llama-3-8b": long, "gemma-1.1-7b": ""}.items():
-            _put(folder / f"answers/{model}/{code}.parquet", schemas.TEXTS, asked, {"text": text})
+            _put(folder / f"answers/{model}/{code}.parquet", schemas.TEXTS, prompt, {"text": text})
         reply = {"reply": everywhere, "verdict": "", "status": "unparsed"}
-        _put(folder / f"verdicts/B/{code}.parquet", schemas.VERDICTS, asked, reply)
+        _put(folder / f"verdicts/B/{code}.parquet", schemas.VERDICTS, prompt, reply)

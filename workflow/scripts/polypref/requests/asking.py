@@ -63,8 +63,8 @@ def read_weights(params: dict[str, Any], identity: Sequence[str]) -> tuple[str, 
 
 def read_asked(params: dict[str, Any], identity: Sequence[str]) -> Asked:
     """Build an :class:`Asked` from a rule's params and, for a local checkpoint, the file with its path and digest."""
-    asked = dict(params)
+    fields = dict(params)
     if identity:
         found = json.loads(Path(identity[0]).read_text(encoding="utf-8"))
-        asked |= {"path": found["path"], "revision": found["revision"], "local": True}
-    return Asked(**asked)
+        fields |= {"path": found["path"], "revision": found["revision"], "local": True}
+    return Asked(**fields)
