@@ -82,7 +82,7 @@ def test_find_the_pairs_whose_chosen_text_is_in_the_wrong_language(browser, larg
     first = text_of(browser, ".pane h3")
     assert first == signs.loc[flagged, "item_id"].min()
     marks = browser.find_elements(By.CSS_SELECTOR, ".chosen td[data-label=B] .chip")
-    assert [mark.text for mark in marks] == ["reads as Danish", "wrong language"]
+    assert [mark.text for mark in marks] == ["detected as Danish", "wrong language"]
     browser.find_element(By.NAME, "on").click()
     assert text_of(browser, ".pager span").startswith("51–100 of")
     click(browser, "[rel=next]")

@@ -85,7 +85,7 @@ def test_hostile_answers_and_replies_are_text(browser, small):
     harmless(browser)
     replies = [code.text for code in browser.find_elements(By.CSS_SELECTOR, ".reply")]
     assert len(replies) == 2 and all(hostile.TEXTS["script"] in reply for reply in replies)
-    assert text_of(browser, ".judged td:last-child").endswith("no verdict")
+    assert text_of(browser, ".judged td:last-child").endswith("unparsed reply")
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     choose(browser, "outcome", "unparsed")
     search(browser, "onerror=")

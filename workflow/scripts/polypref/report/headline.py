@@ -1,4 +1,4 @@
-"""The report's answer, in one sentence."""
+"""The headline of the report: the main result in one sentence."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from polypref.evaluation.improvement import ALPHA
 from polypref.evaluation.win_rates import ALL
 from polypref.report.text import signed
 
-QUESTION = "Which way of making multilingual preference data trains the better model?"
+QUESTION = "Which way of creating multilingual preference data trains the best model?"
 
 
 @dataclass(frozen=True)
 class Headline:
-    """`answer` is one sentence, `detail` says over what the numbers are."""
+    """The question, its answer in one sentence, and `detail` on how the numbers were computed."""
 
     question: str
     answer: str
@@ -27,8 +27,8 @@ def _interval(row: pd.Series) -> str:
 
 
 def _after_correction(p: float, variants: int) -> str:
-    """Why an interval beside zero is no finding yet: the best of several was picked."""
-    return "" if pd.isna(p) else f", and p = {p:.2g} once corrected for having picked the best of {variants}"
+    """Corrected p-value: an interval that excludes zero is not conclusive if the best of several variants is chosen."""
+    return "" if pd.isna(p) else f"; p = {p:.2g} after correction for selecting the best of {variants}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -36,7 +36,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def headline(improvement: pd.DataFrame) -> Headline:
-    """Say which variant gains most over the base, and whether chance explains it.
+    """Summarise which variant gains most over the base, and whether the gain is significant.
 
     Parameters
     ----------
@@ -44,23 +44,25 @@ def headline(improvement: pd.DataFrame) -> Headline:
     """
     overall = improvement[improvement["opponent"].eq(ALL) & improvement["language"].eq(ALL)]
     if overall.empty:
-        return Headline(QUESTION, "Nothing was compared: there are no verdicts on a trained variant.", "")
+        return Headline(QUESTION, "There is no result yet: no trained variant has been judged.", "")
     ranked = overall.sort_values("improvement", ascending=False, kind="stable")
     best, others = ranked.iloc[0], ranked.iloc[1:]
     gain = f"{signed(best['improvement'])} points of Win% − Loss% over the base ({_interval(best)})"
     corrected = best.get("p_adjusted", float("nan"))
-    by_chance = corrected > ALPHA  # over the variants, since the best of several is chosen
+    by_chance = corrected > ALPHA  # corrected over the variants, since the best of several is chosen
     if best["low"] > 0 and not by_chance:
         answer = f"{best['policy']} gains the most: {gain}."
     elif best["high"] < 0:
-        answer = f"None: even the best, {best['policy']}, loses to the base, with {gain}."
+        answer = f"None improves on the base: the best variant, {best['policy']}, has {gain}."
     else:
-        answer = f"No clear winner: the best, {best['policy']}, has {gain}{_after_correction(corrected, len(ranked))}."
+        correction = _after_correction(corrected, len(ranked))
+        answer = f"No clear winner: the best variant, {best['policy']}, has {gain}{correction}."
     opponents = improvement.loc[improvement["opponent"].ne(ALL), "opponent"].nunique()
     languages = improvement.loc[improvement["language"].ne(ALL), "language"].nunique()
     rest = "; ".join(f"{row['policy']} {signed(row['improvement'])} ({_interval(row)})" for _, row in others.iterrows())
     detail = (
-        f"Paired by prompt, over {_count(opponents, 'opponent')} and {_count(languages, 'language')}; "
-        f"{_count(best['prompts'], 'source prompt')}, whose languages and opponents are taken together in the interval."
+        f"Differences are paired by prompt and averaged over {_count(opponents, 'opponent')} and "
+        f"{_count(languages, 'language')}; intervals are clustered by source prompt "
+        f"({_count(best['prompts'], 'source prompt')})."
     )
-    return Headline(QUESTION, answer, f"The others: {rest}. {detail}" if rest else detail)
+    return Headline(QUESTION, answer, f"Other variants: {rest}. {detail}" if rest else detail)

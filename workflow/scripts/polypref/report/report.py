@@ -1,8 +1,8 @@
-"""The report: a folder of pages that works from a file, offline, without a server.
+"""Build the report: a folder of HTML pages that can be opened offline, without a server.
 
-Each page holds its own style, script and figures; the reader and the verdict browser load their rows in pieces. A
-page's Content-Security-Policy allows its own style and script, named by their digests, and what that script loads;
-everything that a model, a data set or a configuration wrote is escaped.
+Each page embeds its own style sheet, script and figures; the reader and the verdict browser load their rows in pieces.
+The Content-Security-Policy of a page allows only its own style sheet and script, identified by their digests, and the
+files that this script loads. All text from models, data sets and the configuration is escaped.
 """
 
 import base64
@@ -29,19 +29,19 @@ from polypref.report.verdict_pieces import write_verdicts
 
 HERE = Path(__file__).parent
 DATA, PICTURES = "data", "figures"
-"""Folders beside the pages: the pieces, and each figure's files, to take from there into a paper."""
+"""Folders next to the pages: the data pieces, and the downloadable files of each figure."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the report shows. Tables are those of ``R/tables/``, figures the text of their SVG files.
+    """Inputs of the report. ``tables`` are those of ``R/tables/``; ``figures`` hold the text of the SVG files.
 
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
     translation_scores, estimates, self_agreement, length_bias, wrong_languages, translation_comparisons, funnel,
-    dataset_counts, diagnostics, cost, and perhaps estimate and judge_agreement; ``paper`` win_rates, bleu, chrf, or
-    nothing; ``figures`` those of :data:`polypref.report.pages.FIGURES`, and rules; ``captions`` has the same keys.
-    ``figure_files`` are the figures' files, each ``{figure}.{kind}``.
-    ``datasets``, ``dropped`` and ``diagnostics`` are by architecture, ``answers`` by policy or opponent.
+    dataset_counts, diagnostics, cost, and optionally estimate and judge_agreement. ``paper`` has the keys win_rates,
+    bleu and chrf, or is empty. ``figures`` has the keys of :data:`polypref.report.pages.FIGURES` and rules;
+    ``captions`` has the same keys. ``figure_files`` lists the files of the figures, named ``{figure}.{kind}``.
+    ``datasets``, ``dropped`` and ``diagnostics`` are keyed by architecture, ``answers`` by policy or opponent.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -61,9 +61,9 @@ class Results:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the report shows it.
+    """Settings of the report.
 
-    ``languages``: code to {name, endonym, direction}; ``config``: the whole configuration as a dict.
+    ``languages`` maps a code to {name, endonym, direction}; ``config`` is the complete configuration as a dict.
     """
 
     title: str
@@ -75,15 +75,15 @@ class Settings:
 
 
 def _digest(code: str) -> str:
-    """A source expression for a Content-Security-Policy."""
+    """Hash source expression of a Content-Security-Policy for inline code."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
 
 
 def _content_policy(css: str, script: str) -> str:
-    """Nothing is allowed but this very style and script, and the pieces that this script loads.
+    """Content-Security-Policy that allows only this style sheet, this script and the pieces that the script loads.
 
-    ``'strict-dynamic'`` passes the script's trust on to what it loads and to nothing that stands in the page; unlike
-    ``'self'`` it means the same for a file as for a server. Trusted types take ``innerHTML`` and its like away.
+    ``'strict-dynamic'`` extends the script's trust to the scripts that it loads, but not to markup in the page; unlike
+    ``'self'``, it works for local files as well as on a server. Trusted types disable ``innerHTML`` and similar sinks.
     """
     code = "'none'"
     if script:
@@ -111,19 +111,19 @@ def _environment() -> jinja2.Environment:
 TITLES = {
     "win_rates_by_language": "Win minus loss by policy, opponent and language",
     "win_rates": "Win, tie and loss shares per policy and opponent",
-    "improvement": "Change of win minus loss per language, each variant against the base",
-    "forest": "Change of win minus loss against each opponent, each variant against the base",
-    "lengths": "Lengths of the texts in each data set and language",
-    "diagnostics": "Pairs with each flag in each data set and language",
-    "bleu": "BLEU of each translator in each language",
-    "chrf": "chrF++ of each translator in each language",
+    "improvement": "Change in win minus loss relative to the base, by variant and language",
+    "forest": "Change in win minus loss relative to the base, by variant, opponent and language",
+    "lengths": "Text lengths by data set and language",
+    "diagnostics": "Share of pairs with each flag by data set and language",
+    "bleu": "BLEU by translator and language",
+    "chrf": "chrF++ by translator and language",
     "training": "Training curves",
-    "rules": "The rules of the workflow and what each takes from another",
+    "rules": "Workflow rules and their dependencies",
 }
 
 
 def _figures(svgs: Mapping[str, str], captions: Mapping[str, str]) -> dict[str, dict]:
-    """Inline figures by name: markup, whether they take the page's colours, caption, and addresses of their files."""
+    """Inline figures by name: markup, whether they use the colours of the page, caption and links to their files."""
     shown = {}
     for name, svg in svgs.items():
         markup, themed = inline_svg(svg, name, TITLES[name])
@@ -133,7 +133,7 @@ def _figures(svgs: Mapping[str, str], captions: Mapping[str, str]) -> dict[str, 
 
 
 def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
-    """Everything that the templates loop over."""
+    """Table rows for the templates."""
     tables, paper = results.tables, results.paper
     scores, wmt = tables["translation_scores"], []
     if len(scores):
@@ -177,7 +177,7 @@ def _asset(name: str) -> str:
 
 
 def render(results: Results, settings: Settings) -> dict[str, str]:
-    """The pages, ``{file name: HTML}``.
+    """Render the pages as ``{file name: HTML}``.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
     Raises
     ------
     jinja2.UndefinedError
-        A table lacks a column that a page shows.
+        A table lacks a column that a template uses.
     """
     environment, languages = _environment(), list(settings.languages)
     config = method.without_secrets(settings.config)
@@ -223,12 +223,12 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
 
 
 def write_report(results: Results, settings: Settings, folder: str | Path) -> None:
-    """Write the pages into a folder, and their pieces into ``data/`` in it; arguments as of :func:`render`."""
+    """Write the pages to a folder and their data pieces to its ``data/`` folder; arguments as in :func:`render`."""
     folder, languages = Path(folder), list(settings.languages)
     pages = render(results, settings)
     data = folder / DATA
     data.mkdir(parents=True, exist_ok=True)
-    for old in data.glob("*.js"):  # of another run, with other languages
+    for old in data.glob("*.js"):  # left by an earlier run, possibly with other languages
         old.unlink()
     write_preferences(data, results.pairs, results.datasets, results.dropped, results.diagnostics, languages)
     write_verdicts(data, results.verdicts, results.prompts, results.answers, languages)

@@ -54,7 +54,7 @@ def _answers(frame: pd.DataFrame) -> list[list[str]]:
     ]
 
 
-_NOTES = {"length": "cut at the maximum length"}
+_NOTES = {"length": "truncated at the maximum length"}
 
 
 def _index(verdicts: pd.DataFrame, prompts: pd.DataFrame) -> dict[str, Any]:

@@ -1,18 +1,18 @@
-// What the reader and the verdict browser share: text that is only text, filters in the address, a list in pages.
+// Code shared by the reader and the verdict browser: safe text nodes, filters stored in the URL, and a paginated list.
 const PAGE = 50;
-const LONGEST = 20000; // characters of a text that are shown at once
-// What can't be seen or reorders what can; polypref/report/text.py has the same list.
+const LONGEST = 20000; // number of characters shown before "Show all" is clicked
+// Invisible characters and characters that reorder text. Keep this list identical to the one in polypref/report/text.py.
 const UNSEEN = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}])/u;
 
-// A character of UNSEEN by its code.
+// The code point of a character matched by UNSEEN, for example U+202E.
 const codeOf = (part) => `U+${part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
-// Text nodes, with what can't be seen written out.
+// Text nodes in which invisible characters are replaced by their code points.
 const plain = (text) =>
   text.replaceAll("\r\n", "\n").split(UNSEEN).filter(Boolean).map((part) =>
-    UNSEEN.test(part) ? el("span", { class: "unseen", title: "a character that can't be seen" }, codeOf(part)) : part);
+    UNSEEN.test(part) ? el("span", { class: "unseen", title: "invisible character" }, codeOf(part)) : part);
 
-// The only way in which elements are made here: strings become text and nothing else.
+// All elements are created by this function. Strings are inserted as text nodes only, never as HTML.
 const el = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -27,8 +27,8 @@ const count = (number) => number.toLocaleString("en");
 const words = (name) => name.replaceAll("_", " ");
 const hash = (state) => `#${new URLSearchParams(Object.entries(state).filter(([, value]) => value))}`;
 
-// A text as children of a box of that direction. In one that runs from right to left, lines with letters of which none
-// does so, as code and formulas have them, run from left to right.
+// The child nodes for a text in a box of the given direction. In a right-to-left box, lines without any right-to-left
+// letter, such as code and formulas, are set from left to right.
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 const directed = (text, direction) => {
   if (direction !== "rtl") return plain(text);
@@ -42,7 +42,8 @@ const directed = (text, direction) => {
     ...(turned ? [el("span", { dir: "ltr", class: "turned" }, lines.join("\n"))] : plain(lines.join("\n")))]);
 };
 
-// A text of a model or a data set: its own direction, isolated from what stands around it, whole only when asked for.
+// A text from a model or a data set, in its own direction and isolated from the surrounding text. Long texts are
+// truncated until the user asks for the rest.
 const textBox = (text, language, direction) => {
   const box = el("div", { class: "text", lang: language, dir: direction });
   box.append(...directed(text.slice(0, LONGEST), direction));
@@ -55,9 +56,10 @@ const textBox = (text, language, direction) => {
   return box;
 };
 
-// The page: `app.rows(state)` resolves to what the filters but the text's leave, `app.search(state, rows)` yields those
-// that hold the text, `app.key(row)` names a row in the address as `app.parameter`, `app.line(row)` and
-// `app.detail(row, state)` show it, `app.find(state)` resolves to the row that the address names.
+// Runs a browser page. `app.rows(state)` resolves to the rows that match all filters except the text search;
+// `app.search(state, rows)` yields the rows that contain the text; `app.key(row)` is the row's identifier in the URL
+// parameter `app.parameter`; `app.line(row)` and `app.detail(row, state)` render a row in the list and in the detail
+// pane; `app.find(state)` resolves to the row that the URL identifies.
 const browse = (app) => {
   const form = document.querySelector(".filters");
   const [status, list, pager, detail] = [".status", ".list", ".pager", ".pane"].map((name) => document.querySelector(name));
@@ -65,10 +67,10 @@ const browse = (app) => {
   let rows = [];
   let chosen;
   let page = 0;
-  let filtered; // the filters that `rows` are the result of
-  let drawn; // page and filters of the list as it stands
+  let filtered; // the filters that produced `rows`
+  let drawn; // page and filters of the list as currently displayed
   let turn = 0;
-  let current; // the filters as they were last read from the address
+  let current; // the filters last read from the URL
 
   const read = () => {
     const given = new URLSearchParams(location.hash.slice(1));
@@ -88,7 +90,7 @@ const browse = (app) => {
   const kept = (state) => Object.fromEntries(["language", ...(app.kept ?? [])].map((name) => [name, state[name]]));
   const alone = (state) => hash({ ...kept(state), [app.parameter]: chosen === undefined ? "" : app.key(chosen) });
   const clear = (state) => el("a", { href: alone(state), class: "clear" }, "clear filters");
-  const say = (text) => status.replaceChildren(...plain(text));
+  const showStatus = (text) => status.replaceChildren(...plain(text));
 
   const drawList = (state) => {
     const shown = rows.slice(page * PAGE, (page + 1) * PAGE);
@@ -103,7 +105,7 @@ const browse = (app) => {
     list.scrollTop = before;
     const place = list.querySelector("[aria-current]")?.getBoundingClientRect();
     const frame = list.getBoundingClientRect();
-    // The list alone is scrolled, and only where what is chosen is out of sight.
+    // Scroll only the list, and only if the selected row is out of sight.
     if (place && (place.top < frame.top || place.bottom > frame.bottom)) list.scrollTop += place.top - frame.top - frame.height / 3;
     const [back, on] = pager.querySelectorAll("button");
     back.disabled = page === 0;
@@ -120,7 +122,7 @@ const browse = (app) => {
     return el("p", { class: "steps" },
       link("prev", "‹ previous", place > 0 ? rows[place - 1] : undefined), " ",
       link("next", "next ›", place >= 0 ? rows[place + 1] : undefined), " ",
-      el("a", { href: alone(state), class: "permalink", title: "the address of this alone, to be shared" }, "link to this"));
+      el("a", { href: alone(state), class: "permalink", title: "a link to this entry without the filters" }, "permalink"));
   };
 
   const drawDetail = async (state, mine) => {
@@ -136,14 +138,14 @@ const browse = (app) => {
       const key = JSON.stringify(filters({ ...state, ...Object.fromEntries((app.kept ?? []).map((name) => [name, ""])) }));
       if (key !== filtered) {
         filtered = undefined;
-        say("reading …");
+        showStatus("Loading …");
         let found = await app.rows(state);
         if (mine !== turn) return;
         if (state.text.trim()) {
           for await (const { matches, done, of } of app.search(state, found, state.text.trim().toLowerCase())) {
             if (mine !== turn) return;
             found = matches;
-            if (done < of) say(`searching: ${count(matches.length)} found in ${done} of ${of} pieces`);
+            if (done < of) showStatus(`Searching: ${count(matches.length)} found in ${done} of ${of} files`);
           }
         }
         rows = found;
@@ -154,19 +156,19 @@ const browse = (app) => {
       chosen = named ?? rows[0];
       if (chosen !== undefined && rows.includes(chosen)) page = Math.floor(rows.indexOf(chosen) / PAGE);
       else page = 0;
-      say(`${count(rows.length)} ${rows.length === 1 ? app.noun[0] : app.noun[1]}`);
+      showStatus(`${count(rows.length)} ${rows.length === 1 ? app.noun[0] : app.noun[1]}`);
       if (controls.some((control) => control.name !== "language" && state[control.name])) status.append(" · ", clear(state));
       drawList(state);
       await drawDetail(state, mine);
     } catch (error) {
-      if (mine === turn) say(error.message);
+      if (mine === turn) showStatus(error.message);
     }
-    if (mine === turn) document.body.dataset.ready = location.hash; // for tests: nothing more is coming
+    if (mine === turn) document.body.dataset.ready = location.hash; // tests wait for this: the update is complete
   };
 
   const changed = () => {
     const state = Object.fromEntries(controls.map((control) => [control.name, control.value]));
-    if (hash(state) === current) return; // a field that was left as it was: a new list would swallow the click elsewhere
+    if (hash(state) === current) return; // unchanged field: redrawing the list would swallow the click that moved the focus
     const given = new URLSearchParams(location.hash.slice(1));
     for (const name of app.kept ?? []) state[name] = given.get(name);
     history.replaceState(null, "", hash(state));

@@ -1,9 +1,9 @@
-// Loading data in pieces: each is a script of one call, polypref.piece(name, data). See pieces.py.
+// Loads data in pieces. Each piece is a script with a single call, polypref.piece(name, data). See pieces.py.
 const polypref = (() => {
   const asked = new Map();
   const waiting = new Map();
   const address = (name) => {
-    if (!/^[a-z0-9-]+$/i.test(name)) throw new Error(`${name} is no name of a piece`);
+    if (!/^[a-z0-9-]+$/i.test(name)) throw new Error(`${name}: invalid name of a data file`);
     return `data/${name}.js`;
   };
   const policy = window.trustedTypes?.createPolicy("pieces", { createScriptURL: address });
@@ -15,12 +15,12 @@ const polypref = (() => {
         waiting.set(name, resolve);
         script.addEventListener("load", () => {
           script.remove();
-          if (waiting.has(name)) reject(new Error(`data/${name}.js does not hold what it should: make the report again`));
+          if (waiting.has(name)) reject(new Error(`data/${name}.js does not contain the expected data; rebuild the report`));
         });
         script.addEventListener("error", () => {
           script.remove();
           asked.delete(name);
-          reject(new Error(`data/${name}.js could not be read: is the whole folder of the report here?`));
+          reject(new Error(`data/${name}.js could not be read; keep index.html together with the rest of the report folder`));
         });
         script.src = policy ? policy.createScriptURL(name) : address(name);
         document.head.append(script);
@@ -35,7 +35,7 @@ const polypref = (() => {
   return { load, piece };
 })();
 
-// Row `number` of rows that were written in pieces that begin at `starts`.
+// The index of the piece that contains row `number`; `starts` holds the first row of each piece.
 const pieceOf = (starts, number) => {
   let low = 0;
   let high = starts.length;

@@ -1,11 +1,11 @@
-// The reader: each English pair beside what every architecture made of it. See preference_pieces.py for the pieces.
+// The reader: each English pair beside its version in every architecture. See preference_pieces.py for the data format.
 (() => {
   const FIELDS = ["prompt", "chosen", "rejected"];
   const languages = Object.fromEntries([...document.querySelector("[name=language]").options].map((option) => [option.value, option]));
-  const english = new Intl.DisplayNames(["en"], { type: "language" }); // lingua also finds languages of no data set
+  const english = new Intl.DisplayNames(["en"], { type: "language" }); // lingua may detect languages outside the data sets
   let all; // items of the base set
-  let here; // flags and what was left out, in the language that is shown
-  let rows; // one object per item, the same for all filters
+  let here; // flags and dropped pairs in the displayed language
+  let rows; // one object per item, independent of the filters
 
   const open = async (state) => {
     const [items, language] = await Promise.all([polypref.load("items"), polypref.load(`reader-${state.language}`)]);
@@ -60,13 +60,13 @@
     const flags = flagsOf(here.flags[number][row.number]).filter((flag) => flag.startsWith(field));
     const [spoken, tokens] = signals[number] ? signals[number].slice(2 * place) : ["", undefined];
     const marks = [
-      ...(spoken && spoken !== state.language ? [el("span", { class: "chip" }, `reads as ${english.of(spoken)}`)] : []),
+      ...(spoken && spoken !== state.language ? [el("span", { class: "chip" }, `detected as ${english.of(spoken)}`)] : []),
       ...(tokens === undefined ? [] : [el("span", {}, `${count(tokens)} tokens`)]),
       ...flags.map((flag) => el("span", { class: "chip flag", title: `flag: ${words(flag)}` }, words(flag.slice(field.length + 1)))),
     ];
     if (!made) {
       const reason = here.reasons[here.left[number][row.number]];
-      return el("td", { "data-label": name }, el("em", { class: "gone" }, "left out: ", el("bdi", {}, reason || "not in the data set")), el("p", { class: "marks" }, ...marks));
+      return el("td", { "data-label": name }, el("em", { class: "gone" }, "dropped: ", el("bdi", {}, reason || "not in the data set")), el("p", { class: "marks" }, ...marks));
     }
     const same = all.architectures.slice(0, number).find((_, other) => cells[other]?.[place] === made[place]);
     const provenance = here.made[made[place + 3]];

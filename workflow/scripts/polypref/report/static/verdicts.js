@@ -1,4 +1,5 @@
-// The verdict browser: each judged pair with both orders' verdicts and raw replies. See verdict_pieces.py for the pieces.
+// The verdict browser: each judged pair with its verdicts and raw replies in both orders. See verdict_pieces.py for the
+// data format.
 (() => {
   const [POLICY, OPPONENT, TIE, UNPARSED, ERROR] = [0, 1, 2, 3, 4]; // as in verdict_pieces.py
   const LETTERS = ["W", "L", "T", "?", "!"];
@@ -6,7 +7,7 @@
   const options = [...document.querySelector("[name=language]").options].filter((option) => option.value !== "all");
   const directions = Object.fromEntries(options.map((option) => [option.value, option.dataset.direction]));
   const names = Object.fromEntries(options.map((option) => [option.value, option.text.split(" – ")[0]]));
-  const opened = new Map(); // language to its index and one object per judged pair
+  const opened = new Map(); // maps a language to its index and one object per judged pair
 
   const open = async (language) => {
     if (!opened.has(language)) {
@@ -57,12 +58,12 @@
     }
   }
 
-  const says = (row, verdict) =>
-    [`${row.policy} won`, `${row.opponent} won`, "tie", "no verdict", "no reply"][verdict] ?? "not judged";
+  const describe = (row, verdict) =>
+    [`${row.policy} won`, `${row.opponent} won`, "tie", "unparsed reply", "no reply"][verdict] ?? "not judged";
   const letter = (row, order) => {
     const [verdict] = row.orders[order];
     const first = order ? row.opponent : row.policy;
-    return el("span", { class: `verdict ${CLASSES[verdict] ?? ""}`, title: `${first} shown first: ${says(row, verdict)}` }, LETTERS[verdict] ?? "–");
+    return el("span", { class: `verdict ${CLASSES[verdict] ?? ""}`, title: `${first} shown first: ${describe(row, verdict)}` }, LETTERS[verdict] ?? "–");
   };
   const key = (row) => [row.item, row.policy, row.opponent, row.judge].join("/");
 
@@ -76,13 +77,13 @@
     el("tbody", {}, ...row.orders.map(([verdict, reply], order) => el("tr", {},
       ...(order ? [row.opponent, row.policy] : [row.policy, row.opponent]).map((name) => el("td", {}, name)),
       el("td", {}, el("code", { class: "reply", dir: "auto" }, reply || (verdict === null ? "" : "(empty)"))),
-      el("td", {}, letter(row, order), " ", says(row, verdict))))));
+      el("td", {}, letter(row, order), " ", describe(row, verdict))))));
 
   const answer = (name, [text, note], row, title) => el("div", { class: "answer-box" },
     el("h4", {}, title, " ", el("b", {}, name), note ? el("bdi", { class: "chip flag" }, note) : undefined),
     textBox(text, row.language, directions[row.language]));
 
-  // The same prompt for every policy (rows) and opponent (columns).
+  // Verdicts on the same prompt for every policy (rows) and opponent (columns).
   const others = (row, state) => {
     const same = opened.get(row.language).pairs.filter((other) => other.prompt === row.prompt && other.judge === row.judge);
     const opponents = [...new Set(same.map((other) => other.opponent))];
@@ -105,14 +106,14 @@
     const [id, source, config] = row.index.prompts[row.prompt];
     return [
       el("h3", {}, `${row.policy} against ${row.opponent}`),
-      el("p", { class: "note" }, `${names[row.language]} · prompt ${source} of ${config} · `, el("code", {}, id), ` · judged by ${row.judge}`),
+      el("p", { class: "note" }, `${names[row.language]} · prompt ${source} from ${config} · `, el("code", {}, id), ` · judged by ${row.judge}`),
       el("div", { class: "scroll", tabindex: "0" }, judged(row)),
       el("h4", {}, "Prompt"), textBox(prompt, row.language, directions[row.language]),
       el("div", { class: "answers" }, answer(row.policy, of(row.policy), row, "Policy"), answer(row.opponent, of(row.opponent), row, "Opponent")),
-      ...(reference ? [el("details", {}, el("summary", {}, "The suite's own answer (the judge does not see it)"), textBox(reference, row.language, directions[row.language]))] : []),
-      el("details", { class: "rest" }, el("summary", {}, "What the other models answered"),
+      ...(reference ? [el("details", {}, el("summary", {}, "Reference answer of the evaluation suite (not shown to the judge)"), textBox(reference, row.language, directions[row.language]))] : []),
+      el("details", { class: "rest" }, el("summary", {}, "Answers of the other models"),
         el("div", { class: "answers" }, ...rest.map((name) => answer(name, of(name), row, row.index.policies.includes(name) ? "Policy" : "Opponent")))),
-      el("h4", {}, "The verdicts on every answer to this prompt"), el("div", { class: "scroll", tabindex: "0" }, others(row, state)),
+      el("h4", {}, "Verdicts on all answers to this prompt"), el("div", { class: "scroll", tabindex: "0" }, others(row, state)),
     ];
   };
 
