@@ -43,21 +43,27 @@ def require_fixed(template: Any, where: str) -> None:
         )
 
 
-def use_template(tokenizer: Any, chat_template: str | None, where: str) -> Any:
-    """Give a tokenizer the template of the configuration, if there is one, and check that it can render.
+def template_of(tokenizer: Any, chat_template: str | None, where: str) -> Any:
+    """The template of the configuration if there is one, else the tokenizer's own.
 
     Raises
     ------
     TokenizerError
         When there is no template at all, or it writes today's date.
     """
-    tokenizer.chat_template = chat_template or tokenizer.chat_template
-    if not tokenizer.chat_template:
+    template = chat_template or tokenizer.chat_template
+    if not template:
         raise TokenizerError(
             f"{where}: its tokenizer has no chat template. Set chat_template of this checkpoint in the registry to the "
             "template that the model was trained with."
         )
-    require_fixed(tokenizer.chat_template, where)
+    require_fixed(template, where)
+    return template
+
+
+def use_template(tokenizer: Any, chat_template: str | None, where: str) -> Any:
+    """Give a tokenizer the template that :func:`template_of` finds."""
+    tokenizer.chat_template = template_of(tokenizer, chat_template, where)
     return tokenizer
 
 
