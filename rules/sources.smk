@@ -39,7 +39,7 @@ rule sample_pairs:
         "../environment.yml"
     params:
         sampling=CONFIG.sampling.model_dump(),
-        trainee=PLAN.weights(CONFIG.training.base),
+        trainee=PLAN.trainee(),
     message:
         "Drawing the English base set"
     script:

@@ -55,8 +55,10 @@ def hub(tmp_path, monkeypatch):
 def test_the_miniature_needs_nothing():
     plan = plan_of("demo")
     assert nothing_outside(plan)
-    (finding,) = preflight(plan, {}, None, Path("no"), True, {}, "http://127.0.0.1:9", lambda: None)
-    assert finding.level == "fine" and "nothing to check" in finding.what
+    found = preflight(plan, {}, None, Path("no"), True, {}, "http://127.0.0.1:9", lambda: None)
+    assert [finding.level for finding in found] == ["fine", "fine"]
+    assert "all data and models are local" in found[0].what
+    assert found[1].what == "chat templates render: base, judge, mid, strong, weak"
 
 
 def test_what_the_paper_needs(paper):
@@ -78,7 +80,8 @@ def test_everything_wrong_is_listed_at_once_and_the_unreachable_hub_is_said(pape
     assert any("1 GPUs are here" in what and "training asks for 8" in what for what in wrong)
     assert any("GPU memory" in what and "qwen2.5-32b" in what for what in wrong)
     assert any("haoranxu/X-ALMA-13B-Group3" in f.what and "snakemake pin" in f.what for f in findings)
-    (unchecked,) = [finding.what for finding in findings if finding.level == "unchecked"]
+    unchecked, templates = [finding.what for finding in findings if finding.level == "unchecked"]
+    assert "no tokenizer at hand yet for aya-23-8b" in templates
     assert "24 of 24" in unchecked or "repositories on the Hub" in unchecked
 
 
@@ -95,7 +98,8 @@ def test_a_faulty_hub(hub):
     assert f"o/fine: has no revision {'ba5e' * 10}: see https://huggingface.co/o/fine/commits/main" in wrong
     assert "o/pickled: has no *.safetensors at main" in wrong and "polypref.preflight.convert_safetensors" in wrong
     assert len(wrong.splitlines()) == 5, "the whole one is not among them"
-    (unchecked,) = [finding.what for finding in findings if finding.level == "unchecked"]
+    unchecked, templates = [finding.what for finding in findings if finding.level == "unchecked"]
+    assert "no tokenizer at hand yet for aya-23-8b" in templates
     assert "1 of 7" in unchecked and "no answer within 6 s" in unchecked
     assert SECRET not in listing(findings)
     assert not [

@@ -101,7 +101,7 @@ def test_lint_is_clean(tmp_path):
 @pytest.mark.e2e  # seconds of computing
 def test_preflight_and_requests_are_targets(tmp_path):
     demo = ["--configfile", str(ROOT / "config/demo.yaml")]
-    assert "nothing to check" in snakemake(tmp_path, "preflight", *demo)
+    assert "chat templates render: base, judge" in snakemake(tmp_path, "preflight", *demo)
     shown = snakemake(tmp_path, "show-requests", *demo)
     assert "=== judge/judge" in shown and "as the model reads it" in shown
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from polypref.files.schemas import JUDGE_REQUESTS, REQUESTS, TEXTS, VERDICTS
 from polypref.files.tables import TableError
 from polypref.requests.asking import Asked
-from polypref.requests.collect import collect_texts
+from polypref.requests.collect import NOT_ASKED, collect_texts
 from polypref.requests.generate import ask_responses
 from polypref.requests.judge import ask_verdicts, collect_verdicts, parse_verdict
 from polypref.requests.prompts import judge_messages, translation_messages
@@ -15,7 +15,7 @@ from polypref.requests.translate import ask_translations
 
 ASKED = Asked("m", "owner/name", "abc", False, {"temperature": 0.0, "max_tokens": 8})
 ITEMS = [
-    {"item_id": f"i{n}", "prompt": text} for n, text in enumerate(["One. Two.\n\nThree", "```\ncode\n```", "Four"])
+    {"item_id": f"i{n}", "prompt": text} for n, text in enumerate(["One. Two.\n\nThree", "1 + 1\n```\n2\n```", "Four"])
 ]
 
 
@@ -37,7 +37,7 @@ def test_rows_have_the_schema():
 def test_parts_are_put_together_and_verbatim_text_is_kept():
     rows = asked_for()
     texts = {row["item_id"]: row["text"] for row in collect_texts(rows, answer(rows), "f")}
-    assert texts == {"i0": "ONE. TWO.\n\nTHREE", "i1": "```\ncode\n```", "i2": "FOUR"}
+    assert texts == {"i0": "ONE. TWO.\n\nTHREE", "i1": "1 + 1\n```\n2\n```", "i2": "FOUR"}
 
 
 def test_one_part_without_an_answer_makes_the_whole_text_an_error():
@@ -54,6 +54,19 @@ def test_an_empty_translation_is_an_error_and_an_empty_answer_is_an_answer():
     completions = answer(rows, text=lambda _: " ")
     assert collect_texts(rows, completions, "f")[0]["error"] == "the answer is empty"
     assert collect_texts(rows, completions, "f", may_be_empty=True)[0]["error"] is None
+
+
+@pytest.mark.parametrize("prompt", ["```\nSay it.\n```", "https://a.org/b", "\\begin{align}\nx\n\\end{align}"])
+def test_an_original_of_which_nothing_was_asked_is_no_translation(prompt):
+    rows = asked_for([{"item_id": "a", "prompt": prompt}])
+    (row,) = collect_texts(rows, {}, "f")
+    assert [r["request_id"] for r in rows] == [None]
+    assert (row["text"], row["finish_reason"], row["error"]) == ("", "error", NOT_ASKED)
+
+
+def test_an_answer_of_invisible_characters_is_empty():
+    rows = asked_for(ITEMS[2:])
+    assert collect_texts(rows, answer(rows, text=lambda _: "\u200b \u2060"), "f")[0]["error"] == "the answer is empty"
 
 
 def test_a_missing_completion_is_an_error_that_names_the_file():

@@ -1,5 +1,6 @@
 """The sample: stable under growth, even over the sources, and every pair accounted for."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,7 +8,9 @@ from polypref.files.digests import digest, pair_id
 from polypref.requests.asking import Asked
 from polypref.requests.translate import ask_translations
 from polypref.sources import sampling
-from polypref.sources.sampling import left_out, prompt_key
+from polypref.sources.sampling import Measured, left_out, pair_measure, prompt_key
+from polypref.sources.templates import EMPTY, EQUAL, load_trainee
+from polypref.sources.tokens import TokenizerError
 
 
 def pairs(source: str, prompts: list[str]) -> list[dict]:
@@ -28,8 +31,8 @@ def pairs(source: str, prompts: list[str]) -> list[dict]:
     return rows
 
 
-def count(texts: list[tuple[str, str]]) -> list[int]:
-    return [len(prompt) + len(response) for prompt, response in texts]
+def count(rows: list[dict]) -> list[Measured]:
+    return [Measured(max(len(row["prompt"]) + len(row[field]) for field in ("chosen", "rejected"))) for row in rows]
 
 
 def sample_pairs(sources, items, seed, max_tokens, count):
@@ -50,7 +53,7 @@ def one_at_a_time(sources, items, seed, max_tokens):
         for row in sorted(rows, key=lambda row: digest(seed, prompt_key(row["prompt"]))):
             key, tokens = (
                 prompt_key(row["prompt"]),
-                max(count([(row["prompt"], row[f]) for f in ("chosen", "rejected")])),
+                count([row])[0].tokens,
             )
             if key in prompts:
                 dropped.append(left_out(row, "deduplicate", f"the same prompt as {prompts[key]}"))
@@ -94,14 +97,14 @@ def test_the_draw_is_that_of_taking_one_pair_after_another(sources, items, seed,
 def test_only_what_may_be_drawn_is_counted(monkeypatch):
     counted = []
 
-    def spy(texts):
-        counted.append(len(texts))
-        return count(texts)
+    def spy(rows):
+        counted.append(len(rows))
+        return count(rows)
 
     monkeypatch.setattr(sampling, "COUNTED_AT_ONCE", 10)
     sources = {"s": pairs("s", [f"p{n}" for n in range(1000)])}
     sample_pairs(sources, 25, 1, 100, spy)
-    assert counted == [20, 20, 10], "two texts of each pair that is drawn, ten pairs at a time"
+    assert counted == [10, 10, 5], "each pair that is drawn, ten at a time"
 
 
 @given(SOURCES, st.integers(1, 20))
@@ -110,7 +113,7 @@ def test_every_pair_is_drawn_or_left_out_once(sources, items):
     everything = [(row["source"], row["row"]) for rows in sources.values() for row in rows]
     assert sorted((r["source"], r["row"]) for r in [*drawn, *dropped]) == sorted(everything)
     assert len({" ".join(r["prompt"].casefold().split()) for r in drawn}) == len(drawn) <= items
-    assert all(max(count([(r["prompt"], r["chosen"])])) <= 7 for r in drawn)
+    assert all(found.tokens <= 7 for found in count(drawn))
 
 
 @given(SOURCES, st.integers(1, 20), st.data())
@@ -140,6 +143,48 @@ def test_small_sources_are_made_up_for_by_the_others():
     drawn, dropped = sample_pairs(sources, 20, 1, 100, count)
     assert [sum(r["source"] == s for r in drawn) for s in ("big", "small")] == [18, 2]
     assert {r["reason"] for r in dropped} == {"not drawn"}
+
+
+def test_a_pair_that_is_equal_as_rendered_is_left_out_and_another_is_drawn():
+    def measure(rows):
+        return [Measured(1, "equal" if int(row["prompt"][1:]) % 2 else "") for row in rows]
+
+    drawn, dropped = sample_pairs({"s": pairs("s", [f"p{n}" for n in range(12)])}, 6, 1, 100, measure)
+    assert [int(row["prompt"][1:]) % 2 for row in drawn] == [0] * 6
+    assert {(row["step"], row["reason"]) for row in dropped} <= {("render", "equal"), ("sample", "not drawn")}
+
+
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'].split('</think>')[-1] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def measured(chosen: str, rejected: str, template: str | None = TEMPLATE) -> Measured:
+    tokenizer = load_trainee("resources/demo/models/base", None, template)
+    row = {"item_id": "a", "prompt": "Name a river.", "chosen": chosen, "rejected": rejected}
+    return pair_measure(tokenizer)([row])[0]
+
+
+def test_pairs_are_measured_as_the_configured_template_renders_them():
+    assert measured("no </think> Rhine", "yes </think> Rhine").fault == EQUAL
+    assert measured("no </think> Rhine", "yes </think> Rhine", None).fault == ""
+    assert measured("no </think> Rhine", "yes </think> ").fault == EMPTY
+    assert measured("no </think> Rhine", "Danube").fault == ""
+    assert measured("no </think> Rhine", "Danube").tokens < measured("no </think> Rhine", "Danube", None).tokens
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (TEMPLATE.replace("'<|assistant|>'", "'<|assistant|>hm'"), "item a in English: .* its own prompt"),
+        ("{{ strftime_now('%d %b') }}" + TEMPLATE, "writes today's date"),
+    ],
+)
+def test_a_template_that_cannot_be_trained_with_stops_the_base_set(template, message):
+    with pytest.raises(TokenizerError, match=message):
+        measured("Rhine", "Danube", template)
 
 
 def test_another_seed_draws_others():

@@ -31,13 +31,16 @@ TEMPLATE = (
 PATHS = {"model": "/m", "data": "data.parquet", "output": "out", "checkpoints": "checkpoints"}
 
 
-def words(number: int) -> str:
-    return " ".join(WORDS[i % len(WORDS)] for i in range(number))
+def words(number: int, first: int = 0) -> str:
+    return " ".join(WORDS[(first + i) % len(WORDS)] for i in range(number))
 
 
 def pair(number: int, prompt: int, chosen: int, rejected: int) -> dict:
     asked = [{"role": "user", "content": words(prompt)}]
-    answers = [[*asked, {"role": "assistant", "content": words(length)}] for length in (chosen, rejected)]
+    answers = [
+        [*asked, {"role": "assistant", "content": words(length, first)}]
+        for first, length in ((0, chosen), (1, rejected))
+    ]
     return {
         "item_id": f"id{number:03d}", "language": "de", "chosen_messages": answers[0], "rejected_messages": answers[1],
     }  # fmt: skip
@@ -102,13 +105,42 @@ def test_openrlhf_keeps_what_was_foretold(pairs, tokenizer, max_length, tmp_path
 
 def test_chosen_and_rejected_must_share_their_prompt(pairs, tokenizer):
     pairs.at[2, "rejected_messages"] = pair(2, 6, 1, 1)["rejected_messages"]
-    with pytest.raises(DataError, match="different prompts: item id002"):
+    with pytest.raises(DataError, match=r"different prompts: item id002 \(de\)"):
         trainer_data.check_lengths(pairs, tokenizer, 20)
 
 
 def test_a_template_that_rewrites_the_prompt_is_refused(pairs, tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "chat_template", "{{ messages | length }}" + TEMPLATE)
-    with pytest.raises(DataError, match="does not begin with its prompt"):
+    with pytest.raises(DataError, match=r"item id000 \(de\), .* does not begin with its own prompt"):
+        trainer_data.check_lengths(pairs, tokenizer, 20)
+
+
+STRIPPING = TEMPLATE.replace("[ASSISTANT] {{ m['content'] }}", "[ASSISTANT] {{ m['content'].split('</think>')[-1] }}")
+
+
+def test_pairs_are_compared_as_they_are_rendered(pairs, tokenizer, monkeypatch):
+    def answer(number: int, side: str, text: str) -> None:
+        pairs.at[number, f"{side}_messages"] = [
+            pairs.at[number, f"{side}_messages"][0],
+            {"role": "assistant", "content": text},
+        ]
+
+    answer(0, "chosen", "w1 w2 </think> w3"), answer(0, "rejected", "w4 </think> w3")
+    answer(1, "rejected", "w1 </think> ")
+    answer(4, "chosen", "w1\u200b w2"), answer(4, "rejected", "w1 w2")
+    assert trainer_data.check_lengths(pairs, tokenizer, 20)["fate"].tolist()[:2] == ["kept", "kept"]
+    monkeypatch.setattr(tokenizer, "chat_template", STRIPPING)
+    fates = trainer_data.check_lengths(pairs, tokenizer, 20)
+    assert fates["fate"].tolist() == ["equal", "empty", "dropped", "dropped", "equal", "cut", "cut"]
+    chosen = trainer_data.choose_rows(fates, "cut", 2, seed=1)
+    assert chosen["trained"].tolist() == [False] * 5 + [True] * 2
+    with pytest.raises(DataError, match=r"0 of 7 pairs are left to train on \(in 2, chosen equals rejected"):
+        trainer_data.choose_rows(fates, "drop", 2, seed=1)
+
+
+def test_a_template_that_writes_the_date_is_refused(pairs, tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ strftime_now('%d') }}" + TEMPLATE)
+    with pytest.raises(DataError, match="writes today's date"):
         trainer_data.check_lengths(pairs, tokenizer, 20)
 
 

@@ -1,24 +1,37 @@
 """Make ``pairs.parquet``, the English base set: de-duplicated, not too long, drawn evenly over the sources."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
 from polypref.files.schemas import DROPPED, PAIRS
-from polypref.files.tables import iter_rows, write_table
+from polypref.files.tables import TableError, iter_rows, write_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
-from polypref.sources.sampling import pair_counter, sample_pairs
-from polypref.sources.tokens import load_tokenizer
+from polypref.sources.sampling import pair_measure, sample_pairs
+from polypref.sources.templates import load_trainee
 
 if __name__ == "__main__":
     with job("base set", snakemake.log[0]) as terminal:
         sampling = snakemake.params.sampling
         path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
-        tokenizer = load_tokenizer(path, revision)
+        tokenizer = load_trainee(path, revision, snakemake.params.trainee["chat_template"])
         sources = {Path(path).stem: partial(iter_rows, path, PAIRS) for path in snakemake.input.sources}
-        pairs, rest = sample_pairs(sources, count=pair_counter(tokenizer), **sampling)
+        pairs, rest = sample_pairs(sources, measure=pair_measure(tokenizer), **sampling)
         drawn = write_table(snakemake.output.pairs, pairs, PAIRS)
-        dropped = write_table(snakemake.output.dropped, rest, DROPPED)
+        reasons = Counter()
+
+        def counted():
+            for row in rest:
+                reasons[f"{row['step']}: {row['reason']}"] += 1
+                yield row
+
+        dropped = write_table(snakemake.output.dropped, counted(), DROPPED)
+        if not drawn:
+            why = "; ".join(f"{reason} ({number:,})" for reason, number in reasons.most_common(3))
+            raise TableError(f"no pair is left for the base set. Left out, the commonest reasons: {why}")
+        if faulty := sum(number for reason, number in reasons.items() if reason.startswith("render: ")):
+            terminal.say(f"{faulty:,} pairs are equal or empty as the chat template renders them and are left out")
         terminal.say(f"{drawn:,} pairs drawn, {dropped:,} left out")
         if drawn < sampling["items"]:
             terminal.say(f"sampling.items asks for {sampling['items']:,}, but no more pairs are usable")

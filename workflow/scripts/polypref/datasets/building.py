@@ -8,6 +8,7 @@ from typing import Any
 
 from polypref.files.schemas import FIELDS
 from polypref.files.tables import TableError, by_id
+from polypref.files.visible import visible
 from polypref.requests.collect import provenance
 from polypref.sources.sampling import left_out
 
@@ -52,7 +53,7 @@ def build_dataset(
             flagged = next((flag for flag in drop if flag != EQUAL and flag in found), None)
             if row is None:
                 dropped.append(left_out(pair, "answer", reason, language))
-            elif EQUAL in drop and row["chosen"].strip() == row["rejected"].strip():
+            elif EQUAL in drop and visible(row["chosen"]) == visible(row["rejected"]):
                 dropped.append(left_out(pair, "answer", "chosen equals rejected", language))
             elif flagged:
                 dropped.append(left_out(pair, "diagnose", flagged.replace("_", " "), language))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from polypref.config.sections import ENGLISH, Flag
 from polypref.files.schemas import FIELDS
+from polypref.files.visible import visible
 from polypref.sources.tokens import CountTexts
 
 Row = dict[str, Any]
@@ -143,7 +144,7 @@ def diagnose(
                 f"{field}_truncated": item in cut.get((language, field), ()),
             }
             flags += [f"{field}_{kind}" for kind in _kinds(signals, field, language)]
-        if row["chosen"].strip() == row["rejected"].strip():
+        if visible(row["chosen"]) == visible(row["rejected"]):
             flags.append(EQUAL)
         found.append({**signals, "token_gap": tokens["chosen"] - tokens["rejected"], "flags": flags})
     return found

@@ -27,6 +27,7 @@ from polypref.preflight.findings import Finding
 from polypref.preflight.gpu_memory import GB, Content, context_of
 from polypref.preflight.gpus import check_gpus, read_config, read_gpus
 from polypref.preflight.pinning import unpinned
+from polypref.preflight.templates import check_templates
 from polypref.requests.checkpoints import NO_SAFETENSORS
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -219,9 +220,10 @@ def preflight(
     endpoint: str | None = None,
     gpus: Callable[[], list[float] | None] = read_gpus,
 ) -> list[Finding]:
-    """All checks. Nothing is checked where nothing is needed, as in the miniature."""
+    """All checks; where nothing from outside is needed, as in the miniature, only that of chat templates."""
     if nothing_outside(plan):
-        return [Finding("fine", "nothing to check: all data and models are local, and no job asks for a GPU")]
+        local = Finding("fine", "all data and models are local, and no job asks for a GPU")
+        return [local, *check_templates(plan)]
     found = repositories(plan)
     if any(environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in OFFLINE):
         hub = list(check_fetched(found, cache))
@@ -234,4 +236,5 @@ def preflight(
         *check_gpus(plan, gpus() if here else None, here, longest),
         *check_disk(plan, cache, Path(plan.config.results)),
         *check_context(plan, longest),
+        *check_templates(plan),
     ]

@@ -14,10 +14,13 @@ from typing import Any
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import read_table
 from polypref.plan.plan import SECOND, Plan
+from polypref.preflight.templates import Load, local_tokenizer
 from polypref.requests.asking import Asked
 from polypref.requests.generate import ask_responses
 from polypref.requests.judge import ask_verdicts
 from polypref.requests.translate import ask_translations
+from polypref.sources.templates import template_of
+from polypref.sources.tokens import TokenizerError
 
 Row = dict[str, Any]
 Render = Callable[[Row], str | None]
@@ -111,21 +114,14 @@ def show(plan: Plan, results: Path, template: str, render: Render) -> str:
     return "\n".join(lines)
 
 
-def local_renderer(load: Callable[..., Any] | None = None) -> Render:
+def local_renderer(load: Load = local_tokenizer) -> Render:
     """Render with the checkpoint's own tokenizer where that is a folder or in the Hub's cache; nothing is fetched."""
-    from transformers import AutoTokenizer
-
-    load = load or AutoTokenizer.from_pretrained
     tokenizers: dict[tuple[str, str | None], Any] = {}
 
     def render(row: Row) -> str | None:
-        path = row["checkpoint"]
-        key = (path, None if Path(path).is_dir() else row["revision"])
+        key = (row["checkpoint"], row["revision"])
         if key not in tokenizers:
-            try:
-                tokenizers[key] = load(path, revision=key[1], local_files_only=True)
-            except (OSError, ValueError, KeyError):
-                tokenizers[key] = None
+            tokenizers[key] = load(*key)
         tokenizer = tokenizers[key]
         if tokenizer is None:
             return None
@@ -134,8 +130,12 @@ def local_renderer(load: Callable[..., Any] | None = None) -> Render:
             tokenizer.src_lang = decoding["source_code"]
             ids = tokenizer(row["messages"][-1]["content"], split_special_tokens=True)["input_ids"]
             return f"{' '.join(tokenizer.convert_ids_to_tokens(ids))}\n=> {decoding['target_code']}"
+        try:
+            template = template_of(tokenizer, row["chat_template"], row["checkpoint"])
+        except TokenizerError as error:
+            return f"(can't be rendered: {error})"
         return tokenizer.apply_chat_template(
-            row["messages"], chat_template=row["chat_template"], tokenize=False, add_generation_prompt=True
+            row["messages"], chat_template=template, tokenize=False, add_generation_prompt=True
         )
 
     return render

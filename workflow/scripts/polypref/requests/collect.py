@@ -13,10 +13,13 @@ import pyarrow as pa
 
 from polypref.files.schemas import COMPLETIONS
 from polypref.files.tables import ROW_GROUP, TableError, iter_rows, read_table, row_group_sizes
+from polypref.files.visible import visible
 from polypref.requests.splitting import join_pieces
 
 Row = dict[str, Any]
 
+NOT_ASKED = "nothing in the text is language: it is all code, formulas, URLs or the like, and would stay in English"
+"""The error of a text that was not sent to its translator."""
 PROVENANCE = ("model", "checkpoint", "revision", "decoding")
 
 
@@ -95,8 +98,9 @@ def collect_texts(
 ) -> list[dict[str, Any]]:
     """One row per item in schema TEXTS, from the parts that it was asked in.
 
-    A text is whole or it is an error: when one part could not be answered, the row has empty text and the reason. An
-    empty text is an error too, but for the answers that are judged (``may_be_empty``): there it is a bad answer.
+    A text is whole or it is an error: when one part could not be answered, the row has empty text and the reason. So
+    is a text with letters of which nothing was asked, since it is still the English original. An empty text is an error
+    too, except for the answers that are judged (``may_be_empty``), where it is a bad answer.
     """
     rows = []
     pairs = completions_for(requests, completions, what)
@@ -106,8 +110,10 @@ def collect_texts(
         error = next((c["error"] for c in answered if c["error"]), None)
         first = parts[0][0]
         text = join_pieces([(r["before"], c["text"] if c else "", r["after"]) for r, c in parts])
-        if error is None and not may_be_empty and answered and not any(c["text"].strip() for c in answered):
+        if error is None and not may_be_empty and answered and not any(visible(c["text"]) for c in answered):
             error = "the answer is empty"
+        if not answered and any(char.isalpha() for char in text):
+            error = NOT_ASKED
         cut = any(c["finish_reason"] == "length" for c in answered)
         rows.append(
             {

@@ -1,25 +1,24 @@
 """Splitting a text into the units that a translator takes, and putting the translations together again.
 
 Models that answer one line (X-ALMA) get lines, models that were trained on sentences (NLLB) get sentences. What is
-not language stays verbatim: blank lines, fenced code, display formulas, lines of digits and signs, and the white space
-and list marks around each piece.
+not language stays verbatim (see :mod:`polypref.requests.verbatim`): blank lines, fenced code, display formulas, lines
+of nothing but digits, signs, URLs or inline code, and the white space and list marks around each piece.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import sentencex
 
+from polypref.requests.verbatim import LIST_MARKS, has_language, segments
+
 LONGEST_SENTENCE = 400
 """Characters above which a sentence is split again at clause marks, then at blanks."""
 
-_FENCE = re.compile(r"^\s*(```|~~~)")
-_FORMULA = re.compile(r"^\s*(\$\$|\\\[|\\\]|\\begin\{|\\end\{)")
-_MARK = re.compile(r"^(\s*(?:(?:[-*+•>]|#{1,6}|\(?\d{1,3}[.)])\s+)*)(.*?)(\s*)$", re.DOTALL)
+_MARK = re.compile(rf"^({LIST_MARKS})(.*?)(\s*)$", re.DOTALL)
 _CLAUSE = re.compile(r"(?<=[;:,.!?])\s+")
 
 
@@ -44,9 +43,9 @@ def split_text(text: str, unit: str) -> list[Piece]:
         return [Piece("", text)] if text.strip() else [Piece(text, "")]
     pieces: list[Piece] = []
     verbatim = ""
-    for line, translate in _lines(text):
+    for line, translate in segments(text):
         lead, body, tail = _MARK.match(line).groups() if translate else (line, "", "")  # type: ignore[union-attr]
-        if not any(char.isalpha() for char in body):
+        if not has_language(body):
             verbatim += line
             continue
         units = [body] if unit == "lines" else _sentences(body)
@@ -66,26 +65,6 @@ def split_text(text: str, unit: str) -> list[Piece]:
 def join_pieces(pieces: list[tuple[str, str, str]]) -> str:
     """Put (before, translation, after) together again."""
     return "".join(before + text + after for before, text, after in pieces)
-
-
-def _lines(text: str) -> Iterator[tuple[str, bool]]:
-    """Lines with their line ends, and whether each is language rather than code or formula."""
-    fence, formula = None, False
-    for line in text.splitlines(keepends=True):
-        mark = _FENCE.match(line)
-        if fence is not None:
-            yield line, False
-            fence = None if mark and mark.group(1) == fence else fence
-        elif mark:
-            fence = mark.group(1)
-            yield line, False
-        elif _FORMULA.match(line):
-            opens = line.count("$$") == 1 or ("\\[" in line and "\\]" not in line) or "\\begin{" in line
-            closes = "\\]" in line or "\\end{" in line or (formula and "$$" in line)
-            formula = opens and not (formula and closes)
-            yield line, False
-        else:
-            yield line, not formula
 
 
 def _sentences(line: str) -> list[str]:

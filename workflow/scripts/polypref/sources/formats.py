@@ -14,6 +14,7 @@ from typing import Any
 
 from polypref.files.digests import pair_id
 from polypref.files.tables import TableError
+from polypref.files.visible import visible
 
 Row = dict[str, Any]
 
@@ -272,11 +273,11 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
 def _cleaned(pair: Pair) -> Pair | Left:
     texts = {field: clean(getattr(pair, field)) for field in ("prompt", "chosen", "rejected")}
     for field, text in texts.items():
-        if not text:
+        if not visible(text):
             return Left(pair.row, f"{field} is empty", bad=True)
         if _SURROGATE.search(text):  # a .jsonl file can escape half a character, and no file can hold it
             return Left(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
-    if texts["chosen"] == texts["rejected"]:
+    if visible(texts["chosen"]) == visible(texts["rejected"]):
         return Left(pair.row, "chosen equals rejected")
     return Pair(pair.row, pair.task, **texts)
 

@@ -9,15 +9,25 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from polypref.files.digests import digest
 from polypref.files.tables import ROW_GROUP, batched
-from polypref.sources.tokens import token_counter
+from polypref.sources.templates import UNTRAINABLE, Rendered, fault_of, is_trainable, render_pair
+from polypref.sources.tokens import TokenizerError, token_counter
 
 Row = dict[str, Any]
-CountTokens = Callable[[list[tuple[str, str]]], list[int]]
-"""Tokens of each (prompt, response) as the trainee's chat template renders them."""
+
+
+class Measured(NamedTuple):
+    """Tokens of the longer conversation of a pair, and why the pair can't be trained on, if so."""
+
+    tokens: int
+    fault: str = ""
+
+
+Measure = Callable[[list[Row]], list[Measured]]
+"""Measures pairs (``item_id``, ``prompt``, ``chosen``, ``rejected``) as the trainee's chat template renders them."""
 COUNTED_AT_ONCE = 200
 """Pairs whose tokens are in memory at a time."""
 UNKNOWN = -1
@@ -30,12 +40,12 @@ class Read(Protocol):
 
 
 def sample_pairs(
-    sources: dict[str, Read], items: int, seed: int, max_tokens: int, count: CountTokens
+    sources: dict[str, Read], items: int, seed: int, max_tokens: int, measure: Measure
 ) -> tuple[Iterator[Row], Iterator[Row]]:
     """Draw pairs evenly over the sources.
 
     Every source is put in an order that depends on the seed and each pair's prompt alone; then the sources take turns,
-    each giving its next pair whose prompt was not drawn yet and that is short enough, until ``items`` are drawn or
+    each giving its next pair whose prompt was not drawn yet and that can be trained on, until ``items`` are drawn or
     nothing is left. So a larger sample contains every smaller one, a source that is too small is made up for by the
     others, and a row whose answers are edited, or that comes or goes, moves no other one.
 
@@ -44,16 +54,16 @@ def sample_pairs(
     sources : {name: how to read its rows in PAIRS}; each is read several times
     items : pairs wanted
     max_tokens : longest prompt plus longer response
-    count : tokens of prompts and responses
+    measure : tokens and faults of pairs as they are rendered
 
     Returns
     -------
     Rows in PAIRS in the order of ``item_id``, and rows in DROPPED for the rest: each pair is in one of them.
     """
     known = [_Source(name, sources[name], seed, max_tokens) for name in sorted(sources)]
-    # A pair whose tokens are not known is taken for short enough; when none of the drawn ones is such, the draw stands.
+    # A pair that was not measured yet is taken for a good one; when none of those drawn is such, the draw stands.
     _draw(known, items)
-    while any([source.count_tokens(count) for source in known]):
+    while any([source.measure(measure) for source in known]):
         _draw(known, items)
     return _read_drawn(known), chain.from_iterable(source.rest() for source in known)
 
@@ -73,6 +83,7 @@ class _Source:
             turns.append(int(digest(seed, key), 16))
         self.order = array("q", sorted(range(len(turns)), key=turns.__getitem__))
         self.tokens = array("q", [UNKNOWN]) * len(turns)
+        self.faults: dict[int, str] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -89,20 +100,22 @@ class _Source:
                 self.same[number] = prompts[key]
             elif self.tokens[number] > self.max_tokens:
                 self.overlong.add(number)
-            else:
+            elif number not in self.faults:
                 prompts[key] = item = self.ids[number]
                 self.drawn[item] = number
                 yield item
 
-    def count_tokens(self, count: CountTokens) -> bool:
-        """Count those of the pairs drawn that were not counted yet; whether there were any."""
+    def measure(self, measure: Measure) -> bool:
+        """Measure those of the drawn pairs that were not measured yet; whether there were any."""
         new = {item: number for item, number in self.drawn.items() if self.tokens[number] == UNKNOWN}
         if new:
             rows = self.read(["item_id", "prompt", "chosen", "rejected"], new)
             for some in batched(rows, COUNTED_AT_ONCE):
-                found = iter(count([(row["prompt"], row[field]) for row in some for field in ("chosen", "rejected")]))
-                for row in some:
-                    self.tokens[new[row["item_id"]]] = max(next(found), next(found))
+                for row, found in zip(some, measure(some), strict=True):
+                    number = new[row["item_id"]]
+                    self.tokens[number] = found.tokens
+                    if found.fault:
+                        self.faults[number] = found.fault
         return bool(new)
 
     def rest(self) -> Iterator[Row]:
@@ -113,6 +126,8 @@ class _Source:
                 yield left_out(pair, "deduplicate", f"the same prompt as {self.same[number]}")
             elif number in self.overlong:
                 yield left_out(pair, "length", f"{self.tokens[number]} tokens, more than {self.max_tokens}")
+            elif number in self.faults:
+                yield left_out(pair, "render", self.faults[number])
             elif pair["item_id"] not in self.drawn:
                 yield left_out(pair, "sample", "not drawn")
 
@@ -154,15 +169,28 @@ def left_out(row: Row, step: str, reason: str, language: str = "en") -> Row:
     return {**kept, "language": language, "step": step, "reason": reason}
 
 
-def pair_counter(tokenizer: Any) -> CountTokens:
-    """Count tokens with a Hugging Face tokenizer and its chat template."""
+def pair_measure(tokenizer: Any) -> Measure:
+    """Measure pairs with a Hugging Face tokenizer and its chat template.
+
+    Raises
+    ------
+    TokenizerError
+        When the template can't be trained with; it names the item.
+    """
     count_texts = token_counter(tokenizer)
 
-    def count(pairs: list[tuple[str, str]]) -> list[int]:
-        chats = [
-            [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
-            for prompt, response in pairs
-        ]
-        return count_texts(tokenizer.apply_chat_template(chats, tokenize=False))
+    def measure(pairs: list[Row]) -> list[Measured]:
+        rendered = [_render(tokenizer, pair) for pair in pairs]
+        found = iter(count_texts([text for pair in rendered for text in (pair.chosen, pair.rejected)]))
+        return [Measured(max(next(found), next(found)), fault_of(pair, tokenizer.eos_token)) for pair in rendered]
 
-    return count
+    return measure
+
+
+def _render(tokenizer: Any, pair: Row) -> Rendered:
+    turn = {"role": "user", "content": pair["prompt"]}
+    sides = ([turn, {"role": "assistant", "content": pair[name]}] for name in ("chosen", "rejected"))
+    rendered = render_pair(tokenizer, *sides)
+    if not is_trainable(rendered):
+        raise TokenizerError(f"item {pair['item_id']} in English: {UNTRAINABLE}.")
+    return rendered

@@ -2,7 +2,8 @@
 
 OpenRLHF 0.11 drops a row in silence when its prompt does not leave room for an answer, cuts an answer at the maximum
 length, and never steps on the rows that do not fill the last batch. ``openrlhf/datasets/reward_dataset.py`` is
-mirrored here so that all three are known, reported and decided beforehand.
+mirrored here so that all three are known, reported and decided beforehand. A pair whose answers are equal or empty as
+the chat template renders them (a template may remove what they differ in) teaches nothing and is left out too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,17 @@ import pyarrow as pa
 
 from polypref.files.schemas import DATASET
 from polypref.files.tables import read_table, write_table
+from polypref.sources.templates import (
+    EMPTY,
+    EQUAL,
+    UNTRAINABLE,
+    Rendered,
+    fault_of,
+    is_trainable,
+    render_pair,
+    use_template,
+)
+from polypref.sources.tokens import TokenizerError
 
 COLUMNS = ["item_id", "language", "chosen_messages", "rejected_messages"]
 """What training reads of a data set: the two conversations, and the two columns that name them in reports."""
@@ -45,20 +57,17 @@ def _messages(column: Sequence[Any]) -> list[list[dict[str, str]]]:
 
 
 def _require_template(tokenizer: Any) -> None:
-    if not tokenizer.chat_template:
-        name = getattr(tokenizer, "name_or_path", "tokenizer")
-        raise DataError(f"{name}: its tokenizer has no chat template; DPO needs one to render conversations")
+    name = getattr(tokenizer, "name_or_path", "tokenizer")
+    try:
+        use_template(tokenizer, None, name)
+    except TokenizerError as error:
+        raise DataError(str(error)) from None
     if not tokenizer.eos_token:
-        raise DataError(f"{getattr(tokenizer, 'name_or_path', 'tokenizer')}: its tokenizer has no end-of-text token")
+        raise DataError(f"{name}: its tokenizer has no end-of-text token")
 
 
-def render(pairs: pd.DataFrame, tokenizer: Any) -> tuple[list[str], list[str], list[str]]:
-    """Render prompts and both whole conversations as OpenRLHF does.
-
-    Returns
-    -------
-    tuple of three lists of str
-        Prompt with the generation prompt; prompt and chosen; prompt and rejected; the last two with end-of-text.
+def render(pairs: pd.DataFrame, tokenizer: Any) -> list[Rendered]:
+    """Render prompts and both whole conversations with the tokenizer's chat template.
 
     Raises
     ------
@@ -71,21 +80,11 @@ def render(pairs: pd.DataFrame, tokenizer: Any) -> tuple[list[str], list[str], l
     uneven = [i for i, (a, b) in enumerate(zip(chosen, rejected, strict=True)) if a[:-1] != b[:-1]]
     if uneven:
         raise DataError(f"chosen and rejected have different prompts: item {_ids(pairs, uneven)}")
-
-    def template(messages: list[dict[str, str]], **options: Any) -> str:
-        return tokenizer.apply_chat_template(messages, tokenize=False, **options)
-
-    prompts = [template(messages[:-1], add_generation_prompt=True) for messages in chosen]
-    sides = [[template(messages) for messages in side] for side in (chosen, rejected)]
-    triples = zip(prompts, *sides, strict=True)
-    foreign = [i for i, (prompt, *texts) in enumerate(triples) if not all(t.startswith(prompt) for t in texts)]
+    rendered = [render_pair(tokenizer, *sides) for sides in zip(chosen, rejected, strict=True)]
+    foreign = [i for i, pair in enumerate(rendered) if not is_trainable(pair)]
     if foreign:
-        raise DataError(
-            "the chat template writes a conversation that does not begin with its prompt (item "
-            f"{_ids(pairs, foreign)}); OpenRLHF can't train with it. Give the checkpoint another chat_template."
-        )
-    whole = [[_closed(text, tokenizer.eos_token) for text in texts] for texts in sides]
-    return prompts, whole[0], whole[1]
+        raise DataError(f"item {_ids(pairs, foreign)}: {UNTRAINABLE}.")
+    return rendered
 
 
 def _closed(text: str, end: str) -> str:
@@ -94,7 +93,8 @@ def _closed(text: str, end: str) -> str:
 
 
 def _ids(pairs: pd.DataFrame, positions: Sequence[int], most: int = 5) -> str:
-    ids = pairs["item_id"].iloc[list(positions[:most])].tolist()
+    some = pairs.iloc[list(positions[:most])]
+    ids = [f"{row.item_id} ({row.language})" for row in some.itertuples()]
     more = f" and {len(positions) - most} more" if len(positions) > most else ""
     return ", ".join(ids) + more
 
@@ -115,18 +115,24 @@ def check_lengths(pairs: pd.DataFrame, tokenizer: Any, max_length: int) -> pd.Da
     -------
     DataFrame
         Same rows and order: ``item_id``, ``language``, ``prompt_tokens``, ``chosen_tokens``, ``rejected_tokens``
-        (both with the prompt, as the trainer counts) and ``fate``: ``dropped`` when the prompt does not leave room
-        for an answer, ``cut`` when an answer is longer than ``max_length``, else ``kept``.
+        (both with the prompt, as the trainer counts) and ``fate``: ``equal`` when the two answers are the same as
+        rendered (invisible characters aside), ``empty`` when one of them is empty, ``dropped`` when the prompt does not
+        leave room for an answer, ``cut`` when an answer is longer than ``max_length``, else ``kept``.
     """
     names = ("prompt_tokens", "chosen_tokens", "rejected_tokens")
     counts = dict.fromkeys(names, ())
+    faults: list[str] = []
     if len(pairs):
-        texts = render(pairs, tokenizer)
-        counts = {name: _count(tokenizer, side) for name, side in zip(names, texts, strict=True)}
+        rendered, end = render(pairs, tokenizer), tokenizer.eos_token
+        texts = zip(*((prompt, _closed(one, end), _closed(two, end)) for prompt, one, two in rendered), strict=True)
+        counts = {name: _count(tokenizer, list(side)) for name, side in zip(names, texts, strict=True)}
+        faults = [fault_of(pair, end) for pair in rendered]
     lengths = pairs[["item_id", "language"]].reset_index(drop=True).assign(**counts)
     dropped = lengths["prompt_tokens"] >= max_length - ROOM
     cut = lengths[["chosen_tokens", "rejected_tokens"]].max(axis=1) > max_length
-    return lengths.assign(fate=np.select([dropped, cut], ["dropped", "cut"], "kept"))
+    equal, empty = (np.array([fault == kind for fault in faults], dtype=bool) for kind in (EQUAL, EMPTY))
+    fates = np.select([equal, empty, dropped, cut], ["equal", "empty", "dropped", "cut"], "kept")
+    return lengths.assign(fate=fates)
 
 
 def _count(tokenizer: Any, texts: list[str]) -> list[int]:
@@ -151,8 +157,8 @@ def choose_rows(lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int
     Returns
     -------
     DataFrame
-        ``lengths`` with fates of its own: ``kept``, ``cut`` (with ``overlong: cut`` these are trained on), ``dropped``,
-        ``remainder``; and ``trained``, a bool.
+        ``lengths`` with fates of its own: ``kept``, ``cut`` (with ``overlong: cut`` these are trained on), ``equal``,
+        ``empty``, ``dropped``, ``remainder``; and ``trained``, a bool.
 
     Raises
     ------
@@ -160,18 +166,21 @@ def choose_rows(lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int
         When rows do not fit and ``overlong`` is ``error``, or when less than one batch is left.
     """
     fate = lengths["fate"]
-    if overlong == "error" and (fate != "kept").any():
+    long = fate.isin(["dropped", "cut"])
+    if overlong == "error" and long.any():
         raise DataError(
-            f"{(fate != 'kept').sum()} of {len(fate)} pairs do not fit training.max_length: item "
-            f"{_ids(lengths, np.flatnonzero(fate != 'kept'))}. Raise it, or set training.overlong to drop or cut."
+            f"{long.sum()} of {len(fate)} pairs do not fit training.max_length: item "
+            f"{_ids(lengths, np.flatnonzero(long))}. Raise it, or set training.overlong to drop or cut."
         )
     if overlong != "cut":
         fate = fate.replace("cut", "dropped")
-    usable = np.flatnonzero(fate != "dropped")
+    usable = np.flatnonzero(fate.isin(["kept", "cut"]))
     if len(usable) < batch_size:
+        same, empty = (fate == "equal").sum(), (fate == "empty").sum()
+        why = f" (in {same}, {EQUAL}; in {empty}, {EMPTY})" if same or empty else ""
         raise DataError(
-            f"{len(usable)} of {len(fate)} pairs are left to train on, less than one batch of {batch_size}. Lower "
-            "training.batch_size, raise training.max_length, or see why the data set is so small."
+            f"{len(usable)} of {len(fate)} pairs are left to train on{why}, less than one batch of {batch_size}. Lower "
+            "training.batch_size, raise training.max_length, or find out why the data set is so small."
         )
     spare = np.random.default_rng(seed).permutation(usable)[: len(usable) % batch_size]
     fate = fate.mask(fate.index.isin(spare), "remainder")

@@ -150,7 +150,8 @@ def _prepare(
     say(
         f"{rows['trained'].sum():,} of {len(rows):,} pairs are trained on; {fates.get('dropped', 0):,} do not fit "
         f"{settings.max_length:,} tokens, {fates.get('cut', 0):,} are cut there, {fates.get('remainder', 0):,} do not "
-        f"fill a batch of {settings.batch_size:,}"
+        f"fill a batch of {settings.batch_size:,}, {fates.get('equal', 0):,} have equal answers and "
+        f"{fates.get('empty', 0):,} an empty one as the chat template renders them"
     )
     with atomic_write(folder / "overlong.csv", "w") as file:
         rows[rows["fate"] != "kept"].drop(columns="trained").to_csv(file, index=False, lineterminator="\n")

@@ -18,6 +18,8 @@ from typing import Any
 from polypref.requests.engines import Completion, EngineError, Request
 from polypref.requests.engines.vllm_jobs import MAX_LOGPROBS, Beams, Job, Single
 from polypref.requests.engines.vllm_start import line_of, remedy, start_in_less_memory
+from polypref.sources.templates import require_fixed
+from polypref.sources.tokens import TokenizerError
 
 AHEAD = 2048
 """Requests that are rendered ahead at least. Fewer at a time, between the engine's steps, cost 5% on small models."""
@@ -87,7 +89,11 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
         raise EngineError(remedy(path, error, settings, bool(runtime.gpus))) from error
     engine = VllmEngine(llm, checkpoint.chat_template, own_context)
     try:
+        require_fixed(checkpoint.chat_template or getattr(engine.tokenizer, "chat_template", None), path)
         engine.render([{"role": "user", "content": "x"}])
+    except TokenizerError as error:
+        engine.close()
+        raise EngineError(str(error)) from error
     except (ValueError, VLLMClientError) as error:
         engine.close()
         raise EngineError(

@@ -1,0 +1,61 @@
+"""Chat templates before anything is spent: missing, dated, failing, not to be trained with, or removing thoughts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polypref.config.loading import load_config, read_languages
+from polypref.plan.plan import Plan
+from polypref.preflight.templates import check_templates, local_tokenizer
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def plan_with(template: str | None) -> Plan:
+    raw = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+    registry = yaml.safe_load((ROOT / "resources/demo/models.yaml").read_text(encoding="utf-8"))
+    raw["checkpoints"] = {"base": {**registry["checkpoints"]["base"], "chat_template": template}}
+    return Plan(load_config(raw, ROOT), read_languages(ROOT))
+
+
+def findings(template: str | None, load=local_tokenizer) -> list[tuple[str, str]]:
+    return [(finding.level, finding.what) for finding in check_templates(plan_with(template), load)]
+
+
+@pytest.mark.parametrize(
+    ("template", "level", "what"),
+    [
+        ("{{ strftime_now('%Y') }}" + TEMPLATE, "wrong", "writes today's date"),
+        (TEMPLATE.replace("'<|assistant|>'", "'<|assistant|>Sure: '"), "wrong", "does not begin with its own prompt"),
+        ("{{ raise_exception('no way') }}", "wrong", "its chat template fails: no way"),
+        (TEMPLATE.replace("m['content']", "m['content'].split('</think>')[-1]"), "doubt", "removes <think>"),
+    ],
+)
+def test_a_template_that_would_stop_or_spoil_the_run_is_found(template, level, what):
+    found = [entry for entry in findings(template) if entry[0] != "fine"]
+    assert [(entry[0], "checkpoint base" in entry[1], what in entry[1]) for entry in found] == [(level, True, True)]
+
+
+def test_a_comment_about_the_date_is_no_date():
+    assert {level for level, _ in findings("{# strftime_now #}" + TEMPLATE)} == {"fine"}
+
+
+def test_a_tokenizer_without_a_template_needs_one_in_the_configuration():
+    def load(path, revision):
+        tokenizer = local_tokenizer(path, revision)
+        tokenizer.chat_template = None
+        return tokenizer
+
+    assert "wrong" not in [level for level, what in findings(TEMPLATE, load) if "base" in what]
+    assert any("checkpoints/base" not in what and "has no chat template" in what for _, what in findings(None, load))
+
+
+def test_what_is_not_on_this_machine_is_not_checked():
+    ((level, what),) = findings(None, lambda path, revision: None)
+    assert level == "unchecked" and "base, judge" in what

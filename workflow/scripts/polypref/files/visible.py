@@ -1,0 +1,26 @@
+"""What a reader sees of a text: two texts that differ in invisible characters alone are the same text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+_SELECTORS = range(0xFE00, 0xFE10)
+_SPACES = re.compile(r"[^\S\n]")
+
+
+def visible(text: str) -> str:
+    """A text without invisible characters (zero-width ones, soft hyphens, marks of direction), every blank a space.
+
+    Blanks at the ends of lines and of the text are left out; indentation stays, since code means something by it.
+    """
+    if not text.isascii():
+        text = "".join(char for char in unicodedata.normalize("NFC", text) if not _is_invisible(char))
+    lines = _SPACES.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip()
+
+
+def _is_invisible(char: str) -> bool:
+    code = ord(char)
+    return char in _FILLERS or code in _SELECTORS or 0xE0100 <= code < 0xE01F0 or unicodedata.category(char) == "Cf"

@@ -1,0 +1,74 @@
+"""Chat templates, as far as their tokenizers are at hand: there is one, it writes no date, and the trainee's trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from polypref.plan.plan import Plan
+from polypref.preflight.findings import Finding
+from polypref.sources.templates import EQUAL, UNTRAINABLE, fault_of, is_trainable, render_pair, use_template
+from polypref.sources.tokens import TokenizerError
+
+Load = Callable[[str, str | None], Any]
+"""The tokenizer of a checkpoint, or None where it is not on this machine."""
+
+
+def local_tokenizer(path: str, revision: str | None) -> Any:
+    """A tokenizer from a folder or the Hub's cache; None where it is in neither. Nothing is fetched."""
+    from transformers import AutoTokenizer  # takes seconds to import
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            path, revision=None if Path(path).is_dir() else revision, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Finding]:
+    """Every checkpoint that is asked by vLLM has a template without a date; the trainee's can be trained with."""
+    base = plan.config.training.base
+    names = sorted({base, *(plan.batch_checkpoint(task, name) for task, name in plan.batches())})
+    rendered, absent = [], []
+    for name in names:
+        checkpoint = plan.config.checkpoints[name]
+        if checkpoint.engine != "vllm" and name != base:
+            continue
+        tokenizer = load(checkpoint.path, checkpoint.revision)
+        if tokenizer is None:
+            absent.append(name)
+            continue
+        try:
+            use_template(tokenizer, checkpoint.chat_template, f"checkpoint {name}")
+            yield from _check_trainee(name, tokenizer) if name == base else ()
+        except TokenizerError as error:
+            yield Finding("wrong", str(error))
+        except Exception as error:  # whatever a template raises
+            yield Finding("wrong", f"checkpoint {name}: its chat template fails: {' '.join(str(error).split())[:200]}")
+        else:
+            rendered.append(name)
+    if rendered:
+        yield Finding("fine", f"chat templates render: {', '.join(rendered)}")
+    if absent:
+        yield Finding("unchecked", f"chat templates: no tokenizer at hand yet for {', '.join(absent)}")
+
+
+def _check_trainee(name: str, tokenizer: Any) -> Iterator[Finding]:
+    turn = {"role": "user", "content": "Name a river."}
+
+    def rendered(first: str, second: str) -> Any:
+        return render_pair(tokenizer, *([turn, {"role": "assistant", "content": text}] for text in (first, second)))
+
+    if not tokenizer.eos_token:
+        raise TokenizerError(f"checkpoint {name}: its tokenizer has no end-of-text token; DPO needs one")
+    if not is_trainable(rendered("The Rhine.", "Paris.")):
+        raise TokenizerError(f"checkpoint {name}: {UNTRAINABLE}")
+    thinking = rendered("<think>\nA long one.\n</think>\n\nThe Rhine.", "<think>\nAny.\n</think>\n\nThe Rhine.")
+    if is_trainable(thinking) and fault_of(thinking, tokenizer.eos_token) == EQUAL:
+        yield Finding(
+            "doubt",
+            f"checkpoint {name}: its chat template removes <think>…</think> from answers; pairs that differ in nothing "
+            "else are left out",
+        )

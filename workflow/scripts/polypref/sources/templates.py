@@ -1,0 +1,98 @@
+"""Chat templates: the one that a checkpoint is used with, and what it makes of conversations.
+
+Sampling, requests, training and preflight use the same template: the one of the configuration where there is one, else
+the tokenizer's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from polypref.files.visible import visible
+from polypref.sources.tokens import TokenizerError, load_tokenizer
+
+Messages = Sequence[dict[str, str]]
+
+EQUAL = "chosen equals rejected as the chat template renders them"
+EMPTY = "an answer is empty as the chat template renders it"
+
+
+class Rendered(NamedTuple):
+    """A pair as it is trained on: the prompt with the generation prompt, and both whole conversations."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+def require_fixed(template: Any, where: str) -> None:
+    """Refuse a template that writes today's date: the same request would be another prompt tomorrow.
+
+    Raises
+    ------
+    TokenizerError
+    """
+    texts = template.values() if isinstance(template, dict) else [template or ""]
+    if any("strftime_now" in re.sub(r"\{#.*?#\}", "", str(text), flags=re.DOTALL) for text in texts):
+        raise TokenizerError(
+            f"{where}: its chat template writes today's date (strftime_now), so the same request would be another "
+            "prompt on another day. Copy the template into the checkpoint's chat_template in the registry, with a "
+            "fixed date in the place of strftime_now(...)."
+        )
+
+
+def template_of(tokenizer: Any, chat_template: str | None, where: str) -> Any:
+    """The template of the configuration if there is one, else the tokenizer's own.
+
+    Raises
+    ------
+    TokenizerError
+        When there is no template at all, or it writes today's date.
+    """
+    template = chat_template or tokenizer.chat_template
+    if not template:
+        raise TokenizerError(
+            f"{where}: its tokenizer has no chat template. Set chat_template of this checkpoint in the registry to the "
+            "template that the model was trained with."
+        )
+    require_fixed(template, where)
+    return template
+
+
+def use_template(tokenizer: Any, chat_template: str | None, where: str) -> Any:
+    """Give a tokenizer the template that :func:`template_of` finds."""
+    tokenizer.chat_template = template_of(tokenizer, chat_template, where)
+    return tokenizer
+
+
+def load_trainee(path: str, revision: str | None, chat_template: str | None) -> Any:
+    """The tokenizer of the model that is trained, with the template that it is trained with."""
+    return use_template(load_tokenizer(path, revision), chat_template, path)
+
+
+def render_pair(tokenizer: Any, chosen: Messages, rejected: Messages) -> Rendered:
+    """Render two conversations that differ in their last turn as OpenRLHF does, without its end-of-text token."""
+    prompt = tokenizer.apply_chat_template(list(chosen[:-1]), tokenize=False, add_generation_prompt=True)
+    return Rendered(prompt, *(tokenizer.apply_chat_template(list(side), tokenize=False) for side in (chosen, rejected)))
+
+
+def is_trainable(pair: Rendered) -> bool:
+    """Whether both conversations begin with their prompt; OpenRLHF cuts them where it ends."""
+    return pair.chosen.startswith(pair.prompt) and pair.rejected.startswith(pair.prompt)
+
+
+def fault_of(pair: Rendered, end: str) -> str:
+    """`EQUAL`, `EMPTY` or nothing, by the answers that are trained on; ``end`` is the end-of-text token."""
+    answers = []
+    for side in (pair.chosen, pair.rejected):
+        answer = visible(side[len(pair.prompt) :])
+        answers.append(visible(answer.removesuffix(end)) if end else answer)
+    return EMPTY if not all(answers) else EQUAL if answers[0] == answers[1] else ""
+
+
+UNTRAINABLE = (
+    "the chat template writes a conversation that does not begin with its own prompt; OpenRLHF can't train with it. "
+    "Give the checkpoint another chat_template, one whose generation prompt is what stands before an answer"
+)
