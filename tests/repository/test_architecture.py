@@ -14,8 +14,8 @@ ORDER = TOOL["package_order"](PAGE)
 # not part of the order: `python -m polypref`, which imports the command line
 TOP = {"__init__", "__main__"}
 # scripts that no rule runs, and who runs them
-BY_HAND = {"make_tiny_models": "make tiny-models", "openrlhf_cpu": "training/trainer.py", "push_dataset": "make push",
-           "complete_shard": "requests/sharding.py"}  # fmt: skip
+BY_HAND = {"make_tiny_models": "make tiny-models", "openrlhf_launcher": "training/trainer.py",
+           "push_dataset": "make push", "complete_shard": "requests/sharding.py"}  # fmt: skip
 
 
 def test_the_table_lists_every_subpackage():
