@@ -41,7 +41,8 @@ class Results:
     dataset_counts, diagnostics, cost, and perhaps estimate and judge_agreement; ``paper`` win_rates, bleu, chrf, or
     nothing; ``figures`` those of :data:`polypref.report.pages.FIGURES`, and rules; ``captions`` has the same keys.
     ``figure_files`` are the figures' files, each ``{figure}.{kind}``.
-    ``datasets``, ``dropped`` and ``diagnostics`` are by architecture, ``answers`` by policy or opponent.
+    ``policies`` (the content of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are by architecture,
+    ``answers`` by policy or opponent.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -49,6 +50,7 @@ class Results:
     captions: Mapping[str, str]
     figure_files: Sequence[str | Path]
     training_logs: Mapping[str, pd.DataFrame]
+    policies: Mapping[str, Mapping[str, Any]]
     paper: Mapping[str, pd.DataFrame]
     pairs: pd.DataFrame
     datasets: Mapping[str, pd.DataFrame]
@@ -210,6 +212,7 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
         "models": method.models(config),
         "data_sets": method.data_sets(config),
         "versions": method.versions(),
+        "attention": method.attention(results.policies),
         **_tables(results, languages),
     }
     made = {}
