@@ -12,7 +12,7 @@ SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
 WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture tiny-models pictures lock clean
+.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture tiny-models pictures lock gpu-lock gpu-check clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,12 @@ pictures: setup ## draw the pictures of README and docs from the miniature's res
 
 lock: setup ## resolve requirements/*.in again; newest versions: tools/lock.sh --upgrade
 	tools/lock.sh
+
+gpu-lock: setup ## install requirements/gpu.txt elsewhere and test it, without a GPU (12 GB, minutes)
+	tools/install_gpu_lock.sh $(FOLDER)
+
+gpu-check: ## run everything on this machine's GPU, in under eight minutes; without one: make gpu-check DRY=1
+	$(PY) bench/gpu_check.py $(if $(DRY),--dry-device)
 
 clean: ## remove what runs have made; .venv stays
 	rm -rf results/* .snakemake logs .pytest_cache .ruff_cache .hypothesis

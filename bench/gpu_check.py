@@ -1,91 +1,127 @@
-"""Compare the completions of the miniature's checkpoints on a GPU with those on a CPU, through the workflow's engine.
+"""Everything that the workflow does on a GPU, once, on this machine's: engines, the miniature, and steps of a 1B model.
 
-    python bench/gpu_check.py answers.json --cpu      on a machine without a GPU: write the completions
-    python bench/gpu_check.py answers.json            on a machine with a GPU: compare
+    make gpu-check                 on a machine with a GPU, in under eight minutes
+    make gpu-check DRY=1           the same on the CPU with tiny models; writes the answers to compare with
 
-The requests are greedy, sampled, by beam search, and for labels with log-probabilities. The CPU computes in float32 and
-the GPU in bfloat16, so a few texts may differ.
+1. What each engine loads at run time loads (polypref.preflight.gpu_packages).
+2. vLLM and CTranslate2 answer the same requests as on the CPU (greedy, beam search, sampled, labels with their
+   log-probabilities). The CPU's answers are read from --cpu-answers, which a dry run writes. The CPU computes in
+   float32 and the GPU in bfloat16, so a few texts may differ.
+3. The miniature with one architecture, from data to report, by Snakemake: vLLM, CTranslate2 and OpenRLHF.
+4. A DPO step of a Llama-shaped 1B model with random weights: with LoRA, and without (ZeRO-2, adam_offload).
+
+Each part is a process of its own with a time limit. What fails is named, and the others still run. The page goes to
+stdout; the exit code is 1 if a part failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from common import machine, note, stdout_to_stderr, table, today, versions
-from synthetic_requests import LABELS, checkpoint, reply_rows, request_model, sentences, verdict_rows
+import gpu_parts
+from common import ROOT, SCRIPTS, machine, note, run_process, stdout_to_stderr, table, today, versions
 
-from polypref.config.registry import Runtime
-from polypref.requests.complete import to_request
-from polypref.requests.translate import ask_translations
-
-COUNT = 60
-
-
-def tasks() -> dict[str, tuple[str, list[dict[str, Any]]]]:
-    """Return requests by kind, with the name of their checkpoint."""
-    texts = sentences(COUNT)
-    items = [{"item_id": f"{n:06d}", "text": text} for n, text in enumerate(texts)]
-
-    def translations(**more: Any) -> list[dict[str, Any]]:
-        model = request_model("strong", temperature=0.0, max_tokens=64, **more)
-        return ask_translations(items, "text", model, "x-alma", "none", "de", "German")
-
-    return {
-        "greedy": ("strong", translations()),
-        "beam search": ("strong", translations(beam_size=5)),
-        "sampled": ("strong", reply_rows(texts, request_model("strong", temperature=0.7, max_tokens=32))),
-        "labels": ("judge", verdict_rows(texts, request_model("judge", **LABELS), "judge-demo.txt")),
-    }
+SECONDS = 480.0
+"""What all parts may take together."""
+DRY_SECONDS = 3600.0
+PARTS = {
+    "packages": gpu_parts.packages,
+    "vllm": gpu_parts.vllm,
+    "ctranslate2": gpu_parts.ctranslate2,
+    "miniature": gpu_parts.miniature,
+    "dpo-lora": gpu_parts.dpo_lora,
+    "dpo": gpu_parts.dpo,
+}
 
 
-def complete_all(gpu: bool) -> dict[str, list[list[Any]]]:
-    """Return text and log-probabilities of every completion by kind of request."""
-    from polypref.requests.engines.vllm import open_engine
+def run_part(name: str, dry: bool, limit: float, folder: Path) -> dict[str, Any]:
+    """Run a part in a process of its own. Returns its figures, or ``fault``, and the seconds that it took."""
+    found = folder / f"{name}.json"
+    command = [sys.executable, str(Path(__file__)), "--part", name, "--found", str(found)]
+    start, figures = time.monotonic(), {}
+    try:
+        run_process([*command, *(["--dry-device"] if dry else [])], ROOT, {"PYTHONPATH": str(SCRIPTS)}, limit)
+        figures = json.loads(found.read_text(encoding="utf-8"))
+    except TimeoutError:
+        figures = {"fault": f"stopped after {limit:.0f} s"}
+    except RuntimeError as error:
+        figures = {"fault": last_words(str(error))}
+        note(str(error))
+    figures["seconds"] = time.monotonic() - start
+    note(f"{name}: {figures['seconds']:.0f} s{', FAILED' if 'fault' in figures else ''}")
+    return figures
 
-    completions: dict[str, list[list[Any]]] = {}
-    kinds = tasks()
-    for name in dict.fromkeys(name for name, _ in kinds.values()):
-        registry = checkpoint(name)
-        if gpu:
-            registry = registry.model_copy(update={"dtype": "bfloat16", "runtime": Runtime(gpus=1)})
-        engine = open_engine(registry, registry.path, None)
-        for kind, (owner, rows) in kinds.items():
-            if owner == name:
-                found = {each.request_id: each for each in engine.answer([to_request(row) for row in rows])}
-                rows_done = [found[row["request_id"]] for row in rows]
-                if failed := [each.error for each in rows_done if each.error is not None]:
-                    raise SystemExit(f"{kind}: {len(failed)} of {len(rows_done)} failed: {failed[0]}")
-                completions[kind] = [[each.text, each.logprobs] for each in rows_done]
-                note(f"{kind}: {len(rows_done)} completions")
-        engine.close()
-    return completions
+
+def last_words(printed: str) -> str:
+    """The last line of a traceback that names an error, or the last line, for a cell of a table."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    named = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception", "SystemExit"))]
+    return (named or lines or ["no output"])[-1][:200].replace("|", "\\|")
+
+
+def comparison(given: dict[str, Any], expected: dict[str, Any]) -> list[list[str]]:
+    """Rows of a table: answers by kind, those with the CPU's text, and the largest difference of a log-probability."""
+    rows = []
+    for kind, here in given.items():
+        if kind not in expected:
+            rows.append([kind, str(len(here)), "not compared", ""])
+            continue
+        pairs = list(zip(here, expected[kind], strict=True))
+        same = sum(a[0] == b[0] for a, b in pairs)
+        apart = [abs(a[1][label] - b[1][label]) for a, b in pairs if a[1] for label in a[1]]
+        rows.append([kind, str(len(here)), str(same), f"{max(apart):.3f}" if apart else ""])
+    return rows
+
+
+def page(found: dict[str, dict[str, Any]], expected: dict[str, Any], where: str) -> str:
+    """What ran, at what rate, and what did not, as Markdown."""
+    ran = [
+        [name, f"**failed**: {part['fault']}" if "fault" in part else part["ran"], f"{part['seconds']:.0f}"]
+        for name, part in found.items()
+    ]
+    answers = {kind: rows for part in found.values() for kind, rows in part.get("answers", {}).items()}
+    compared = comparison(answers, expected)
+    lines = [f"On {where}.", "", table(["part", "what ran", "s"], ran)]
+    if compared:
+        head = ["requests", "answers", "the same text as on the CPU", "log-probabilities differ by at most"]
+        lines += ["", table(head, compared)]
+    return "\n".join([*lines, "", f"*{today()}, {machine()}; {versions()}.*"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", help="file with the completions of the CPU")
-    parser.add_argument("--cpu", action="store_true", help="complete the requests on the CPU and write the file")
+    parser.add_argument("--dry-device", action="store_true", help="on the CPU, with tiny models, to see that it runs")
+    parser.add_argument("--cpu-answers", default=ROOT / "results/gpu-check-cpu.json", type=Path, metavar="FILE")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), help="only these parts")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--found", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    with stdout_to_stderr():
-        completions = complete_all(not arguments.cpu)
-    path = Path(arguments.file)
-    if arguments.cpu:
-        path.write_text(json.dumps(completions), encoding="utf-8")
+    dry, file = arguments.dry_device, arguments.cpu_answers
+    if arguments.part:
+        with stdout_to_stderr():
+            figures = PARTS[arguments.part](dry)
+        arguments.found.write_text(json.dumps(figures), encoding="utf-8")
         return
-    expected = json.loads(path.read_text(encoding="utf-8"))
-    rows = []
-    for kind, here in completions.items():
-        pairs = list(zip(here, expected[kind], strict=True))
-        same = sum(a[0] == b[0] for a, b in pairs)
-        differences = [abs(a[1][label] - b[1][label]) for a, b in pairs if a[1] for label in a[1]]
-        rows.append([kind, len(here), same, f"{max(differences):.3f}" if differences else ""])
-    print(
-        table(["requests", "completions", "same text as on the CPU", "maximum difference of log-probabilities"], rows)
-    )
-    print(f"\n*{today()}, {machine()}; {versions()}.*")
+    until = time.monotonic() + (DRY_SECONDS if dry else SECONDS)
+    with tempfile.TemporaryDirectory(prefix="polypref-gpu-check-") as folder:
+        found = {
+            name: run_part(name, dry, max(10.0, until - time.monotonic()), Path(folder)) for name in arguments.only
+        }
+    if dry:
+        answers = {kind: rows for part in found.values() for kind, rows in part.get("answers", {}).items()}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(answers), encoding="utf-8")
+    elif not file.is_file():
+        note(f"{file} is missing, so nothing is compared: `make gpu-check DRY=1` on a CPU machine writes it")
+    expected = json.loads(file.read_text(encoding="utf-8")) if file.is_file() and not dry else {}
+    print(page(found, expected, gpu_parts.device_name(dry)))
+    sys.exit(any("fault" in part for part in found.values()))
 
 
 if __name__ == "__main__":

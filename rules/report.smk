@@ -34,6 +34,7 @@ rule build_report:
         answers=rules.tabulate_biases.input.answers,
         verdicts=rules.tabulate_win_rates.input.verdicts,
         cards=expand(R / "datasets/{architecture}/README.md", architecture=PLAN.architectures),
+        policies=expand(R / "policies/{architecture}/policy.json", architecture=PLAN.architectures),
         training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
         paper=(
             [local_file(f"resources/paper/{name}.csv") for name in ("win_rates", "bleu", "chrf")]

@@ -19,7 +19,7 @@ dependencies:
   - pip
   - git
   - make
-  - gxx_linux-64 # DeepSpeed and flash-attn are compiled
+  - gxx_linux-64 # Triton compiles with it at run time, and flash-attn where it is wanted
   - pip:
 YAML
   pins "$1"
@@ -33,7 +33,7 @@ environment gpu polypref >environment.yml <<'HEAD'
 #     PIP_NO_DEPS=1 snakemake --sdm conda ...
 #
 # PIP_NO_DEPS=1, because the list is complete and two packages disagree about numpy in their metadata only. flash-attn is
-# compiled against the installed torch, so it comes last, in environment.post-deploy.sh, which Snakemake runs by itself.
+# optional: environment.post-deploy.sh, which Snakemake runs by itself, compiles it if POLYPREF_FLASH_ATTN=1 is set.
 HEAD
 environment cpu polypref-cpu >environment-cpu.yml <<'HEAD'
 # The environment for conda on machines without a GPU (the miniature, the tests), written by `make lock` from
@@ -46,8 +46,9 @@ environment cpu polypref-cpu >environment-cpu.yml <<'HEAD'
 HEAD
 cat >environment.post-deploy.sh <<POST
 #!/usr/bin/env bash
-# What environment.yml leaves out, written by \`make lock\`: flash-attn, compiled against the torch that is installed by
-# now. It needs nvcc of the same major CUDA version, and up to half an hour.
+# What environment.yml leaves out, written by \`make lock\`: flash-attn, which is optional. With POLYPREF_FLASH_ATTN=1 it is
+# compiled against the torch that is installed by now. That needs nvcc of the same major CUDA version, and up to half an hour.
 set -euo pipefail
+if [ "\${POLYPREF_FLASH_ATTN:-}" != 1 ]; then exit 0; fi
 pip install --no-deps --no-build-isolation $(grep -E '^flash-attn==' requirements/gpu.txt)
 POST

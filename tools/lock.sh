@@ -21,6 +21,8 @@ for variant in cpu gpu; do
   $uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 "${torch[@]}" \
     --override overrides-$variant.txt --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links \
     $variant.in --output-file $variant.txt "$@"
+  # '==2.13.0' is also met by 2.13.0+cpu, of which some machines have a wheel; '===2.13.0' is the CUDA build alone.
+  if [ $variant = gpu ]; then sed -i -E 's/^(torch|torchaudio|torchcodec|torchvision)==([0-9])/\1===\2/' gpu.txt; fi
   echo "requirements/$variant.txt: $(grep -c == $variant.txt) packages"
 done
 

@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# Make .venv from the pinned lock: requirements/cpu.txt, or requirements/gpu.txt with `tools/setup.sh gpu`.
+# Make .venv from the pinned lock.
+#
+# usage: tools/setup.sh                     requirements/cpu.txt, or what .venv was made from before
+#        tools/setup.sh gpu                 requirements/gpu.txt without flash-attn; no CUDA compiler is needed
+#        tools/setup.sh gpu --flash-attn    with flash-attn, which is compiled: nvcc, and up to half an hour
 #
 # Done once: a stamp in .venv holds the digest of the lock, so a second call returns at once. An interrupted call goes
 # on where it stopped. What pip and uv print goes to .venv/setup.log.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-variant=${1:-cpu}
-lock=requirements/$variant.txt
 venv=.venv
+variant=${1:-$(cat $venv/.setup-variant 2>/dev/null || echo cpu)} # so `make test` leaves an environment for GPUs as it is
+flash_attn=${2:-}
+lock=requirements/$variant.txt
 log=$venv/setup.log
 logging=
 stamp=$venv/.setup-stamp
@@ -23,9 +28,17 @@ die() { # message, remedy
 }
 
 # --- what has to be here already ---------------------------------------------------------------------------------
-[ -f "$lock" ] || die "there is no $lock" "Call it as: tools/setup.sh [cpu|gpu]"
+usage="Call it as: tools/setup.sh [cpu | gpu [--flash-attn]]"
+[ -f "$lock" ] || die "there is no $lock" "$usage"
+case "$variant $flash_attn" in
+  "$variant " | "gpu --flash-attn") ;;
+  *) die "$variant does not take '$flash_attn'" "$usage" ;;
+esac
 digest=$(sha256sum "$lock" | cut -d' ' -f1)
-if [ -x $venv/bin/python ] && [ "$(cat $stamp 2>/dev/null)" = "$digest" ]; then exit 0; fi
+has_flash_attn() { $venv/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("flash_attn") is None)'; }
+if [ -x $venv/bin/python ] && [ "$(cat $stamp 2>/dev/null)" = "$digest" ]; then
+  if [ -z "$flash_attn" ] || has_flash_attn; then exit 0; fi
+fi
 
 is_311() { [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]; }
 if [ -e $venv/bin/python ] && ! is_311 $venv/bin/python; then
@@ -74,7 +87,7 @@ install() {
 }
 
 # --- torch first: its CPU build is on no usual index ---------------------------------------------------------------
-torch=$(grep -E '^torch==' "$lock")
+torch=$(grep -E '^torch==' "$lock" || true) # === in the GPU lock: see tools/lock.sh
 if [ "$variant" = cpu ]; then
   say "installing $torch"
   if ! install "$torch"; then
@@ -84,18 +97,27 @@ if [ "$variant" = cpu ]; then
   fi
 fi
 
-say "installing the $(grep -cE '^[a-z0-9]' "$lock") packages of $lock"
-case $variant in
-  gpu) # flash-attn is published as source and is compiled against the installed torch, so it comes last
-    grep -vE '^flash-attn==' "$lock" >$venv/without-flash-attn.txt
-    install -r $venv/without-flash-attn.txt || die "the packages of $lock could not be installed" "See above."
-    say "compiling flash-attn against the installed torch (this can take half an hour)"
-    install --no-build-isolation "$(grep -E '^flash-attn==' "$lock")" || die "flash-attn could not be compiled" \
-      "It needs nvcc of the same major CUDA version as torch; a prebuilt wheel can be given with PIP_FIND_LINKS."
-    ;;
-  *) install -r "$lock" || die "the packages of $lock could not be installed" \
-    "Check that this machine reaches a package index (pip config list; pip download --no-deps six), and call this again." ;;
-esac
+# flash-attn is published as source and compiled against the installed torch, so it comes last, and only where it is asked
+# for: without it training runs with torch's own attention (training.attn_implementation: auto).
+packages=$venv/packages.txt
+grep -vE '^flash-attn==' "$lock" >$packages
+say "installing the $(grep -cE '^[a-z0-9]' $packages) packages of $lock"
+install -r $packages || die "the packages of $lock could not be installed" \
+  "Check that this machine reaches a package index (pip config list; pip download --no-deps six), and call this again."
 
+if [ "$variant" = gpu ]; then
+  say "checking that torch and the packages compiled against it were built for the same CUDA, and load"
+  PYTHONPATH=workflow/scripts $venv/bin/python -m polypref.preflight.gpu_packages >>$log 2>&1 || die \
+    "the installed packages do not fit together" "Remove $venv and call this again; see docs/faq.md, \"GPU set-up\"."
+fi
+if [ -n "$flash_attn" ]; then
+  pin=$(grep -E '^flash-attn==' "$lock")
+  say "compiling $pin against the installed torch (this can take half an hour)"
+  install --no-build-isolation "$pin" || die "$pin could not be compiled; everything else is installed" \
+    "It needs nvcc of torch's major CUDA version; a prebuilt wheel can be given with PIP_FIND_LINKS. It is optional: \
+without it, training uses attn_implementation: sdpa, and 'tools/setup.sh gpu' is all that is needed."
+fi
+
+echo "$variant" >$venv/.setup-variant
 echo "$digest" >$stamp
 say "done: $venv is ready"

@@ -72,7 +72,7 @@ def test_what_the_paper_needs(paper):
 
 def test_everything_wrong_is_listed_at_once_and_the_unreachable_hub_is_said(paper, tmp_path):
     began = time.monotonic()
-    findings = preflight(paper, {}, None, tmp_path, True, {}, "http://127.0.0.1:9", lambda: [24.0])
+    findings = preflight(paper, {}, None, tmp_path, True, {}, "http://127.0.0.1:9", lambda: [24.0], lambda *_: [])
     assert time.monotonic() - began < 20
     wrong = [finding.what for finding in findings if finding.level == "wrong"]
     assert any("OPENAI_API_KEY" in what and "gpt-4o" in what for what in wrong)

@@ -131,6 +131,11 @@ def test_secrets_are_left_out(report):
     }  # fmt: skip
 
 
+def test_the_method_names_the_attention_of_each_training(pages):
+    written = " ".join("".join(pages["method"].words).split())
+    assert "Attention kernels in training: sdpa (A, B); flash_attention_2 (C)." in written
+
+
 def test_numbers(pages, report):
     rates = pd.read_csv(report.parent / "tables/win_rates.csv")
     words = "".join(pages["index"].words)

@@ -14,7 +14,7 @@ ORDER = TOOL["package_order"](PAGE)
 # modules outside the order: `python -m polypref` imports the command line
 TOP = {"__init__", "__main__"}
 # scripts that no rule runs, and what runs them
-WITHOUT_RULE = {"make_tiny_models": "make tiny-models", "openrlhf_cpu": "training/trainer.py",
+WITHOUT_RULE = {"make_tiny_models": "make tiny-models", "openrlhf_launcher": "training/trainer.py",
                 "push_dataset": "make push", "complete_shard": "requests/sharding.py"}  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def test_conda_creates_one_environment_for_all_rules(tmp_path):
 def test_the_container_is_set_up_by_the_same_script_as_a_machine():
     recipe = (ROOT / "containers/polypref.def").read_text(encoding="utf-8")
     torch = re.search(r"^nvidia-cuda-runtime==(\d+\.\d+)", (ROOT / "requirements/gpu.txt").read_text(), re.MULTILINE)[1]
-    assert f"From: nvidia/cuda:{torch}." in recipe, "flash-attn must be compiled with the CUDA version of torch"
+    assert f"From: nvidia/cuda:{torch}." in recipe, "the CUDA that torch was built with"
     assert "tools/setup.sh gpu" in recipe
     for path in re.findall(r"/opt/polypref/([\w./-]+\.(?:yaml|sh)|Snakefile)", recipe):
         assert (ROOT / path).exists(), path

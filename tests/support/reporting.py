@@ -110,6 +110,7 @@ def make_report(folder: Path) -> Path:
             "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages],
             "verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
             "training_logs": logs,
+            "policies": [folder / f"policies/{name}/policy.json" for name in "ABC"],
             "paper": sorted((ROOT / "resources/paper").glob("*.csv")),
         },
         output={"page": folder / "report/index.html"},

@@ -178,8 +178,9 @@ def test_digest_is_of_what_training_sees(pairs):
         training.training_digest(pairs, base | {"revision": "abd"}, settings()),
         training.training_digest(pairs, base, settings(beta=0.2)),
         training.training_digest(pairs, base, settings(lora={"rank": 8})),
+        training.training_digest(pairs, base, settings(attn_implementation="eager")),
     ]
-    assert set(same) == {first} and len({first, *other}) == 6
+    assert set(same) == {first} and len({first, *other}) == 7
 
 
 def flags(arguments: list[str]) -> dict[str, str]:
@@ -192,12 +193,12 @@ def test_command_of_one_node():
     assert arguments[:7] == [
         sys.executable, "-m", "deepspeed.launcher.runner", "--master_port", "20001", "--num_gpus", "8",
     ]  # fmt: skip
-    assert flags(arguments)["--module"] == "openrlhf.cli.train_dpo"
+    assert arguments[7:9] == [str(trainer.LAUNCHER), "openrlhf.cli.train_dpo"]
     shown = flags(arguments)
     paper = {
         "--adam.lr": "5e-06", "--model.beta": "0.1", "--train.batch_size": "128", "--train.micro_batch_size": "1",
         "--train.max_epochs": "1", "--data.max_len": "4096", "--ds.zero_stage": "3", "--ds.param_dtype": "bf16",
-        "--ds.attn_implementation": "flash_attention_2", "--data.chosen_key": "chosen_messages",
+        "--ds.attn_implementation": "sdpa", "--data.chosen_key": "chosen_messages",
     }  # fmt: skip
     assert {name: shown[name] for name in paper} == paper
     assert {"--data.apply_chat_template", "--ckpt.load_enable", "--model.gradient_checkpointing_enable"} <= set(
@@ -230,17 +231,17 @@ def test_command_of_several_nodes_of_a_slurm_job():
     shown = flags(launcher)
     assert (shown["--nnodes"], shown["--nproc-per-node"]) == ("2", "8")
     assert shown["--rdzv-endpoint"] == f"{socket.gethostname()}:20001", "a job of several nodes starts on the first"
-    assert shown["--module"] == "openrlhf.cli.train_dpo" and shown["--train.batch_size"] == "128"
+    assert launcher[launcher.index(str(trainer.LAUNCHER)) + 1] == "openrlhf.cli.train_dpo"
+    assert shown["--train.batch_size"] == "128"
     with pytest.raises(TrainingError, match=r"this Slurm job has 0 nodes.*hostfile"):
         trainer.command(ours, **PATHS)
 
 
 def test_command_on_cpu():
     arguments = trainer.command(settings(adam_offload=True, ref_offload=True), **PATHS)
-    assert arguments[:3] == [sys.executable, str(trainer.CPU_LAUNCHER), "openrlhf.cli.train_dpo"]
-    assert trainer.CPU_LAUNCHER.is_file()
+    assert arguments[:4] == [sys.executable, str(trainer.LAUNCHER), "--cpu", "openrlhf.cli.train_dpo"]
     shown = flags(arguments)
-    assert (shown["--ds.zero_stage"], shown["--ds.attn_implementation"]) == ("0", "eager")
+    assert (shown["--ds.zero_stage"], shown["--ds.attn_implementation"]) == ("0", "sdpa")
     assert not {"--ds.adam_offload", "--ref.offload"} & set(arguments)
 
 
@@ -252,7 +253,7 @@ def test_command_with_lora():
     assert (flags(arguments)["--ds.lora.rank"], flags(arguments)["--ds.lora.alpha"]) == ("8", "32")
     assert "--ds.lora.target_modules" not in trainer.command(settings(lora={"rank": 8}), **PATHS)
     merge = trainer.merge_command(settings(lora=lora), model="/m", adapter="a", output="o")
-    assert merge[1:3] == [str(trainer.CPU_LAUNCHER), "openrlhf.cli.lora_combiner"]
+    assert merge[1:4] == [str(trainer.LAUNCHER), "--cpu", "openrlhf.cli.lora_combiner"]
 
 
 def test_openrlhf_knows_every_flag():
@@ -333,7 +334,7 @@ def test_only_the_last_complete_checkpoint_is_left(tmp_path):
     [
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate", "training.micro_batch_size to 1"),
         ("OSError: [Errno 28] No space left on device", "The disk is full"),
-        ("ModuleNotFoundError: No module named 'flash_attn'", "pip install flash-attn"),
+        ("ModuleNotFoundError: No module named 'flash_attn'", "tools/setup.sh gpu --flash-attn"),
     ],
 )
 def test_a_failure_names_remedy_and_log(tmp_path, output, remedy):

@@ -1,5 +1,6 @@
 """Build the report: pages from the tables and figures of a run, and its texts and verdicts in pieces beside them."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +38,7 @@ if __name__ == "__main__":
             captions={Path(path).stem: read_text(path).strip() for path in files.captions},
             figure_files=[files[f"{name}_{kind}"] for name in FIGURES for kind in KINDS],
             training_logs={Path(path).parent.name: read_csv(path) for path in files.training_logs},
+            policies={Path(path).parent.name: json.loads(read_text(path)) for path in files.policies},
             paper={Path(path).stem: read_csv(path) for path in files.get("paper", [])},
             pairs=read_frame(files.pairs, schemas.PAIRS),
             datasets={

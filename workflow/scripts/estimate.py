@@ -7,6 +7,7 @@ from polypref.plan.needs import training_bytes
 from polypref.plan.plan import Plan
 from polypref.preflight import sizes
 from polypref.preflight.actual_cost import measured_costs, measured_training
+from polypref.preflight.card_sizes import card_table
 from polypref.preflight.estimating import (
     disk_gb,
     estimate_batches,
@@ -24,5 +25,7 @@ if __name__ == "__main__":
         rows = estimate_batches(plan, results, measured_costs(results))
         peak = (training_bytes(plan) or 0) / 1e9
         terminal.say("\n" + table(rows, estimate_training(plan, measured_training(plan, results)), disk_gb(plan), peak))
-        if taken := sizes.table(plan, longest_requests(plan, results)):
-            terminal.say("\n" + taken)
+        longest = longest_requests(plan, results)
+        for shown in (sizes.table(plan, longest), card_table(plan, longest)):
+            if shown:
+                terminal.say("\n" + shown)

@@ -158,7 +158,9 @@ class Training(Section):
     gradient_checkpointing: bool = True
     adam_offload: bool = False
     ref_offload: bool = False
-    attn_implementation: Literal["eager", "sdpa", "flash_attention_2"] = "flash_attention_2"
+    attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        "auto", description="'auto': flash_attention_2 on GPUs where flash-attn is installed, else sdpa"
+    )
     param_dtype: Literal["bf16", "fp16"] = "bf16"
     lora: Lora | None = None
     overlong: Literal["error", "drop", "cut"] = "drop"

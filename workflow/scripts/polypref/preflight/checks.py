@@ -9,7 +9,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from polypref.plan.needs import (
 from polypref.plan.plan import Plan
 from polypref.preflight.findings import Finding
 from polypref.preflight.gpu_memory import GB, Content, context_of
+from polypref.preflight.gpu_packages import check_gpu_packages
 from polypref.preflight.gpus import check_gpus, read_config, read_gpus
 from polypref.preflight.pinning import unpinned
 from polypref.preflight.templates import check_templates
@@ -219,6 +220,7 @@ def preflight(
     longest: Mapping[tuple[str, str], tuple[int, int]],
     endpoint: str | None = None,
     gpus: Callable[[], list[float] | None] = read_gpus,
+    packages: Callable[[Plan, bool], Iterable[Finding]] = check_gpu_packages,
 ) -> list[Finding]:
     """All checks; where nothing from outside is needed, as in the miniature, only that of chat templates."""
     if nothing_outside(plan):
@@ -234,6 +236,7 @@ def preflight(
         *hub,
         *check_revisions(plan),
         *check_gpus(plan, gpus() if here else None, here, longest),
+        *packages(plan, here),
         *check_disk(plan, cache, Path(plan.config.results)),
         *check_context(plan, longest),
         *check_templates(plan),

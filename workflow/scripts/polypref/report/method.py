@@ -41,6 +41,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def attention(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Names of the policies by the attention kernels that they were trained with, as ``policy.json`` has them."""
+    found: dict[str, list[str]] = {}
+    for name, policy in sorted(policies.items()):
+        if used := policy.get("settings", {}).get("attn_implementation"):
+            found.setdefault(used, []).append(name)
+    return found
+
+
 def models(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """Checkpoints of a configuration with path, revision and licence, by name."""
     return [

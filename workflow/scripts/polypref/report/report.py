@@ -41,7 +41,7 @@ class Results:
     dataset_counts, diagnostics, cost, and optionally estimate and judge_agreement. ``paper`` has the keys win_rates,
     bleu and chrf, or is empty. ``figures`` has the keys of :data:`polypref.report.pages.FIGURES` and rules;
     ``captions`` has the same keys. ``figure_files`` lists the files of the figures, named ``{figure}.{kind}``.
-    ``datasets``, ``dropped`` and ``diagnostics`` are keyed by architecture, ``answers`` by policy or opponent.
+    ``policies`` (contents of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are keyed by architecture, ``answers`` by policy or opponent.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -49,6 +49,7 @@ class Results:
     captions: Mapping[str, str]
     figure_files: Sequence[str | Path]
     training_logs: Mapping[str, pd.DataFrame]
+    policies: Mapping[str, Mapping[str, Any]]
     paper: Mapping[str, pd.DataFrame]
     pairs: pd.DataFrame
     datasets: Mapping[str, pd.DataFrame]
@@ -210,6 +211,7 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
         "models": method.models(config),
         "data_sets": method.data_sets(config),
         "versions": method.versions(),
+        "attention": method.attention(results.policies),
         **_tables(results, languages),
     }
     made = {}

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from polypref.running.slurm import step_environment, step_on_nodes
+from polypref.training.attention import attention_used
 
 TRAIN, MERGE = "openrlhf.cli.train_dpo", "openrlhf.cli.lora_combiner"
-CPU_LAUNCHER = Path(__file__).resolve().parents[2] / "openrlhf_cpu.py"
+LAUNCHER = Path(__file__).resolve().parents[2] / "openrlhf_launcher.py"
+"""Runs a command of OpenRLHF without flash-attn and without a CUDA compiler."""
 TAIL = 15
 """Lines of the log that an error shows."""
 
@@ -27,7 +29,11 @@ REMEDIES = (
         "The GPU's memory is full. Set training.micro_batch_size to 1, gradient_checkpointing, adam_offload and "
         "ref_offload to true and zero_stage to 3; then lower max_length, use more GPUs, or train with lora.",
     ),
-    (r"No module named 'flash_attn", "flash-attn is missing; OpenRLHF needs it on a GPU: pip install flash-attn."),
+    (
+        r"No module named 'flash_attn|FlashAttention2 has been toggled on",
+        "flash-attn is missing or does not fit this GPU. Set training.attn_implementation to sdpa, or run "
+        "tools/setup.sh gpu --flash-attn.",
+    ),
     (r"No space left on device", "The disk is full: resumable checkpoints hold 16 bytes per parameter, two at a time."),
     (r"Address already in use|EADDRINUSE", "Another training uses this port on the machine; start this one again."),
     (r"PytorchStreamReader|invalid load key", "A resumable checkpoint is damaged; delete {folder}."),
@@ -51,7 +57,9 @@ def command(
     chat_template: str | None = None,
     nodes: Sequence[str] = (),
 ) -> list[str]:
-    """The command that trains: OpenRLHF under DeepSpeed's launcher, srun and torch's on several nodes, ours on a CPU.
+    """The command that trains: OpenRLHF, started by `LAUNCHER`, under DeepSpeed's launcher, or srun and torch's.
+
+    On a CPU it is one process, started by `LAUNCHER` alone.
 
     Parameters
     ----------
@@ -94,9 +102,8 @@ def _texts(value: Any) -> list[str]:
 
 
 def _memory_flags(settings: Any) -> dict[str, Any]:
-    cpu, attention = settings.runtime.launcher == "cpu", settings.attn_implementation
-    attention = "eager" if cpu and attention.startswith("flash") else attention
-    return {"--ds.zero_stage": 0 if cpu else settings.zero_stage, "--ds.attn_implementation": attention}
+    stage = 0 if settings.runtime.launcher == "cpu" else settings.zero_stage
+    return {"--ds.zero_stage": stage, "--ds.attn_implementation": attention_used(settings)}
 
 
 def _memory_switches(settings: Any) -> list[str]:
@@ -122,21 +129,22 @@ def _lora_flags(lora: Any) -> dict[str, Any]:
 def _launcher(settings: Any, module: str, port: int, visible_gpus: str | None, nodes: Sequence[str]) -> list[str]:
     runtime = settings.runtime
     if runtime.launcher == "cpu":
-        return [sys.executable, str(CPU_LAUNCHER), module]
+        return [sys.executable, str(LAUNCHER), "--cpu", module]
+    script = [str(LAUNCHER), module]
     deepspeed = [sys.executable, "-m", "deepspeed.launcher.runner", "--master_port", str(port)]
     if runtime.nodes > 1 and runtime.hostfile:
         hosts = ["--hostfile", str(Path(runtime.hostfile).resolve()), "--num_nodes", str(runtime.nodes)]
-        return [*deepspeed, *hosts, "--num_gpus", str(runtime.gpus), "--module", module]
+        return [*deepspeed, *hosts, "--num_gpus", str(runtime.gpus), *script]
     if runtime.nodes > 1:
-        return [*_on_nodes(runtime, nodes, port), "--module", module]
+        return [*_on_nodes(runtime, nodes, port), *script]
     if visible_gpus:
         found = len(visible_gpus.split(","))
         if found != runtime.gpus:
             raise TrainingError(
                 f"training.runtime.gpus is {runtime.gpus}, but CUDA_VISIBLE_DEVICES={visible_gpus} shows {found}"
             )
-        return [*deepspeed, "--module", module]
-    return [*deepspeed, "--num_gpus", str(runtime.gpus), "--module", module]
+        return [*deepspeed, *script]
+    return [*deepspeed, "--num_gpus", str(runtime.gpus), *script]
 
 
 def _on_nodes(runtime: Any, nodes: Sequence[str], port: int) -> list[str]:
@@ -159,7 +167,7 @@ def _on_nodes(runtime: Any, nodes: Sequence[str], port: int) -> list[str]:
 
 def merge_command(settings: Any, *, model: str, adapter: str, output: str) -> list[str]:
     """The command that adds a LoRA adapter to its base model, in one process."""
-    start = [sys.executable, *([str(CPU_LAUNCHER)] if settings.runtime.launcher == "cpu" else ["-m"]), MERGE]
+    start = [sys.executable, str(LAUNCHER), *(["--cpu"] if settings.runtime.launcher == "cpu" else []), MERGE]
     paths = ["--model_path", model, "--lora_path", adapter, "--output_path", output]
     return [*start, *paths, "--ds.param_dtype", settings.param_dtype]
 

@@ -28,6 +28,7 @@ from polypref.requests.checkpoints import content_revision, local_folder, tokeni
 from polypref.running.slurm import job_nodes
 from polypref.training import log as training_log
 from polypref.training import trainer
+from polypref.training.attention import attention_used
 from polypref.training.trainer import TrainingError
 from polypref.training.trainer_data import check_lengths, choose_rows, conversations, read_pairs, write_pairs
 
@@ -44,7 +45,8 @@ PACKAGES = ("openrlhf", "deepspeed", "torch", "transformers", "peft")
 def outcome_settings(settings: Any) -> dict[str, Any]:
     """The settings that change the trained model, as JSON values."""
     lora = None if settings.lora is None else {name: getattr(settings.lora, name) for name in LORA}
-    return {name: getattr(settings, name) for name in OUTCOME} | {"lora": lora}
+    named = {name: getattr(settings, name) for name in OUTCOME}
+    return named | {"lora": lora, "attn_implementation": attention_used(settings)}
 
 
 def training_digest(pairs: pd.DataFrame, base: dict[str, Any], settings: Any) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from polypref.requests.checkpoints import content_revision, local_folder
 from polypref.requests.engines import Completion, EngineError, Request
+from polypref.requests.engines.cuda_libraries import LibraryError, load_for_ctranslate2
 
 CHUNK = 16
 """Batches of ``batch_tokens`` (taking 64 tokens for a sentence) that are translated and yielded together."""
@@ -42,6 +43,8 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> Seq2SeqEngi
     # Half precision on the GPU, as the weights are published; a CPU without it computes in float32.
     kind = kinds.get(checkpoint.dtype, "float16" if runtime.gpus else "float32")
     try:
+        if device == "cuda":
+            load_for_ctranslate2()
         if kind not in ctranslate2.get_supported_compute_types(device):
             kind = "float32"
         config = AutoConfig.from_pretrained(path, **options)
@@ -54,6 +57,8 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> Seq2SeqEngi
             compute_type=kind,
             intra_threads=runtime.threads,
         )
+    except LibraryError as error:
+        raise EngineError(f"{path}: {error}.") from error
     except (OSError, RuntimeError, ValueError) as error:
         text = " ".join(str(error).split())
         remedy = "give it a GPU with more memory, or dtype: float16" if "out of memory" in text else _CHECK
