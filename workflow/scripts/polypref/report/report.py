@@ -41,7 +41,8 @@ class Results:
     dataset_counts, diagnostics, cost, and optionally estimate and judge_agreement. ``paper`` has the keys win_rates,
     bleu and chrf, or is empty. ``figures`` has the keys of :data:`polypref.report.pages.FIGURES` and rules;
     ``captions`` has the same keys. ``figure_files`` lists the files of the figures, named ``{figure}.{kind}``.
-    ``policies`` (contents of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are keyed by architecture, ``answers`` by policy or opponent.
+    ``policies`` (contents of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are keyed by
+    architecture, ``answers`` by policy or opponent.
     """
 
     tables: Mapping[str, pd.DataFrame]
