@@ -27,7 +27,7 @@ def compare(folder: Path, paths: list[Path], engine, repeats: int) -> dict[str, 
 
     rows, _ = read_requests(map(str, paths))
     asked = [to_request(row) for row in rows]
-    params = [engine._start(request).ask()[0][1] for request in asked]
+    params = [engine._start(request).parameters() for request in asked]
     stores = itertools.count()
 
     def ours() -> None:

@@ -13,7 +13,7 @@ from polypref.config.sections import Checkpoint
 from polypref.files.digests import seed_of
 from polypref.files.schemas import COMPLETIONS, REQUESTS
 from polypref.files.tables import TableError, atomic_write, canonical_json, read_table, write_table
-from polypref.requests.engines import Completion, Engine, EngineError, Request, open_engine
+from polypref.requests.engines import Completion, Engine, EngineError, Request, engine_of, open_engine
 from polypref.requests.row_store import RowStore
 from polypref.requests.sharding import Shard, run_shards, split
 from polypref.running.logs import Progress, Terminal
@@ -197,39 +197,54 @@ def _answer(
     terminal: Terminal | None,
     start: Callable[..., Engine],
 ) -> dict[str, dict[str, Any]]:
-    """Start the engine, answer, and put every answer into the row store within seconds; errors are not kept there."""
+    """Start the engines that are needed, one after the other, and put every answer into the row store within seconds.
+
+    Errors are not kept there.
+    """
     path, revision = _one_checkpoint(missing)
     began = time.monotonic()
     checkpoint = checkpoint.model_copy(update={"path": path})
-    engine = start(checkpoint, path, None if checkpoint.is_local else revision)
-    run["engine_starts"] = 1
-    run["start_seconds"] = round(time.monotonic() - began, 1)
-    if terminal:
-        terminal.say(f"engine started in {run['start_seconds']:.0f} s")
     answers: dict[str, dict[str, Any]] = {}
     progress = Progress(terminal, len(missing), run["reused"])
-    began = time.monotonic()
-    try:
-        for completion in engine.answer([to_request(row) for row in missing]):
-            record = to_record(completion)
-            answers[completion.request_id] = record
-            if completion.error is None:
-                rows.add(record)
-            else:
-                run["errors"] += 1
-            run["prompt_tokens"] += completion.prompt_tokens
-            run["completion_tokens"] += completion.completion_tokens
-            run["cost_usd"] += completion.cost_usd
-            progress.add(1, completion.completion_tokens)
-    finally:
-        run["answered"] = len(answers)
-        run["seconds"] = round(time.monotonic() - began, 1)
+    for name, asked in _by_engine(missing, checkpoint):
+        starting = time.monotonic()
+        engine = start(checkpoint, path, None if checkpoint.is_local else revision, name)
+        run["engine_starts"] += 1
+        run["start_seconds"] = round(run["start_seconds"] + time.monotonic() - starting, 1)
+        if terminal:
+            terminal.say(f"engine {name} started in {time.monotonic() - starting:.0f} s for {len(asked):,} requests")
         try:
-            rows.flush()
+            for completion in engine.answer(asked):
+                record = to_record(completion)
+                answers[completion.request_id] = record
+                if completion.error is None:
+                    rows.add(record)
+                else:
+                    run["errors"] += 1
+                run["prompt_tokens"] += completion.prompt_tokens
+                run["completion_tokens"] += completion.completion_tokens
+                run["cost_usd"] += completion.cost_usd
+                progress.add(1, completion.completion_tokens)
         finally:
-            engine.close()
+            run["answered"] = len(answers)
+            run["seconds"] = round(time.monotonic() - began - run["start_seconds"], 1)
+            try:
+                rows.flush()
+            finally:
+                engine.close()
     progress.say()
     return answers
+
+
+def _by_engine(missing: list[dict[str, Any]], checkpoint: Checkpoint) -> list[tuple[str, list[Request]]]:
+    """Requests by the engine that answers them, in the order of the requests.
+
+    vLLM comes first: on a GPU it starts a process of its own, best before this one has used the GPU.
+    """
+    found: dict[str, list[Request]] = {}
+    for request in map(to_request, missing):
+        found.setdefault(engine_of(checkpoint, request.decoding), []).append(request)
+    return sorted(found.items(), key=lambda item: item[0] != "vllm")
 
 
 def _one_checkpoint(requests: list[dict[str, Any]]) -> tuple[str, str | None]:

@@ -1,7 +1,7 @@
 """The state of one beam search, by the rules of Hugging Face transformers' ``generate``.
 
 The best beam is that of ``model.generate(num_beams=width, early_stopping=False, length_penalty=1.0)``. The model is run
-by :mod:`polypref.requests.engines.transformers`, many searches at a time; here is what follows from its probabilities.
+by :mod:`polypref.requests.engines.beam_engine`, many searches at a time; here is what follows from its probabilities.
 """
 
 from __future__ import annotations
