@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from polypref.config.batch_size import micro_steps
 from polypref.config.faults import fault, one_of
@@ -12,6 +14,11 @@ from polypref.config.sections import Config
 
 JUDGED = {"prompt", "answer_a", "answer_b"}
 """What a judge's prompt must show; it may name the ``language`` too."""
+RECURRENT = {
+    "bamba", "falcon_h1", "falcon_mamba", "granitemoehybrid", "jamba", "lfm2", "mamba", "mamba2", "nemotron_h",
+    "qwen3_next", "recurrent_gemma", "rwkv", "xlstm", "zamba", "zamba2",
+}  # fmt: skip
+"""Model types with a recurrent state in place of keys and values: a search can't go back to another beam's."""
 
 
 def check_roles(config: Config) -> Iterator[str]:
@@ -38,7 +45,45 @@ def check_decodings(config: Config) -> Iterator[str]:
         yield from _check_decoding(f"models.{name}.decoding", model.decoding, engines)
         if "seq2seq" in engines and model.prompt not in (None, "text"):
             yield fault(f"models.{name}.prompt", model.prompt, "text: an encoder-decoder translates all that it reads")
-    yield from _check_decoding("evaluation.decoding", config.evaluation.decoding, {"vllm"})
+        if (model.decoding.beam_size or 1) > 1:
+            yield from _check_search(config, f"models.{name}", checkpoints_of(model))
+    judging, evaluation = config.judging, config.evaluation
+    yield from _check_decoding("evaluation.decoding", evaluation.decoding, {"vllm"})
+    if (evaluation.decoding.beam_size or 1) > 1:
+        yield from _check_search(config, "evaluation", [config.training.base, *evaluation.opponents])
+    for key, judge in (("judging", judging), ("judging.second", judging.second)):
+        if judge and (judge.decoding.beam_size or 1) > 1:
+            yield fault(f"{key}.decoding.beam_size", judge.decoding.beam_size, "none: a judge answers with one label")
+
+
+def _check_search(config: Config, user: str, names: list[str]) -> Iterator[str]:
+    """The decoders that a use with beams has can be searched."""
+    for name in dict.fromkeys(names):
+        checkpoint = config.checkpoints.get(name)
+        if checkpoint is None or checkpoint.engine != "vllm":
+            continue
+        remedy = f"{user} searches with beams (decoding.beam_size)"
+        if checkpoint.runtime.tensor_parallel > 1:
+            allowed = f"1: {remedy}, and a search keeps its model on one GPU; several GPUs share a batch by `shards`"
+            yield fault(f"checkpoints.{name}.runtime.tensor_parallel", checkpoint.runtime.tensor_parallel, allowed)
+        content = _config_of(checkpoint.path)
+        kind = content.get("model_type")
+        if content.get("is_encoder_decoder"):
+            yield fault(f"checkpoints.{name}.engine", "vllm", f"seq2seq for {kind!r}, an encoder-decoder")
+        elif kind in RECURRENT:
+            allowed = (
+                f"a model with a key-value cache, not {kind!r}: {remedy}. Leave beam_size out, or use another model"
+            )
+            yield fault(f"checkpoints.{name}.path", checkpoint.path, allowed)
+
+
+def _config_of(path: str) -> dict:
+    """The ``config.json`` of a local checkpoint; empty where there is none that can be read."""
+    try:
+        content = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _check_decoding(key: str, decoding: Decoding, engines: set[str]) -> Iterator[str]:

@@ -212,7 +212,7 @@ def _answer(
         run["engine_starts"] += 1
         run["start_seconds"] = round(run["start_seconds"] + time.monotonic() - starting, 1)
         if terminal:
-            terminal.say(f"engine {name} started in {time.monotonic() - starting:.0f} s for {len(asked):,} requests")
+            terminal.say(f"engine started in {time.monotonic() - starting:.0f} s: {name}, {len(asked):,} requests")
         try:
             for completion in engine.answer(asked):
                 record = to_record(completion)
