@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 ITEMS = {
     "complete": "`complete` against a bare LLM.chat",
+    "beam": "Beam search",
     "batch": "One engine start per batch against one per file",
     "judging": "Judging against one call per verdict",
     "others": "distilabel and Bespoke Curator",
