@@ -5,8 +5,9 @@
 
 SmolLM2-135M-Instruct in float32 (tools/real_model.py makes it) translates sentences of this project's documentation,
 or the lines of `--texts FILE`, with five beams. Each side is a process of its own that is given the same prompts;
-loading the model, converting it for CTranslate2 and a first token are not counted. `complete` reads the requests' file and keeps the
-row store. Beside it stands vLLM's greedy search of five times as many prompts, which is as many rows of a forward pass.
+loading the model, converting it for CTranslate2 and a first token are not counted. `complete` reads the requests' file
+and keeps the row store. Beside it stands vLLM's greedy search of five times as many prompts, which is as many rows of a
+forward pass.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ WIDTH, TOGETHER = 5, 16
 """Beams, and prompts in a batch of the bare calls, which are sorted by length."""
 PROMPT = "Translate into German. Reply with the translation alone.\n\n"
 SIZES = (24, 200)
+CAPTION = f"""SmolLM2-135M-Instruct, float32, {WIDTH} beams, {{tokens}} new tokens at most, {{threads}} thread. The bare
+calls are given {TOGETHER} prompts of about the same length at a time. Budget: 0.9 of the faster bare one, in processor
+time. Greedy search, by vLLM, has {WIDTH} times as many prompts, which makes as many rows of a forward pass.
+"""
 
 
 def sentences(count: int, file: str) -> list[str]:
@@ -139,6 +144,7 @@ def bare_generate(model: str, prompts: list[str], tokens: int, threads: int, fol
 
     torch.set_num_threads(threads)
     tokenizer, ids = rendered(model, prompts)
+    tokenizer.pad_token = tokenizer.eos_token
     loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     order = sorted(range(len(ids)), key=lambda n: len(ids[n]))
     end = tokenizer.eos_token_id
@@ -196,15 +202,7 @@ def main() -> None:
             seconds = [one["processor"], one["wall"]]
             rates = [f"{one['tokens'] / value:.1f}" for value in seconds]
             rows.append([f"{size}, {name}", *rates, *(f"{s:.0f}" for s in seconds), f"{one['peak']:,.0f}", same])
-    print(
-        f"SmolLM2-135M-Instruct, float32, {WIDTH} beams, {tokens} new tokens at most, {arguments.threads} thread. The"
-    )
-    print(
-        f"bare calls are given {TOGETHER} prompts of about the same length at a time. Budget: 0.9 of the faster bare one,"
-    )
-    print(
-        f"in processor time. Greedy search by vLLM has {WIDTH} times as many prompts, as many rows of a forward pass.\n"
-    )
+    print(CAPTION.format(tokens=tokens, threads=arguments.threads))
     head = ["prompts and side", "tokens per processor second", "per wall second", "processor s", "wall s", "peak MB"]
     print(table([*head, "texts as `generate`'s"], rows))
 
