@@ -319,11 +319,11 @@ def test_seq2seq_refuses_instead_of_truncating(translator):
 
 
 def test_seq2seq_converts_once(translator_path, tmp_path, monkeypatch):
-    from polypref.requests.engines import seq2seq
+    from polypref.requests.engines import conversion
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     command = (
-        "import sys; sys.path.insert(0, 'workflow/scripts'); from polypref.requests.engines.seq2seq import convert; "
+        "import sys; sys.path.insert(0, 'workflow/scripts'); from polypref.requests.engines.conversion import convert; "
         f"print(convert({translator_path!r}, None, 'float32', False))"
     )
     both = [
@@ -335,7 +335,7 @@ def test_seq2seq_converts_once(translator_path, tmp_path, monkeypatch):
     (folder,) = map(Path, folders)
     assert (folder / "model.bin").is_file()
     before = (folder / "model.bin").stat()
-    assert seq2seq.convert(translator_path, None, "float32", False) == folder
+    assert conversion.convert(translator_path, None, "float32", False) == folder
     assert (folder / "model.bin").stat() == before
     assert [p.name for p in folder.parent.iterdir() if p.name.startswith(".converting")] == []
 

@@ -12,7 +12,7 @@ from typing import Any
 from polypref.config.sections import Checkpoint, Decoding
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import read_table
-from polypref.plan.needs import used_checkpoints, weight_bytes
+from polypref.plan.needs import conversion_bytes, used_checkpoints, weight_bytes
 from polypref.plan.plan import SECOND, Plan
 from polypref.requests.engines import engine_of
 
@@ -188,9 +188,9 @@ def estimate_training(plan: Plan, measured: dict[str, Row] | None = None) -> Row
 
 
 def disk_gb(plan: Plan) -> float:
-    """Weights of all checkpoints that are used, each once."""
+    """Weights of all checkpoints that are used, each once, and those of engine seq2seq a second time, converted."""
     sizes = {c.path: weight_bytes(c) or 0.0 for c in used_checkpoints(plan).values() if c.engine != "openai"}
-    return sum(sizes.values()) / 1e9
+    return (sum(sizes.values()) + conversion_bytes(plan)) / 1e9
 
 
 def _decoding(plan: Plan, task: str, stem: str) -> Decoding:
