@@ -28,7 +28,7 @@ def compare(folder: Path, paths: list[Path], engine, repeats: int) -> dict[str, 
 
     rows, _ = read_requests(map(str, paths))
     requests = [to_request(row) for row in rows]
-    params = [engine._start(request).ask()[0][1] for request in requests]
+    params = [engine._start(request).parameters() for request in requests]
     stores = itertools.count()
 
     def run_complete() -> None:

@@ -162,7 +162,7 @@ class Bench:
             write_table(paths[0], reply_rows(words(count, PROMPT_WORDS), how), REQUESTS)
             requests = [to_request(row) for row in read_requests(map(str, paths))[0]]
             chats = [request.messages for request in requests]
-            same = [self.engine._start(request).ask()[0][1] for request in requests]
+            same = [self.engine._start(request).parameters() for request in requests]
             plain = SamplingParams(max_tokens=ANSWER_TOKENS, temperature=temperature)
             actions = {
                 "complete": lambda p=paths: self.complete(p),

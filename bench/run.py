@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 ITEMS = {
     "complete": "`complete` compared with LLM.chat",
+    "beam": "Beam search",
     "batch": "One engine start per batch, or one per file",
     "judging": "Judging in a batch, or one call per verdict",
     "others": "distilabel and Bespoke Curator",

@@ -195,6 +195,24 @@ MISUSES = {
         {"models": {"api": {"checkpoint": "api", "decoding": {"beam_size": 5}}}},
         "models.api.decoding.beam_size: found 5",
     ),
+    "beams over two GPUs": (
+        {
+            "checkpoints": {"big": {"engine": "vllm", "path": "o/n", "runtime": {"gpus": 2, "tensor_parallel": 2}}},
+            "models": {"big": {"checkpoint": "big", "decoding": {"beam_size": 5}}},
+        },
+        "checkpoints.big.runtime.tensor_parallel: found 2; allowed: 1: models.big uses beam search",
+    ),
+    "beams of an encoder-decoder that is said to be a decoder": (
+        {
+            "checkpoints": {"wrong": {"engine": "vllm", "path": "resources/demo/models/nllb"}},
+            "models": {"wrong": {"checkpoint": "wrong", "decoding": {"beam_size": 5}}},
+        },
+        "checkpoints.wrong.engine: found 'vllm'; allowed: seq2seq",
+    ),
+    "a judge with beams": (
+        {"judging": {"decoding": {"beam_size": 5, "max_tokens": 4}}},
+        "judging.decoding.beam_size: found 5",
+    ),
     "a limit without a price": (
         {"checkpoints": {"api": {**API, "max_cost_usd": 5}}},
         "checkpoints.api.price: found None",
@@ -279,3 +297,13 @@ def test_an_invalid_registry(demo, tmp_path, text, expected):
 def test_values_that_are_not_sections_or_names(demo, key, value, expected):
     demo[key] = value
     assert expected in error_of(demo)
+
+
+def test_a_model_with_a_recurrent_state_is_not_searched(demo, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
+    demo["checkpoints"] = {"recurrent": {"engine": "vllm", "path": str(tmp_path)}}
+    demo["models"] = {"recurrent": {"checkpoint": "recurrent", "decoding": {}}}
+    load_config(demo, ROOT)
+    demo["models"]["recurrent"]["decoding"] = {"beam_size": 5}
+    with pytest.raises(ConfigError, match=r"not 'mamba': models\.recurrent uses beam search.*Leave beam_size out"):
+        load_config(demo, ROOT)

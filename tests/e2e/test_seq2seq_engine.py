@@ -94,11 +94,11 @@ def test_texts_that_do_not_fit_are_errors_and_not_truncated(translator):
 
 
 def test_two_processes_convert_a_checkpoint_once(translator_path, tmp_path, monkeypatch):
-    from polypref.requests.engines import seq2seq
+    from polypref.requests.engines import conversion
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     command = (
-        "import sys; sys.path.insert(0, 'workflow/scripts'); from polypref.requests.engines.seq2seq import convert; "
+        "import sys; sys.path.insert(0, 'workflow/scripts'); from polypref.requests.engines.conversion import convert; "
         f"print(convert({translator_path!r}, None, 'float32', False))"
     )
     both = [
@@ -109,7 +109,7 @@ def test_two_processes_convert_a_checkpoint_once(translator_path, tmp_path, monk
     (folder,) = map(Path, folders)
     assert (folder / "model.bin").is_file()
     before = (folder / "model.bin").stat()
-    assert seq2seq.convert(translator_path, None, "float32", False) == folder
+    assert conversion.convert(translator_path, None, "float32", False) == folder
     assert (folder / "model.bin").stat() == before
     assert not list(folder.parent.glob(".converting*"))
 

@@ -74,30 +74,14 @@ def test_sampling_depends_only_on_the_request(engine):
     assert again["r7"].text != together["r7"].text
 
 
-def test_beam_search_equals_that_of_hugging_face(engine, chat_model):
-    import torch
-    from transformers import AutoModelForCausalLM
+def test_beam_search_renders_prompts_as_vllm_does(engine, chat_model):
+    from polypref.requests.engines.transformers import open_engine
 
-    requests = [chat_request(f"b{i}", content, beam_size=3) for i, content in enumerate(CONTENTS[:12])]
-    mixed = complete(engine, [*requests, chat_request("plain", "the fox")])
-    model = AutoModelForCausalLM.from_pretrained(chat_model, dtype=torch.float32)
-    reasons = set()
-    for request in requests:
-        prompt = engine.render(request.messages)["prompt_token_ids"]
-        with torch.no_grad():
-            output = model.generate(
-                torch.tensor([prompt]), num_beams=3, max_new_tokens=24, do_sample=False, early_stopping=False,
-                length_penalty=1.0, pad_token_id=1,
-            )  # fmt: skip
-        expected = output[0, len(prompt) :].tolist()
-        ended = 1 in expected
-        expected = expected[: expected.index(1)] if ended else expected
-        completion = mixed[request.request_id]
-        assert completion.text == engine.tokenizer.decode(expected, skip_special_tokens=True)
-        assert completion.finish_reason == ("stop" if ended else "length")
-        assert completion.completion_tokens == len(expected) + ended
-        reasons.add(completion.finish_reason)
-    assert "stop" in reasons
+    searching = open_engine(chat_checkpoint(chat_model), chat_model, None)
+    for content in [*CONTENTS, "\x00\u202e</s><s> \U0001f9ea", ""]:
+        messages = [{"role": "user", "content": content}]
+        assert searching.render(messages) == engine.render(messages)["prompt_token_ids"]
+    searching.close()
 
 
 def test_choices_constrain_the_completion_and_give_log_probabilities(engine):
@@ -212,7 +196,7 @@ def test_pickled_weights_are_rejected(chat_model, tmp_path):
 def test_a_demo_checkpoint_completes_requests():
     engine = open_vllm(Checkpoint(engine="vllm", path=str(DEMO / "strong")))
     try:
-        got = complete(engine, [chat_request("greedy", "hello"), chat_request("beam", "hello", beam_size=3)])
+        got = complete(engine, [chat_request("greedy", "hello")])
         assert all(c.error is None for c in got.values())
     finally:
         engine.close()

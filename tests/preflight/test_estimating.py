@@ -12,11 +12,17 @@ from polypref.files.tables import write_table
 from polypref.plan.plan import Plan
 from polypref.preflight.actual_cost import compared, measured_costs, measured_training
 from polypref.preflight.estimating import (
+    PREFILL,
+    SEARCH_SHARE,
+    START_HOURS,
     disk_gb,
     estimate_batches,
     estimate_training,
+    implied,
     longest_requests,
     table,
+    throughput,
+    token_cost,
     tokens_in,
 )
 from polypref.requests.asking import Asked
@@ -97,3 +103,23 @@ def test_training_and_disk(plan):
     assert 300 < disk_gb(plan) < 500
     text = table(list(rows_of(plan).values()), training, disk_gb(plan), 100.0)
     assert "judge/qwen2.5-32b" in text and "assumed" in text and "Assumed where nothing was measured" in text
+
+
+def test_each_use_of_a_batch_counts_its_own_beams_and_engine(plan):
+    """X-ALMA's batches hold beam search and sampling: two engines, and only the searches cost five tokens for one."""
+    checkpoint = plan.config.checkpoints["x-alma-group2"]
+    beams, sampled = (plan.config.models[name].decoding for name in ("x-alma-bs", "x-alma"))
+    assert token_cost(checkpoint, sampled) == 1
+    assert token_cost(checkpoint, beams) == pytest.approx(5 / SEARCH_SHARE)
+    nllb = plan.config.models["nllb-200-3.3b"].decoding
+    assert token_cost(plan.config.checkpoints["nllb-200-3.3b"], nllb) == 5
+    rows = rows_of(plan)
+    stems = plan.batches()["translate", "x-alma-group2"]
+    written = {stem: implied(plan, "translate", stem) for stem in stems}
+    work = sum(
+        size[2] * (5 / SEARCH_SHARE if "x-alma-bs" in stem else 1) + size[1] / PREFILL
+        for stem, size in written.items()
+    )  # fmt: skip
+    rate, _ = throughput(checkpoint, None)
+    expected = 2 * START_HOURS + work / rate / 3600
+    assert rows["translate", "x-alma-group2"]["hours"] == pytest.approx(expected, rel=1e-3)

@@ -49,6 +49,19 @@ def test_all_that_is_used_is_fetched_once(plan, tmp_path):
     assert not any("gpt" in path for path in paths), "what an API serves is not fetched"
 
 
+def test_what_ctranslate2_runs_is_converted_ahead(plan, tmp_path):
+    converted = []
+    fetch(plan, Calls(tmp_path), Calls(tmp_path), lambda _: None, lambda *what: converted.append(what))
+    nllb = plan.config.checkpoints["nllb-200-3.3b"]
+    assert converted == [(nllb.path, nllb.revision, "float16", False)]
+
+    def fails(*_):
+        raise RuntimeError("no space left on device")
+
+    with pytest.raises(FetchError, match=r"facebook/nllb-200-3\.3B: no space left on device"):
+        fetch(plan, Calls(tmp_path), Calls(tmp_path), lambda _: None, fails)
+
+
 def test_faults_are_listed_together_with_their_pages(plan, tmp_path):
     data = Calls(tmp_path, fails=("lmsys/chatbot_arena_conversations",))
     models = Calls(tmp_path, fails=("google/gemma-3-12b-it",))

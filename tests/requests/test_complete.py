@@ -53,6 +53,28 @@ def write_requests(path, prompts, temperature=0.0, revision="abc"):
     return str(path)
 
 
+def test_beam_search_and_sampling_are_two_engines_of_one_batch_one_after_the_other(tmp_path):
+    started = []
+
+    class Named(Echo):
+        def __call__(self, checkpoint, path, revision, name):
+            assert len(started) == self.closed, "one engine at a time"
+            started.append(name)
+            return super().__call__()
+
+    engine, files = Named(), []
+    for number, decoding in enumerate(({"beam_size": 5}, {"temperature": 0.6}, {"beam_size": 1})):
+        asked = Asked("m", "owner/name", "abc", False, {"max_tokens": 8, **decoding})
+        rows = ask_responses([{"item_id": p, "prompt": p} for p in ("a", "b")], asked, "de")
+        write_table(tmp_path / str(number), rows, REQUESTS)
+        files.append(str(tmp_path / str(number)))
+    rows, run = complete(files, tmp_path / "store", CHECKPOINT, start=engine)
+    assert started == ["vllm", "transformers"] and engine.closed == 2
+    assert [request.decoding.get("beam_size") for request in engine.requests] == [None, None, 1, 1, 5, 5]
+    assert len(rows) == run["answered"] == 6 and run["engine_starts"] == 2
+    assert all(row["error"] is None for row in rows)
+
+
 def test_each_unique_request_is_completed_once(tmp_path):
     engine = Echo()
     files = [write_requests(tmp_path / "1", ["a", "b"]), write_requests(tmp_path / "2", ["b", "c"])]

@@ -5,6 +5,7 @@ from pathlib import Path
 from polypref.config.loading import load_config, read_languages
 from polypref.plan.plan import Plan
 from polypref.preflight.fetching import fetch
+from polypref.requests.engines.conversion import convert
 from polypref.running.logs import job
 
 if __name__ == "__main__":
@@ -14,5 +15,5 @@ if __name__ == "__main__":
 
         root = Path(__file__).resolve().parents[2]
         plan = Plan(load_config(snakemake.config, root), read_languages(root))
-        fetch(plan, load_dataset, snapshot_download, terminal.say)
+        fetch(plan, load_dataset, snapshot_download, terminal.say, convert)
         terminal.say("everything is in the cache; from here on HF_HUB_OFFLINE=1 will do")

@@ -26,9 +26,19 @@ def table(seed, words=4):
 
 def run(model, width, max_tokens):
     search = BeamSearch(width, max_tokens, frozenset({END}))
-    while not search.advance([model[tuple(tokens)] for tokens, _ in search.beams]):
+    while not step(search, lambda tokens: model[tuple(tokens)]):
         pass
     return search
+
+
+def step(search, model):
+    """Advance a search by a model: a function of an answer so far to {token: log-probability}."""
+    extended = [
+        (score + logprob, index, token)
+        for index, (tokens, score) in enumerate(search.beams)
+        for token, logprob in model(tokens).items()
+    ]
+    return search.advance(sorted(extended, key=lambda item: -item[0])[: search.candidates])
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -52,7 +62,7 @@ def test_stops_when_no_beam_can_win():
     sure = {END: math.log(0.9), 1: math.log(0.06), 2: math.log(0.04)}
     search = BeamSearch(2, 2048, frozenset({END}))
     steps = 1
-    while not search.advance([sure] * len(search.beams)):
+    while not step(search, lambda _: sure):
         steps += 1
     assert steps < 10
     assert search.best() == ([], "stop")
@@ -61,7 +71,7 @@ def test_stops_when_no_beam_can_win():
 def test_cut_at_max_tokens():
     never = {1: math.log(0.6), 2: math.log(0.4)}
     search = BeamSearch(2, 5, frozenset({END}))
-    while not search.advance([never] * len(search.beams)):
+    while not step(search, lambda _: never):
         pass
     assert search.best() == ([1] * 5, "length")
 
@@ -70,12 +80,28 @@ def test_ties_have_one_outcome():
     even = {token: math.log(0.25) for token in (3, 1, 2, 4)}
     reversed_even = dict(reversed(even.items()))
     outcomes = set()
-    for step in (even, reversed_even):
-        search = BeamSearch(2, 4, frozenset({END}))
-        while not search.advance([step] * len(search.beams)):
+    for logprobs in (even, reversed_even):
+        search = BeamSearch(4, 4, frozenset({END}))
+        while not step(search, lambda _, logprobs=logprobs: logprobs):
             pass
         outcomes.add(tuple(search.best()[0]))
     assert len(outcomes) == 1
+
+
+def test_origins_name_the_beam_that_each_beam_extends():
+    search = BeamSearch(2, 8, frozenset({END}))
+    search.advance([(-0.5, 0, 1), (-1.0, 0, 2), (-3.0, 0, 3)])
+    assert (search.beams, search.origins) == ([([1], -0.5), ([2], -1.0)], [0, 0])
+    search.advance([(-1.1, 1, 3), (-1.2, 1, 4), (-9.0, 0, 3)])
+    assert (search.beams, search.origins) == ([([2, 3], -1.1), ([2, 4], -1.2)], [1, 1])
+
+
+def test_a_small_vocabulary_leaves_beams_that_cannot_win():
+    search = BeamSearch(4, 2, frozenset({END}))
+    search.advance([(-0.1, 0, 1), (-2.0, 0, 2)])
+    assert [score for _, score in search.beams] == [-0.1, -2.0, -math.inf, -math.inf]
+    search.advance([(-0.3, 0, 1), (-2.2, 1, 1), (-math.inf, 2, 1)])
+    assert search.best() == ([1, 1], "length") and all(score > -math.inf for score, _ in search.finished)
 
 
 def test_candidates_leave_beams_when_the_best_all_end():

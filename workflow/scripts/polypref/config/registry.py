@@ -42,10 +42,14 @@ class Runtime(Section):
         "auto", description="cpu: compute on CPU even where GPUs are asked for, to rehearse a cluster with small models"
     )
     tensor_parallel: int = Field(1, ge=1)
-    memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that vLLM may take")
+    memory_fraction: float = Field(
+        0.9, gt=0, le=1, description="share of GPU memory that vLLM or a beam search may take"
+    )
     max_model_len: int | None = Field(None, ge=1, description="tokens of context; by default the model's own")
-    max_num_seqs: int | None = Field(None, ge=1)
-    kv_cache_gb: float = Field(1, gt=0, description="vLLM on CPU: memory for the key-value cache")
+    max_num_seqs: int | None = Field(
+        None, ge=1, description="most sequences of a forward pass; in a beam search each beam is one (by default 256)"
+    )
+    kv_cache_gb: float = Field(1, gt=0, description="on CPU: memory for the key-value cache of vLLM or a beam search")
     shards: int = Field(1, ge=1, description="engines that share a batch, each with `gpus` GPUs of its own")
     nodes: int = Field(1, ge=1, description="nodes of a cluster that the shards of a batch are spread over")
     batch_tokens: int = Field(4096, ge=1, description="seq2seq: tokens per forward pass")
@@ -70,7 +74,10 @@ class Runtime(Section):
 class Checkpoint(Section):
     """Weights that an engine can run."""
 
-    engine: Literal["vllm", "seq2seq", "openai"]
+    engine: Literal["vllm", "seq2seq", "openai"] = Field(
+        description="vllm: a decoder (beam search runs on transformers); seq2seq: an encoder-decoder on CTranslate2; "
+        "openai: an API"
+    )
     path: str = Field(description="repository on the Hub, local folder (starts with '.', '/' or exists), or API model")
     revision: str | None = Field(None, description="commit on the Hub; local folders are known by their content")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"

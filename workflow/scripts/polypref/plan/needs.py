@@ -83,6 +83,12 @@ def weight_bytes(checkpoint: Checkpoint) -> float | None:
     return checkpoint.parameters * BYTES[checkpoint.dtype] if checkpoint.parameters else None
 
 
+def conversion_bytes(plan: Plan) -> float:
+    """Bytes that the checkpoints of engine seq2seq take a second time, converted to CTranslate2's format."""
+    sizes = {c.path: weight_bytes(c) or 0.0 for c in used_checkpoints(plan).values() if c.engine == "seq2seq"}
+    return sum(sizes.values())
+
+
 def training_bytes(plan: Plan) -> float | None:
     """Peak disk usage of training in bytes: one model per architecture, and two resumable checkpoints.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from polypref.config.sections import Checkpoint
+from polypref.config.uses import searched_decoders
 from polypref.plan.needs import gpu_batches
 from polypref.plan.plan import Plan
 from polypref.preflight.gpu_memory import GB, Content, Memory, batch_memory, context_of, training_memory
@@ -35,7 +36,9 @@ def needed(need: Memory, splits: int, before: int) -> Memory:
     return need._replace(reserve=need.reserve / before * splits)
 
 
-def advice(checkpoint: Checkpoint, need: Memory, gpu: float, tokens: int, context: int | None) -> str:
+def advice(
+    checkpoint: Checkpoint, need: Memory, gpu: float, tokens: int, context: int | None, searched: bool = False
+) -> str:
     """What to change for a batch on GPUs of that many GB: ``fits``, ``tight``, or the first change that is enough.
 
     Parameters
@@ -43,6 +46,7 @@ def advice(checkpoint: Checkpoint, need: Memory, gpu: float, tokens: int, contex
     need : of the batch, as configured
     tokens : longest prompt and answer
     context : tokens of context that the cache is reserved for; None where that is not known
+    searched : whether the checkpoint does beam search, which needs the whole model on one GPU
     """
     runtime, before = checkpoint.runtime, max(1, checkpoint.runtime.tensor_parallel)
     if need.least <= room(gpu, runtime, before):
@@ -56,7 +60,7 @@ def advice(checkpoint: Checkpoint, need: Memory, gpu: float, tokens: int, contex
     shortest = _rounded(max(tokens, 1))
     if context and shortest < context and shortest * need.token <= spare:
         return f"max_model_len: {max(shortest, min(_rounded_down(spare / need.token), context)):,}"
-    for splits in SPLITS:
+    for splits in () if searched else SPLITS:
         if splits > before and needed(need, splits, before).least <= room(gpu, runtime, splits):
             parallel = f"tensor_parallel: {splits}"
             return f"{parallel}{_or_quantised(checkpoint, need, gpu, before)}"
@@ -108,6 +112,7 @@ def card_rows(
     The batch of a checkpoint with the longest requests stands for all of its batches.
     """
     rows: dict[str, Row] = {}
+    searched = searched_decoders(plan.config)
     for (task, name), lengths in sorted(longest.items(), key=lambda item: (sum(item[1]), item[0])):
         if f"{task}/{name}" not in gpu_batches(plan):
             continue
@@ -119,7 +124,7 @@ def card_rows(
             continue
         context = checkpoint.runtime.max_model_len or context_of(content)
         rows[key] = {"what": key, "gpus": max(1, checkpoint.runtime.tensor_parallel)} | {
-            size: advice(checkpoint, need, size, tokens, context) for size in SIZES
+            size: advice(checkpoint, need, size, tokens, context, key in searched) for size in SIZES
         }
     training = plan.config.training
     if training.runtime.launcher != "cpu" and training.runtime.gpus and training_memory(plan) is not None:

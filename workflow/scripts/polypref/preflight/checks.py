@@ -16,6 +16,7 @@ from typing import Any
 from polypref.plan.needs import (
     Repository,
     api_keys,
+    conversion_bytes,
     hub_checkpoints,
     nothing_outside,
     repositories,
@@ -30,6 +31,7 @@ from polypref.preflight.gpus import check_gpus, read_config, read_gpus
 from polypref.preflight.pinning import unpinned
 from polypref.preflight.templates import check_templates
 from polypref.requests.checkpoints import NO_SAFETENSORS
+from polypref.requests.engines.conversion import converted_checkpoints
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Variables that keep huggingface_hub from the network."""
@@ -165,9 +167,11 @@ def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
         for checkpoint in {c.path: c for c in hub_checkpoints(plan).values()}.values()
         if not (cache / f"models--{checkpoint.path.replace('/', '--')}").is_dir()
     ]
+    converted = converted_checkpoints()
     needs: dict[int, list[Any]] = {}
     for path, size, what in (
         (cache, sum(size or 0 for size in absent), f"{len(absent)} checkpoints to fetch"),
+        (converted, conversion_bytes(plan), "checkpoints converted for CTranslate2"),
         (results, training_bytes(plan) or 0, "trained models and their resumable checkpoints"),
     ):
         place = next(folder for folder in [path.absolute(), *path.absolute().parents] if folder.exists())

@@ -12,8 +12,9 @@ from typing import Any
 from polypref.config.sections import Checkpoint, Decoding
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import read_table
-from polypref.plan.needs import used_checkpoints, weight_bytes
+from polypref.plan.needs import conversion_bytes, used_checkpoints, weight_bytes
 from polypref.plan.plan import SECOND, Plan
+from polypref.requests.engines import engine_of
 
 Row = dict[str, Any]
 TEXT_TOKENS = {"prompt": 150, "chosen": 300, "rejected": 300, "source": 45}
@@ -30,6 +31,8 @@ TOKENS_PER_SECOND = 20_000.0
 """Default output tokens per second and GPU for a model of 10^9 parameters, continuous batching; inversely proportional
 to the parameters, and never above `FASTEST`. Input is read `PREFILL` times as fast."""
 FASTEST, PREFILL = 15_000.0, 10.0
+SEARCH_SHARE = 0.9
+"""Speed of a decoder's beam search, tokens of all beams counted, as a share of that: see docs/benchmarks.md."""
 START_HOURS = 0.05
 TRAINING_FLOPS = 10.0
 """Per parameter and token: 2 forward, 4 backward, 2 recomputed, 2 of the reference model."""
@@ -40,9 +43,10 @@ GPU_FLOPS = 1.2e14
 
 ASSUMPTIONS = (
     f"Assumed where nothing was measured: {TOKENS_PER_SECOND:,.0f} output tokens/s per GPU for 10^9 parameters (less "
-    f"in proportion, beams count each), input {PREFILL:g} times as fast, {START_HOURS * 60:g} minutes to start an "
-    f"engine, {GPU_FLOPS / 1e12:g} useful TFLOP/s per GPU in training; for a GPU of {GPU_TFLOPS:g} TFLOP/s, "
-    f"others in proportion (runtime.gpu_tflops). Lengths: prompt {TEXT_TOKENS['prompt']}, response "
+    f"in proportion; each beam counts, a decoder's at {SEARCH_SHARE:g} of that rate, measured on a CPU), input "
+    f"{PREFILL:g} times as fast, {START_HOURS * 60:g} minutes to start an engine, {GPU_FLOPS / 1e12:g} useful TFLOP/s "
+    f"per GPU in training; for a GPU of {GPU_TFLOPS:g} TFLOP/s, others in proportion (runtime.gpu_tflops). Lengths: "
+    f"prompt {TEXT_TOKENS['prompt']}, response "
     f"{TEXT_TOKENS['chosen']}, answer {ANSWER_TOKENS}, WMT24++ segment {TEXT_TOKENS['source']} tokens."
 )
 
@@ -103,11 +107,10 @@ def throughput(checkpoint: Checkpoint, cost: Row | None, share: float = 1.0) -> 
     return share * gpus * min(FASTEST, TOKENS_PER_SECOND * 1e9 / (checkpoint.parameters or 7e9)), False
 
 
-def _beams(plan: Plan, task: str, stems: list[str]) -> int:
-    """The widest beam among a batch's uses."""
-    if task != "translate":
-        return 1
-    return max(plan.config.models[stem.split("/")[2]].decoding.beam_size or 1 for stem in stems)
+def token_cost(checkpoint: Checkpoint, decoding: Decoding) -> float:
+    """What a token of an answer costs, in tokens of greedy search: one per beam, more where beams are slower."""
+    beams = decoding.beam_size or 1
+    return beams / SEARCH_SHARE if engine_of(checkpoint, {"beam_size": beams}) == "transformers" else beams
 
 
 def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row]) -> list[Row]:
@@ -126,9 +129,15 @@ def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row
         rate, measured = throughput(checkpoint, cost, gpu_share(plan))
         if measured and cost.get("answered"):
             written = round(requests * cost["completion_tokens"] / cost["answered"])
-        work = written * (1 if measured else _beams(plan, task, stems)) + (0 if measured else read / PREFILL)
-        start = cost["start_seconds"] / 3600 / max(1, cost.get("engine_starts", 1)) if measured else START_HOURS
-        hours = start + work / rate / 3600
+        decodings = [_decoding(plan, task, stem) for stem in stems]
+        engines = {engine_of(checkpoint, decoding.model_dump()) for decoding in decodings}
+        start, work = START_HOURS, float(written)
+        if measured:
+            start = cost["start_seconds"] / 3600 / max(1, cost.get("engine_starts", 1))
+        else:
+            costs_of = [token_cost(checkpoint, decoding) for decoding in decodings]
+            work = sum(each[2] * token for each, token in zip(found, costs_of, strict=True)) + read / PREFILL
+        hours = start * len(engines) + work / rate / 3600
         price = checkpoint.price
         rows.append(
             {
@@ -179,9 +188,9 @@ def estimate_training(plan: Plan, measured: dict[str, Row] | None = None) -> Row
 
 
 def disk_gb(plan: Plan) -> float:
-    """Weights of all checkpoints that are used, each once."""
+    """Weights of all checkpoints that are used, each once, and those of engine seq2seq a second time, converted."""
     sizes = {c.path: weight_bytes(c) or 0.0 for c in used_checkpoints(plan).values() if c.engine != "openai"}
-    return sum(sizes.values()) / 1e9
+    return (sum(sizes.values()) + conversion_bytes(plan)) / 1e9
 
 
 def _decoding(plan: Plan, task: str, stem: str) -> Decoding:

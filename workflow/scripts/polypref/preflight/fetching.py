@@ -9,6 +9,7 @@ from typing import Any
 from polypref.plan.needs import Repository, data_repositories, hub_checkpoints
 from polypref.plan.plan import Plan
 from polypref.requests.checkpoints import HUB_FILES, HUB_IGNORED, NO_SAFETENSORS
+from polypref.requests.engines.conversion import number_format
 
 
 class FetchError(RuntimeError):
@@ -20,13 +21,17 @@ def fetch(
     load: Callable[..., Any],
     snapshot: Callable[..., str],
     say: Callable[[str], None] = print,
+    convert: Callable[..., Any] | None = None,
 ) -> None:
-    """Download every data set and checkpoint that the configuration uses; what is there already is left alone.
+    """Download every data set and checkpoint that the configuration uses and that is not yet present.
+
+    Checkpoints of the engine ``seq2seq`` are also converted for CTranslate2, so that no job does so on a GPU.
 
     Parameters
     ----------
     load : ``datasets.load_dataset``
     snapshot : ``huggingface_hub.snapshot_download``
+    convert : :func:`polypref.requests.engines.conversion.convert`; by default nothing is converted
 
     Raises
     ------
@@ -65,6 +70,13 @@ def fetch(
             faults.append(
                 f"{checkpoint.path}: has no *.safetensors at {checkpoint.revision or 'main'}. {NO_SAFETENSORS}"
             )
+        elif convert and checkpoint.engine == "seq2seq" and checkpoint.revision:
+            say(f"checkpoint {name}: converting it for CTranslate2")
+            try:
+                kind = number_format(checkpoint)
+                convert(checkpoint.path, checkpoint.revision, kind, checkpoint.trust_remote_code)
+            except Exception as error:
+                faults.append(_fault(repository, error))
     if faults:
         raise FetchError("\n".join([f"{len(faults)} repositories could not be fetched:", *(f"  {f}" for f in faults)]))
 

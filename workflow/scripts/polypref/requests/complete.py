@@ -13,7 +13,7 @@ from polypref.config.sections import Checkpoint
 from polypref.files.digests import seed_of
 from polypref.files.schemas import COMPLETIONS, REQUESTS
 from polypref.files.tables import TableError, atomic_write, canonical_json, read_table, write_table
-from polypref.requests.engines import Completion, Engine, EngineError, Request, open_engine
+from polypref.requests.engines import Completion, Engine, EngineError, Request, engine_of, open_engine
 from polypref.requests.row_store import RowStore
 from polypref.requests.sharding import Shard, run_shards, split
 from polypref.running.logs import Progress, Terminal
@@ -202,39 +202,54 @@ def _complete_missing(
     terminal: Terminal | None,
     start: Callable[..., Engine],
 ) -> dict[str, dict[str, Any]]:
-    """Start the engine and complete the missing requests; all completions but errors are added to the row store."""
+    """Start the required engines one after the other, and complete the missing requests.
+
+    All completions but errors are added to the row store.
+    """
     path, revision = _one_checkpoint(missing)
     began = time.monotonic()
     checkpoint = checkpoint.model_copy(update={"path": path})
-    engine = start(checkpoint, path, None if checkpoint.is_local else revision)
-    run["engine_starts"] = 1
-    run["start_seconds"] = round(time.monotonic() - began, 1)
-    if terminal:
-        terminal.say(f"engine started in {run['start_seconds']:.0f} s")
     completions: dict[str, dict[str, Any]] = {}
     progress = Progress(terminal, len(missing), run["reused"])
-    began = time.monotonic()
-    try:
-        for completion in engine.answer([to_request(row) for row in missing]):
-            record = to_record(completion)
-            completions[completion.request_id] = record
-            if completion.error is None:
-                rows.add(record)
-            else:
-                run["errors"] += 1
-            run["prompt_tokens"] += completion.prompt_tokens
-            run["completion_tokens"] += completion.completion_tokens
-            run["cost_usd"] += completion.cost_usd
-            progress.add(1, completion.completion_tokens)
-    finally:
-        run["answered"] = len(completions)
-        run["seconds"] = round(time.monotonic() - began, 1)
+    for name, requests in _by_engine(missing, checkpoint):
+        starting = time.monotonic()
+        engine = start(checkpoint, path, None if checkpoint.is_local else revision, name)
+        run["engine_starts"] += 1
+        run["start_seconds"] = round(run["start_seconds"] + time.monotonic() - starting, 1)
+        if terminal:
+            terminal.say(f"engine started in {time.monotonic() - starting:.0f} s: {name}, {len(requests):,} requests")
         try:
-            rows.flush()
+            for completion in engine.answer(requests):
+                record = to_record(completion)
+                completions[completion.request_id] = record
+                if completion.error is None:
+                    rows.add(record)
+                else:
+                    run["errors"] += 1
+                run["prompt_tokens"] += completion.prompt_tokens
+                run["completion_tokens"] += completion.completion_tokens
+                run["cost_usd"] += completion.cost_usd
+                progress.add(1, completion.completion_tokens)
         finally:
-            engine.close()
+            run["answered"] = len(completions)
+            run["seconds"] = round(time.monotonic() - began - run["start_seconds"], 1)
+            try:
+                rows.flush()
+            finally:
+                engine.close()
     progress.say()
     return completions
+
+
+def _by_engine(missing: list[dict[str, Any]], checkpoint: Checkpoint) -> list[tuple[str, list[Request]]]:
+    """Group the requests by engine, in their order.
+
+    vLLM comes first: on a GPU it starts its own process, which must happen before this process uses the GPU.
+    """
+    found: dict[str, list[Request]] = {}
+    for request in map(to_request, missing):
+        found.setdefault(engine_of(checkpoint, request.decoding), []).append(request)
+    return sorted(found.items(), key=lambda item: item[0] != "vllm")
 
 
 def _one_checkpoint(requests: list[dict[str, Any]]) -> tuple[str, str | None]:

@@ -60,8 +60,19 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(checkpoint: Any, path: str, revision: str | None) -> Engine:
-    """Start the engine of a checkpoint.
+def line_of(error: BaseException) -> str:
+    """The message of an error in one line, without a final full stop."""
+    return " ".join(str(error).split()).rstrip(".")[:500] or type(error).__name__
+
+
+def engine_of(checkpoint: Any, decoding: dict[str, Any]) -> str:
+    """Name of the engine module that answers a request: the checkpoint's, except for the beam searches of a decoder."""
+    beams = decoding.get("beam_size") or 1
+    return "transformers" if checkpoint.engine == "vllm" and beams > 1 else checkpoint.engine
+
+
+def open_engine(checkpoint: Any, path: str, revision: str | None, engine: str | None = None) -> Engine:
+    """Start an engine of a checkpoint.
 
     Parameters
     ----------
@@ -71,9 +82,11 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> Engine:
         Hub repository or local folder.
     revision : str or None
         Commit on the Hub; None for a local folder.
+    engine : str or None
+        Name of the engine module (:func:`engine_of`); by default the checkpoint's.
     """
     if checkpoint.runtime.device == "cpu":
         runtime = checkpoint.runtime.model_copy(update={"gpus": 0, "tensor_parallel": 1})
         checkpoint = checkpoint.model_copy(update={"runtime": runtime})
-    module = importlib.import_module(f"polypref.requests.engines.{checkpoint.engine}")
+    module = importlib.import_module(f"polypref.requests.engines.{engine or checkpoint.engine}")
     return module.open_engine(checkpoint, path, revision)

@@ -1,15 +1,12 @@
-"""Beam search over next-token log-probabilities, by the rules of Hugging Face transformers' ``generate``.
+"""The state of one beam search, by the rules of Hugging Face transformers' ``generate``.
 
-vLLM's own ``LLM.beam_search`` is not used. It runs every search to ``max_tokens`` even when all beams have ended (2,048
-steps for a sentence of 30 tokens), holds all prompts in lock step, divides scores by prompt plus answer length, and
-knows one end token only. Here each search is a small state machine that asks for the next tokens of its beams; the
-engine mixes its requests with all others and drops the search when it is decided. Same prompt, same weights, same
-best beam as ``model.generate(num_beams=width, early_stopping=False, length_penalty=1.0)``.
+The best beam is that of ``model.generate(num_beams=width, early_stopping=False, length_penalty=1.0)``. The model is run
+by :mod:`polypref.requests.engines.beam_engine`, many searches at a time; here is what follows from its probabilities.
 """
 
 from __future__ import annotations
 
-import heapq
+import math
 from dataclasses import dataclass, field
 
 
@@ -29,28 +26,35 @@ class BeamSearch:
     Attributes
     ----------
     beams : list of (list of int, float)
-        Answer tokens so far and the sum of their natural-log probabilities, best first.
+        Answer tokens so far and the sum of their natural-log probabilities, best first: one at the start, then
+        ``width`` of them.
+    origins : list of int
+        The index that each beam's predecessor had in ``beams``.
+    steps : int
+        Tokens of each beam.
     """
 
     width: int
     max_tokens: int
     ends: frozenset[int]
     beams: list[tuple[list[int], float]] = field(default_factory=lambda: [([], 0.0)])
+    origins: list[int] = field(default_factory=lambda: [0])
     finished: list[tuple[float, list[int]]] = field(default_factory=list)
     steps: int = 0
 
     @property
     def candidates(self) -> int:
-        """How many of the likeliest next tokens each beam needs: enough to go on if the best ones all end."""
+        """How many of the likeliest extensions a step needs: enough to go on if the best ones all end."""
         return candidates(self.width, len(self.ends))
 
-    def advance(self, logprobs: list[dict[int, float]]) -> bool:
+    def advance(self, extensions: list[tuple[float, int, int]]) -> bool:
         """Extend the beams by one token.
 
         Parameters
         ----------
-        logprobs : list of {token id: natural-log probability}
-            The likeliest ``candidates`` next tokens of each beam, in the order of ``beams``.
+        extensions : list of (float, int, int)
+            The likeliest ``candidates`` extensions of all beams: summed natural-log probability, index in ``beams``,
+            token id.
 
         Returns
         -------
@@ -58,25 +62,24 @@ class BeamSearch:
             Whether the search is decided: :meth:`best` is final.
         """
         self.steps += 1
-        extended = (
-            (score + logprob, index, token)
-            for index, ((_, score), step) in enumerate(zip(self.beams, logprobs, strict=True))
-            for token, logprob in step.items()
-        )
         # Ties go to the earlier beam and the smaller token id, so that a search gives the same answer each time.
-        top = heapq.nsmallest(self.candidates, extended, key=lambda item: (-item[0], item[1], item[2]))
+        extensions = sorted(extensions, key=lambda item: (-item[0], item[1], item[2]))
         running: list[tuple[list[int], float]] = []
-        for rank, (score, index, token) in enumerate(top):
-            tokens = [*self.beams[index][0], token]
+        origins: list[int] = []
+        for rank, (score, index, token) in enumerate(extensions):
             if token in self.ends or self.steps == self.max_tokens:
-                if rank < self.width:
-                    self.finished.append((score / self.steps, tokens))
+                if rank < self.width and score > -math.inf:
+                    self.finished.append((score / self.steps, [*self.beams[index][0], token]))
             elif len(running) < self.width:
-                running.append((tokens, score))
+                running.append(([*self.beams[index][0], token], score))
+                origins.append(index)
         self.finished = sorted(self.finished, key=lambda item: -item[0])[: self.width]
-        self.beams = running
-        if not running:
+        if not running or self.steps == self.max_tokens:
             return True
+        # A vocabulary that is smaller than the beams leaves some without a token: they can't win.
+        spare = self.width - len(running)
+        self.beams = running + [(running[0][0], -math.inf)] * spare
+        self.origins = origins + [origins[0]] * spare
         return len(self.finished) == self.width and running[0][1] / self.steps <= self.finished[-1][0]
 
     def best(self) -> tuple[list[int], str]:
@@ -86,5 +89,5 @@ class BeamSearch:
 
 
 def candidates(width: int, ends: int) -> int:
-    """Next tokens that each of ``width`` beams needs when ``ends`` token ids can end an answer."""
+    """Extensions that ``width`` beams need when ``ends`` token ids can end an answer."""
     return max(2, 1 + ends) * width

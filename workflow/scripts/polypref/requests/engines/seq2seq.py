@@ -1,22 +1,18 @@
 """Encoder-decoder translators with language codes (NLLB-200), run by CTranslate2.
 
-CTranslate2 runs its own model format: a checkpoint is converted once, on first use, into a cache folder. Source and
-target language are codes of the tokenizer's own vocabulary, given per request. Where weights
-are published as PyTorch files only, transformers reads them with ``weights_only=True``, which runs no code from them.
+CTranslate2 runs its own model format, into which a checkpoint is converted once (:mod:`.conversion`). Source and target
+language are codes of the tokenizer's own vocabulary, given per request.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from polypref.requests.checkpoints import content_revision, local_folder
 from polypref.requests.engines import Completion, EngineError, Request
+from polypref.requests.engines.conversion import convert, number_format
 from polypref.requests.engines.cuda_libraries import LibraryError, load_for_ctranslate2
 
 CHUNK = 16
@@ -39,14 +35,10 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> Seq2SeqEngi
     runtime = checkpoint.runtime
     options = {"revision": revision, "trust_remote_code": checkpoint.trust_remote_code}
     device = "cuda" if runtime.gpus else "cpu"
-    kinds = {"bfloat16": "bfloat16", "float16": "float16", "float32": "float32"}
-    # Half precision on the GPU, as the weights are published; a CPU without it computes in float32.
-    kind = kinds.get(checkpoint.dtype, "float16" if runtime.gpus else "float32")
     try:
         if device == "cuda":
             load_for_ctranslate2()
-        if kind not in ctranslate2.get_supported_compute_types(device):
-            kind = "float32"
+        kind = number_format(checkpoint)
         config = AutoConfig.from_pretrained(path, **options)
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         converted = convert(path, revision, kind, checkpoint.trust_remote_code)
@@ -160,30 +152,3 @@ class Seq2SeqEngine:
 
 def _decoding(request: Request) -> tuple[int, int]:
     return request.decoding.get("beam_size", 1), request.decoding["max_tokens"]
-
-
-def convert(path: str, revision: str | None, kind: str, trust_remote_code: bool) -> Path:
-    """The folder of a checkpoint in CTranslate2's format, made on first use.
-
-    It lies under ``$XDG_CACHE_HOME/polypref/ct2`` (``~/.cache`` by default) and is named by checkpoint, content or
-    revision, and number format. Written elsewhere first and moved: a folder that is there is whole, and of two
-    processes that convert at the same time, one waits for the other.
-    """
-    from ctranslate2.converters import TransformersConverter
-    from filelock import FileLock
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polypref" / "ct2"
-    cache.mkdir(parents=True, exist_ok=True)
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in path.strip("./"))[-80:]
-    folder = cache / f"{name}-{revision[:16] if revision else content_revision(Path(path))}-{kind}"
-    with FileLock(folder.with_name(folder.name + ".lock")):
-        if not folder.is_dir():
-            working = Path(tempfile.mkdtemp(prefix=".converting-", dir=cache))
-            try:
-                source = str(local_folder(path, revision))  # safetensors only
-                converter = TransformersConverter(source, low_cpu_mem_usage=True, trust_remote_code=trust_remote_code)
-                converter.convert(str(working), quantization=kind, force=True)
-                os.replace(working, folder)
-            finally:
-                shutil.rmtree(working, ignore_errors=True)
-    return folder

@@ -1,4 +1,4 @@
-"""vLLM, offline and in this process: all decoder models, on GPUs or on a CPU.
+"""vLLM, offline and in this process: sampling and greedy search of decoders, on GPUs or on a CPU.
 
 Requests are rendered exactly as ``LLM.chat`` renders them, but the engine loop is driven here: a bounded number of
 requests is kept ahead of the scheduler, so that batching never drains and 100,000 prompts do not sit in memory, and
@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polypref.requests.engines import Completion, EngineError, Request
-from polypref.requests.engines.vllm_jobs import MAX_LOGPROBS, Beams, Job, Single
-from polypref.requests.engines.vllm_start import line_of, remedy, start_in_less_memory
+from polypref.requests.engines import Completion, EngineError, Request, line_of
+from polypref.requests.engines.vllm_jobs import MAX_LOGPROBS, Job
+from polypref.requests.engines.vllm_start import remedy, start_in_less_memory
 from polypref.sources.templates import require_fixed
 from polypref.sources.tokens import TokenizerError
 
@@ -125,12 +125,8 @@ class VllmEngine:
             },
         )
         self._token_params = replace(llm.renderer.default_chat_tok_params, max_total_tokens=None)
-        ends = llm.model_config.try_get_generation_config().get("eos_token_id") or []
-        ends = ends if isinstance(ends, list) else [ends]
-        self._ends = frozenset({*ends, self.tokenizer.eos_token_id} - {None})
-        self._at_once = llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
         # Refilled at the half: the scheduler always has the next request at hand.
-        self._ahead = max(AHEAD, 4 * self._at_once)
+        self._ahead = max(AHEAD, 4 * llm.llm_engine.vllm_config.scheduler_config.max_num_seqs)
 
     def render(self, messages: list[dict[str, str]]) -> Any:
         """Chat messages as vLLM's engine input, the same token ids as ``LLM.chat``'s; ValueError if they can't be."""
@@ -145,8 +141,7 @@ class VllmEngine:
         Where ``runtime.max_model_len`` has made the context smaller than the model's own, that is an error that may
         pass: nothing under ``runtime`` may change an answer.
         Sampling is seeded per request, so an answer does not depend on what else is in the batch (up to the rounding
-        of batched kernels). Beam search follows :class:`.BeamSearch`; ``stop`` strings only cut
-        its best beam.
+        of batched kernels).
 
         Raises
         ------
@@ -156,24 +151,15 @@ class VllmEngine:
         from vllm.exceptions import VLLMClientError, VLLMServerError
 
         engine, source, names = self.llm.llm_engine, iter(requests), itertools.count()
-        owners: dict[str, tuple[Job, int]] = {}
-        load, low = 0, self._ahead // 2
-
-        def ask(job: Job) -> None:
-            for index, (prompt, params) in enumerate(job.ask()):
-                name = f"p{next(names)}"
-                engine.add_request(name, prompt, params)
-                owners[name] = (job, index)
-
+        owners: dict[str, Job] = {}
         try:
             while True:
-                if load <= low:
-                    while load < self._ahead and (request := next(source, None)) is not None:
+                if len(owners) <= self._ahead // 2:
+                    while len(owners) < self._ahead and (request := next(source, None)) is not None:
                         try:
-                            job = self._start(request)
-                            ask(job)
-                            load += job.weight
-                            low = self._ahead // 2 if job.weight == 1 else self._ahead - 1  # searches have no queue
+                            job, name = self._start(request), f"p{next(names)}"
+                            engine.add_request(name, job.prompt, job.parameters())
+                            owners[name] = job
                         except (ValueError, TypeError, VLLMClientError) as error:
                             # TypeError: text with lone surrogates.
                             context_may_grow = isinstance(error, _DoesNotFit) and self.context < self.own_context
@@ -181,15 +167,9 @@ class VllmEngine:
                 if not owners:
                     return
                 for output in engine.step():
-                    if not output.finished:
-                        continue
-                    job, index = owners.pop(output.request_id)
-                    completion = job.receive(index, output)
-                    if completion is not None:
-                        load -= job.weight
-                        yield self._whole(job.request, completion)
-                    elif job.ready:
-                        ask(job)
+                    if output.finished:
+                        job = owners.pop(output.request_id)
+                        yield self._whole(job.request, job.completion(output))
         except (RuntimeError, MemoryError, VLLMServerError) as error:
             raise EngineError(
                 f"vLLM stopped while answering: {line_of(error)}. What was answered is kept; run again to go on, with "
@@ -236,11 +216,7 @@ class VllmEngine:
                 f"model's own is {self.own_context}): no room for an answer"
             )
         max_tokens = min(request.decoding["max_tokens"], self.context - tokens)
-        if request.decoding.get("beam_size", 1) > 1:
-            # Only as many searches at a time as run, for one that waits loses its cached prefix.
-            weight = self._ahead // self._at_once
-            return Beams(request, prompt, max_tokens, self._ends, self.tokenizer, weight)
-        return Single(request, prompt, max_tokens)
+        return Job(request, prompt, max_tokens)
 
 
 class _DoesNotFit(ValueError):

@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from abc import ABC, abstractmethod
 from typing import Any
 
 from polypref.requests.engines import Completion, Request
-from polypref.requests.engines.beam import BeamSearch, candidates
 
 MAX_LOGPROBS = 256
-"""Most log-probabilities per token that the engine is started for (beam candidates, tokens that begin a choice)."""
+"""Most log-probabilities per token that the engine is started for (tokens that begin a choice)."""
 
 
-class Job(ABC):
-    """A request on its way through the engine, in one or more engine requests."""
-
-    request: Request
-    weight = 1
-    """Its share of what is kept ahead of the scheduler, in requests."""
-    ready = False
-
-    @abstractmethod
-    def ask(self) -> list[tuple[Any, Any]]:
-        """The engine requests to send next, as (prompt, parameters)."""
-
-    @abstractmethod
-    def receive(self, index: int, output: Any) -> Completion | None:
-        """Take the output of one of them; the completion when the request is done."""
-
-
-class Single(Job):
-    """Sampling, greedy search, or a choice: one engine request."""
+class Job:
+    """A request on its way through the engine: sampling, greedy search, or a choice."""
 
     def __init__(self, request: Request, prompt: Any, max_tokens: int):
         self.request, self.prompt, self.max_tokens = request, prompt, max_tokens
 
-    def ask(self) -> list[tuple[Any, Any]]:
+    def parameters(self) -> Any:
+        """vLLM's sampling parameters."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
         decoding = self.request.decoding
@@ -45,7 +27,7 @@ class Single(Job):
         temperature = decoding.get("temperature", 0.0)
         # Without a seed of its own a sampled request takes one from its identity: never from the batch.
         seed = decoding.get("seed", int(hashlib.sha256(self.request.request_id.encode()).hexdigest()[:8], 16))
-        params = SamplingParams(
+        return SamplingParams(
             max_tokens=self.max_tokens,
             temperature=temperature,
             top_p=decoding.get("top_p", 1.0) if temperature else 1.0,
@@ -56,9 +38,9 @@ class Single(Job):
             logprobs=min(2 * len(_prefixes(choices)), MAX_LOGPROBS) if choices else None,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        return [(self.prompt, params)]
 
-    def receive(self, index: int, output: Any) -> Completion:
+    def completion(self, output: Any) -> Completion:
+        """What the engine's final output says."""
         answer = output.outputs[0]
         prompt_tokens, completion_tokens = len(self.prompt["prompt_token_ids"]), len(answer.token_ids)
         if answer.finish_reason not in ("stop", "length"):
@@ -71,61 +53,6 @@ class Single(Job):
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             logprobs=choice_logprobs(choices, answer.logprobs[0]) if choices and answer.logprobs else None,
-        )
-
-
-class Beams(Job):
-    """Beam search: one engine request per beam and token, answered from the prefix cache but for its last block."""
-
-    def __init__(
-        self, request: Request, prompt: Any, max_tokens: int, ends: frozenset[int], tokenizer: Any, beam_weight: int
-    ):
-        from vllm.sampling_params import RequestOutputKind, SamplingParams
-
-        self.request, self.prompt, self.tokenizer = request, prompt, tokenizer
-        self.search = BeamSearch(request.decoding["beam_size"], max_tokens, ends)
-        self.weight = beam_weight * self.search.width
-        needed = candidates(self.search.width, len(ends))
-        if needed > MAX_LOGPROBS:
-            raise ValueError(f"beam_size {self.search.width} is too large: at most {MAX_LOGPROBS} candidates per step")
-        self.params = SamplingParams(
-            max_tokens=1,
-            temperature=0.0,
-            logprobs=needed,
-            detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
-        self.steps: dict[int, dict[int, float]] = {}
-
-    def ask(self) -> list[tuple[Any, Any]]:
-        from vllm.inputs import tokens_input
-
-        self.steps, self.ready = {}, False
-        prompt = self.prompt["prompt_token_ids"]
-        return [(tokens_input([*prompt, *tokens]), self.params) for tokens, _ in self.search.beams]
-
-    def receive(self, index: int, output: Any) -> Completion | None:
-        prompt_tokens, answer = len(self.prompt["prompt_token_ids"]), output.outputs[0]
-        if not answer.logprobs:
-            return _interrupted(self.request, prompt_tokens, answer.finish_reason)
-        self.steps[index] = {token: entry.logprob for token, entry in answer.logprobs[0].items()}
-        if len(self.steps) < len(self.search.beams):
-            return None
-        if not self.search.advance([self.steps[i] for i in range(len(self.steps))]):
-            self.ready = True
-            return None
-        tokens, reason = self.search.best()
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        cuts = [at for stop in self.request.decoding.get("stop") or [] if (at := text.find(stop)) >= 0]
-        if cuts:
-            text, reason = text[: min(cuts)], "stop"
-        generated = len(tokens) + (reason == "stop" and not cuts)
-        return Completion(
-            self.request.request_id,
-            text=text,
-            finish_reason=reason,
-            prompt_tokens=prompt_tokens,
-            completion_tokens=generated,
         )
 
 

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from polypref.requests.engines import line_of
+
 STARTS, LESS = 3, 0.7
 """How often the engine is started where memory is short, and the share of memory that each start takes of the last."""
 
@@ -82,8 +84,3 @@ def remedy(path: str, error: BaseException, settings: dict[str, Any], gpu: bool)
     else:
         advice = "check the checkpoint's registry entry (path, revision, dtype, trust_remote_code, runtime)"
     return f"{path}: vLLM can't start: {line_of(error)}. Remedy: {advice}."
-
-
-def line_of(error: BaseException) -> str:
-    """The message of an error in one line, without a final full stop."""
-    return " ".join(str(error).split()).rstrip(".")[:500] or type(error).__name__

@@ -1,0 +1,56 @@
+"""Conversion for CTranslate2: what a killed one left behind is removed, and what is there is whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from polypref.config.sections import Checkpoint
+from polypref.requests.engines.conversion import convert, converted_folder, number_format
+
+ROOT = Path(__file__).parents[3]
+NLLB = ROOT / "resources/demo/models/nllb"
+SLOW = f"""
+import sys, time
+sys.path.insert(0, "workflow/scripts")
+from ctranslate2.converters import TransformersConverter
+from polypref.requests.engines.conversion import convert
+write = TransformersConverter.convert
+def slow(self, folder, **more):
+    write(self, folder, **more)
+    print("written", flush=True)
+    time.sleep(60)
+TransformersConverter.convert = slow
+convert({str(NLLB)!r}, None, "float32", False)
+"""
+
+
+@pytest.mark.skipif(not NLLB.is_dir(), reason="the demo's checkpoints are not made yet")
+def test_a_killed_conversion_leaves_nothing_that_is_taken_for_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = converted_folder(str(NLLB), None, "float32")
+    process = subprocess.Popen([sys.executable, "-c", SLOW], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.strip() == "written":
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    left = [path.name for path in folder.parent.iterdir() if path.is_dir()]
+    assert left == [f".converting-{folder.name}"]
+    began = time.monotonic()
+    assert convert(str(NLLB), None, "float32", False) == folder
+    assert time.monotonic() - began < 50, "the killed one's lock is free"
+    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
+    assert (folder / "model.bin").stat().st_size > 0
+
+
+def test_the_number_format_is_the_registrys_or_what_the_device_computes():
+    def kind(dtype, gpus):
+        return number_format(Checkpoint(engine="seq2seq", path="o/n", dtype=dtype, runtime={"gpus": gpus}))
+
+    assert (kind("auto", 1), kind("bfloat16", 1), kind("float32", 1)) == ("float16", "bfloat16", "float32")
+    assert kind("float16", 0) == kind("auto", 0) == "float32", "no CPU computes in half precision here"

@@ -1,0 +1,293 @@
+"""Beam search by transformers' models: many searches at a time, each with its own place in one key-value cache.
+
+A step is one forward pass over all beams of all searches. A search that is decided leaves at once, and its place goes
+to the next prompt: nothing waits for the longest search of a batch. Prompts are taken longest first, so that memory
+runs short at the beginning or not at all. A search whose answer outgrows the others is put aside (:data:`BOUNDS`) and
+goes on later among its like, from its own tokens, so that a few long answers don't take the room of many short ones.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from polypref.requests.engines import Completion, EngineError, Request, line_of
+from polypref.requests.engines.beam import BeamSearch
+
+AHEAD = 4096
+"""Requests that are sorted by length at a time."""
+BOUNDS = (128, 512, 2**31)
+"""Tokens of an answer at which its search is put aside until the shorter ones are done."""
+ROWS = 256
+"""Most beams of a forward pass, where ``runtime.max_num_seqs`` does not say otherwise."""
+PREFILL = 8192
+"""Most tokens, padding included, of a forward pass over prompts."""
+STARTS = 4
+"""How often a batch that finds no memory is tried, each time with half as many beams."""
+
+
+@dataclass(eq=False)
+class _Search:
+    """A request under way: its prompt's tokens and the state of its search."""
+
+    request: Request
+    prompt: list[int]
+    state: BeamSearch
+
+    @property
+    def length(self) -> int:
+        """Tokens of each of its beams, prompt included."""
+        return len(self.prompt) + self.state.steps
+
+
+class BeamSearchEngine:
+    """A loaded decoder (see :class:`polypref.requests.engines.Engine`).
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    tokenizer : transformers.PreTrainedTokenizerBase
+    chat_template : str or None
+    context, own_context : tokens that a prompt and its answer may have, and those that the model could
+    room : tokens that the key-value cache has room for
+    rows : most beams at a time
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        chat_template: str | None,
+        context: int,
+        own_context: int,
+        room: int,
+        rows: int,
+    ):
+        self.model, self.tokenizer, self.chat_template = model, tokenizer, chat_template
+        self.context, self.own_context = context, own_context
+        self.room, self.rows = room, rows
+        ends = model.generation_config.eos_token_id
+        ends = tokenizer.eos_token_id if ends is None else ends
+        self.ends = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
+
+    def render(self, messages: list[dict[str, str]]) -> list[int]:
+        """Chat messages as token ids, the same as vLLM's."""
+        rendered = self.tokenizer.apply_chat_template(
+            messages, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
+        )
+        return self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Yield one completion per request as soon as it is there.
+
+        ``stop`` strings only cut the best beam. Prompts and answers that the context has no room for are errors, or end
+        with finish_reason ``length``, as in vLLM's engine.
+
+        Raises
+        ------
+        EngineError
+            The device failed; what has been yielded is good, and the rest can be asked again.
+        """
+        source = iter(requests)
+        while chunk := list(itertools.islice(source, AHEAD)):
+            waiting: dict[int, list[_Search]] = {}
+            for request in chunk:
+                try:
+                    search = self._start(request)
+                except Exception as error:  # templates raise errors of many kinds, lone surrogates a TypeError
+                    grows = isinstance(error, _DoesNotFit) and self.context < self.own_context
+                    yield Completion(request.request_id, error=line_of(error), permanent=not grows)
+                    continue
+                waiting.setdefault(search.state.width, []).append(search)
+            for searches in waiting.values():
+                for bound in BOUNDS:
+                    searches.sort(key=lambda search: search.length)
+                    aside: list[_Search] = []
+                    yield from self._search(searches, bound, aside)
+                    searches = aside
+
+    def close(self) -> None:
+        """Free the device."""
+        self.model = None
+        gc.collect()
+
+    def _start(self, request: Request) -> _Search:
+        prompt = self.render(request.messages)
+        if len(prompt) >= self.context:
+            raise _DoesNotFit(
+                f"the prompt has {len(prompt)} tokens and the context holds {self.context} (runtime.max_model_len; the "
+                f"model's own is {self.own_context}): no room for an answer"
+            )
+        limit = min(request.decoding["max_tokens"], self.context - len(prompt))
+        return _Search(request, prompt, BeamSearch(request.decoding["beam_size"], limit, self.ends))
+
+    def _search(self, waiting: list[_Search], bound: int, aside: list[_Search]) -> Iterator[Completion]:
+        """Answer searches that wait, sorted by length, from the longest; those that reach ``bound`` go to ``aside``."""
+        import torch
+
+        for attempt in range(1, STARTS + 1):
+            running: list[_Search] = []
+            try:
+                with torch.inference_mode():
+                    yield from self._run(waiting, running, bound, aside)
+                return
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if attempt == STARTS or not _out_of_memory(error):
+                    raise EngineError(
+                        f"beam search stopped: {line_of(error)}. What was answered is kept; run again to go on, with a "
+                        "lower runtime.memory_fraction (on a CPU: kv_cache_gb) or runtime.max_num_seqs if it ran out "
+                        "of memory."
+                    ) from error
+                waiting += sorted(running, key=lambda search: search.length)
+                self.room, self.rows = self.room // 2, max(1, self.rows // 2)
+                print(f"beam search ran out of memory; going on with half as many beams, {self.rows}", flush=True)
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _run(
+        self, waiting: list[_Search], running: list[_Search], bound: int, aside: list[_Search]
+    ) -> Iterator[Completion]:
+        from polypref.requests.engines.beam_cache import BeamCache
+
+        if not waiting:
+            return
+        width = waiting[0].state.width
+        columns = max(len(s.prompt) + min(s.state.max_tokens, bound) for s in waiting)
+        at_once = max(1, min(self.rows // width, self.room // (columns * width), len(waiting)))
+        cache = BeamCache(at_once * width)
+        while waiting or running:
+            # Refilled when a quarter of the places is free: prompts are computed several at a time.
+            if waiting and at_once - len(running) >= max(1, at_once // 4):
+                fresh = [waiting.pop() for _ in range(min(len(waiting), at_once - len(running)))]
+                while fresh:
+                    part = _that_fit(fresh)
+                    try:
+                        decided = self._admit(part, running, cache)
+                    except BaseException:
+                        waiting += [*fresh, *part]
+                        raise
+                    yield from map(self._completion, decided)
+            if running:
+                for search in self._step(running, cache):
+                    yield self._completion(search)
+                for index in range(len(running) - 1, -1, -1):
+                    if running[index].state.steps >= bound:
+                        aside.append(_remove(running, cache, index))
+
+    def _admit(self, part: list[_Search], running: list[_Search], cache: Any) -> list[_Search]:
+        """Compute the prompts of some searches and take them in; returns those that are decided by it."""
+        import torch
+        from transformers import DynamicCache
+
+        rows = [search.prompt + tokens for search in part for tokens, _ in search.state.beams]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+        filled = DynamicCache()
+        logits = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp(min=0), filled)
+        decided, first = [], 0
+        for search in part:
+            beams, length = len(search.state.beams), search.length
+            (extensions,) = _likeliest(logits[first : first + beams], [search])
+            if search.state.advance(extensions):
+                decided.append(search)
+            else:
+                cache.add(filled, [first + origin for origin in search.state.origins], length)
+                running.append(search)
+            first += beams
+        return decided
+
+    def _step(self, running: list[_Search], cache: Any) -> list[_Search]:
+        """One token more for every beam; the searches that it decides leave ``running`` and are returned."""
+        import torch
+
+        cache.begin_step()
+        tokens = [[beam[-1]] for search in running for beam, _ in search.state.beams]
+        positions = [[length] for length in cache.lengths]
+        logits = self._forward(torch.tensor(tokens), cache.mask(self.model.device), torch.tensor(positions), cache)
+        cache.end_step()
+        order, decided = [], []
+        for index, (search, extensions) in enumerate(zip(running, _likeliest(logits, running), strict=True)):
+            first = index * search.state.width
+            if search.state.advance(extensions):
+                decided.append(index)
+                order += range(first, first + search.state.width)
+            else:
+                order += [first + origin for origin in search.state.origins]
+        cache.reorder(order, max(search.state.steps for search in running))
+        return [_remove(running, cache, index) for index in reversed(decided)]
+
+    def _forward(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
+        """Natural-log probabilities of the next token, [row, token]."""
+        device = self.model.device
+        output = self.model(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            position_ids=positions.to(device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1].float().log_softmax(-1)
+
+    def _completion(self, search: _Search) -> Completion:
+        tokens, reason = search.state.best()
+        request, text = search.request, self.tokenizer.decode(tokens, skip_special_tokens=True)
+        generated = len(tokens) + (reason == "stop")
+        figures = {"prompt_tokens": len(search.prompt), "completion_tokens": generated}
+        cuts = [at for stop in request.decoding.get("stop") or [] if (at := text.find(stop)) >= 0]
+        if cuts:
+            text, reason = text[: min(cuts)], "stop"
+        cut = reason == "length" and search.state.max_tokens < request.decoding["max_tokens"]
+        if cut and self.context < self.own_context:
+            error = (
+                f"the answer is cut off: its prompt has {len(search.prompt)} tokens and the context holds "
+                f"{self.context}. Raise runtime.max_model_len (the model's own is {self.own_context})"
+            )
+            return Completion(request.request_id, error=error, permanent=False, **figures)
+        return Completion(request.request_id, text=text, finish_reason=reason, **figures)
+
+
+class _DoesNotFit(ValueError):
+    """The prompt is longer than the context."""
+
+
+def _that_fit(fresh: list[_Search]) -> list[_Search]:
+    """Take the first searches, the longest, that fit into one forward pass over prompts."""
+    longest, rows, part = fresh[0].length, 0, []
+    while fresh and (not part or (rows + len(fresh[0].state.beams)) * longest <= PREFILL):
+        rows += len(fresh[0].state.beams)
+        part.append(fresh.pop(0))
+    return part
+
+
+def _remove(running: list[_Search], cache: Any, index: int) -> _Search:
+    """Take a search out; the last one gets its place, in the list as in the cache."""
+    search, last = running[index], running.pop()
+    if last is not search:
+        running[index] = last
+    cache.drop(index * search.state.width, search.state.width)
+    return search
+
+
+def _likeliest(logprobs: Any, searches: list[_Search]) -> list[list[tuple[float, int, int]]]:
+    """The likeliest extensions of the beams of each search, as :meth:`.BeamSearch.advance` takes them."""
+    import torch
+
+    vocabulary = logprobs.shape[-1]
+    scores = torch.tensor([score for search in searches for _, score in search.state.beams], device=logprobs.device)
+    sums = (logprobs + scores[:, None]).view(len(searches), -1)
+    found, places = sums.topk(min(searches[0].state.candidates, sums.shape[1]), dim=-1)
+    return [
+        [(score, place // vocabulary, place % vocabulary) for score, place in zip(*pair, strict=True)]
+        for pair in zip(found.tolist(), places.tolist(), strict=True)
+    ]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

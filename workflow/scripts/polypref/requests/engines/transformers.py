@@ -1,0 +1,84 @@
+"""transformers: loads the decoders whose answers are found by beam search (:mod:`.beam_engine`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from polypref.requests.engines import EngineError, line_of
+from polypref.requests.engines.beam_engine import ROWS, BeamSearchEngine
+
+
+def open_engine(checkpoint: Any, path: str, revision: str | None) -> BeamSearchEngine:
+    """Load a decoder for beam search (see :func:`polypref.requests.engines.open_engine`).
+
+    Raises
+    ------
+    EngineError
+        The folder is missing, there is no chat template, the model is no decoder with a key-value cache, or it does not
+        fit the device.
+    """
+    if revision is None and not Path(path).is_dir():
+        raise EngineError(
+            f"{path}: no such folder. Train or download the checkpoint, or correct `path` in the registry."
+        )
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    runtime = checkpoint.runtime
+    if runtime.gpus and not torch.cuda.is_available():
+        raise EngineError(
+            f"{path}: runtime.gpus is {runtime.gpus}, but torch finds no GPU here. Set `gpus: 0` in the registry's "
+            "`runtime`, or run where there is one."
+        )
+    if not runtime.gpus:
+        torch.set_num_threads(runtime.threads)
+    options = {"revision": revision, "trust_remote_code": checkpoint.trust_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=checkpoint.dtype, use_safetensors=True, **options)
+        model = model.to("cuda" if runtime.gpus else "cpu").eval()
+        if getattr(model, "_is_stateful", False):
+            raise ValueError("it has a recurrent state, which beam search can't reorder; use it without beam_size")
+        config = model.config.get_text_config(decoder=True)
+        own = config.max_position_embeddings
+        room = _room(model, config, runtime)
+        engine = BeamSearchEngine(
+            *(model, tokenizer, checkpoint.chat_template, min(runtime.max_model_len or own, own), own),
+            room=room,
+            rows=runtime.max_num_seqs or ROWS,
+        )
+    except Exception as error:  # transformers and torch raise many kinds, and all of them mean that there is no engine
+        raise EngineError(f"{path}: can't be loaded for beam search: {line_of(error)}. Remedy: {_REMEDY}.") from error
+    try:
+        engine.render([{"role": "user", "content": "x"}])
+    except Exception as error:
+        engine.close()
+        raise EngineError(
+            f"{path}: the tokenizer's chat template is missing or fails: {line_of(error)}. Set `chat_template` in the "
+            "model registry to the template the model was trained on."
+        ) from error
+    return engine
+
+
+_REMEDY = (
+    "check path, revision and dtype in the registry; the checkpoint must be a decoder that transformers knows, with "
+    "weights in safetensors files, and fit one GPU"
+)
+
+
+def _room(model: Any, config: Any, runtime: Any) -> int:
+    """Tokens that the key-value cache has room for.
+
+    On a CPU: what ``kv_cache_gb`` holds. On a GPU: four fifths of what ``memory_fraction`` leaves beside the weights;
+    the rest is for activations and log-probabilities.
+    """
+    import torch
+
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    token = 2 * config.num_hidden_layers * heads * head * model.dtype.itemsize
+    if not runtime.gpus:
+        return int(runtime.kv_cache_gb * 2**30) // token
+    free, total = torch.cuda.mem_get_info()
+    return int((free - (1 - runtime.memory_fraction) * total) * 0.8) // token
