@@ -274,8 +274,11 @@ class Language(Section):
 
 
 def is_local_data(path: str) -> bool:
-    """Whether a data path is a file of one's own rather than the name of a data set on the Hub."""
-    return Path(path).suffix in LOCAL_SUFFIXES
+    """Whether a data path is a file of one's own rather than the name of a data set on the Hub.
+
+    It is one where it exists, and by a data file's ending, even below another one (``pairs.jsonl.gz``).
+    """
+    return Path(path).is_file() or not set(Path(path).suffixes).isdisjoint(LOCAL_SUFFIXES)
 
 
 def json_schema() -> dict[str, Any]:
