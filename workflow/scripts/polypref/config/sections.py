@@ -23,7 +23,7 @@ class Source(Section):
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
         "preference", description="columns of the set; 'preference' is TRL's standard or conversational format"
     )
-    path: str = Field(description="local .jsonl, .csv or .parquet file, or the name of a data set on the Hub")
+    path: str = Field(description="local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub")
     subset: str | None = Field(None, description="configuration name on the Hub")
     split: str = "train"
     revision: str | None = Field(None, description="commit on the Hub")
