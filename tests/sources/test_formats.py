@@ -286,3 +286,10 @@ def test_a_line_that_is_not_json_names_the_row(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"prompt": "p"}\n{"prompt": \n')
     with pytest.raises(TableError, match="row 2: is not JSON"):
         read_data(str(tmp_path / "x.jsonl"), ("prompt",))
+
+
+@pytest.mark.parametrize("name", ["pairs.jsonl.gz", "pairs.txt", "pairs"])
+def test_a_file_with_another_ending_is_a_file_and_names_the_endings_that_are_read(tmp_path, name):
+    (tmp_path / name).write_text(json.dumps(ROW))
+    with pytest.raises(TableError, match=r"can't be read\. Unpack or convert it to one of \.jsonl, \.json, \.csv"):
+        read_data(str(tmp_path / name), ("prompt",))

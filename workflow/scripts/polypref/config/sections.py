@@ -23,7 +23,7 @@ class Source(Section):
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
         "preference", description="column format of the set; 'preference' is TRL's standard or conversational format"
     )
-    path: str = Field(description="local .jsonl, .csv or .parquet file, or the name of a data set on the Hub")
+    path: str = Field(description="local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub")
     subset: str | None = Field(None, description="configuration name on the Hub")
     split: str = "train"
     revision: str | None = Field(None, description="commit on the Hub")
@@ -287,8 +287,11 @@ class Language(Section):
 
 
 def is_local_data(path: str) -> bool:
-    """Whether a data path is a local file rather than the name of a data set on the Hub."""
-    return Path(path).suffix in LOCAL_SUFFIXES
+    """Whether a data path is a local file rather than the name of a data set on the Hub.
+
+    It is local if it exists or if one of its endings is that of a data file (``pairs.jsonl.gz``).
+    """
+    return Path(path).is_file() or not set(Path(path).suffixes).isdisjoint(LOCAL_SUFFIXES)
 
 
 def json_schema() -> dict[str, Any]:

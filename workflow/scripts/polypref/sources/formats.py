@@ -15,6 +15,7 @@ from typing import Any
 from polypref.files.digests import pair_id
 from polypref.files.tables import TableError
 from polypref.files.visible import visible
+from polypref.sources.layouts import exchange, is_conversation
 
 Row = dict[str, Any]
 
@@ -67,7 +68,7 @@ def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
             yield Left(n, "not English")
         elif winner not in ("model_a", "model_b"):
             yield Left(n, f"the vote is {winner}")
-        elif not (_is_conversation(a) and _is_conversation(b)):
+        elif not (is_conversation(a) and is_conversation(b)):
             yield Left(n, "a conversation is no list of {role, content}", bad=True)
         elif not (_is_exchange(a) and _is_exchange(b)):
             yield Left(n, "more than one exchange")
@@ -76,11 +77,6 @@ def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
         else:
             chosen, rejected = (a, b) if winner == "model_a" else (b, a)
             yield Pair(n, "chat", a[0]["content"], chosen[1]["content"], rejected[1]["content"])
-
-
-def _is_conversation(value: Any) -> bool:
-    named = {"role", "content"}
-    return isinstance(value, list) and all(isinstance(turn, dict) and named <= turn.keys() for turn in value)
 
 
 def _is_exchange(conversation: list[Row]) -> bool:
@@ -160,45 +156,14 @@ def _whole_answer(steps: str, rest: str) -> str:
 
 
 def preference(rows: Iterable[Row]) -> Iterator[Pair | Left]:
-    """TRL's preference formats: standard (texts) or conversational (messages), with or without a column ``prompt``."""
+    """TRL's preference formats: texts or messages, with or without a column ``prompt`` (see :mod:`.layouts`)."""
     for n, row in enumerate(rows, 1):
         try:
-            prompt, chosen, rejected = _trl(row)
+            prompt, chosen, rejected = exchange(row)
         except ValueError as error:
             yield Left(n, str(error), bad=True)
         else:
             yield Pair(n, str(row.get("task") or "preference"), prompt, chosen, rejected)
-
-
-def _trl(row: Row) -> tuple[str, str, str]:
-    prompt, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
-    if isinstance(chosen, str) and isinstance(rejected, str):
-        if not isinstance(prompt, str):
-            raise ValueError("the standard format needs a prompt")
-        return prompt, chosen, rejected
-    if not (isinstance(chosen, list) and isinstance(rejected, list)):
-        raise ValueError("chosen and rejected must both be texts or both be lists of messages")
-    if prompt is None:  # implicit prompt: the turns that both conversations begin with
-        same = next((i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b), len(chosen))
-        prompt, chosen, rejected = chosen[:same], chosen[same:], rejected[same:]
-    if isinstance(prompt, str):
-        prompt = [{"role": "user", "content": prompt}]
-    if not isinstance(prompt, list):
-        raise ValueError("prompt must be a text or a list of messages")
-    parts = []
-    for name, turns, role in (
-        ("prompt", prompt, "user"),
-        ("chosen", chosen, "assistant"),
-        ("rejected", rejected, "assistant"),
-    ):
-        if len(turns) != 1:
-            raise ValueError(f"{name} has {len(turns)} turns, expected one")
-        if not _is_conversation(turns):
-            raise ValueError(f"{name} is no list of {{role, content}}")
-        if turns[0]["role"] != role or not isinstance(turns[0]["content"], str):
-            raise ValueError(f"{name} must be one text turn of the {role}, found role {turns[0]['role']!r}")
-        parts.append(turns[0]["content"])
-    return parts[0], parts[1], parts[2]
 
 
 NORMALISERS = {
@@ -251,7 +216,7 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
         if isinstance(found, Left):
             if found.bad and bad_rows == "error":
                 raise TableError(
-                    f"{path}, row {found.row}: {found.reason}. Mend or remove the row, or set "
+                    f"{path}, row {found.row}: {found.reason}. Fix or remove the row, or set "
                     f"sources.{name}.bad_rows: drop to leave such rows out and count them."
                 )
             dropped.append(_dropped(name, found.row, None, step, found.reason))

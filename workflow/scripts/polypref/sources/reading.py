@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polypref.config.sections import is_local_data
+from polypref.config.sections import LOCAL_SUFFIXES, is_local_data
 from polypref.files.tables import BATCH, TableError
 
 csv.field_size_limit(1 << 30)
@@ -53,6 +53,11 @@ def iter_data(
 
 
 def _iter_local(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix not in LOCAL_SUFFIXES:
+        raise TableError(
+            f"{path}: files that end with {path.suffix or 'nothing'} can't be read. Unpack or convert it to one of "
+            f"{', '.join(LOCAL_SUFFIXES)}, and name it so."
+        )
     try:
         if path.suffix == ".parquet":
             yield from _iter_parquet(path)

@@ -1,0 +1,118 @@
+"""The layouts of preference rows that TRL takes, each brought to one exchange: a prompt and two answers.
+
+Texts or messages, with a prompt of its own or one that both sides begin with, and whole conversations beside a prompt
+(as UltraFeedback has them). Two turns are the same when role and content are; other keys do not count.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+Row = dict[str, Any]
+Turn = tuple[str, str]
+"""Role and content."""
+
+_TRANSCRIPT = re.compile(r"(?:^|\n\n)(Human|Assistant):[^\S\n]?")
+"""How a turn begins in a transcript, as in Anthropic's hh-rlhf."""
+_ROLES = {"Human": "user", "Assistant": "assistant"}
+
+
+def exchange(row: Row) -> tuple[str, str, str]:
+    """Prompt, chosen and rejected of a row.
+
+    Raises
+    ------
+    ValueError
+        When the row is not one exchange of a user's turn and two answers; the message is the reason.
+    """
+    prompt, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
+    if isinstance(chosen, str) != isinstance(rejected, str):
+        raise ValueError("chosen and rejected must both be texts or both be lists of messages")
+    if isinstance(chosen, str) and isinstance(prompt, str):
+        return prompt, chosen, rejected
+    if isinstance(chosen, str) and prompt is None:
+        sides = _transcript("chosen", chosen), _transcript("rejected", rejected)
+    else:
+        sides = _turns("chosen", chosen), _turns("rejected", rejected)
+    asked, (one, two) = _prompt(prompt, *sides)
+    return _only("prompt", asked, "user"), _only("chosen", one, "assistant"), _only("rejected", two, "assistant")
+
+
+def is_conversation(value: Any) -> bool:
+    """Whether a value is a list of messages with role and content."""
+    named = {"role", "content"}
+    return isinstance(value, list) and all(isinstance(turn, dict) and named <= turn.keys() for turn in value)
+
+
+def _prompt(prompt: Any, chosen: list[Turn], rejected: list[Turn]) -> tuple[list[Turn], tuple[list[Turn], list[Turn]]]:
+    """Turns of the prompt, and those of both sides without it."""
+    if prompt is not None and not isinstance(prompt, str | list | dict):
+        raise ValueError("prompt must be a text or a list of messages")
+    given = [] if prompt is None else _turns("prompt", prompt, "user")
+    whole = given and all(side[0][0] != "assistant" and len(side) > 1 for side in (chosen, rejected) if side)
+    if given and not (whole and chosen and rejected):
+        return given, (chosen, rejected)
+    most = min(len(chosen), len(rejected)) - 1  # the last turn of a conversation is the answer, even if it is the same
+    same = next((n for n in range(max(most, 0)) if chosen[n] != rejected[n]), max(most, 0))
+    shared = chosen[:same]
+    if not shared:
+        raise ValueError(
+            "chosen and rejected have no column prompt beside them and begin with no turn that is the same in both"
+            if prompt is None
+            else "chosen and rejected are whole conversations that begin with different turns"
+        )
+    if given and [content.strip() for _, content in shared[-len(given) :]] != [content.strip() for _, content in given]:
+        raise ValueError("prompt is not the turn that chosen and rejected begin with")
+    return shared, (chosen[same:], rejected[same:])
+
+
+def _turns(name: str, value: Any, role: str = "assistant") -> list[Turn]:
+    """A value as turns; a text is one of the given role."""
+    if isinstance(value, str):
+        return [(role, value)]
+    if isinstance(value, dict):
+        value = [value]
+    if not is_conversation(value):
+        raise ValueError(f"{name} is no list of {{role, content}}")
+    return [(str(turn["role"]), _content(name, turn["content"])) for turn in value]
+
+
+def _content(name: str, content: Any) -> str:
+    """The text of a message, whose content may be a list of parts."""
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    if not isinstance(content, list):
+        raise ValueError(f"{name} has content that is neither a text nor a list of parts")
+    texts = []
+    for part in content:
+        text = part.get("text") if isinstance(part, dict) else part
+        if not isinstance(text, str):
+            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+            raise ValueError(f"{name} has a part of type {kind!r} in its content, expected text")
+        texts.append(text)
+    return "".join(texts)
+
+
+def _transcript(name: str, text: str) -> list[Turn]:
+    """Turns of a transcript whose turns begin with ``Human:`` and ``Assistant:``."""
+    parts = _TRANSCRIPT.split(text)
+    if len(parts) < 3 or parts[0].strip():
+        raise ValueError(
+            f"there is no column prompt, and {name} is a text that does not begin with 'Human:' (a transcript whose "
+            "turns begin with 'Human:' and 'Assistant:')"
+        )
+    return [(_ROLES[role], content.strip()) for role, content in zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def _only(name: str, turns: list[Turn], role: str) -> str:
+    if any(found == "system" for found, _ in turns):
+        raise ValueError(f"{name} has a system message; only one exchange without one can be used")
+    if len(turns) != 1:
+        raise ValueError(f"{name} has {len(turns)} turns, expected one")
+    found, content = turns[0]
+    if found != role:
+        raise ValueError(f"{name} must be a turn of the {role}, found role {found!r}")
+    return content
