@@ -86,7 +86,7 @@ def page(found: dict[str, dict[str, Any]], expected: dict[str, Any], where: str)
         for name, part in found.items()
     ]
     answers = {kind: rows for part in found.values() for kind, rows in part.get("answers", {}).items()}
-    compared = comparison(answers, expected)
+    compared = comparison(answers, expected) if expected else []
     lines = [f"On {where}.", "", table(["part", "what ran", "s"], ran)]
     if compared:
         head = ["requests", "answers", "the same text as on the CPU", "log-probabilities differ by at most"]
