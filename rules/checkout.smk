@@ -1,21 +1,21 @@
-# Where rules, scripts and resources lie. A workflow that takes this one from GitHub or GitLab as a module gets single
-# files of it; the scripts import a package and read tables beside them, so the whole commit is laid out in a folder.
+# The folder of the workflow. If another workflow imports this one from GitHub or GitLab as a module, Snakemake fetches
+# single files only. The scripts need the package and the resources too, so the whole commit is checked out to a folder.
 
 import os
 import tempfile
 from pathlib import Path
 
 
-def laid_out(repo, commit):
-    """The folder of a commit, beside Snakemake's own bare clone; made once, by whoever comes first."""
+def checked_out(repo, commit):
+    """Check out a commit next to Snakemake's bare clone, unless another process has already done so."""
     clone = Path(repo.git_dir)
     folder = clone.with_name(f"{clone.name}-{commit}")
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=clone.parent) as made:
-            whole = Path(made, "whole")
-            repo.clone(whole, shared=True, no_checkout=True).git.checkout(commit)
+        with tempfile.TemporaryDirectory(dir=clone.parent) as temporary:
+            checkout = Path(temporary, "checkout")
+            repo.clone(checkout, shared=True, no_checkout=True).git.checkout(commit)
             try:
-                os.rename(whole, folder)
+                os.rename(checkout, folder)
             except OSError:  # another process was first
                 if not folder.is_dir():
                     raise
@@ -24,6 +24,6 @@ def laid_out(repo, commit):
 
 SOURCE = workflow.current_basedir
 if hasattr(SOURCE, "hosted_repo"):
-    ROOT = laid_out(SOURCE.hosted_repo.repo, SOURCE.hosted_repo.repo.commit(SOURCE.ref).hexsha)
+    ROOT = checked_out(SOURCE.hosted_repo.repo, SOURCE.hosted_repo.repo.commit(SOURCE.ref).hexsha)
 else:
     ROOT = Path(SOURCE).parent

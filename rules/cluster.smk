@@ -1,5 +1,5 @@
-# On a cluster: rules of their own for what needs GPUs, so that a profile names the GPU partition for these and nothing
-# else; batches of an API or on CPU stay where other CPU jobs run. And what Snakemake's Slurm executor leaves to us.
+# Additions for clusters. GPU jobs have separate rules, so that a profile can set the GPU partition for them alone, and
+# batches that use an API or the CPU run in the CPU partition. The last part extends Snakemake's Slurm executor.
 
 
 use rule complete as complete_on_gpu with:
@@ -19,11 +19,11 @@ if CONFIG.training.runtime.gpus:
     ruleorder: train_policy_on_gpu > train_policy
 
 
-# The executor asks Slurm after a job ever less often, up to every three minutes, and a finished batch waits for it.
-# seconds-between-status-checks, Snakemake's own setting, which it ignores, is the upper bound here.
+# The executor increases the interval between status checks up to three minutes, so the end of a batch is noticed late.
+# It ignores Snakemake's setting seconds-between-status-checks, which is therefore enforced here as the upper bound.
 if slurm := sys.modules.get("snakemake_executor_plugin_slurm"):
     bound_status_checks(slurm.Executor)
-    # and Ctrl-C, while it asks, would leave all jobs running
+    # Ctrl-C during a status check would leave all jobs running.
     cancel_while_looking(slurm.Executor)
-    # it also waits for ever where Slurm is away for a moment, where a job is cancelled, and without a word where none starts
+    # The executor would wait forever after a Slurm outage or a cancelled job, and it never reports jobs that do not start.
     slurm.query_job_status = StatusQuery(slurm.query_job_status)
