@@ -1,7 +1,7 @@
-# polypref: multilingual preference data made in competing ways, trained on, and judged.
+# polypref: build multilingual preference data in competing ways, train a model on each, and compare the models.
 #
-# The table of contents. Rules are in rules/, one file per stage in the order of the experiment; what they imply for a
-# configuration (artifacts, batches) is in workflow/scripts/polypref/plan/plan.py.
+# This file lists the targets. The rules are in rules/, one file per stage in the order of the experiment. The artifacts
+# and batches of a configuration are computed in workflow/scripts/polypref/plan/plan.py.
 
 import os
 import sys
@@ -14,13 +14,13 @@ min_version("9.27")
 include: "rules/internals.smk"
 
 
-# Without --configfile: the published experiment, from the working directory or else as it came with the workflow.
+# Without --configfile, run the published experiment, with the working directory's config/config.yaml if it has one.
 if "architectures" not in config:
 
     configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{ROOT}/config/config.yaml"
 
 
-# Only with `--sdm apptainer`: the image that containers/polypref.def describes.
+# The image of containers/polypref.def; it is only used with `--sdm apptainer`.
 container: f"{ROOT}/containers/polypref.sif"
 
 
@@ -52,8 +52,8 @@ localrules:
     report,
 
 
-# What the report is made of is asked for as well: else a table or data set that a failed job took away would not be
-# missed while the report of an earlier run is there.
+# The inputs of the report are targets too. Otherwise, a table or data set that a failed job has deleted would not be
+# rebuilt while the report of an earlier run still exists.
 rule all:
     default_target: True
     input:
@@ -85,7 +85,7 @@ rule train:
 
 
 rule judge:
-    """Verdicts of every policy against every opponent, and the tables made from them."""
+    """Verdicts on every policy against every opponent, and the tables that are computed from them."""
     input:
         expand(
             R / "verdicts/{policy}/{language}.parquet",
@@ -97,14 +97,14 @@ rule judge:
 
 
 rule wmt:
-    """BLEU and chrF++ of the translators on WMT24++, with heatmaps."""
+    """BLEU and chrF++ scores of the translators on WMT24++, with heatmaps."""
     input:
         R / "tables/translation_scores.csv",
         R / "figures/bleu.svg",
 
 
 rule report:
-    """Pages with everything: open results/report/index.html."""
+    """The report with all results; open results/report/index.html."""
     input:
         rules.build_report.output,
 

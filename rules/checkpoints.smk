@@ -1,4 +1,4 @@
-# Local checkpoints are known by their content: a changed weight is another model.
+# Local checkpoints are identified by their content, so changed weights count as another checkpoint.
 
 
 localrules:
@@ -19,6 +19,6 @@ rule identify_checkpoint:
     params:
         path=lambda wc: local_file(CONFIG.checkpoints[wc.checkpoint].path),
     message:
-        "Reading what checkpoint {wildcards.checkpoint} is made of"
+        "Computing the digest of checkpoint {wildcards.checkpoint}"
     script:
         "../workflow/scripts/identify_checkpoint.py"

@@ -1,4 +1,4 @@
-# Configuration, plan, and what more than one stage needs.
+# Configuration, plan, and helpers shared by several stages.
 
 import os
 import shutil
@@ -47,39 +47,39 @@ wildcard_constraints:
 
 
 def local_file(path):
-    """A path of the configuration as a rule's input: in the working directory or in the workflow's folder."""
+    """Resolve a path of the configuration in the working directory or in the workflow's folder."""
     return str(find_file(path, ROOT))
 
 
 def local_data(path):
-    """The file that a data path names, or nothing where it is a data set on the Hub."""
+    """The local file of a data path as a list; an empty list if the path is a data set on the Hub."""
     return [local_file(path)] if is_local_data(path) else []
 
 
 def identity_of(name):
-    """The file with a local checkpoint's content digest; nothing for one on the Hub."""
+    """The file with a local checkpoint's content digest as a list; an empty list for a checkpoint on the Hub."""
     return [f"{R}/checkpoints/{name}.json"] if CONFIG.checkpoints[name].is_local else []
 
 
 def policy_identity(name):
-    """The file that says which weights a policy or an opponent is."""
+    """The file that identifies the weights of a policy or an opponent."""
     if name in CONFIG.architectures:
         return [f"{R}/policies/{name}/policy.json"]
     return identity_of(PLAN.batch_checkpoint("answer", name))
 
 
 def checked():
-    """What stands before every GPU job: the preflight, once, where there is anything to check. It makes nothing stale."""
+    """The preflight as an input of every GPU job, unless there is nothing to check. It does not make files stale."""
     return [] if nothing_outside(PLAN) else [ancient(f"{R}/preflight.txt")]
 
 
 def completions_of(task, checkpoint):
-    """The completions of a batch: older or newer, they make no artifact stale, since only its own requests can."""
+    """The completions of a batch. They do not make an artifact stale, because only its own requests can."""
     return ancient(f"{R}/completions/{task}/{checkpoint}.parquet")
 
 
 def figure(name, category, title):
-    """A figure's outputs: picture as SVG and PNG, and what it shows as CSV, all in Snakemake's own report."""
+    """The outputs of a figure (SVG, PNG, and its data as CSV), which also appear in Snakemake's report."""
     return {
         f"{name}_{kind}": report(
             R / f"figures/{name}.{kind}",
@@ -96,8 +96,9 @@ def model_checkpoint(model, language):
 
 
 def on_several_nodes(nodes):
-    """Resource `mpi` of a job of several nodes: there, and yet 0.
+    """Value of the resource `mpi`: 0 for a job on several nodes, else None.
 
-    So Slurm's executor starts it on its first node itself, and not by an srun, which takes no GPUs of several nodes.
+    With 0, the Slurm executor starts the job directly on its first node. It would otherwise use srun, which cannot
+    allocate the GPUs of several nodes.
     """
     return 0 if nodes > 1 else None

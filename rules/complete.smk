@@ -1,4 +1,4 @@
-# Complete: one job per batch (task and checkpoint) starts the engine once and answers what is missing.
+# Complete: one job per batch (task and checkpoint) starts the engine once and computes the missing completions.
 
 
 rule complete:
@@ -21,7 +21,7 @@ rule complete:
     threads: lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("threads")
     resources:
         engine=1,
-        # as the registry says; Snakemake cuts `threads` to the cores of the login node
+        # as set in the registry; Snakemake limits `threads` to the cores of the login node
         cpus_per_task=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_node("threads"),
         gpu=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).of_batch("gpus"),
         nodes=lambda wc: PLAN.batch_runtime(wc.task, wc.checkpoint).nodes,
@@ -29,6 +29,6 @@ rule complete:
         mem_mb=lambda wc, attempt: attempt * int(1000 * PLAN.batch_runtime(wc.task, wc.checkpoint).of_node("memory_gb")),
         runtime=lambda wc, attempt: attempt * int(60 * PLAN.batch_runtime(wc.task, wc.checkpoint).hours),
     message:
-        "Answering the batch {wildcards.task}/{wildcards.checkpoint}"
+        "Completing the batch {wildcards.task}/{wildcards.checkpoint}"
     script:
         "../workflow/scripts/complete.py"

@@ -1,4 +1,4 @@
-# Data sets: one per architecture, in all languages, each with a card.
+# Data sets: one per architecture, with all languages and a card.
 
 
 localrules:
@@ -47,7 +47,7 @@ rule diagnose_pairs:
         trainee=PLAN.weights(CONFIG.training.base),
         languages=CONFIG.all_languages,
     message:
-        "Looking for faults in the pairs of data set {wildcards.architecture}"
+        "Running diagnostics on the pairs of data set {wildcards.architecture}"
     script:
         "../workflow/scripts/diagnose_pairs.py"
 
@@ -97,6 +97,6 @@ rule tabulate_datasets:
     params:
         languages=CONFIG.all_languages,
     message:
-        "Counting the preference pairs, their lengths and faults"
+        "Counting the preference pairs, their lengths and flags"
     script:
         "../workflow/scripts/tabulate_datasets.py"

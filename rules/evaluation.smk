@@ -59,7 +59,7 @@ rule tabulate_biases:
         seed=CONFIG.judging.seed,
         languages=CONFIG.all_languages,
     message:
-        "Looking for what the judge prefers beside the better answer"
+        "Measuring biases of the judge"
     script:
         "../workflow/scripts/tabulate_biases.py"
 

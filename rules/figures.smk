@@ -1,4 +1,4 @@
-# Figures, each as SVG and PNG, with its data as CSV.
+# Figures, each as SVG and PNG with its data as CSV.
 
 
 localrules:
@@ -26,7 +26,7 @@ rule plot_win_rates:
     params:
         languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
     message:
-        "Drawing win rates and differences to the base"
+        "Plotting win rates and differences to the base"
     script:
         "../workflow/scripts/plot_win_rates.py"
 
@@ -46,7 +46,7 @@ rule plot_datasets:
     params:
         languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
     message:
-        "Drawing lengths and flags of the pairs"
+        "Plotting lengths and flags of the pairs"
     script:
         "../workflow/scripts/plot_datasets.py"
 
@@ -66,7 +66,7 @@ rule plot_training:
         architectures=PLAN.architectures,
         batch_size=CONFIG.training.batch_size,
     message:
-        "Drawing the training curves"
+        "Plotting the training curves"
     script:
         "../workflow/scripts/plot_training.py"
 
@@ -85,6 +85,6 @@ rule plot_translation_heatmaps:
     params:
         languages={code: LANGUAGES[code].name for code in PLAN.all_wmt_languages},
     message:
-        "Drawing the heatmaps of translation scores"
+        "Plotting heatmaps of the translation scores"
     script:
         "../workflow/scripts/plot_translation_heatmaps.py"

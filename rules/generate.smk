@@ -26,7 +26,7 @@ rule ask_responses:
     params:
         asked=lambda wc: PLAN.asked_of_model(wc.model, wc.language),
     message:
-        "Asking {wildcards.model} for responses in {wildcards.language}"
+        "Writing requests to {wildcards.model} for responses in {wildcards.language}"
     script:
         "../workflow/scripts/ask_responses.py"
 
@@ -61,7 +61,7 @@ rule ask_answers:
     params:
         asked=lambda wc: PLAN.asked_of_policy(wc.policy),
     message:
-        "Asking {wildcards.policy} for answers in {wildcards.language}"
+        "Writing requests to {wildcards.policy} for answers in {wildcards.language}"
     script:
         "../workflow/scripts/ask_responses.py"
 

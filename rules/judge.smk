@@ -1,4 +1,4 @@
-# Verdicts: every policy against every opponent, in both orders.
+# Verdicts on every policy against every opponent, in both orders.
 
 
 localrules:
@@ -29,7 +29,7 @@ rule ask_verdicts:
         sampled=PLAN.sampled_runs(),
         language_name=lambda wc: LANGUAGES[wc.language].name,
     message:
-        "Asking the judge about {wildcards.policy} in {wildcards.language}"
+        "Writing requests to the judge about {wildcards.policy} in {wildcards.language}"
     script:
         "../workflow/scripts/ask_verdicts.py"
 
@@ -72,7 +72,7 @@ if CONFIG.judging.second:
             share=CONFIG.judging.second.share,
             seed=CONFIG.judging.seed,
         message:
-            "Asking the second judge about {wildcards.policy} in {wildcards.language}"
+            "Writing requests to the second judge about {wildcards.policy} in {wildcards.language}"
         script:
             "../workflow/scripts/ask_second_judge.py"
 

@@ -1,4 +1,4 @@
-# Before GPU hours are spent: checks, the estimate of cost and time, the first requests, and downloads.
+# Before GPU time is spent: checks, estimates of cost and time, previews of requests, and downloads.
 
 
 localrules:
@@ -70,7 +70,7 @@ rule fetch:
     conda:
         "../environment.yml"
     message:
-        "Fetching data and checkpoints"
+        "Downloading data and checkpoints"
     script:
         "../workflow/scripts/fetch.py"
 
@@ -84,7 +84,7 @@ rule pin:
     params:
         files=[str(Path(file).absolute()) for file in config_files()],
     message:
-        "Writing the present commits of unpinned repositories into the configuration and the registry"
+        "Writing the current commits of unpinned repositories to the configuration and the registry"
     script:
         "../workflow/scripts/pin.py"
 
@@ -99,7 +99,7 @@ rule tabulate_cost:
     conda:
         "../environment.yml"
     message:
-        "Adding up what the batches cost"
+        "Summing the cost of the batches"
     script:
         "../workflow/scripts/tabulate_cost.py"
 
@@ -114,6 +114,6 @@ rule tabulate_estimate:
     conda:
         "../environment.yml"
     message:
-        "Setting the estimate beside what the batches took"
+        "Comparing the estimate with the actual cost of the batches"
     script:
         "../workflow/scripts/tabulate_estimate.py"

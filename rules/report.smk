@@ -1,4 +1,4 @@
-# The report: pages of HTML with every table and figure.
+# The report: HTML pages with every table and figure.
 
 
 localrules:

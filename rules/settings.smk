@@ -1,4 +1,4 @@
-# Settings of rules that run behind a batch, as files: see polypref/plan/settings.py for why params are not enough there.
+# Settings of rules downstream of a batch, as files; polypref/plan/settings.py explains why params are not sufficient.
 
 
 localrules:
@@ -17,6 +17,6 @@ rule write_settings:
     params:
         settings=lambda wc: settings(PLAN, wc.what),
     message:
-        "Writing down the settings of {wildcards.what}"
+        "Writing the settings {wildcards.what}"
     script:
         "../workflow/scripts/write_settings.py"

@@ -41,7 +41,7 @@ rule sample_pairs:
         sampling=CONFIG.sampling.model_dump(),
         trainee=PLAN.trainee(),
     message:
-        "Drawing the English base set"
+        "Sampling the English base set"
     script:
         "../workflow/scripts/sample_pairs.py"
 

@@ -1,4 +1,4 @@
-# Training: a policy by DPO on each data set, keyed by what it is made of.
+# Training: DPO of one policy per data set, cached by the digest of its inputs.
 
 
 rule train_policy:

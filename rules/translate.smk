@@ -1,4 +1,4 @@
-# Translation: of the base set's fields, and of WMT24++ segments.
+# Translation of the base set's fields and of WMT24++ segments.
 
 
 localrules:
@@ -22,7 +22,7 @@ rule ask_translations:
         unit=lambda wc: CONFIG.models[wc.model].split,
         language_name=lambda wc: LANGUAGES[wc.language].name,
     message:
-        "Asking {wildcards.model} for {wildcards.corpus} {wildcards.field} in {wildcards.language}"
+        "Writing requests to {wildcards.model} for {wildcards.corpus} {wildcards.field} in {wildcards.language}"
     script:
         "../workflow/scripts/ask_translations.py"
 

@@ -1,4 +1,4 @@
-# Translation quality: BLEU, chrF++ and COMET of the translators on WMT24++.
+# Translation quality: BLEU, chrF++ and COMET scores of the translators on WMT24++.
 
 
 localrules:

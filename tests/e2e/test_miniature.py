@@ -180,12 +180,12 @@ def test_an_edit_of_one_language_reruns_that_language(miniature):
         path.write_bytes(backup)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     jobs = re.findall(r"^Job \d+: (.*)$", plan, re.MULTILINE)
-    asks = [job for job in jobs if job.startswith("Asking ")]
-    assert asks and all(job.endswith(" in de") and "wmt source" in job for job in asks), asks
+    requests = [job for job in jobs if job.startswith("Writing requests ")]
+    assert requests and all(job.endswith(" in de") and "wmt source" in job for job in requests), requests
     collected = [job for job in jobs if job.startswith("Collecting ")]
     assert collected and all("wmt source in de" in job for job in collected), collected
-    batches = {job for job in jobs if job.startswith("Answering ")}
-    assert batches == {f"Answering the batch translate/{name}" for name in ("nllb", "strong", "weak")}
+    batches = {job for job in jobs if job.startswith("Completing ")}
+    assert batches == {f"Completing the batch translate/{name}" for name in ("nllb", "strong", "weak")}
     assert not [job for job in jobs if "rain" in job and "policy" in job]
 
 
