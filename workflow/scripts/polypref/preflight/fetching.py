@@ -25,7 +25,7 @@ def fetch(
 ) -> None:
     """Download every data set and checkpoint that the configuration uses; what is there already is left alone.
 
-    Checkpoints that CTranslate2 runs (engine ``seq2seq``) are converted too, so that no job does it while it holds a GPU.
+    Checkpoints that CTranslate2 runs (engine ``seq2seq``) are converted too, and not first in a job that holds a GPU.
 
     Parameters
     ----------
