@@ -24,7 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, SCRIPTS, note, options, run_process, table, workplace
+from beam_rules import compared
+from common import ROOT, SCRIPTS, note, options, run_process, stdout_to_stderr, table, workplace
 
 sys.path.insert(0, str(ROOT / "tools"))
 from real_model import real_model
@@ -205,6 +206,11 @@ def main() -> None:
     print(CAPTION.format(tokens=tokens, threads=arguments.threads))
     head = ["prompts and side", "tokens per processor second", "per wall second", "processor s", "wall s", "peak MB"]
     print(table([*head, "texts as `generate`'s"], rows))
+    if not arguments.scripts:
+        with stdout_to_stderr():
+            rules = compared(*[5] if arguments.smoke else [])
+        print("\nCTranslate2 stops a search by another rule, so its best beams differ; on the miniature's models:\n")
+        print(table(["model and side", "prompts", "other best beams", "steps"], rules))
 
 
 if __name__ == "__main__":

@@ -42,9 +42,7 @@ class Runtime(Section):
         "auto", description="cpu: compute on CPU even where GPUs are asked for, to rehearse a cluster with small models"
     )
     tensor_parallel: int = Field(1, ge=1)
-    memory_fraction: float = Field(
-        0.9, gt=0, le=1, description="share of GPU memory that vLLM or a beam search may take"
-    )
+    memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that an engine may take")
     max_model_len: int | None = Field(None, ge=1, description="tokens of context; by default the model's own")
     max_num_seqs: int | None = Field(
         None, ge=1, description="most sequences of a forward pass; in a beam search each beam is one (by default 256)"

@@ -31,7 +31,7 @@ TOKENS_PER_SECOND = 20_000.0
 """Default output tokens per second and GPU for a model of 10^9 parameters, continuous batching; inversely proportional
 to the parameters, and never above `FASTEST`. Input is read `PREFILL` times as fast."""
 FASTEST, PREFILL = 15_000.0, 10.0
-SEARCH_SHARE = 0.9
+SEARCH_SHARE = 0.98
 """Speed of a decoder's beam search, tokens of all beams counted, as a share of that: see docs/benchmarks.md."""
 START_HOURS = 0.05
 TRAINING_FLOPS = 10.0

@@ -1,0 +1,72 @@
+"""Where a search stops: CTranslate2's best beam against that of `generate`, on the miniature's models.
+
+CTranslate2 stops when as many hypotheses have ended as there are beams, times `patience`; `generate` goes on while a
+running beam could still beat the worst of them. Steps are tokens until a search stops, over all prompts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from common import DEMO, note, workplace
+from requests_made import sentences
+
+COUNT, WIDTH, TOKENS = 120, 5, 64
+PROMPT = "Translate this from English to German:\nEnglish: {}\nGerman:"
+Found = list[tuple[list[int], int]]
+
+
+def by_generate(model: Path, ids: list[list[int]], end: int) -> Found:
+    """Best beam and steps of each prompt."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    loaded, found = AutoModelForCausalLM.from_pretrained(model, dtype="float32").eval(), []
+    for prompt in ids:
+        with torch.inference_mode():
+            output = loaded.generate(
+                torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), num_beams=WIDTH,
+                early_stopping=False, length_penalty=1.0, max_new_tokens=TOKENS, do_sample=False,
+                return_dict_in_generate=True, output_scores=True,
+            )  # fmt: skip
+        tokens = output.sequences[0, len(prompt) :].tolist()
+        found.append((tokens[: tokens.index(end) + 1] if end in tokens else tokens, len(output.scores)))
+    return found
+
+
+def by_ctranslate2(generator: Any, prompts: list[list[str]], patience: float, end: int) -> Found:
+    """The same; a search stops when its last hypothesis has ended."""
+    results = generator.generate_batch(
+        prompts, beam_size=WIDTH, patience=patience, num_hypotheses=round(WIDTH * patience), max_length=TOKENS,
+        max_batch_size=1, include_prompt_in_result=False, return_end_token=True, end_token=[end],
+    )  # fmt: skip
+    return [(result.sequences_ids[0], max(map(len, result.sequences_ids))) for result in results]
+
+
+def compared(count: int = COUNT) -> list[list[Any]]:
+    """Rows of the table: model, side, best beams that are not `generate`'s, steps."""
+    import ctranslate2
+    from ctranslate2.converters import TransformersConverter
+    from transformers import AutoTokenizer
+
+    rows: list[list[Any]] = []
+    for name in ("strong", "weak"):
+        model = DEMO / "models" / name
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        chats = [[{"role": "user", "content": PROMPT.format(text)}] for text in sentences(count)]
+        options = {"add_generation_prompt": True, "return_dict": True}
+        ids = [tokenizer.apply_chat_template(chat, **options)["input_ids"] for chat in chats]
+        end = tokenizer.eos_token_id
+        found = {"`generate`": by_generate(model, ids, end)}
+        with workplace("rules") as folder:
+            TransformersConverter(str(model)).convert(str(folder / "model"), quantization="float32")
+            generator = ctranslate2.Generator(str(folder / "model"), intra_threads=1)
+            prompts = list(map(tokenizer.convert_ids_to_tokens, ids))
+            for patience in (1.0, 2.0):
+                found[f"CTranslate2, patience {patience:g}"] = by_ctranslate2(generator, prompts, patience, end)
+        for side, one in found.items():
+            other = sum(a != b for (a, _), (b, _) in zip(one, found["`generate`"], strict=True))
+            rows.append([f"{name}, {side}", count, other, f"{sum(steps for _, steps in one):,}"])
+        note(f"rules: {name} done")
+    return rows
