@@ -20,8 +20,11 @@ if "architectures" not in config:
     configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{ROOT}/config/config.yaml"
 
 
-# The image of containers/polypref.def; it is only used with `--sdm apptainer`.
-container: f"{ROOT}/containers/polypref.sif"
+# The image that containers/polypref.def describes. Without `--sdm apptainer` the line is left out: Snakemake refuses an
+# image whose path contains a blank, even if it does not use the image.
+if uses_containers():
+
+    container: image_path(f"{ROOT}/containers/polypref.sif")
 
 
 include: f"{ROOT}/rules/common.smk"

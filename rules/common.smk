@@ -22,7 +22,7 @@ from polypref.running.slurm_executor import adapt_executor
 from polypref.running.summary import failure_summary, print_summary
 
 try:
-    CONFIG = load_config(config, ROOT)
+    CONFIG = load_config(config, ROOT, config_files())
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

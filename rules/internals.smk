@@ -4,8 +4,13 @@
 # gets single files of it; the scripts import a package and read tables beside them, so the whole commit is checked out.
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.script import PythonScript
+from snakemake.settings.types import DeploymentMethod
 
 
 def checked_out(repo, commit):
@@ -39,3 +44,35 @@ def submits_jobs():
 def config_files():
     """The configuration files that this run has read."""
     return workflow.configfiles
+
+
+def uses_containers():
+    """Whether this run starts its jobs in containers (`--sdm apptainer`)."""
+    return DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+
+
+def image_path(path):
+    """The path of a container image, which may not contain blanks."""
+    if any(character.isspace() for character in path):
+        raise WorkflowError(
+            f"{path}: --sdm apptainer needs a path without blanks; move or rename the workflow's folder"
+        )
+    return path
+
+
+def quote_python(run=PythonScript._execute_cmd):
+    """Quote the path of Python in the shell commands of scripts; Snakemake leaves it unquoted.
+
+    A virtual environment in a folder whose path contains blanks or quotes would otherwise not be found.
+    """
+
+    def run_quoted(self, command, **values):
+        if "py_exec" in values:
+            values["py_exec"] = shlex.quote(values["py_exec"])
+        return run(self, command, **values)
+
+    if run.__name__ != run_quoted.__name__:
+        PythonScript._execute_cmd = run_quoted
+
+
+quote_python()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import types
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from polypref.config.sections import Architecture, Config
+from polypref.config.yaml_guesses import guess_of_number, guess_of_text
 
 
 def fault(key: str, found: Any, allowed: str) -> str:
@@ -31,6 +33,10 @@ def explain(error: Any, raw: dict[str, Any]) -> str:
         found = _value_at(raw, loc[:3])
         if found is not None:  # one line per field; pydantic reports an error for each alternative type
             return fault(".".join(map(str, loc[:3])), found, str(Architecture.model_fields[loc[2]].description))
+    if guess := _yaml_guess(error):
+        if error["loc"][-1] == "[key]":
+            return f"{'.'.join(map(str, loc[:-1]))}: found the key {error['input']!r}; {guess}"
+        return f"{key}: found {error['input']!r}; {guess}"
     if error["type"] == "extra_forbidden":
         parent = _model_at(Config, loc[:-1])
         return f"{key}: unknown key; allowed: {one_of(parent.model_fields if parent else {}, loc[-1])}"
@@ -43,6 +49,28 @@ def explain(error: Any, raw: dict[str, Any]) -> str:
     if error["type"] == "string_pattern_mismatch":
         return fault(key, error["input"], "a name that is valid in file paths: letters, digits and . _ + -")
     return fault(key, error["input"], error["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
+
+
+def explain_all(errors: Iterable[Any], raw: dict[str, Any]) -> list[str]:
+    """Format pydantic's errors as sorted lines.
+
+    A place whose value YAML has misread has one line only, without pydantic's errors for the alternative types.
+    """
+    errors = list(errors)
+    guessed = [tuple(p for p in e["loc"] if not _is_type_name(p)) for e in errors if _yaml_guess(e)]
+    lines = set()
+    for error in errors:
+        place = tuple(part for part in error["loc"] if not _is_type_name(part))
+        if _yaml_guess(error) or not any(place == other[: len(place)] for other in guessed):
+            lines.add(explain(error, raw))
+    return sorted(lines)
+
+
+def _yaml_guess(error: Any) -> str | None:
+    """Explain an error that is due to a guess of YAML; None for any other."""
+    if error["type"] == "string_type":
+        return guess_of_text(error["input"])
+    return guess_of_number(error["input"]) if error["type"] in ("int_parsing", "float_parsing") else None
 
 
 _SECTION = ("dict_type", "model_type")

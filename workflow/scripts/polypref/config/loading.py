@@ -5,17 +5,18 @@ All errors are reported at once; each line names the key, the value found and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from polypref.config.faults import explain, fault, one_of
+from polypref.config.faults import explain_all, fault, one_of
 from polypref.config.sections import ENGLISH, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
 from polypref.config.uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
+from polypref.config.yaml_guesses import misread_numbers
 
 
 class ConfigError(ValueError):
@@ -37,7 +38,7 @@ def read_languages(root: Path) -> dict[str, Language]:
     return {code: Language.model_validate(entry) for code, entry in yaml.safe_load(text).items()}
 
 
-def load_config(raw: dict[str, Any], root: Path) -> Config:
+def load_config(raw: dict[str, Any], root: Path, files: Iterable[str | Path] = ()) -> Config:
     """Merge the registry into a configuration and validate the result.
 
     Parameters
@@ -46,6 +47,8 @@ def load_config(raw: dict[str, Any], root: Path) -> Config:
         The parsed configuration file.
     root : Path
         The workflow's folder, which contains ``resources/``.
+    files : iterable of str or Path
+        The YAML files that ``raw`` was read from; they are checked for numbers that YAML misreads and repeated keys.
 
     Raises
     ------
@@ -57,12 +60,12 @@ def load_config(raw: dict[str, Any], root: Path) -> Config:
     if not path.is_file():
         raise ConfigError(fault("config: registry", registry, "a file that exists"))
     merged = _merged(_read_registry(path), raw)
+    misread = [line for file in (*files, path) for line in misread_numbers(Path(file))]
     try:
         config = Config.model_validate({**raw, **merged})
     except ValidationError as error:
-        lines = sorted({explain(found, {**raw, **merged}) for found in error.errors()})
-        raise ConfigError(_listing(lines)) from None
-    faults = list(check(config, read_languages(root), root))
+        raise ConfigError(_listing([*misread, *explain_all(error.errors(), {**raw, **merged})])) from None
+    faults = [*misread, *check(config, read_languages(root), root)]
     if faults:
         raise ConfigError(_listing(faults))
     return config
