@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from polypref.config.health import Health
 from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
 
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -239,6 +240,7 @@ class Config(Section):
     training: Training
     evaluation: Evaluation
     judging: Judging
+    health: Health = Health()
     report: Report = Report()
     figures: Figures = Figures()
     runtime: Machines = Machines()
