@@ -4,6 +4,8 @@
 localrules:
     ask_verdicts,
     collect_verdicts,
+    ask_sanity,
+    collect_sanity,
 
 
 rule ask_verdicts:
@@ -46,6 +48,47 @@ rule collect_verdicts:
         "../environment.yml"
     message:
         "Collecting the verdicts on {wildcards.policy} in {wildcards.language}"
+    script:
+        "../workflow/scripts/collect_verdicts.py"
+
+
+rule ask_sanity:
+    input:
+        prompts=R / "prompts/{language}.parquet",
+        opponents=rules.ask_verdicts.input.opponents,
+        template=local_file(CONFIG.judging.prompt),
+        checkpoint=identity_of(CONFIG.judging.judge),
+        settings=[R / "settings/judge.json", R / "settings/sanity.json"],
+    output:
+        R / "requests/judge/sanity/opponents/{language}.parquet",
+    log:
+        R / "logs/ask_sanity/{language}.log",
+    conda:
+        "../environment.yml"
+    params:
+        asked=PLAN.asked_of_judge(),
+        opponents=sorted(set(CONFIG.evaluation.opponents)),
+        language_name=lambda wc: LANGUAGES[wc.language].name,
+        number=CONFIG.health.sanity_prompts,
+        seed=CONFIG.judging.seed,
+    message:
+        "Making the judge's sanity set in {wildcards.language}"
+    script:
+        "../workflow/scripts/ask_sanity.py"
+
+
+rule collect_sanity:
+    input:
+        requests=R / "requests/judge/sanity/opponents/{language}.parquet",
+        completions=completions_of("judge", CONFIG.judging.judge),
+    output:
+        R / "verdicts/sanity/opponents/{language}.parquet",
+    log:
+        R / "logs/collect_sanity/{language}.log",
+    conda:
+        "../environment.yml"
+    message:
+        "Collecting the verdicts on the sanity set in {wildcards.language}"
     script:
         "../workflow/scripts/collect_verdicts.py"
 

@@ -78,7 +78,9 @@ class Health(Section):
         60, 50, "at least; percentage of pairs with a positive margin in the last quarter of the steps. Chance is 50"
     )
     training_too_easy: Limits = _limits(
-        99, None, f"at most; the same percentage: at 100 the rejected texts are told apart without learning much; {_OWN}"
+        99,
+        None,
+        f"at most; the same percentage: at 100 the rejected texts are told apart without learning much; {_OWN}",
     )
     training_margin: Limits = _limits(
         None, 0, "at least; mean reward margin (chosen - rejected) in the last quarter of the steps; it starts at 0"

@@ -20,6 +20,8 @@ from polypref.requests.judge import LABELS
 TASKS = ("translate", "generate", "answer", "judge")
 SECOND = "second/"
 """Folder of the second judge's files below those of its task."""
+SANITY = "sanity/opponents/"
+"""Folder of the judge's sanity set below those of its task."""
 
 
 class Translation(NamedTuple):
@@ -117,6 +119,11 @@ class Plan:
     def responses(self) -> list[Response]:
         return [file for file in self._field_files() if isinstance(file, Response)]
 
+    @property
+    def sanity_languages(self) -> list[str]:
+        """Languages in which the judge gets a sanity set: all, or none where it is switched off."""
+        return self.config.all_languages if self.config.health.sanity_prompts else []
+
     # -- batches --------------------------------------------------------------------------------------------------
 
     def batches(self) -> dict[tuple[str, str], list[str]]:
@@ -137,6 +144,7 @@ class Plan:
                 for policy in self.policies
                 for code in self.config.all_languages
             ),
+            *(("judge", judging.judge, f"{SANITY}{code}") for code in self.sanity_languages),
         ]
         batches: dict[tuple[str, str], list[str]] = {}
         for task, checkpoint, stem in uses:

@@ -29,6 +29,8 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "opponents": sorted(set(config.evaluation.opponents)),
             **({"sampled": plan.sampled_runs()} if plan.sampled_runs() else {}),
         },
+        "sanity": lambda: {"prompts": config.health.sanity_prompts, "seed": config.judging.seed},
+        "health": lambda: {"health": config.health.model_dump(), "languages": config.all_languages},
         "second_judge": lambda: {
             "asked": plan.asked_of_judge(second=True),
             "share": config.judging.second.share,
