@@ -5,14 +5,14 @@ import pytest
 from polypref.sources.ngrams import find_matches, words
 
 LONG = {
-    "Latin": "Write a short story about a lighthouse keeper who finds a message in a bottle on a stormy night in March",
+    "Latin": "Write a short story about a lighthouse keeper who finds a message in a bottle on a stormy night",
     "Cyrillic": "Напиши короткий рассказ о смотрителе маяка который нашёл письмо в бутылке бурной ночью в начале марта "
                 "у самого моря",
     "Han": "写一个关于灯塔看守人在暴风雨之夜发现瓶中信的短篇故事",
 }  # fmt: skip
 OTHER = {
-    "Latin": "Explain how photosynthesis works and why leaves are green in spring but red and yellow late in the autumn",
-    "Cyrillic": "Объясни как устроен фотосинтез и почему листья весной зелёные а осенью красные и жёлтые по всей стране",
+    "Latin": "Explain how photosynthesis works and why leaves are green in spring but red and yellow in the autumn",
+    "Cyrillic": "Объясни как устроен фотосинтез и почему листья весной зелёные а осенью красные и жёлтые у нас",
     "Han": "解释光合作用的原理以及为什么树叶在春天是绿色而在秋天变红",
 }  # fmt: skip
 

@@ -33,11 +33,13 @@ class Health(Section):
         "(Fleiss 1981). Fail: the lower end of the 95% interval is not above it, so chance explains the agreement",
     )  # fmt: skip
     judge_position: Limits = _limits(
-        70, 90, "at most; percentage of decided verdicts for the answer in one place. In table 2 of Zheng et al. (2023, "
+        70, 90, "at most; percentage of decided verdicts for the answer in one place. In table 2 of Zheng et "
+        "al. (2023, "
         "arXiv 2306.05685) GPT-4 has about 62, GPT-3.5 73 and Claude-v1 87",
     )  # fmt: skip
     judge_length: Limits = _limits(
-        75, 90, "at most; percentage of decided verdicts for the longer answer. AlpacaEval's table of evaluators has 64 "
+        75, 90, "at most; percentage of decided verdicts for the longer answer. AlpacaEval's table of "
+        "evaluators has 64 "
         "for people, 68 for GPT-4 and 100 for a judge that only compares lengths",
     )  # fmt: skip
     judge_unparsed: Limits = _limits(
@@ -45,7 +47,8 @@ class Health(Section):
     )
     judge_errors: Limits = _limits(1, 10, f"at most; percentage of judgements without a reply; {_OWN}")
     judge_sanity_wins: Limits = _limits(
-        90, 50, "at least; percentage of sanity comparisons in which an answer beats another prompt's answer. Warn: the "
+        90, 50, "at least; percentage of sanity comparisons in which an answer beats another prompt's answer. "
+        "Warn: the "
         "task is easy, so few errors are expected (our choice). Fail: the lower end of the 95% interval is not above "
         "chance",
     )  # fmt: skip
@@ -67,12 +70,14 @@ class Health(Section):
         5, 25, f"at most; percentage of pairs that the smallest data set has less than the largest; {_OWN}"
     )
     data_length_ratio: Limits = _limits(
-        1.5, 3, "at most; mean tokens of chosen over those of rejected, or the inverse if that is larger. DPO can learn "
+        1.5, 3, "at most; mean tokens of chosen over those of rejected, or the inverse if that is larger. DPO "
+        "can learn "
         f"length instead of quality (Park et al. 2024, arXiv 2403.19159); {_OWN}",
     )  # fmt: skip
     training_finite: Limits = _limits(0, 0, "at most; percentage of steps whose loss is not a number")
     training_loss: Limits = _limits(
-        0.66, 0.6931, "at most; mean DPO loss over the last quarter of the steps. An untrained policy has log 2 = 0.6931"
+        0.66, 0.6931, "at most; mean DPO loss over the last quarter of the steps. An untrained policy has log 2 "
+        "= 0.6931"
     )  # fmt: skip
     training_accuracy: Limits = _limits(
         60, 50, "at least; percentage of pairs with a positive margin in the last quarter of the steps. Chance is 50"
@@ -87,7 +92,8 @@ class Health(Section):
     )
     training_steps: Limits = _limits(30, 5, f"at least; optimiser steps; {_OWN}")
     contamination: Limits = _limits(
-        0, 1, "at most; percentage of a data set's prompts that match an evaluation prompt: equal after normalisation, a "
+        0, 1, "at most; percentage of a data set's prompts that match an evaluation prompt: equal after "
+        "normalisation, a "
         "common 13-gram (Brown et al. 2020, appendix C) or 70% of its 8-grams (Chowdhery et al. 2022)",
     )  # fmt: skip
     prompts_informative: Limits = _limits(

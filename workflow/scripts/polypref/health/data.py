@@ -44,7 +44,8 @@ def data_checks(
     kept : architecture to item_id and language of the data set.
     """
     kinds = {"data_wrong_language": ("wrong_language", "are in the wrong language"),
-             "data_truncated": ("truncated", "are cut off"), "data_repeat": ("repeats", "repeat themselves")}  # fmt: skip
+             "data_truncated": ("truncated", "are cut off"),
+             "data_repeat": ("repeats", "repeat themselves")}  # fmt: skip
     rows, sizes = [], {}
     for name, every in diagnostics.items():
         frame = every.merge(kept[name][["item_id", "language"]], on=["item_id", "language"])

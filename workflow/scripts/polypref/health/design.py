@@ -27,8 +27,8 @@ def design_checks(improvement: pd.DataFrame, paired: pd.DataFrame, limits: Mappi
         message = f"{found.policy} and the base differ on {changed:,} of {found.prompts:,} source prompts"
         rows.append(row("prompts_informative", found.policy, changed, limits, message))
         message = (
-            f"a true difference of {found.policy} below {found.detectable_adjusted:.0f} points would be missed more often "
-            f"than once in five; {abs(found.improvement):.1f} points were measured"
+            f"a true difference of {found.policy} below {found.detectable_adjusted:.0f} points would be missed more "
+            f"often than once in five; {abs(found.improvement):.1f} points were measured"
         )
         rows.append(row("detectable", found.policy, found.detectable_adjusted, limits, message))
     if len(overall):

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 ITSELF = "itself"
 """Value of the column ``policy``: the answer against itself."""
 OTHER = "another prompt's answer"
-"""Value of the column ``policy``: the answer against an answer to another prompt, which stands in the opponent's place."""
+"""Value of the column ``policy``: the answer against the same model's answer to another prompt."""
 
 
 def sanity_pairs(
