@@ -240,7 +240,7 @@ class Plan:
     @property
     def drops_by_diagnostics(self) -> bool:
         """Whether pairs are dropped for flags that only the diagnostics can set."""
-        return bool(set(self.config.diagnostics.drop) - {"chosen_equals_rejected"})
+        return bool(set(self.config.diagnostics.dropped_flags) - {"chosen_equals_rejected"})
 
     def licenses(self, name: str) -> dict[str, str]:
         """Licence of every data set and model that an architecture uses."""

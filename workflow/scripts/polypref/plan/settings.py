@@ -19,7 +19,8 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
     if kind == "generate":
         return plan.asked_of_generator(name)
     if kind == "dataset":
-        return {"fields": plan.dataset_fields(name), "drop": sorted(plan.config.diagnostics.drop)}
+        aligned = {"align": plan.architectures} if plan.config.diagnostics.align else {}
+        return {"fields": plan.dataset_fields(name), "drop": plan.config.diagnostics.dropped_flags, **aligned}
     config = plan.config
     others = {
         "training": lambda: {"base": plan.trainee(), "training": config.training.model_dump(exclude={"runtime"})},
