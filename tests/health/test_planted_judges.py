@@ -30,6 +30,7 @@ def results(tmp_path_factory):
     return folder
 
 
+@pytest.mark.e2e  # seconds of computing: a whole report per judge
 @pytest.mark.parametrize("kind", judges.KINDS)
 def test_judge_is_named_on_the_first_page(results, tmp_path, kind):
     folder = shutil.copytree(results, tmp_path / "results")

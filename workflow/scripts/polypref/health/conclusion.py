@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-MOST_REASONS = 3
+MOST_REASONS = 2
+"""Reasons that the headline gives; the rest are in the table of checks."""
 
 
 def void_reasons(health: pd.DataFrame) -> list[str]:
@@ -43,5 +44,6 @@ def no_conclusion(health: pd.DataFrame) -> str:
     if not reasons:
         return ""
     shown = reasons[:MOST_REASONS]
-    more = f"; {len(reasons) - len(shown)} more checks failed" if len(reasons) > len(shown) else ""
+    rest = len(reasons) - len(shown)
+    more = f"; {rest} more {'check' if rest == 1 else 'checks'} of the judge failed" if rest > 0 else ""
     return f"No conclusion can be drawn: {'; '.join(shown)}{more}."
