@@ -86,8 +86,8 @@ def _sanity(sanity: pd.DataFrame, limits: Mapping[str, Any]) -> list[Row]:
     share, ties = 100 * right / len(of_other), 100 * of_itself["verdict"].eq("tie").mean()
     wins = row(
         "judge_sanity_wins", ALL, share, limits, tested=100 * low,
-        message=f"the judge preferred an answer to another prompt's answer in {share:.0f}% of {len(of_other):,} comparisons "
-        "with a known winner",
+        message=f"the judge preferred an answer to another prompt's answer in {share:.0f}% of {len(of_other):,} "
+        "comparisons with a known winner",
     )  # fmt: skip
     tied = row(
         "judge_sanity_ties", ALL, ties, limits, f"the judge called an answer a tie with itself in {ties:.0f}% of cases"
