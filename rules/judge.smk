@@ -40,12 +40,15 @@ rule collect_verdicts:
     input:
         requests=R / "requests/judge/{policy}/{language}.parquet",
         completions=completions_of("judge", CONFIG.judging.judge),
+        settings=R / "settings/parsers.json",
     output:
         R / "verdicts/{policy}/{language}.parquet",
     log:
         R / "logs/collect_verdicts/{policy}.{language}.log",
     conda:
         "../environment.yml"
+    params:
+        parser=CONFIG.judging.parser,
     message:
         "Collecting the verdicts on {wildcards.policy} in {wildcards.language}"
     script:
@@ -81,12 +84,15 @@ rule collect_sanity:
     input:
         requests=R / "requests/judge/sanity/opponents/{language}.parquet",
         completions=completions_of("judge", CONFIG.judging.judge),
+        settings=R / "settings/parsers.json",
     output:
         R / "verdicts/sanity/opponents/{language}.parquet",
     log:
         R / "logs/collect_sanity/{language}.log",
     conda:
         "../environment.yml"
+    params:
+        parser=CONFIG.judging.parser,
     message:
         "Collecting the verdicts on the sanity set in {wildcards.language}"
     script:
@@ -123,12 +129,15 @@ if CONFIG.judging.second:
         input:
             requests=R / "requests/judge/second/{policy}/{language}.parquet",
             completions=completions_of("judge", CONFIG.judging.second.judge),
+            settings=R / "settings/parsers.json",
         output:
             R / "verdicts/second/{policy}/{language}.parquet",
         log:
             R / "logs/collect_second_verdicts/{policy}.{language}.log",
         conda:
             "../environment.yml"
+        params:
+            parser=CONFIG.judging.second.parser,
         message:
             "Collecting the second judge's verdicts on {wildcards.policy} in {wildcards.language}"
         script:

@@ -212,7 +212,8 @@ class Plan:
     def asked_of_judge(self, second: bool = False) -> dict[str, Any]:
         """Request parameters of a judge; its decoding is constrained to three labels if the engine supports it."""
         judge = self.config.judging.second if second else self.config.judging
-        return self._asked(judge.judge, judge.judge, judge.decoding, choices=list(LABELS))
+        choices = {"choices": list(LABELS)} if judge.parser == "label" else {}
+        return self._asked(judge.judge, judge.judge, judge.decoding, **choices)
 
     def sampled_runs(self) -> dict[str, int] | None:
         """Number and seed of the runs if each run is judged separately; None if both orders are judged once."""

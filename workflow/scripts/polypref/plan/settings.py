@@ -30,6 +30,10 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "opponents": sorted(set(config.evaluation.opponents)),
             **({"sampled": plan.sampled_runs()} if plan.sampled_runs() else {}),
         },
+        "parsers": lambda: {
+            "first": config.judging.parser,
+            **({"second": config.judging.second.parser} if config.judging.second else {}),
+        },
         "sanity": lambda: {"prompts": config.health.sanity_prompts, "seed": config.judging.seed},
         "health": lambda: {"health": config.health.model_dump(), "languages": config.all_languages},
         "second_judge": lambda: {
