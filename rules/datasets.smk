@@ -7,6 +7,10 @@ localrules:
     tabulate_datasets,
 
 
+# With diagnostics.align the data sets are built in a folder of their own, and their common pairs are kept.
+DATASETS = R / ("datasets/unaligned" if CONFIG.diagnostics.align else "datasets")
+
+
 rule build_dataset:
     input:
         pairs=R / "pairs.parquet",
@@ -14,19 +18,42 @@ rule build_dataset:
         diagnostics=lambda wc: [f"{R}/diagnostics/{wc.architecture}.parquet"] if PLAN.drops_by_diagnostics else [],
         settings=R / "settings/dataset.{architecture}.json",
     output:
-        dataset=R / "datasets/{architecture}.parquet",
-        dropped=R / "datasets/{architecture}.dropped.parquet",
+        dataset=DATASETS / "{architecture}.parquet",
+        dropped=DATASETS / "{architecture}.dropped.parquet",
     log:
         R / "logs/build_dataset/{architecture}.log",
     conda:
         "../environment.yml"
     params:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
-        drop=sorted(CONFIG.diagnostics.drop),
+        drop=CONFIG.diagnostics.dropped_flags,
     message:
         "Building data set {wildcards.architecture}"
     script:
         "../workflow/scripts/build_dataset.py"
+
+
+if CONFIG.diagnostics.align:
+
+    localrules:
+        align_dataset,
+
+    rule align_dataset:
+        input:
+            pairs=R / "pairs.parquet",
+            datasets=expand(DATASETS / "{architecture}.parquet", architecture=PLAN.architectures),
+            dropped=DATASETS / "{architecture}.dropped.parquet",
+        output:
+            dataset=R / "datasets/{architecture}.parquet",
+            dropped=R / "datasets/{architecture}.dropped.parquet",
+        log:
+            R / "logs/align_dataset/{architecture}.log",
+        conda:
+            "../environment.yml"
+        message:
+            "Keeping the pairs of data set {wildcards.architecture} that all data sets have"
+        script:
+            "../workflow/scripts/align_dataset.py"
 
 
 rule diagnose_pairs:

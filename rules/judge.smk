@@ -4,6 +4,8 @@
 localrules:
     ask_verdicts,
     collect_verdicts,
+    ask_sanity,
+    collect_sanity,
 
 
 rule ask_verdicts:
@@ -38,14 +40,61 @@ rule collect_verdicts:
     input:
         requests=R / "requests/judge/{policy}/{language}.parquet",
         completions=completions_of("judge", CONFIG.judging.judge),
+        settings=R / "settings/parsers.json",
     output:
         R / "verdicts/{policy}/{language}.parquet",
     log:
         R / "logs/collect_verdicts/{policy}.{language}.log",
     conda:
         "../environment.yml"
+    params:
+        parser=CONFIG.judging.parser,
     message:
         "Collecting the verdicts on {wildcards.policy} in {wildcards.language}"
+    script:
+        "../workflow/scripts/collect_verdicts.py"
+
+
+rule ask_sanity:
+    input:
+        prompts=R / "prompts/{language}.parquet",
+        opponents=rules.ask_verdicts.input.opponents,
+        template=local_file(CONFIG.judging.prompt),
+        checkpoint=identity_of(CONFIG.judging.judge),
+        settings=[R / "settings/judge.json", R / "settings/sanity.json"],
+    output:
+        R / "requests/judge/sanity/opponents/{language}.parquet",
+    log:
+        R / "logs/ask_sanity/{language}.log",
+    conda:
+        "../environment.yml"
+    params:
+        asked=PLAN.asked_of_judge(),
+        opponents=sorted(set(CONFIG.evaluation.opponents)),
+        language_name=lambda wc: LANGUAGES[wc.language].name,
+        number=CONFIG.health.sanity_prompts,
+        seed=CONFIG.judging.seed,
+    message:
+        "Making the judge's sanity set in {wildcards.language}"
+    script:
+        "../workflow/scripts/ask_sanity.py"
+
+
+rule collect_sanity:
+    input:
+        requests=R / "requests/judge/sanity/opponents/{language}.parquet",
+        completions=completions_of("judge", CONFIG.judging.judge),
+        settings=R / "settings/parsers.json",
+    output:
+        R / "verdicts/sanity/opponents/{language}.parquet",
+    log:
+        R / "logs/collect_sanity/{language}.log",
+    conda:
+        "../environment.yml"
+    params:
+        parser=CONFIG.judging.parser,
+    message:
+        "Collecting the verdicts on the sanity set in {wildcards.language}"
     script:
         "../workflow/scripts/collect_verdicts.py"
 
@@ -80,12 +129,15 @@ if CONFIG.judging.second:
         input:
             requests=R / "requests/judge/second/{policy}/{language}.parquet",
             completions=completions_of("judge", CONFIG.judging.second.judge),
+            settings=R / "settings/parsers.json",
         output:
             R / "verdicts/second/{policy}/{language}.parquet",
         log:
             R / "logs/collect_second_verdicts/{policy}.{language}.log",
         conda:
             "../environment.yml"
+        params:
+            parser=CONFIG.judging.second.parser,
         message:
             "Collecting the second judge's verdicts on {wildcards.policy} in {wildcards.language}"
         script:

@@ -22,6 +22,7 @@ rule build_report:
         dataset_counts=R / "tables/dataset_counts.csv",
         diagnostics=R / "tables/diagnostics.csv",
         judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
+        health=R / "tables/health.csv",
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",
         rules_svg=local_file("docs/pictures/rulegraph.svg"),

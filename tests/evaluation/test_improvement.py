@@ -97,6 +97,7 @@ def test_no_change_on_any_prompt_is_not_certain():
     limit = 200 / (1 + 40 / stats.t.ppf(0.975, 39) ** 2)
     assert np.allclose(table["low"], -limit) and np.allclose(table["high"], limit)
     assert np.allclose(table["macro_high"].dropna(), limit) and (table["p_value"] == 1).all()
+    assert (table["detectable"] > limit).all() and (table["detectable_adjusted"] >= table["detectable"]).all()
 
 
 @pytest.mark.e2e  # seconds of computing

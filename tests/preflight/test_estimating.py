@@ -44,8 +44,8 @@ def rows_of(plan, results=Path("none"), costs=None) -> dict:
 def test_counts_that_the_configuration_implies(plan):
     rows = rows_of(plan)
     assert rows["answer", "base"]["requests"] == 9 * 150
-    assert rows["judge", "qwen2.5-32b"]["requests"] == 4 * 9 * 150 * 3 * 2, (
-        "policies, languages, prompts, opponents, orders"
+    assert rows["judge", "qwen2.5-32b"]["requests"] == 4 * 9 * 150 * 3 * 2 + 9 * 20 * 3, (
+        "policies, languages, prompts, opponents, orders; and the sanity set: languages, prompts, comparisons"
     )
     assert rows["generate", "command-r-35b"]["requests"] == 9 * 1250
     assert rows["translate", "gpt-4o"]["requests"] == 8 * 960 and rows["translate", "gpt-4o"]["cost_usd"] > 0

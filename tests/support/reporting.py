@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import synthetic
 
+from polypref.config.health import Health
 from polypref.report.pages import FIGURES, KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,20 @@ def make_report(folder: Path) -> Path:
         output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts", "diagnostics", "lengths")},
         params={"languages": languages},
     )
+    run_script(
+        "tabulate_health",
+        input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
+               "sanity": sorted(folder.glob("verdicts/sanity/opponents/*.parquet")),
+               "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages],
+               "prompts": [folder / f"prompts/{code}.parquet" for code in languages],
+               "datasets": [folder / f"datasets/{name}.parquet" for name in "ABC"],
+               "diagnostics": [folder / f"diagnostics/{name}.parquet" for name in "ABC"],
+               "training_logs": [folder / f"policies/{name}/log.csv" for name in "ABC"],
+               "length_bias": tables / "length_bias.csv", "wrong_languages": tables / "wrong_languages.csv",
+               "improvement": tables / "improvement_by_language.csv", "funnel": tables / "funnel.csv"},
+        output={name: tables / f"{name}.csv" for name in ("health", "contamination")},
+        params={"limits": Health().model_dump(exclude={"sanity_prompts"})},
+    )  # fmt: skip
     run_script("tabulate_cost", input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
                output={"cost": tables / "cost.csv"})  # fmt: skip
     plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}

@@ -15,7 +15,7 @@ from polypref.running.logs import job
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
           "estimates", "self_agreement", "length_bias", "wrong_languages", "translation_comparisons",
-          "judge_agreement", "funnel", "dataset_counts", "diagnostics", "cost", "estimate")  # fmt: skip
+          "judge_agreement", "health", "funnel", "dataset_counts", "diagnostics", "cost", "estimate")  # fmt: skip
 
 
 def read_text(path: str) -> str:

@@ -10,5 +10,5 @@ if __name__ == "__main__":
     with job(f"collect {snakemake.output[0]}", snakemake.log[0]):
         completions = snakemake.input.completions
         answered = read_answered(snakemake.input.requests, JUDGE_REQUESTS, completions)
-        verdicts = (row for batch in answered for row in collect_verdicts(*batch, completions))
+        verdicts = (row for batch in answered for row in collect_verdicts(*batch, completions, snakemake.params.parser))
         write_table(snakemake.output[0], verdicts, VERDICTS)

@@ -20,6 +20,8 @@ from polypref.requests.judge import LABELS
 TASKS = ("translate", "generate", "answer", "judge")
 SECOND = "second/"
 """Folder of the second judge's files below those of its task."""
+SANITY = "sanity/opponents/"
+"""Folder of the judge's sanity set below those of its task."""
 
 
 class Translation(NamedTuple):
@@ -117,6 +119,11 @@ class Plan:
     def responses(self) -> list[Response]:
         return [file for file in self._field_files() if isinstance(file, Response)]
 
+    @property
+    def sanity_languages(self) -> list[str]:
+        """Languages in which the judge gets a sanity set: all, or none where it is switched off."""
+        return self.config.all_languages if self.config.health.sanity_prompts else []
+
     # -- batches --------------------------------------------------------------------------------------------------
 
     def batches(self) -> dict[tuple[str, str], list[str]]:
@@ -137,6 +144,7 @@ class Plan:
                 for policy in self.policies
                 for code in self.config.all_languages
             ),
+            *(("judge", judging.judge, f"{SANITY}{code}") for code in self.sanity_languages),
         ]
         batches: dict[tuple[str, str], list[str]] = {}
         for task, checkpoint, stem in uses:
@@ -204,7 +212,8 @@ class Plan:
     def asked_of_judge(self, second: bool = False) -> dict[str, Any]:
         """Request parameters of a judge; its decoding is constrained to three labels if the engine supports it."""
         judge = self.config.judging.second if second else self.config.judging
-        return self._asked(judge.judge, judge.judge, judge.decoding, choices=list(LABELS))
+        choices = {"choices": list(LABELS)} if judge.parser == "label" else {}
+        return self._asked(judge.judge, judge.judge, judge.decoding, **choices)
 
     def sampled_runs(self) -> dict[str, int] | None:
         """Number and seed of the runs if each run is judged separately; None if both orders are judged once."""
@@ -232,7 +241,7 @@ class Plan:
     @property
     def drops_by_diagnostics(self) -> bool:
         """Whether pairs are dropped for flags that only the diagnostics can set."""
-        return bool(set(self.config.diagnostics.drop) - {"chosen_equals_rejected"})
+        return bool(set(self.config.diagnostics.dropped_flags) - {"chosen_equals_rejected"})
 
     def licenses(self, name: str) -> dict[str, str]:
         """Licence of every data set and model that an architecture uses."""

@@ -19,7 +19,8 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
     if kind == "generate":
         return plan.asked_of_generator(name)
     if kind == "dataset":
-        return {"fields": plan.dataset_fields(name), "drop": sorted(plan.config.diagnostics.drop)}
+        aligned = {"align": plan.architectures} if plan.config.diagnostics.align else {}
+        return {"fields": plan.dataset_fields(name), "drop": plan.config.diagnostics.dropped_flags, **aligned}
     config = plan.config
     others = {
         "training": lambda: {"base": plan.trainee(), "training": config.training.model_dump(exclude={"runtime"})},
@@ -29,6 +30,12 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "opponents": sorted(set(config.evaluation.opponents)),
             **({"sampled": plan.sampled_runs()} if plan.sampled_runs() else {}),
         },
+        "parsers": lambda: {
+            "first": config.judging.parser,
+            **({"second": config.judging.second.parser} if config.judging.second else {}),
+        },
+        "sanity": lambda: {"prompts": config.health.sanity_prompts, "seed": config.judging.seed},
+        "health": lambda: {"health": config.health.model_dump(), "languages": config.all_languages},
         "second_judge": lambda: {
             "asked": plan.asked_of_judge(second=True),
             "share": config.judging.second.share,

@@ -13,7 +13,7 @@ from polypref.config.sections import Checkpoint, Decoding
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import read_table
 from polypref.plan.needs import conversion_bytes, used_checkpoints, weight_bytes
-from polypref.plan.plan import SECOND, Plan
+from polypref.plan.plan import SANITY, SECOND, Plan
 from polypref.requests.engines import engine_of
 
 Row = dict[str, Any]
@@ -75,6 +75,10 @@ def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
         return items, round(items * EVALUATION_PROMPT_TOKENS * GROWTH), round(items * ANSWER_TOKENS * GROWTH)
     judging = config.judging
     calls = judging.runs if judging.counting == "sampled" else 2
+    if stem.startswith(SANITY):
+        items = min(items, config.health.sanity_prompts)
+        read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))
+        return 3 * items, 3 * items * read, 3 * items * 2  # against itself both orders are one request
     share = judging.second.share if judging.second and stem.startswith(SECOND) else 1
     judged = round(items * share) * len(set(config.evaluation.opponents)) * calls
     read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))

@@ -6,9 +6,12 @@ import pandas as pd
 
 from polypref.evaluation.improvement import ALPHA
 from polypref.evaluation.win_rates import ALL
+from polypref.health.conclusion import no_conclusion
 from polypref.report.text import signed
 
 QUESTION = "Which way of creating multilingual preference data trains the best model?"
+
+VOID = "The numbers below are what the verdicts add up to. They do not measure which variant is better."
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,16 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def headline(improvement: pd.DataFrame) -> Headline:
+def headline(improvement: pd.DataFrame, health: pd.DataFrame | None = None) -> Headline:
     """Summarise which variant gains most over the base, and whether the gain is significant.
 
     Parameters
     ----------
     improvement : table of :func:`polypref.evaluation.improvement.tabulate_improvement`.
+    health : table of the health checks; if one of them voids the comparison, no variant is named.
     """
+    if health is not None and (answer := no_conclusion(health)):
+        return Headline(QUESTION, answer, VOID)
     overall = improvement[improvement["opponent"].eq(ALL) & improvement["language"].eq(ALL)]
     if overall.empty:
         return Headline(QUESTION, "There is no result yet: no trained variant has been judged.", "")

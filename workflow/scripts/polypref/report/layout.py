@@ -9,6 +9,7 @@ from polypref.datasets.diagnostics import FLAGS
 from polypref.evaluation.win_rates import ALL
 from polypref.figures.translation_quality import heatmap_frame
 from polypref.files.schemas import FIELDS
+from polypref.health.conclusion import describe_judge
 
 CURVES = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
 
@@ -182,3 +183,32 @@ def training_rows(logs: Mapping[str, pd.DataFrame]) -> tuple[list[str], list[dic
         ends = {name: (values.iloc[0], values.iloc[-1]) for name, values in known.items() if len(values)}
         rows.append({"architecture": architecture, "steps": len(log), "ends": ends})
     return curves, rows
+
+
+def health_rows(table: pd.DataFrame | None) -> dict | None:
+    """What the first page shows of the health checks.
+
+    Returns
+    -------
+    None without a table, else ``judge`` (a sentence), ``counts`` (checks by their worst status) and ``checks``: one
+    dict per check with its worst row and ``rows``, all its rows.
+    """
+    if table is None or table.empty:
+        return None
+    checks = []
+    for _, mine in table.groupby("check", sort=False):
+        rows = [{**row, "worse": LEVELS.index(row["status"])} for row in mine.to_dict("records")]
+        worst = max(rows, key=lambda row: (row["worse"], distance(row)))
+        checks.append({**worst, "rows": rows})
+    counts = {status: sum(check["status"] == status for check in checks) for status in LEVELS}
+    return {"judge": describe_judge(table), "counts": counts, "checks": checks}
+
+
+LEVELS = ("unknown", "pass", "warn", "fail")
+"""Statuses of a check, the worst last."""
+
+
+def distance(row: Mapping) -> float:
+    """How bad a value is among rows of one check and status."""
+    value = float(row["value"])
+    return -math.inf if math.isnan(value) else value if row["better"] == "low" else -value

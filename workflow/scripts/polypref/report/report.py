@@ -104,8 +104,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (text.visible, text.number, text.signed, text.p_value, text.duration, text.compact, text.level,
-                     text.words):  # fmt: skip
+    for function in (text.visible, text.number, text.signed, text.p_value, text.limit, text.duration, text.compact,
+                     text.level, text.words):  # fmt: skip
         environment.filters[function.__name__] = function
     return environment
 
@@ -198,7 +198,8 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
         "pages": PAGES,
         "languages": languages,
         "names": {code: language["name"] for code, language in settings.languages.items()},
-        "headline": headline(results.tables["improvement_by_language"]),
+        "headline": headline(results.tables["improvement_by_language"], results.tables.get("health")),
+        "health": layout.health_rows(results.tables.get("health")),
         "figures": _figures(results.figures, results.captions),
         "with_paper": bool(results.paper),
         "pair_count": len(results.pairs),

@@ -42,6 +42,13 @@ def p_value(value: float) -> str:
     return "<0.001" if value < 0.0005 else number(value, 3)
 
 
+def limit(value: float) -> str:
+    """A value or threshold of a check in three digits or so, without trailing zeros."""
+    if value is None or value == "" or math.isnan(value):
+        return "–"
+    return f"{value:,.4g}".replace("-", "−") if abs(value) < 1 else f"{value:,.3g}".replace("-", "−")
+
+
 def duration(seconds: float) -> str:
     """Seconds as s, min or h with three digits or so."""
     if seconds < 60:

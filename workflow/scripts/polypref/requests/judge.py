@@ -11,6 +11,7 @@ from polypref.files.tables import require_same_ids
 from polypref.requests.asking import Asked
 from polypref.requests.collect import PROVENANCE, completions_for
 from polypref.requests.prompts import judge_messages
+from polypref.requests.verdict_parsers import PARSERS
 
 ORDERS = ("policy_first", "opponent_first")
 """The two orders in which a judge sees a pair of answers."""
@@ -97,29 +98,27 @@ def ask_second_judge(
     return rows
 
 
-def parse_verdict(reply: str, order: str) -> str:
+def parse_verdict(reply: str, order: str, parser: str = "label") -> str:
     """Who won by a judge's reply: ``policy``, ``opponent``, ``tie``, or empty when the reply is no verdict.
 
-    Constrained decoding gives exactly A, B or TIE. Free text of another judge counts when it is one of these words
-    alone, in any case and with punctuation or brackets around it; anything longer is unparsed, never guessed.
+    ``parser`` names one of :data:`polypref.requests.verdict_parsers.PARSERS`. A reply that it does not understand is
+    unparsed, never guessed.
     """
-    label = reply.strip().strip("[](){}<>\"'`*.:,! \n").upper()
-    if label == "TIE":
-        return "tie"
-    if label not in ("A", "B"):
-        return ""
+    label = PARSERS[parser](reply)
+    if label in ("", "TIE"):
+        return label.lower()
     return "policy" if (label == "A") == (order == "policy_first") else "opponent"
 
 
 def collect_verdicts(
-    requests: list[dict[str, Any]], completions: dict[str, dict[str, Any]], what: str
+    requests: list[dict[str, Any]], completions: dict[str, dict[str, Any]], what: str, parser: str = "label"
 ) -> list[dict[str, Any]]:
     """One row per judgement in schema VERDICTS."""
     rows = []
     for request, completion in completions_for(requests, completions, what):
         error = completion["error"] if completion else "an answer is missing"
         reply = completion["text"] if completion and not error else ""
-        verdict = parse_verdict(reply, request["order"]) if not error else ""
+        verdict = parse_verdict(reply, request["order"], parser) if not error else ""
         rows.append(
             {
                 **{key: request[key] for key in _JUDGED},

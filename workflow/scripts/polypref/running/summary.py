@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from rich import box
 from rich.table import Table
 
+from polypref.files.result_tables import read_csv
 from polypref.running.logs import WIDE, clock, console_on
 from polypref.running.runs import RUNS, parse_record, read_runs
 from polypref.running.slurm_failures import failures
@@ -84,6 +85,21 @@ def _cells(run: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def health_lines(results: str | Path) -> list[str]:
+    """The failed health checks and the number of warnings; nothing without the table of health checks."""
+    path = Path(results) / "tables/health.csv"
+    if not path.exists():
+        return []
+    table = read_csv(path)
+    failed, warned = (table[table["status"].eq(status)] for status in ("fail", "warn"))
+    void = table["voids"].astype(str).eq("True").any()
+    head = "No conclusion can be drawn from this run." if void else "Health checks:"
+    counts = f"{failed['check'].nunique()} failed, {warned['check'].nunique()} with a warning (report/index.html)"
+    failed = failed.assign(first=failed["voids"].astype(str).ne("True")).sort_values("first", kind="stable")
+    lines = [f"{head} {counts}"]
+    return lines + [f"  FAILED  {row.title}: {row.message}" for row in failed.drop_duplicates("check").itertuples()]
+
+
 def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
     """Print the batches and trainings of the run, the number of engine starts, and the paths of the results.
 
@@ -107,6 +123,8 @@ def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
     for names, run in trainings(results, since):
         attempts = f" in {run['attempts']} attempts" if run["attempts"] > 1 else ""
         console.print(f"Trained:   {names} in {clock(run['seconds'])}{attempts}")
+    for line in health_lines(results):
+        console.print(line, highlight=False, markup=False)
     for name, path in PLACES:
         if (Path(results) / path).exists():
             console.print(f"{name + ':':<11}{results}/{path}")

@@ -1,0 +1,35 @@
+# Health checks: whether the numbers of a run can be believed.
+
+
+localrules:
+    tabulate_health,
+
+
+rule tabulate_health:
+    input:
+        verdicts=rules.tabulate_win_rates.input.verdicts,
+        sanity=expand(R / "verdicts/sanity/opponents/{language}.parquet", language=PLAN.sanity_languages),
+        answers=rules.tabulate_biases.input.answers,
+        length_bias=R / "tables/length_bias.csv",
+        wrong_languages=R / "tables/wrong_languages.csv",
+        improvement=R / "tables/improvement_by_language.csv",
+        funnel=R / "tables/funnel.csv",
+        judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
+        prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
+        datasets=rules.tabulate_datasets.input.datasets,
+        diagnostics=rules.tabulate_datasets.input.diagnostics,
+        training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        settings=R / "settings/health.json",
+    output:
+        health=R / "tables/health.csv",
+        contamination=R / "tables/contamination.csv",
+    log:
+        R / "logs/tabulate_health.log",
+    conda:
+        "../environment.yml"
+    params:
+        limits=CONFIG.health.model_dump(exclude={"sanity_prompts"}),
+    message:
+        "Checking whether the numbers can be believed"
+    script:
+        "../workflow/scripts/tabulate_health.py"

@@ -1,0 +1,54 @@
+"""Planted judges are named from the first page of the report alone."""
+
+import re
+import shutil
+from html import unescape
+
+import judges
+import pandas as pd
+import pytest
+import synthetic
+from reporting import make_report
+
+from polypref.files.result_tables import read_csv
+from polypref.running.summary import health_lines
+
+NAMED = {
+    "always_a": ("The judge decides by position", "the answer shown first in 100% of its decided verdicts", True),
+    "random": ("cannot be told from one that answers at random", "no more agreement than chance gives", True),
+    "length": ("The judge decides by length", "the longer answer in 100% of its decided verdicts", True),
+    "right_70": ("The judge is noisy", r"right about (6[789]|7[0123])% of the time", False),
+    "good": ("The judge passes the checks", "", False),
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    synthetic.write_results(folder)
+    return folder
+
+
+@pytest.mark.e2e  # seconds of computing: a whole report per judge
+@pytest.mark.parametrize("kind", judges.KINDS)
+def test_judge_is_named_on_the_first_page(results, tmp_path, kind):
+    folder = shutil.copytree(results, tmp_path / "results")
+    judges.plant(folder, kind)
+    page = make_report(folder).read_text(encoding="utf-8")
+    text = re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page.split("<main")[1])))
+    name, reason, void = NAMED[kind]
+    start = text[: text.index("Checks The worst")]
+    assert name in start and re.search(reason, start), start
+    assert ("No conclusion can be drawn" in start) == void
+    assert not void or not re.search(r"gains the most|clear winner|best variant", start)
+    health = read_csv(folder / "tables/health.csv")
+    assert health["check"].nunique() >= 24 and set(health["status"]) <= {"pass", "warn", "fail", "unknown"}
+    assert (read_csv(folder / "tables/improvement_by_language.csv")["detectable"].dropna() > 0).all()
+    assert health_lines(folder)[0].startswith("No conclusion can be drawn") == void
+
+
+def test_headline_is_unchanged_without_health_checks():
+    from polypref.report.headline import headline
+
+    empty = pd.DataFrame(columns=["opponent", "language"])
+    assert headline(empty, None) == headline(empty)

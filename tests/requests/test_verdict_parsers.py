@@ -1,0 +1,47 @@
+"""Parsers of a judge's reply."""
+
+from typing import get_args
+
+import pytest
+
+from polypref.config.sections import Parser
+from polypref.requests.judge import parse_verdict
+from polypref.requests.verdict_parsers import PARSERS
+
+
+def test_configuration_names_every_parser():
+    assert set(get_args(Parser)) == set(PARSERS)
+
+
+@pytest.mark.parametrize(
+    ("parser", "reply", "label"),
+    [
+        ("label", " **B**.", "B"),
+        ("label", "tie", "TIE"),
+        ("label", "Answer: B", ""),
+        ("label", "[[C]]", ""),
+        ("brackets", "Both are good, but the second is correct. Answer: [[B]]", "B"),
+        ("brackets", "[[ tie ]]", "TIE"),
+        ("brackets", "[[C]]", "TIE"),
+        ("brackets", "not [[A]] but [[B]]", ""),
+        ("brackets", "[A]", ""),
+        ("json", '{"winner": "A"}', "A"),
+        ("json", 'Sure:\n```json\n{"reason": "short", "winner": "tie"}\n```', "TIE"),
+        ("json", '{"winner": "A"} {"winner": "B"}', ""),
+        ("json", '{"winner": "A"', ""),
+        ("json", '{"best": "A"}', ""),
+        ("answer_line", "A is longer.\nAnswer: B", "B"),
+        ("answer_line", "**Verdict: [[A]]**", "A"),
+        ("answer_line", "Answer: A or B", ""),
+        ("answer_line", "The answer is B", ""),
+    ],
+)
+def test_label_of_a_reply(parser, reply, label):
+    assert PARSERS[parser](reply) == label
+
+
+def test_order_decides_who_the_label_is():
+    assert parse_verdict('{"winner": "A"}', "policy_first", "json") == "policy"
+    assert parse_verdict("[[A]]", "opponent_first", "brackets") == "opponent"
+    assert parse_verdict("[[C]]", "opponent_first", "brackets") == "tie"
+    assert parse_verdict("A", "policy_first") == "policy" and parse_verdict("no", "policy_first") == ""

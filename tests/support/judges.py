@@ -1,0 +1,59 @@
+"""Planted judges: verdicts on synthetic answers and on a sanity set, by judges that decide in a known way."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import synthetic
+
+from polypref.files import schemas
+from polypref.requests.sanity import ITSELF, OTHER
+
+KINDS = ("always_a", "random", "length", "right_70", "good")
+
+
+def judge(kind: str, order: str, right: str, policy_length: int, opponent_length: int, rng: np.random.Generator) -> str:
+    """The verdict of a judge; ``right`` is the true one."""
+    wrong = {"policy": "opponent", "opponent": "policy", "tie": "policy"}[right]
+    if kind == "always_a":
+        return order.removesuffix("_first")
+    if kind == "random":
+        return str(rng.choice(["policy", "opponent", "tie"]))
+    if kind == "length" and policy_length != opponent_length:
+        return "policy" if policy_length > opponent_length else "opponent"
+    if kind == "length":
+        return "tie"
+    return right if rng.random() < (0.7 if kind == "right_70" else 0.97) else wrong
+
+
+def plant(folder: Path, kind: str, prompts: int = 20) -> None:
+    """Replace the verdicts below a folder of synthetic results by those of a planted judge."""
+    rng = np.random.default_rng(7)
+    lengths = {
+        (name, row.item_id): len(row.text)
+        for name in [*synthetic.POLICIES, *synthetic.OPPONENTS]
+        for code in synthetic.LANGUAGES
+        for row in synthetic.answers(name, code, prompts).itertuples()
+    }
+    template = synthetic.verdicts("base", "en", 1).iloc[0]
+    for code in synthetic.LANGUAGES:
+        for policy in synthetic.POLICIES:
+            frame = synthetic.verdicts(policy, code, prompts)
+            truth = np.repeat(rng.choice(["policy", "opponent"], len(frame) // 2), 2)
+            frame["verdict"] = [
+                judge(kind, row.order, right, lengths[policy, row.item_id], lengths[row.opponent, row.item_id], rng)
+                for row, right in zip(frame.itertuples(), truth, strict=True)
+            ]
+            frame["status"] = "parsed"
+            synthetic.write(frame, folder / f"verdicts/{policy}/{code}.parquet", schemas.VERDICTS)
+        rows = []
+        for number in range(prompts):
+            own, other = rng.integers(50, 200, 2)
+            for what, right, sizes in ((ITSELF, "tie", (own, own)), (OTHER, "policy", (own, other))):
+                for order in ("policy_first", "opponent_first"):
+                    verdict = judge(kind, order, right, *sizes, rng)
+                    item = {"item_id": f"{code}-{number:04d}", "prompt_id": f"p{number:04d}", "language": code}
+                    rows.append({**template, **item, "policy": what, "order": order, "verdict": verdict,
+                                 "status": "parsed"})  # fmt: skip
+        path = folder / f"verdicts/sanity/opponents/{code}.parquet"
+        synthetic.write(pd.DataFrame(rows), path, schemas.VERDICTS)

@@ -1,0 +1,1 @@
+"""Health checks: whether the numbers of a run can be believed, and why not."""

@@ -1,0 +1,93 @@
+"""One row per check: a value, its limits, and whether it passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+COLUMNS = ("check", "title", "about", "value", "unit", "better", "warn", "fail", "status", "voids", "message", "link")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: its title, the unit of its value, whether high or low values are better, and where its rows are shown.
+
+    If ``voids`` is true, a failure means that the comparison of the variants says nothing.
+    """
+
+    title: str
+    unit: str
+    better: str
+    link: str
+    voids: bool = False
+
+
+CHECKS = {
+    "judge_position": Check("Judge: position bias", "%", "low", "verdicts.html", True),
+    "judge_length": Check("Judge: preference for the longer answer", "%", "low", "win_rates.html", True),
+    "judge_order_kappa": Check(
+        "Judge: agreement with itself over the two orders", "kappa", "high", "verdicts.html", True
+    ),
+    "judge_sanity_wins": Check("Judge: right answer beats another prompt's answer", "%", "high", "verdicts.html", True),
+    "judge_sanity_ties": Check("Judge: an answer against itself is a tie", "%", "high", "verdicts.html"),
+    "judge_unparsed": Check("Judge: replies that are no verdict", "%", "low", "verdicts.html", True),
+    "judge_errors": Check("Judge: judgements without a reply", "%", "low", "verdicts.html", True),
+    "judge_second": Check("Judge: agreement with the second judge", "kappa", "high", "win_rates.html"),
+    "prompts_informative": Check("Prompts on which variant and base differ", "prompts", "high", "win_rates.html"),
+    "detectable": Check("Smallest difference that is found", "points", "low", "win_rates.html"),
+    "several_tests": Check("Result holds after correction for several tests", "p", "low", "win_rates.html"),
+    "contamination": Check("Training prompts that match evaluation prompts", "%", "low", "data.html"),
+    "answers_wrong_language": Check("Answers in the wrong language", "%", "low", "win_rates.html"),
+    "answers_truncated": Check("Answers cut off at max_tokens", "%", "low", "verdicts.html"),
+    "answers_repeat": Check("Answers that repeat themselves", "%", "low", "verdicts.html"),
+    "data_wrong_language": Check("Training texts in the wrong language", "%", "low", "reader.html"),
+    "data_truncated": Check("Training texts cut off at max_tokens", "%", "low", "reader.html"),
+    "data_repeat": Check("Training texts that repeat themselves", "%", "low", "reader.html"),
+    "data_dropped": Check("Pairs lost on the way to a data set", "%", "low", "data.html"),
+    "data_unequal": Check("Difference in size between data sets", "%", "low", "data.html"),
+    "data_length_ratio": Check("Length ratio of chosen and rejected", "ratio", "low", "data.html"),
+    "training_finite": Check("Steps whose loss is not a number", "%", "low", "training.html"),
+    "training_loss": Check("Loss in the last quarter of training", "loss", "low", "training.html"),
+    "training_accuracy": Check("Accuracy in the last quarter of training", "%", "high", "training.html"),
+    "training_too_easy": Check("Rejected texts that are too easy to tell apart", "%", "low", "training.html"),
+    "training_margin": Check("Reward margin in the last quarter of training", "margin", "high", "training.html"),
+    "training_steps": Check("Optimiser steps", "steps", "high", "training.html"),
+}
+"""All checks in the order of the report."""
+
+
+def grade(value: float, limits: list[float | None], better: str, tested: float | None = None) -> str:
+    """Grade a value: ``pass``, ``warn``, ``fail``, or ``unknown`` if it is nan.
+
+    Parameters
+    ----------
+    limits : [warn, fail]; the value of a limit itself passes, and fails only where `tested` is given.
+    better : ``high`` or ``low``
+    tested : the end of a confidence interval that must lie above the second limit, instead of the value itself
+    """
+    if math.isnan(value):
+        return "unknown"
+    sign = 1 if better == "high" else -1
+    warn, fail = limits
+    if fail is not None:
+        failed = tested <= fail if tested is not None else sign * value < sign * fail
+        if failed:
+            return "fail"
+    return "warn" if warn is not None and sign * value < sign * warn else "pass"
+
+
+def row(
+    name: str, about: str, value: float, limits: Mapping[str, Any], message: str,
+    tested: float | None = None, status: str | None = None,
+) -> Row:  # fmt: skip
+    """Build a row of the table; ``about`` is an architecture, a model or ``all``, ``message`` half a sentence."""
+    check, (warn, fail) = CHECKS[name], limits.get(name, (None, None))
+    status = status or grade(float(value), [warn, fail], check.better, tested)
+    return {
+        "check": name, "title": check.title, "about": about, "value": value, "unit": check.unit,
+        "better": check.better, "warn": warn, "fail": fail, "status": status,
+        "voids": check.voids and status == "fail", "message": message, "link": check.link,
+    }  # fmt: skip

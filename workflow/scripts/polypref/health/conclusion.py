@@ -1,0 +1,49 @@
+"""What the health checks mean for the conclusion, in sentences."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+MOST_REASONS = 2
+"""Reasons that the headline gives; the rest are in the table of checks."""
+
+
+def void_reasons(health: pd.DataFrame) -> list[str]:
+    """Why the comparison says nothing: the messages of failed checks that void it, most telling first."""
+    return health.loc[health["voids"].astype(str).eq("True"), "message"].tolist()
+
+
+def describe_judge(health: pd.DataFrame) -> str:
+    """Name the kind of judge in one sentence."""
+    status = health.drop_duplicates("check").set_index("check")["status"].to_dict()
+    message = health.drop_duplicates("check").set_index("check")["message"].to_dict()
+
+    def is_at(name: str, level: str) -> bool:
+        return status.get(name) == level
+
+    if is_at("judge_position", "fail"):
+        return f"The judge decides by position: {message['judge_position']}."
+    if is_at("judge_length", "fail"):
+        return f"The judge decides by length: {message['judge_length']}."
+    if is_at("judge_unparsed", "fail") or is_at("judge_errors", "fail"):
+        return "Too many judgements have no verdict."
+    if is_at("judge_order_kappa", "fail"):
+        return f"The judge cannot be told from one that answers at random: {message['judge_order_kappa']}."
+    if is_at("judge_sanity_wins", "fail"):
+        return f"The judge fails its sanity set: {message['judge_sanity_wins']}."
+    if is_at("judge_order_kappa", "warn"):
+        return f"The judge is noisy: {message['judge_order_kappa']}."
+    if is_at("judge_sanity_wins", "warn"):
+        return f"The judge is noisy: {message['judge_sanity_wins']}."
+    return "The judge passes the checks that could void the comparison."
+
+
+def no_conclusion(health: pd.DataFrame) -> str:
+    """The headline of a run whose comparison is void, or an empty text."""
+    reasons = void_reasons(health)
+    if not reasons:
+        return ""
+    shown = reasons[:MOST_REASONS]
+    rest = len(reasons) - len(shown)
+    more = f"; {rest} more {'check' if rest == 1 else 'checks'} of the judge failed" if rest > 0 else ""
+    return f"No conclusion can be drawn: {'; '.join(shown)}{more}."

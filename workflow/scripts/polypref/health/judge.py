@@ -1,0 +1,131 @@
+"""Checks of the judge: does it compare the answers, or does it decide by something else?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from polypref.evaluation.agreement import CATEGORIES, cohens_kappas
+from polypref.evaluation.bootstrap import bootstrap, cluster_sums, percentile_interval
+from polypref.evaluation.win_rates import ALL, PAIR, position_bias
+from polypref.health.checks import Row, row
+from polypref.requests.judge import ORDERS
+from polypref.requests.sanity import ITSELF, OTHER
+
+
+def order_kappa(verdicts: pd.DataFrame, draws: int = 2000, seed: int = 1) -> dict[str, float]:
+    """Agreement of the verdicts on the same two answers in both orders.
+
+    Parameters
+    ----------
+    verdicts : schema VERDICTS; of several replies in one order the first counts.
+
+    Returns
+    -------
+    pairs, kappa (Fleiss' for two ratings; nan if all verdicts are alike), low (lower end of its 95% interval, cluster
+    bootstrap over source prompts), changed (percentage of pairs whose verdict changed) and accuracy: the percentage of
+    right verdicts of a judge that errs independently in both orders and agrees with itself as often on the pairs that
+    it decided in both; nan if it agrees less often than by chance.
+    """
+    once = verdicts[verdicts["status"].eq("parsed")].drop_duplicates([*PAIR, "order"])
+    wide = once.pivot(index=["prompt_id", *PAIR], columns="order", values="verdict")
+    wide = wide.reindex(columns=list(ORDERS)).dropna()
+    found = {"pairs": len(wide), "kappa": np.nan, "low": np.nan, "changed": np.nan, "accuracy": np.nan}
+    if wide.empty:
+        return found
+    first, second = (pd.Index(CATEGORIES).get_indexer(wide[order]) for order in ORDERS)
+    prompts, names = pd.factorize(wide.index.get_level_values("prompt_id"))
+    counts = cluster_sums(prompts, 3 * first + second, np.ones((len(wide), 1)), (len(names), 9))[..., 0][:, None]
+
+    def kappas(block: np.ndarray) -> np.ndarray:
+        tables = block.reshape(*block.shape[:-1], 3, 3)
+        return cohens_kappas(tables + tables.swapaxes(-1, -2))  # symmetrical: Fleiss' kappa of two ratings
+
+    drawn = bootstrap(counts, kappas, draws, seed)
+    low, _ = percentile_interval(np.nan_to_num(drawn, nan=0.0), np.array([len(names)]))
+    decided = (first < 2) & (second < 2)
+    agree = float((first == second)[decided].mean()) if decided.any() else math.nan
+    return found | {
+        "kappa": float(kappas(counts.sum(axis=0))[0]), "low": float(low[0]),
+        "changed": 100 * float((first != second).mean()),
+        "accuracy": 50 * (1 + math.sqrt(2 * agree - 1)) if agree >= 0.5 else math.nan,
+    }  # fmt: skip
+
+
+def _agreement(verdicts: pd.DataFrame, limits: Mapping[str, Any]) -> Row:
+    found = order_kappa(verdicts)
+    kappa, low = found["kappa"], found["low"]
+    if found["pairs"] and math.isnan(kappa):
+        only = verdicts.loc[verdicts["status"].eq("parsed"), "verdict"].iloc[0]
+        message = f"the judge gave the same verdict ({only}) to every pair"
+        return row("judge_order_kappa", ALL, 0.0, limits, message, status="fail")
+    message = (
+        f"shown the same two answers in the other order, the judge changed its verdict in {found['changed']:.0f}% of "
+        f"{found['pairs']:,} pairs (kappa {kappa:.2f})"
+    )
+    graded = row("judge_order_kappa", ALL, kappa, limits, message, tested=None if math.isnan(low) else low)
+    if graded["status"] == "fail":
+        graded["message"] += ", which is no more agreement than chance gives"
+    elif not math.isnan(found["accuracy"]) and graded["status"] == "warn":
+        graded["message"] += f", as a judge does that is right about {found['accuracy']:.0f}% of the time"
+    return graded
+
+
+def _sanity(sanity: pd.DataFrame, limits: Mapping[str, Any]) -> list[Row]:
+    parsed = sanity[sanity["status"].eq("parsed")]
+    of_other, of_itself = (parsed[parsed["policy"].eq(kind)] for kind in (OTHER, ITSELF))
+    if of_other.empty:
+        return []
+    right = int(of_other["verdict"].eq("policy").sum())
+    low = proportion_confint(right, len(of_other), method="wilson")[0]
+    share, ties = 100 * right / len(of_other), 100 * of_itself["verdict"].eq("tie").mean()
+    wins = row(
+        "judge_sanity_wins", ALL, share, limits, tested=100 * low,
+        message=f"the judge preferred an answer to another prompt's answer in {share:.0f}% of {len(of_other):,} "
+        "comparisons with a known winner",
+    )  # fmt: skip
+    tied = row(
+        "judge_sanity_ties", ALL, ties, limits, f"the judge called an answer a tie with itself in {ties:.0f}% of cases"
+    )
+    return [wins, tied]
+
+
+def judge_checks(
+    verdicts: pd.DataFrame, sanity: pd.DataFrame, length: pd.DataFrame, agreement: pd.DataFrame | None,
+    limits: Mapping[str, Any],
+) -> list[Row]:  # fmt: skip
+    """Check the judge.
+
+    Parameters
+    ----------
+    verdicts, sanity : schema VERDICTS; of the policies, and of the sanity set.
+    length : table length_bias.
+    agreement : table judge_agreement, or None without a second judge.
+    limits : check to [warn, fail].
+    """
+    bias = position_bias(verdicts).iloc[0]
+    decided = bias["first_percent"] + bias["second_percent"]
+    first = 100 * bias["first_percent"] / decided if decided else math.nan
+    place, share = ("first", first) if not first < 50 else ("second", 100 - first)
+    rows = [row("judge_position", ALL, share, limits,
+                f"the judge chose the answer shown {place} in {share:.0f}% of its decided verdicts")]  # fmt: skip
+    longer = length.loc[length["policy"].eq(ALL), "longer_percent"].iloc[0]
+    side, share = ("longer", longer) if not longer < 50 else ("shorter", 100 - longer)
+    rows.append(row("judge_length", ALL, share, limits,
+                    f"the judge chose the {side} answer in {share:.0f}% of its decided verdicts"))  # fmt: skip
+    rows += [_agreement(verdicts, limits), *_sanity(sanity, limits)]
+    shares = 100 * verdicts["status"].value_counts(normalize=True)
+    unparsed, errors = (float(shares.get(name, 0.0)) for name in ("unparsed", "error"))
+    rows.append(row("judge_unparsed", ALL, unparsed, limits, f"{unparsed:.1f}% of the judge's replies are no verdict"))
+    rows.append(row("judge_errors", ALL, errors, limits, f"{errors:.1f}% of the judgements have no reply"))
+    if agreement is not None and len(agreement):
+        both = agreement.iloc[0]
+        low = None if math.isnan(both["kappa_low"]) else both["kappa_low"]
+        message = f"the two judges agree in {both['agreement_percent']:.0f}% of judgements (kappa {both['kappa']:.2f})"
+        rows.append(row("judge_second", ALL, both["kappa"], limits, message, tested=low))
+    return rows

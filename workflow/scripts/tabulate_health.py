@@ -1,0 +1,54 @@
+"""Check whether the numbers of a run can be believed: ``health.csv``, and the training prompts that match evaluation
+prompts, ``contamination.csv``.
+
+Files of answers are named by their path: ``.../{model}/{language}.parquet``, data sets and diagnostics by architecture.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from polypref.evaluation.improvement import paired_differences
+from polypref.evaluation.win_rates import check_values
+from polypref.files import schemas
+from polypref.files.result_tables import read_all, read_csv, read_frame, write_csv
+from polypref.files.tables import read_table
+from polypref.health.checks import CHECKS, COLUMNS
+from polypref.health.data import answer_checks, contaminated, contamination_checks, data_checks
+from polypref.health.design import design_checks
+from polypref.health.judge import judge_checks
+from polypref.health.training import training_checks
+from polypref.running.logs import job
+
+if __name__ == "__main__":
+    with job("health checks", snakemake.log[0]):
+        files, limits = snakemake.input, snakemake.params.limits
+        verdicts = read_all(files.verdicts, schemas.VERDICTS)
+        check_values(verdicts)
+        prompts = read_all(files.prompts, schemas.PROMPTS)
+        answers = pd.concat(
+            [read_frame(path, schemas.TEXTS).assign(name=Path(path).parent.name) for path in files.answers],
+            ignore_index=True,
+        )
+        datasets = {
+            Path(path).stem: read_table(path, schemas.DATASET, ["item_id", "language", "prompt"]).to_pandas()
+            for path in files.datasets
+        }
+        diagnostics = {Path(path).stem: read_frame(path, schemas.DIAGNOSTICS) for path in files.diagnostics}
+        logs = {Path(path).parent.name: read_csv(path) for path in files.training_logs}
+        listed = contaminated(datasets, prompts, list(dict.fromkeys(prompts["language"])))
+        agreement = read_csv(files.judge_agreement) if files.get("judge_agreement") else None
+        sanity = read_all(files.sanity, schemas.VERDICTS)
+        rows = [
+            *judge_checks(verdicts, sanity, read_csv(files.length_bias), agreement, limits),
+            *design_checks(read_csv(files.improvement), paired_differences(verdicts, "base"), limits),
+            *contamination_checks(listed, datasets, limits),
+            *answer_checks(answers, read_csv(files.wrong_languages), limits),
+            *data_checks(diagnostics, datasets, read_csv(files.funnel), limits),
+            *training_checks(logs, limits),
+        ]
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        order = {name: number for number, name in enumerate(CHECKS)}
+        table = table.sort_values("check", key=lambda names: names.map(order), kind="stable")
+        write_csv(table, snakemake.output.health)
+        write_csv(listed, snakemake.output.contamination)
