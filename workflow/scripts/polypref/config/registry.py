@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -83,6 +83,16 @@ class Checkpoint(Section):
     weights_gb: float | None = Field(None, gt=0, description="size of the weights where they are quantised")
     base_url: str | None = Field(None, description="openai: address of the endpoint")
     api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable that holds the key")
+    limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None,
+        description="openai: name of the parameter that limits an answer's tokens; by default max_completion_tokens at "
+        "OpenAI and max_tokens elsewhere",
+    )
+    extra_body: dict[str, Any] | None = Field(
+        None,
+        description="openai: further fields of every request, e.g. {reasoning_effort: low}; null omits a field, e.g. "
+        "{temperature: null}. They are part of a request's identity",
+    )
     price: Price | None = None
     max_cost_usd: float | None = Field(
         None, ge=0, description="openai: most that a batch may cost, all its runs together; needs `price`"

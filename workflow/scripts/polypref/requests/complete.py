@@ -157,6 +157,8 @@ def _complete_in_shards(
         errors += outcome["errors"]
         for figure in ("errors", "prompt_tokens", "completion_tokens", "engine_starts", "cost_usd"):
             run[figure] += outcome["run"][figure]
+        if outcome["run"].get("estimated"):
+            run["estimated"] = run.get("estimated", 0) + outcome["run"]["estimated"]
         run["start_seconds"] = max(run["start_seconds"], outcome["run"]["start_seconds"])
     completions = rows.get(request["request_id"] for request in missing)
     completions.update({error["request_id"]: error for error in errors})
@@ -225,6 +227,8 @@ def _complete_missing(
             run["prompt_tokens"] += completion.prompt_tokens
             run["completion_tokens"] += completion.completion_tokens
             run["cost_usd"] += completion.cost_usd
+            if completion.estimated:
+                run["estimated"] = run.get("estimated", 0) + 1
             progress.add(1, completion.completion_tokens)
     finally:
         run["answered"] = len(completions)
@@ -234,6 +238,8 @@ def _complete_missing(
         finally:
             engine.close()
     progress.say()
+    if terminal and run.get("estimated"):
+        terminal.say(f"{run['estimated']:,} replies without usage: their tokens and cost are estimates")
     return completions
 
 
