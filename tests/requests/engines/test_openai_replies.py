@@ -15,6 +15,7 @@ from polypref.requests.complete import complete
 from polypref.requests.engines import EngineError
 from polypref.requests.engines.openai import default_limit_field
 from polypref.requests.generate import ask_responses
+from polypref.requests.reasoning import apply_reasoning
 
 
 @pytest.mark.parametrize(("status", "permanent"), [(400, True), (422, True), (404, False)])
@@ -151,3 +152,13 @@ def test_extra_body_and_limit_field(serve):
 )  # fmt: skip
 def test_default_limit_field(url, name):
     assert default_limit_field(url) == name
+
+
+def test_reasoning_of_an_api_is_left_out_kept_or_switched_off(serve):
+    server, engine = serve(lambda n, body: good("Two.", reasoning_content="Let me think"))
+    assert one(engine).text == one(engine, reasoning="off").text == "Two."
+    kept = one(engine, reasoning="keep")
+    assert kept.text == one(engine, reasoning="strip").text == "<think>\nLet me think\n</think>\n\nTwo."
+    assert apply_reasoning(kept, "strip").text == "Two."
+    sent = [body.get("chat_template_kwargs") for _, body in server.seen]
+    assert sent == [None, {"enable_thinking": False}, None, None]

@@ -76,6 +76,11 @@ class Checkpoint(Section):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
     chat_template: str | None = Field(None, description="Jinja template, where the tokenizer has none")
+    reasoning: Literal["strip", "keep", "off"] | None = Field(
+        None,
+        description="reasoning that the model writes before an answer (<think>...</think>, reasoning_content): strip "
+        "it, keep it in the text, or switch it off by the template's enable_thinking; by default, nothing is done",
+    )
     trust_remote_code: bool = False
     gated: bool = False
     license: str = "unknown"

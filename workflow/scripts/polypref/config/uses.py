@@ -59,6 +59,8 @@ def check_runtimes(config: Config) -> Iterator[str]:
         for field in ("limit_field", "extra_body"):
             if checkpoint.engine != "openai" and getattr(checkpoint, field) is not None:
                 yield fault(f"checkpoints.{name}.{field}", getattr(checkpoint, field), "none: it is for engine openai")
+        if checkpoint.engine == "seq2seq" and checkpoint.reasoning is not None:
+            yield fault(f"checkpoints.{name}.reasoning", checkpoint.reasoning, "none: a seq2seq model does not reason")
         if runtime.gpus and runtime.tensor_parallel > runtime.gpus:
             allowed = f"at most runtime.gpus, {runtime.gpus}"
             yield fault(f"checkpoints.{name}.runtime.tensor_parallel", runtime.tensor_parallel, allowed)

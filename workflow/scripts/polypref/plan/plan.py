@@ -176,6 +176,8 @@ class Plan:
         checkpoint = self.config.checkpoints[name]
         if checkpoint.extra_body:
             extra["extra_body"] = checkpoint.extra_body
+        if checkpoint.reasoning:
+            extra["reasoning"] = checkpoint.reasoning
         return {
             "model": model,
             **self.weights(name),

@@ -14,6 +14,7 @@ from polypref.files.digests import seed_of
 from polypref.files.schemas import COMPLETIONS, REQUESTS
 from polypref.files.tables import TableError, atomic_write, canonical_json, read_table, write_table
 from polypref.requests.engines import Completion, Engine, EngineError, Request, open_engine
+from polypref.requests.reasoning import apply_reasoning
 from polypref.requests.row_store import RowStore
 from polypref.requests.sharding import Shard, run_shards, split
 from polypref.running.logs import Progress, Terminal
@@ -217,7 +218,9 @@ def _complete_missing(
     progress = Progress(terminal, len(missing), run["reused"])
     began = time.monotonic()
     try:
+        modes = {row["request_id"]: json.loads(row["decoding"]).get("reasoning") for row in missing}
         for completion in engine.answer([to_request(row) for row in missing]):
+            completion = apply_reasoning(completion, modes[completion.request_id])
             record = to_record(completion)
             completions[completion.request_id] = record
             if completion.error is None:

@@ -16,7 +16,7 @@ class Request:
     determine the answer, with only these keys: ``max_tokens`` (int), ``temperature`` (0 is greedy), ``top_p``,
     ``beam_size`` (int; present for beam search only), ``stop`` (list of strings), ``choices`` (list of strings: the
     answer is one of them), ``source_code`` and ``target_code`` (language codes of a seq2seq model), ``seed`` (int),
-    ``extra_body`` (dict: further fields for an API).
+    ``extra_body`` (dict: further fields for an API), ``reasoning`` (strip, keep or off).
     """
 
     request_id: str

@@ -190,7 +190,9 @@ class OpenAIEngine:
         if decoding.get("stop"):
             given["stop"] = decoding["stop"]
         body = {self._limit_name: decoding["max_tokens"], **given}
-        extra = decoding.get("extra_body") or {}
+        extra = dict(decoding.get("extra_body") or {})
+        if decoding.get("reasoning") == "off":
+            extra["chat_template_kwargs"] = {**(extra.get("chat_template_kwargs") or {}), "enable_thinking": False}
         arguments = {
             "model": self.model,
             "messages": request.messages,

@@ -69,6 +69,8 @@ def read_reply(request: Request, reply: Any) -> dict[str, Any]:
             "error": f"no text: the model spent all {limit} tokens before its answer, probably on reasoning; raise "
             "max_tokens of this decoding, or lower the effort with the checkpoint's extra_body",
         }
+    if thoughts and request.decoding.get("reasoning") in ("strip", "keep"):  # as other models write it
+        text = f"<think>\n{thoughts.strip()}\n</think>\n\n{text or ''}"
     return {**fields, "text": text or "", "finish_reason": FINISHED[reason]}
 
 

@@ -118,6 +118,8 @@ class VllmEngine:
                 "tokenize": is_mistral_tokenizer(self.tokenizer),
             },
         )
+        quiet = {**self._chat_params.chat_template_kwargs, "enable_thinking": False}
+        self._quiet_params = replace(self._chat_params, chat_template_kwargs=quiet)
         self._token_params = replace(llm.renderer.default_chat_tok_params, max_total_tokens=None)
         ends = llm.model_config.try_get_generation_config().get("eos_token_id") or []
         ends = ends if isinstance(ends, list) else [ends]
@@ -126,9 +128,10 @@ class VllmEngine:
         # Refilled at the half: the scheduler always has the next request at hand.
         self._ahead = max(AHEAD, 4 * self._at_once)
 
-    def render(self, messages: list[dict[str, str]]) -> Any:
+    def render(self, messages: list[dict[str, str]], thinking: bool = True) -> Any:
         """Chat messages as vLLM's engine input, the same token ids as ``LLM.chat``'s; ValueError if they can't be."""
-        _, (prompt,) = self.llm.renderer.render_chat([messages], self._chat_params, self._token_params)
+        params = self._chat_params if thinking else self._quiet_params
+        _, (prompt,) = self.llm.renderer.render_chat([messages], params, self._token_params)
         return prompt
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
@@ -222,7 +225,7 @@ class VllmEngine:
         )
 
     def _start(self, request: Request) -> Job:
-        prompt = self.render(request.messages)
+        prompt = self.render(request.messages, request.decoding.get("reasoning") != "off")
         tokens = len(prompt["prompt_token_ids"])
         if tokens >= self.context:
             raise _DoesNotFit(
