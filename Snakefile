@@ -20,8 +20,8 @@ if "architectures" not in config:
     configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else f"{ROOT}/config/config.yaml"
 
 
-# The image that containers/polypref.def describes. Without `--sdm apptainer` the line is left out: Snakemake refuses an
-# image whose path contains a blank, even if it does not use the image.
+# The image of containers/polypref.def. It is declared only with `--sdm apptainer`, because Snakemake refuses an image whose
+# path contains a blank, even if it does not use the image.
 if uses_containers():
 
     container: image_path(f"{ROOT}/containers/polypref.sif")

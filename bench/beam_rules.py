@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common import DEMO, note, workplace
-from requests_made import sentences
+from common import DEMO, note, temporary_folder
+from synthetic_requests import sentences
 
 COUNT, WIDTH, TOKENS = 120, 5, 64
 PROMPT = "Translate this from English to German:\nEnglish: {}\nGerman:"
@@ -59,7 +59,7 @@ def compared(count: int = COUNT) -> list[list[Any]]:
         ids = [tokenizer.apply_chat_template(chat, **options)["input_ids"] for chat in chats]
         end = tokenizer.eos_token_id
         found = {"`generate`": by_generate(model, ids, end)}
-        with workplace("rules") as folder:
+        with temporary_folder("rules") as folder:
             TransformersConverter(str(model)).convert(str(folder / "model"), quantization="float32")
             generator = ctranslate2.Generator(str(folder / "model"), intra_threads=1)
             prompts = list(map(tokenizer.convert_ids_to_tokens, ids))

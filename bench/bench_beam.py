@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_rules import compared
-from common import ROOT, SCRIPTS, note, options, run_process, stdout_to_stderr, table, workplace
+from common import ROOT, SCRIPTS, note, options, run_process, stdout_to_stderr, table, temporary_folder
 
 sys.path.insert(0, str(ROOT / "tools"))
 from real_model import real_model
@@ -58,7 +58,7 @@ def sentences(count: int, file: str) -> list[str]:
 
 def answered(name: str, model: str, texts: list[str], tokens: int, threads: int) -> dict[str, Any]:
     """One side's answers: texts, tokens, seconds, processor seconds and peak memory in MB."""
-    with workplace("beam") as folder:
+    with temporary_folder("beam") as folder:
         run = SIDES[name](model, [PROMPT + text for text in texts], tokens, threads, folder)
         wall, processor = time.perf_counter(), time.process_time()
         found, written = run()
@@ -174,7 +174,7 @@ SIDES = {"complete": complete, "ctranslate2": bare_ctranslate2, "generate": bare
 
 def side(name: str, model: Path, texts: list[str], tokens: int, threads: int, scripts: str) -> dict[str, Any]:
     """Have a process of its own answer, and note how it went."""
-    with workplace("beam") as folder:
+    with temporary_folder("beam") as folder:
         job = {"name": name, "model": str(model), "texts": texts, "tokens": tokens, "threads": threads}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         environment = {"POLYPREF_SCRIPTS": scripts or str(SCRIPTS), "OMP_NUM_THREADS": str(threads)}

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from common import DEMO, ROOT, note, snakemake, workplace
-from model_made import Shape, words, write_model
-from requests_made import LABELS, NAMES, asked, checkpoint, reply_rows, sentences, verdict_rows
+from common import DEMO, ROOT, note, snakemake, temporary_folder
+from random_model import Shape, words, write_model
+from synthetic_requests import LABELS, NAMES, asked, checkpoint, reply_rows, sentences, verdict_rows
 
 from polypref.config.registry import Checkpoint, Runtime
 from polypref.config.sections import Training
@@ -138,7 +138,7 @@ def miniature_config(dry: bool, folder: Path) -> dict[str, Any]:
 
 def miniature(dry: bool) -> dict[str, Any]:
     """From the data to the report, by Snakemake."""
-    with workplace("gpu-check") as folder:
+    with temporary_folder("gpu-check") as folder:
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(miniature_config(dry, folder), allow_unicode=True), encoding="utf-8")
         # The two engines that may run at once share the GPU, so its count is no limit here.
@@ -177,7 +177,7 @@ def _dpo(dry: bool, **settings: Any) -> dict[str, Any]:
         base="made", batch_size=PAIRS, micro_batch_size=2, max_length=4 * PAIR_WORDS, zero_stage=2,
         runtime=runtime | {"save_steps": -1}, **settings,
     )  # fmt: skip
-    with workplace("gpu-check-dpo") as folder:
+    with temporary_folder("gpu-check-dpo") as folder:
         _write_weights(folder / "model", shape, dry)
         _write_pairs(folder / "A.parquet", shape)
         base = {"path": str(folder / "model"), "revision": "random"}

@@ -200,3 +200,17 @@ def test_a_demo_checkpoint_completes_requests():
         assert all(c.error is None for c in got.values())
     finally:
         engine.close()
+
+
+def test_reasoning_is_switched_off_by_the_template(chat_model):
+    template = CHAT_TEMPLATE + "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    engine = open_vllm(chat_checkpoint(chat_model, chat_template=template))
+    try:
+        messages = [{"role": "user", "content": "the quick fox"}]
+        thoughtful, quiet = (engine.render(messages, thinking)["prompt_token_ids"] for thinking in (True, False))
+        assert engine.tokenizer.decode(quiet) == engine.tokenizer.decode(thoughtful) + "<think></think>"
+        requests = [chat_request(mode, "the quick fox", reasoning=mode) for mode in ("off", "strip")]
+        tokens = {completion.request_id: completion.prompt_tokens for completion in engine.answer(requests)}
+        assert tokens == {"off": len(quiet), "strip": len(thoughtful)}
+    finally:
+        engine.close()

@@ -2,55 +2,16 @@
 
 import email.utils
 import logging
-import threading
 import time
 
 import pytest
-from model_server import Server, failure, good
+from model_server import failure, good
+from openai_requests import KEY, ask, one
 
 from polypref.config.sections import Checkpoint
-from polypref.files.schemas import REQUESTS
-from polypref.files.tables import write_table
-from polypref.requests.asking import Asked
-from polypref.requests.complete import complete
-from polypref.requests.engines import EngineError, Request
+from polypref.requests.engines import EngineError
 from polypref.requests.engines import openai as engine_module
-from polypref.requests.engines.budget import Budget
 from polypref.requests.engines.openai import delay_s, open_engine
-from polypref.requests.generate import ask_responses
-
-KEY = "sk-test-0123456789abcdef"
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.02)
-    opened = []
-
-    def start(script, **changes):
-        server = Server(script)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        runtime = {"concurrency": 4, "max_retries": 3, "timeout_s": 5, **changes.pop("runtime", {})}
-        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        engine = open_engine(Checkpoint(engine="openai", path="m", base_url=url, runtime=runtime, **changes), "m", None)
-        opened.append((server, engine))
-        return server, engine
-
-    yield start
-    for server, engine in opened:
-        engine.close()
-        server.shutdown()
-        server.server_close()
-
-
-def ask(name="r", content="hi", **decoding):
-    return Request(name, [{"role": "user", "content": content}], {"max_tokens": 20, "temperature": 0.0, **decoding})
-
-
-def one(engine, **decoding):
-    (completion,) = engine.answer([ask(**decoding)])
-    return completion
 
 
 def test_answer_with_tokens_and_cost(serve):
@@ -163,49 +124,6 @@ def test_a_wait_of_an_hour_is_not_waited_for(serve):
     assert len(server.seen) == 1
 
 
-@pytest.mark.parametrize(("status", "permanent"), [(400, True), (422, True), (404, False)])
-def test_refusals_are_not_tried_again(serve, status, permanent):
-    server, engine = serve(lambda n, body: failure(status, "too long"))
-    completion = one(engine)
-    assert f"HTTP {status}" in completion.error
-    assert "too long" in completion.error
-    assert completion.permanent is permanent
-    assert len(server.seen) == 1
-
-
-def test_content_filter_and_refusal(serve):
-    replies = {
-        "filter": good(None, "content_filter"),
-        "refusal": good(None, refusal="I can't"),
-        "cut": good("a", "length"),
-    }
-    _, engine = serve(lambda n, body: replies[body["messages"][0]["content"]], price={"input": 1, "output": 1})
-    got = {c.request_id: c for c in engine.answer([ask(name, name) for name in replies])}
-    for name in ("filter", "refusal"):
-        assert got[name].permanent
-        assert got[name].error.startswith("refused")
-        assert got[name].cost_usd > 0
-    assert got["cut"].finish_reason == "length"
-
-
-@pytest.mark.parametrize("trouble", [failure(401), failure(403), failure(429, code="insufficient_quota")])
-def test_a_refused_key_ends_the_batch_after_what_was_answered(serve, trouble):
-    def script(number, body):
-        if body["messages"][0]["content"] == "bad":
-            return trouble
-        time.sleep(0.2)
-        return good()
-
-    server, engine = serve(script)
-    requests = [ask("a"), ask("b"), ask("bad", "bad"), *(ask(f"r{i}") for i in range(50))]
-    got = []
-    with pytest.raises(EngineError, match="OPENAI_API_KEY"):
-        for completion in engine.answer(requests):
-            got.append(completion.request_id)
-    assert {"a", "b"} <= set(got), "what is paid for is kept"
-    assert len(server.seen) <= 8
-
-
 def test_the_key_never_shows(serve, caplog, capfd, monkeypatch):
     caplog.set_level(logging.DEBUG)
     text = f"Incorrect API key provided: {KEY}, sk-0123*****cdef, header Authorization: Bearer abcdefgh"
@@ -222,65 +140,6 @@ def test_the_key_never_shows(serve, caplog, capfd, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(EngineError, match="environment variable OPENAI_API_KEY"):
         open_engine(Checkpoint(engine="openai", path="m"), "m", None)
-
-
-def test_the_limit_is_never_passed(serve):
-    price = {"input": 1000, "output": 1000}  # 0.015 USD per answer, 0.086 to set aside
-    server, engine = serve(lambda n, body: good(), price=price, max_cost_usd=0.2)
-    got = list(engine.answer([ask(f"r{i}") for i in range(30)]))
-    assert len(got) == 30
-    spent = sum(c.cost_usd for c in got)
-    assert 0 < spent <= 0.2
-    refused = [c for c in got if c.error]
-    assert len(server.seen) == 30 - len(refused)
-    assert all("max_cost_usd" in c.error and not c.permanent for c in refused)
-    assert spent + 0.086 > 0.2, "it goes on as long as the next request fits"
-    assert engine.budget.reserved == pytest.approx(0)
-
-
-def test_answers_that_got_lost_count_against_the_limit(serve):
-    price = {"input": 1000, "output": 1000}
-    server, engine = serve(lambda n, body: (None, {}, None), price=price, max_cost_usd=0.2)
-    completion = one(engine)
-    assert not completion.permanent
-    assert len(server.seen) == 2
-    assert engine.budget.spent <= 0.2
-
-
-def test_the_limit_holds_for_a_batch_over_all_its_runs(serve, tmp_path):
-    """Each run may only spend what earlier ones left, also one that was killed before it could say what it had cost."""
-    price = {"input": 1000, "output": 1000}  # 0.015 USD per answer, 0.086 to set aside
-    server, engine = serve(lambda n, body: good(), price=price)
-    base_url = str(engine.client.base_url)
-    runtime = {"concurrency": 1, "max_error_share": 1.0}
-    checkpoint = Checkpoint(
-        engine="openai", path="m", base_url=base_url, price=price, max_cost_usd=0.15, runtime=runtime
-    )
-    asked = Asked("m", "m", None, False, {"max_tokens": 20, "temperature": 0.0})
-
-    def run(count: int) -> list[dict]:
-        rows = ask_responses([{"item_id": str(n), "prompt": f"q{n}"} for n in range(count)], asked, "de")
-        write_table(tmp_path / "requests", rows, REQUESTS)
-        return complete([str(tmp_path / "requests")], tmp_path / "store", checkpoint)[0]
-
-    assert sum(row["cost_usd"] for row in run(3)) == pytest.approx(0.045)
-    (tmp_path / "store/runs.jsonl").unlink()  # as a kill -9 leaves it
-    rows = run(20)
-    answered = [row for row in rows if row["error"] is None]
-    assert len(answered) == 5 and sum(row["cost_usd"] for row in answered) <= 0.15
-    assert all("are left of max_cost_usd" in row["error"] for row in rows[5:])
-    run(20)
-    assert len(server.seen) == 5, "nothing is left for a third run"
-
-
-def test_a_limit_needs_a_price(serve):
-    with pytest.raises(EngineError, match="price"):
-        serve(lambda n, body: good(), max_cost_usd=1)
-
-
-def test_budget_counts_bytes_as_tokens():
-    budget = Budget(type("Price", (), {"input": 1.0, "output": 2.0}), None)
-    assert budget.worst_case(ask(content="ß" * 100)) >= (200 + 2 * 20) / 1e6
 
 
 def test_beam_search_is_refused(serve):

@@ -62,7 +62,9 @@ def _default(field: dict[str, Any]) -> str:
     return f"`{_cell(json.dumps(field['default'], ensure_ascii=False))}`"
 
 
-def _kind(field: dict[str, Any]) -> str:
+def _kind(field: dict[str, Any] | bool) -> str:
+    if field is True:  # JSON schema: no constraint
+        return "any value"
     if "$ref" in field:
         name = field["$ref"].rsplit("/", 1)[1]
         return f"[{name}](#{name.lower()})"

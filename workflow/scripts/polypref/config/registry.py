@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -81,6 +81,11 @@ class Checkpoint(Section):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
     chat_template: str | None = Field(None, description="Jinja template, where the tokenizer has none")
+    reasoning: Literal["strip", "keep", "off"] | None = Field(
+        None,
+        description="reasoning that the model writes before an answer (<think>...</think>, reasoning_content): strip "
+        "it, keep it in the text, or switch it off by the template's enable_thinking; by default, nothing is done",
+    )
     trust_remote_code: bool = False
     gated: bool = False
     license: str = "unknown"
@@ -88,6 +93,16 @@ class Checkpoint(Section):
     weights_gb: float | None = Field(None, gt=0, description="size of the weights where they are quantised")
     base_url: str | None = Field(None, description="openai: address of the endpoint")
     api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable that holds the key")
+    limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None,
+        description="openai: name of the parameter that limits an answer's tokens; by default max_completion_tokens at "
+        "OpenAI and max_tokens elsewhere",
+    )
+    extra_body: dict[str, Any] | None = Field(
+        None,
+        description="openai: further fields of every request, e.g. {reasoning_effort: low}; null omits a field, e.g. "
+        "{temperature: null}. They are part of a request's identity",
+    )
     price: Price | None = None
     max_cost_usd: float | None = Field(
         None, ge=0, description="openai: most that a batch may cost, all its runs together; needs `price`"

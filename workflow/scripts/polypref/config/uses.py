@@ -107,12 +107,17 @@ def _check_decoding(key: str, decoding: Decoding, engines: set[str]) -> Iterator
 
 
 def check_runtimes(config: Config) -> Iterator[str]:
-    """Check that cost limits have a price, tensor parallelism fits the GPUs, and training batches split evenly."""
+    """Check that cost limits have a price, and that options fit their engine, GPUs and training batch."""
     for name, checkpoint in config.checkpoints.items():
         runtime = checkpoint.runtime
         if checkpoint.max_cost_usd is not None and checkpoint.price is None:
             allowed = "{input: ..., output: ...}, in USD per million tokens, since max_cost_usd is counted with it"
             yield fault(f"checkpoints.{name}.price", None, allowed)
+        for field in ("limit_field", "extra_body"):
+            if checkpoint.engine != "openai" and getattr(checkpoint, field) is not None:
+                yield fault(f"checkpoints.{name}.{field}", getattr(checkpoint, field), "none: it is for engine openai")
+        if checkpoint.engine == "seq2seq" and checkpoint.reasoning is not None:
+            yield fault(f"checkpoints.{name}.reasoning", checkpoint.reasoning, "none: a seq2seq model does not reason")
         if runtime.gpus and runtime.tensor_parallel > runtime.gpus:
             allowed = f"at most runtime.gpus, {runtime.gpus}"
             yield fault(f"checkpoints.{name}.runtime.tensor_parallel", runtime.tensor_parallel, allowed)

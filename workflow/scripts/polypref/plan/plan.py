@@ -182,6 +182,10 @@ class Plan:
 
     def _asked(self, model: str, name: str, decoding: Decoding, **extra: Any) -> dict[str, Any]:
         checkpoint = self.config.checkpoints[name]
+        if checkpoint.extra_body:
+            extra["extra_body"] = checkpoint.extra_body
+        if checkpoint.reasoning:
+            extra["reasoning"] = checkpoint.reasoning
         return {
             "model": model,
             **self.weights(name),

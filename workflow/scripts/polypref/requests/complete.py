@@ -14,6 +14,7 @@ from polypref.files.digests import seed_of
 from polypref.files.schemas import COMPLETIONS, REQUESTS
 from polypref.files.tables import TableError, atomic_write, canonical_json, read_table, write_table
 from polypref.requests.engines import Completion, Engine, EngineError, Request, engine_of, open_engine
+from polypref.requests.reasoning import apply_reasoning
 from polypref.requests.row_store import RowStore
 from polypref.requests.sharding import Shard, run_shards, split
 from polypref.running.logs import Progress, Terminal
@@ -157,6 +158,8 @@ def _complete_in_shards(
         errors += outcome["errors"]
         for figure in ("errors", "prompt_tokens", "completion_tokens", "engine_starts", "cost_usd"):
             run[figure] += outcome["run"][figure]
+        if outcome["run"].get("estimated"):
+            run["estimated"] = run.get("estimated", 0) + outcome["run"]["estimated"]
         run["start_seconds"] = max(run["start_seconds"], outcome["run"]["start_seconds"])
     completions = rows.get(request["request_id"] for request in missing)
     completions.update({error["request_id"]: error for error in errors})
@@ -211,6 +214,7 @@ def _complete_missing(
     checkpoint = checkpoint.model_copy(update={"path": path})
     completions: dict[str, dict[str, Any]] = {}
     progress = Progress(terminal, len(missing), run["reused"])
+    modes = {row["request_id"]: json.loads(row["decoding"]).get("reasoning") for row in missing}
     for name, requests in _by_engine(missing, checkpoint):
         starting = time.monotonic()
         engine = start(checkpoint, path, None if checkpoint.is_local else revision, name)
@@ -220,6 +224,7 @@ def _complete_missing(
             terminal.say(f"engine started in {time.monotonic() - starting:.0f} s: {name}, {len(requests):,} requests")
         try:
             for completion in engine.answer(requests):
+                completion = apply_reasoning(completion, modes[completion.request_id])
                 record = to_record(completion)
                 completions[completion.request_id] = record
                 if completion.error is None:
@@ -229,6 +234,8 @@ def _complete_missing(
                 run["prompt_tokens"] += completion.prompt_tokens
                 run["completion_tokens"] += completion.completion_tokens
                 run["cost_usd"] += completion.cost_usd
+                if completion.estimated:
+                    run["estimated"] = run.get("estimated", 0) + 1
                 progress.add(1, completion.completion_tokens)
         finally:
             run["answered"] = len(completions)
@@ -238,6 +245,8 @@ def _complete_missing(
             finally:
                 engine.close()
     progress.say()
+    if terminal and run.get("estimated"):
+        terminal.say(f"{run['estimated']:,} replies without usage: their tokens and cost are estimates")
     return completions
 
 

@@ -15,7 +15,8 @@ class Request:
     ``messages``: chat messages [{"role": ..., "content": ...}]. ``decoding``: the decoding parameters that
     determine the answer, with only these keys: ``max_tokens`` (int), ``temperature`` (0 is greedy), ``top_p``,
     ``beam_size`` (int; present for beam search only), ``stop`` (list of strings), ``choices`` (list of strings: the
-    answer is one of them), ``source_code`` and ``target_code`` (language codes of a seq2seq model), ``seed`` (int).
+    answer is one of them), ``source_code`` and ``target_code`` (language codes of a seq2seq model), ``seed`` (int),
+    ``extra_body`` (dict: further fields for an API), ``reasoning`` (strip, keep or off).
     """
 
     request_id: str
@@ -42,6 +43,8 @@ class Completion:
     error: str | None = None
     permanent: bool = field(default=True, compare=False)
     """For errors: asking again gives the same error (too long, refused), as against a fault that may pass."""
+    estimated: bool = field(default=False, compare=False)
+    """The server did not count the tokens; they and the cost are estimates."""
 
 
 class EngineError(RuntimeError):

@@ -20,6 +20,13 @@ from urllib.parse import urlsplit
 
 from polypref.requests.engines import Completion, EngineError, Request
 from polypref.requests.engines.budget import Budget
+from polypref.requests.engines.openai_replies import (
+    BrokenReply,
+    completion_of,
+    read_reply,
+    refused_parameter,
+    remedy_for,
+)
 
 OPENAI = "https://api.openai.com/v1"
 BACKOFF_S, LONGEST_BACKOFF_S, LONGEST_RETRY_AFTER_S = 0.5, 60.0, 900.0
@@ -51,7 +58,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> OpenAIEngin
         max_retries=0,
     )
     budget = Budget(checkpoint.price, checkpoint.max_cost_usd)
-    return OpenAIEngine(client, path, key, checkpoint.api_key_env, budget, checkpoint.runtime)
+    return OpenAIEngine(client, path, key, checkpoint.api_key_env, budget, checkpoint.runtime, checkpoint.limit_field)
 
 
 class _Passing(Exception):
@@ -65,13 +72,20 @@ class _Passing(Exception):
 class OpenAIEngine:
     """A client of one endpoint and model (see :class:`polypref.requests.engines.Engine`)."""
 
-    def __init__(self, client: Any, model: str, key: str | None, key_name: str, budget: Budget, runtime: Any):
+    def __init__(
+        self,
+        client: Any,
+        model: str,
+        key: str | None,
+        key_name: str,
+        budget: Budget,
+        runtime: Any,
+        limit_field: str | None = None,
+    ):
         self.client, self.model, self.budget = client, model, budget
         self.concurrency, self.max_retries = runtime.concurrency, runtime.max_retries
         self._key, self._key_name = key, key_name
-        host = urlsplit(str(client.base_url)).hostname or ""
-        # OpenAI deprecated max_tokens; most other servers know nothing else.
-        self._limit_name = "max_completion_tokens" if host.endswith("openai.com") else "max_tokens"
+        self._limit_name = limit_field or default_limit_field(str(client.base_url))
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Yield one completion per request as soon as it is there.
@@ -84,7 +98,8 @@ class OpenAIEngine:
         Raises
         ------
         EngineError
-            The key is refused or has no credit. Whatever was answered by then has been yielded.
+            The key is refused or has no credit, or the model refuses a parameter, as it would in every request.
+            Whatever was answered by then has been yielded.
         """
         source, stop = iter(requests), threading.Event()
         pending: dict[Future[Completion], float] = {}
@@ -174,28 +189,28 @@ class OpenAIEngine:
         given = {name: decoding[name] for name in ("temperature", "top_p", "seed") if decoding.get(name) is not None}
         if decoding.get("stop"):
             given["stop"] = decoding["stop"]
-        return {
+        body = {self._limit_name: decoding["max_tokens"], **given}
+        extra = dict(decoding.get("extra_body") or {})
+        if decoding.get("reasoning") == "off":
+            extra["chat_template_kwargs"] = {**(extra.get("chat_template_kwargs") or {}), "enable_thinking": False}
+        arguments = {
             "model": self.model,
             "messages": request.messages,
-            self._limit_name: decoding["max_tokens"],
-            **given,
+            **{name: value for name, value in body.items() if name not in extra},
         }
+        if given_extra := {name: value for name, value in extra.items() if value is not None}:
+            arguments["extra_body"] = given_extra
+        return arguments
 
     def _completion(self, request: Request, response: Any) -> Completion:
         """The completion in a response, whose fields the client does not check."""
         try:
-            choice = response.choices[0]
-            text, refusal, reason = choice.message.content, choice.message.refusal, choice.finish_reason
-            prompt_tokens, completion_tokens = int(response.usage.prompt_tokens), int(response.usage.completion_tokens)
-            cost = self.budget.cost(prompt_tokens, completion_tokens)
-        except (AttributeError, IndexError, TypeError, ValueError):
-            raise _Passing("broken answer: no choices or no usage", charged=True) from None
-        spent = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "cost_usd": cost}
-        if refusal or reason == "content_filter":
-            return Completion(request.request_id, error=f"refused: {self._clean(refusal or reason)}", **spent)
-        if reason not in ("stop", "length") or not isinstance(text or "", str):
-            return Completion(request.request_id, error=f"finish_reason {self._clean(reason)}", **spent)
-        return Completion(request.request_id, text=text or "", finish_reason=reason, **spent)
+            fields = read_reply(request, response)
+        except BrokenReply as error:
+            raise _Passing(self._clean(error), charged=error.charged) from None
+        if "error" in fields:
+            fields["error"] = self._clean(fields["error"])
+        return completion_of(request, fields, self.budget.cost(fields["prompt_tokens"], fields["completion_tokens"]))
 
     def _refused(self, request: Request, error: Any) -> Completion:
         """What an HTTP error means: a permanent error, one that may pass (raised), or the end of the batch (raised)."""
@@ -209,6 +224,13 @@ class OpenAIEngine:
         if code == "insufficient_quota":
             raise EngineError(f"{self.client.base_url.host}: the account of {self._key_name} has no credit.") from None
         reason = f"HTTP {status}: {self._clean(error.message)}"
+        sent = self._arguments(request)
+        parameter = refused_parameter(status, code, getattr(error, "param", None), str(error.message), sent)
+        if parameter:
+            raise EngineError(
+                f"{self.client.base_url.host}: {self.model} refuses the parameter {parameter}. {remedy_for(parameter)} "
+                f"The server's reply: {reason}"
+            ) from None
         if status in (408, 409, 425, 429) or status >= 500:
             raise _Passing(reason, charged=False, headers=error.response.headers) from None
         # 404 is a wrong model name or address: a corrected registry may well be answered.
@@ -217,9 +239,21 @@ class OpenAIEngine:
     def _clean(self, text: object) -> str:
         """Text of the server in one line of at most 300 characters, without the key or anything that looks like one."""
         line = " ".join(str(text).split())
-        if self._key:
-            line = line.replace(self._key, "***")
+        if self._key:  # a short placeholder, as local servers take it, is not a secret inside of words
+            key = re.escape(self._key)
+            line = re.sub(key if len(self._key) >= 8 else rf"\b{key}\b", "***", line)
         return re.sub(r"\b(sk-|Bearer )[\w*.-]{4,}", r"\1***", line)[:300]
+
+
+def default_limit_field(base_url: str) -> str:
+    """Name of the parameter that limits the tokens of an answer.
+
+    OpenAI, also on Azure, deprecated ``max_tokens``, which its reasoning models refuse; most other servers know no
+    other name.
+    """
+    host = urlsplit(base_url).hostname or ""
+    openai = host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
+    return "max_completion_tokens" if openai else "max_tokens"
 
 
 def delay_s(attempt: int, headers: Mapping[str, str]) -> float:

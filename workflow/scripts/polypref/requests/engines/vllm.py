@@ -124,13 +124,16 @@ class VllmEngine:
                 "tokenize": is_mistral_tokenizer(self.tokenizer),
             },
         )
+        quiet = {**self._chat_params.chat_template_kwargs, "enable_thinking": False}
+        self._quiet_params = replace(self._chat_params, chat_template_kwargs=quiet)
         self._token_params = replace(llm.renderer.default_chat_tok_params, max_total_tokens=None)
         # Refilled at the half: the scheduler always has the next request at hand.
         self._ahead = max(AHEAD, 4 * llm.llm_engine.vllm_config.scheduler_config.max_num_seqs)
 
-    def render(self, messages: list[dict[str, str]]) -> Any:
+    def render(self, messages: list[dict[str, str]], thinking: bool = True) -> Any:
         """Chat messages as vLLM's engine input, the same token ids as ``LLM.chat``'s; ValueError if they can't be."""
-        _, (prompt,) = self.llm.renderer.render_chat([messages], self._chat_params, self._token_params)
+        params = self._chat_params if thinking else self._quiet_params
+        _, (prompt,) = self.llm.renderer.render_chat([messages], params, self._token_params)
         return prompt
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
@@ -208,7 +211,7 @@ class VllmEngine:
         )
 
     def _start(self, request: Request) -> Job:
-        prompt = self.render(request.messages)
+        prompt = self.render(request.messages, request.decoding.get("reasoning") != "off")
         tokens = len(prompt["prompt_token_ids"])
         if tokens >= self.context:
             raise _DoesNotFit(
