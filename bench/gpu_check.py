@@ -33,6 +33,7 @@ DRY_SECONDS = 3600.0
 PARTS = {
     "packages": gpu_parts.packages,
     "vllm": gpu_parts.vllm,
+    "beam-search": gpu_parts.beam_search,
     "ctranslate2": gpu_parts.ctranslate2,
     "miniature": gpu_parts.miniature,
     "dpo-lora": gpu_parts.dpo_lora,

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from common import DEMO, ROOT, note, snakemake, temporary_folder
 from random_model import Shape, words, write_model
-from synthetic_requests import LABELS, NAMES, asked, checkpoint, reply_rows, sentences, verdict_rows
+from synthetic_requests import LABELS, NAMES, checkpoint, reply_rows, request_model, sentences, verdict_rows
 
 from polypref.config.registry import Checkpoint, Runtime
 from polypref.config.sections import Training
@@ -52,23 +52,30 @@ def packages(dry: bool) -> dict[str, Any]:
 
 
 def vllm(dry: bool) -> dict[str, Any]:
-    """The miniature's models through vLLM: greedy, beam search, sampled, labels."""
+    """The miniature's models through vLLM: greedy, sampled, labels."""
     from polypref.requests.engines.vllm import open_engine
 
     texts = sentences(COUNT)
-    items = [{"item_id": f"{n:06d}", "text": text} for n, text in enumerate(texts)]
-
-    def translations(**more: Any) -> list[dict[str, Any]]:
-        how = asked("strong", temperature=0.0, max_tokens=64, **more)
-        return ask_translations(items, "text", how, "x-alma", "none", "de", "German")
-
     kinds = {
-        "greedy": ("strong", translations()),
-        "beam search": ("strong", translations(beam_size=5)),
-        "sampled": ("strong", reply_rows(texts, asked("strong", temperature=0.7, max_tokens=32))),
-        "labels": ("judge", verdict_rows(texts, asked("judge", **LABELS), "judge-demo.txt")),
+        "greedy": ("strong", _translations()),
+        "sampled": ("strong", reply_rows(texts, request_model("strong", temperature=0.7, max_tokens=32))),
+        "labels": ("judge", verdict_rows(texts, request_model("judge", **LABELS), "judge-demo.txt")),
     }
     return _answers(kinds, {name: _on_device(checkpoint(name), dry) for name in ("strong", "judge")}, open_engine)
+
+
+def beam_search(dry: bool) -> dict[str, Any]:
+    """The miniature's strongest decoder on transformers: beam search."""
+    from polypref.requests.engines.transformers import open_engine
+
+    kinds = {"beam search": ("strong", _translations(beam_size=5))}
+    return _answers(kinds, {"strong": _on_device(checkpoint("strong"), dry)}, open_engine)
+
+
+def _translations(**decoding: Any) -> list[dict[str, Any]]:
+    items = [{"item_id": f"{n:06d}", "text": text} for n, text in enumerate(sentences(COUNT))]
+    model = request_model("strong", temperature=0.0, max_tokens=64, **decoding)
+    return ask_translations(items, "text", model, "x-alma", "none", "de", "German")
 
 
 def ctranslate2(dry: bool) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def ctranslate2(dry: bool) -> dict[str, Any]:
     kinds = {}
     for kind, more in (("NLLB, greedy", {}), ("NLLB, beam search", {"beam_size": 4})):
         named = {"source_code": codes["en"], "target_code": codes["de"]}
-        how = asked("nllb", temperature=0.0, max_tokens=64, **named, **more)
+        how = request_model("nllb", temperature=0.0, max_tokens=64, **named, **more)
         rows = ask_translations(items, "text", how, "text", "none", "de", NAMES["de"])
         kinds[kind] = ("nllb", rows)
     return _answers(kinds, {"nllb": _on_device(registry, dry, "float16")}, open_engine)
