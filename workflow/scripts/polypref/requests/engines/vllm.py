@@ -11,11 +11,11 @@ import gc
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from polypref.requests.engines import Completion, EngineError, Request, line_of
+from polypref.requests.engines.vllm_internals import ChatRenderer, max_running, model_context, shut_down
 from polypref.requests.engines.vllm_jobs import MAX_LOGPROBS, Job
 from polypref.requests.engines.vllm_start import remedy, start_in_less_memory
 from polypref.sources.templates import require_fixed
@@ -44,9 +44,8 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     if not runtime.gpus:  # or else vLLM on CPU insists on an executor in a process of its own
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    import torch._dynamo
+    import torch
     from vllm import LLM
-    from vllm.engine.arg_utils import EngineArgs
     from vllm.exceptions import VLLMClientError
     from vllm.platforms import current_platform
 
@@ -57,7 +56,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
         )
     if not runtime.gpus:
         # enforce_eager leaves torch.compile on in vLLM's sampler: the first log-probability waits for a C++ compiler.
-        torch._dynamo.config.disable = True
+        torch.compiler.set_stance("force_eager")
         torch.set_num_threads(runtime.threads)
     settings: dict[str, Any] = {
         "model": path,
@@ -82,7 +81,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
             "kv_cache_memory_bytes": int(runtime.kv_cache_gb * 2**30),
         }
     try:
-        own_context = EngineArgs(**settings).create_model_config().max_model_len
+        own_context = model_context(settings)
         settings["max_model_len"] = runtime.max_model_len or own_context
         llm = start_in_less_memory(LLM, settings)
     except Exception as error:  # vLLM and torch raise many kinds, and all of them mean that there is no engine
@@ -107,34 +106,17 @@ class VllmEngine:
     """A started ``vllm.LLM`` (see :class:`polypref.requests.engines.Engine`)."""
 
     def __init__(self, llm: Any, chat_template: str | None, own_context: int):
-        from vllm.renderers import ChatParams
-        from vllm.utils.mistral import is_mistral_tokenizer
-
         self.llm = llm
         self.tokenizer = llm.get_tokenizer()
         self.context = llm.model_config.max_model_len
         self.own_context = own_context
-        # What LLM.chat passes; the bound on prompt tokens is lifted so that an error can tell how long a prompt is.
-        self._chat_params = ChatParams(
-            chat_template=chat_template,
-            chat_template_kwargs={
-                "add_generation_prompt": True,
-                "continue_final_message": False,
-                "tools": None,
-                "tokenize": is_mistral_tokenizer(self.tokenizer),
-            },
-        )
-        quiet = {**self._chat_params.chat_template_kwargs, "enable_thinking": False}
-        self._quiet_params = replace(self._chat_params, chat_template_kwargs=quiet)
-        self._token_params = replace(llm.renderer.default_chat_tok_params, max_total_tokens=None)
+        self._renderer = ChatRenderer(llm, chat_template)
         # Refilled at the half: the scheduler always has the next request at hand.
-        self._ahead = max(AHEAD, 4 * llm.llm_engine.vllm_config.scheduler_config.max_num_seqs)
+        self._ahead = max(AHEAD, 4 * max_running(llm))
 
     def render(self, messages: list[dict[str, str]], thinking: bool = True) -> Any:
         """Chat messages as vLLM's engine input, the same token ids as ``LLM.chat``'s; ValueError if they can't be."""
-        params = self._chat_params if thinking else self._quiet_params
-        _, (prompt,) = self.llm.renderer.render_chat([messages], params, self._token_params)
-        return prompt
+        return self._renderer.render(messages, thinking)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Yield one completion per request as soon as it is there.
@@ -184,14 +166,10 @@ class VllmEngine:
 
     def close(self) -> None:
         """Free the device."""
-        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
-
-        if self.llm is None:
-            return
-        self.llm.llm_engine.engine_core.shutdown()
-        self.llm = None
-        cleanup_dist_env_and_memory()
-        gc.collect()
+        if self.llm is not None:
+            shut_down(self.llm)
+            self.llm = None
+            gc.collect()
 
     def _whole(self, request: Request, completion: Completion) -> Completion:
         """The completion, or an error where a larger ``runtime.max_model_len`` would have made it longer."""
