@@ -1,4 +1,4 @@
-"""Tables in files of other people: CSV, TSV, JSON and Parquet in, frames out, and one line on what is wrong."""
+"""Reading external tables (CSV, TSV, JSON and Parquet) as data frames, with one-line error messages."""
 
 import csv
 import gzip
@@ -40,7 +40,7 @@ def _check_head(head: list[str], separator: str, path: Path) -> None:
 
 
 def _separated(text: str, separator: str, path: Path) -> pd.DataFrame:
-    """All of it is text: 1.50 in a translation is not 1.5."""
+    """Parse CSV or TSV with all values as text, because 1.50 in a translation must not become 1.5."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[list[str]] = []
@@ -72,12 +72,12 @@ def _objects(values: Iterable[tuple[str, object]], path: Path) -> pd.DataFrame:
         rows.append(value)
     if not rows:
         raise TableError(f"{path}: there are no rows")
-    return pd.DataFrame(rows, dtype=object)  # else 1 would be 1.0 in a column with a null
+    return pd.DataFrame(rows, dtype=object)  # otherwise 1 would become 1.0 in a column with a null
 
 
 def _json_lines(text: str, path: Path) -> pd.DataFrame:
     def parsed() -> Iterator[tuple[str, object]]:
-        for number, line in enumerate(StringIO(text), 1):  # str.splitlines() splits at characters that JSON may hold
+        for number, line in enumerate(StringIO(text), 1):  # str.splitlines() also splits inside JSON strings
             if line.strip():
                 try:
                     yield f"line {number}", json.loads(line)
@@ -115,18 +115,18 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def read_file(path: str | Path, columns: Mapping[str, str] = {}) -> pd.DataFrame:
-    """Read CSV, TSV, JSON Lines, a JSON list of objects (these perhaps with .gz) or Parquet by the name's ending.
+    """Read CSV, TSV, JSON Lines or a JSON list of objects (all optionally with .gz), or Parquet, by file extension.
 
     Parameters
     ----------
-    path : the file, in UTF-8; all of a CSV is text ("NA" is a word, an empty cell the empty string).
-    columns : this package's name of a column to the file's own.
+    path : the file, in UTF-8. All values of a CSV file are text: "NA" is a word, and an empty cell is an empty string.
+    columns : for each column to be renamed, this package's name and the name in the file.
 
     Raises
     ------
     TableError
-        The ending is another, the file can't be read (the message has the line or row), or a column to be renamed is
-        not there.
+        The extension is unknown, the file cannot be read (the message names the line or row), or a column to be renamed
+        does not exist.
     """
     path = Path(path)
     try:
