@@ -120,16 +120,16 @@ def _parser() -> argparse.ArgumentParser:
         "score-verdicts", help="win rates with intervals from a judge's verdicts",
         description="Columns: policy, opponent, verdict (policy, opponent, tie; empty: unparsed) or points (0 to 1). "
         "Optional: prompt_id (cluster), item_id, language, run, order (policy_first, opponent_first), status, "
-        "policy_length and opponent_length or policy_text and opponent_text. docs/statistics.md says what comes out.",
+        "policy_length and opponent_length or policy_text and opponent_text. docs/statistics.md describes the output.",
     )  # fmt: skip
     verdicts.add_argument("--base", help="policy to compare the others to, paired by prompt")
     for name, meaning in (("policy-wins", "policy"), ("opponent-wins", "opponent"), ("tie", "tie"), ("unparsed", "")):
         verdicts.add_argument(f"--{name}", metavar="WORD", nargs="+", default=[], dest=f"words_{meaning}",
                               help="words in the verdict column that mean this")  # fmt: skip
     verdicts.add_argument("--points-range", nargs=2, type=float, default=(0.0, 1.0), metavar=("LOST", "WON"),
-                          help="what points span, for example 1 2")  # fmt: skip
+                          help="points of a full loss and of a full win, for example 1 2")  # fmt: skip
     verdicts.add_argument("--drop-unparsed", action="store_true",
-                          help="leave unparsed judgements out of N (else nobody won them)")  # fmt: skip
+                          help="exclude unparsed judgements from N (by default, nobody wins them)")  # fmt: skip
     translations = commands.add_parser(
         "score-translations", help="BLEU and chrF++ with intervals and paired comparisons",
         description="Columns: translator, language, hypothesis, reference. Optional: item_id (segment), document_id "

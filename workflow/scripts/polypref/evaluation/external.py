@@ -82,13 +82,13 @@ def _verdict_words(column: pd.Series, words: Mapping[str, Sequence[str]], where:
     for meaning, known in words.items():
         for word in known:
             if meanings.setdefault(word, meaning) != meaning:
-                raise TableError(f"the verdict {word!r} was given two meanings; one word means one thing")
+                raise TableError(f"the verdict {word!r} was given two meanings; give each word one meaning")
     found = column.fillna("").astype(str).str.strip()
     unknown = sorted(set(found.unique()) - set(meanings))
     if unknown:
         raise TableError(
             f"{where}: verdict is {unknown[0]!r} in row {int(np.flatnonzero(found.eq(unknown[0]))[0]) + 1}; expected "
-            f"{', '.join(word for word in meanings if word)} or nothing. Say what other words mean with --policy-wins, "
+            f"{', '.join(word for word in meanings if word)} or nothing. Define other words with --policy-wins, "
             "--opponent-wins, --tie and --unparsed."
         )
     return found.map(meanings)
@@ -172,7 +172,7 @@ def as_judged(
     judged["run"] = judged.get("run", 0)
     judged["order"] = judged["order"].fillna("").astype(str) if "order" in judged else ""
     unknown = ~judged["order"].isin([*ORDERS, ""])
-    _stop(unknown, f"{where}: order is not {' or '.join(ORDERS)} in row {{row}}; leave the column out where none is")
+    _stop(unknown, f"{where}: order is not {' or '.join(ORDERS)} in row {{row}}; omit the column if it is unknown")
     for side in ("policy", "opponent"):
         if f"{side}_text" in judged and f"{side}_length" not in judged:
             judged[f"{side}_length"] = judged[f"{side}_text"].fillna("").astype(str).str.len()

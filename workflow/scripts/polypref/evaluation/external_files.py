@@ -52,7 +52,7 @@ def _separated(text: str, separator: str, path: Path) -> pd.DataFrame:
             elif len(row) != len(rows[0]):
                 raise TableError(
                     f"{path}: the row that ends in line {reader.line_num} has {len(row)} fields, the first line "
-                    f'{len(rows[0])}; put texts that hold {SEPARATORS[separator]} between " and "'
+                    f"{len(rows[0])}; put texts that contain {SEPARATORS[separator]} in double quotes"
                 )
             rows.append(row)
             start = reader.line_num + 1
@@ -94,7 +94,7 @@ def _json_list(text: str, path: Path) -> pd.DataFrame:
         hint = "one object a line is .jsonl" if "Extra data" in str(error) else "was the file cut off?"
         raise TableError(f"{path}: is not JSON ({error}); {hint}") from error
     if not isinstance(found, list):
-        raise TableError(f"{path}: expected a list of objects, one a row, or one object a line in a .jsonl")
+        raise TableError(f"{path}: expected a list of objects, one per row, or one object a line in a .jsonl")
     return _objects(((f"row {number}", value) for number, value in enumerate(found, 1)), path)
 
 
@@ -102,7 +102,9 @@ def _read(path: Path) -> pd.DataFrame:
     packed = path.suffix.lower() == ".gz"
     kind = ENDINGS.get((Path(path.stem) if packed else path).suffix.lower())
     if kind is None or (packed and kind == "parquet"):
-        raise TableError(f"{path}: expected a name that ends in {', '.join(ENDINGS)}, or these but the last with .gz")
+        raise TableError(
+            f"{path}: expected a name that ends in {', '.join(ENDINGS)}, or one of these except .parquet with .gz"
+        )
     if kind == "parquet":
         return pd.read_parquet(path)
     with gzip.open(path) if packed else path.open("rb") as file:

@@ -35,7 +35,7 @@ def add_comet(
     try:
         import comet
     except ImportError as error:
-        raise TableError("COMET was asked for, but is not installed: pip install unbabel-comet") from error
+        raise TableError("COMET is not installed; install it with: pip install unbabel-comet") from error
     path = checkpoint if checkpoint.endswith(".ckpt") else comet.download_model(checkpoint)
     model, found = comet.load_from_checkpoint(path), {}
     for (translator, language), texts in translations.items():

@@ -207,7 +207,7 @@ def score_translations(
     for what, known in (("segments", segments), ("tokeniser", tokenizers)):
         unknown = [language for language in languages if language not in known]
         if unknown:
-            raise TableError(f"no {what} for {', '.join(unknown)}; there are some for {', '.join(known)}")
+            raise TableError(f"no {what} for {', '.join(unknown)}; available for {', '.join(known)}")
     tasks = [
         (
             segments[code],
