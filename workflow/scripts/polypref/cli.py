@@ -1,4 +1,4 @@
-"""``polypref score-verdicts`` and ``polypref score-translations``, for other people's files; ``polypref store``."""
+"""The command line: ``polypref score-verdicts`` and ``score-translations`` for external files, and ``store``."""
 
 import argparse
 import re
@@ -22,36 +22,37 @@ from polypref.preflight import store_care
 from polypref.requests.row_store import StoreError
 
 TOKENIZERS = {"ja": "ja-mecab", "jpn": "ja-mecab", "ko": "ko-mecab", "kor": "ko-mecab", "zh": "zh", "zho": "zh"}
-"""sacreBLEU tokenisers by language; 13a elsewhere."""
+"""sacreBLEU tokenisers by language; all other languages use 13a."""
 
 
 def tokenizer_of(language: str) -> str:
-    """sacreBLEU's tokeniser of a language, which may have a country or script (zh_CN) or be a pair (en-zh)."""
+    """Return sacreBLEU's tokeniser of a language code, also with a country or script (zh_CN) or as a pair (en-zh)."""
     code = re.fullmatch(r"(?:[a-z]{2,3}-)?([a-z]{2,3})(?:[-_][A-Z].*)?", language)
     return TOKENIZERS.get(code[1], "13a") if code else "13a"
 
 
 def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int) -> dict[str, pd.DataFrame]:
-    """All tables that some verdicts allow.
+    """Compute all tables for which the verdicts have the required columns.
 
     Parameters
     ----------
     judged : output of :func:`polypref.evaluation.external.as_judged`.
-    base : policy that the others are compared to, prompt by prompt, or None.
+    base : policy that the others are compared with, paired by prompt, or None.
+    draws, seed : number of resamples and seed of the bootstrap.
 
     Returns
     -------
-    estimates; improvement with a base; position_bias where every row has an order; self_agreement where a pair was
-    judged more than once; length_bias where lengths are known.
+    The tables by name: estimates; improvement if a base is given; position_bias if every row has an order;
+    self_agreement if a pair was judged more than once; length_bias if the lengths are known.
 
     Raises
     ------
     TableError
-        There is nothing to compare with the base.
+        There is no other policy to compare with the base.
     """
     estimates = estimate_rates(judged, draws, seed)
     if judged["language"].eq(UNDETERMINED).all():
-        estimates = estimates[estimates["average"].eq("")]  # one language: there is nothing to average
+        estimates = estimates[estimates["average"].eq("")]  # one language has no averages
     tables = {"estimates": estimates}
     if base is not None:
         if set(judged["policy"]) == {base}:
@@ -70,8 +71,8 @@ def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int
 def score_file_of_translations(
     frame: pd.DataFrame, where: str, tokenizers: dict[str, str], draws: int, seed: int, comet: str | None = None
 ) -> dict[str, pd.DataFrame]:
-    """The tables scores and, with more than one translator, comparisons; columns as in :mod:`.external`."""
-    from sacrebleu.metrics.bleu import BLEU  # takes a while to import
+    """Compute the tables scores and, if there are several translators, comparisons."""
+    from sacrebleu.metrics.bleu import BLEU  # slow to import
 
     from polypref.translation_quality.scores import score_translations
 
@@ -119,16 +120,16 @@ def _parser() -> argparse.ArgumentParser:
         "score-verdicts", help="win rates with intervals from a judge's verdicts",
         description="Columns: policy, opponent, verdict (policy, opponent, tie; empty: unparsed) or points (0 to 1). "
         "Optional: prompt_id (cluster), item_id, language, run, order (policy_first, opponent_first), status, "
-        "policy_length and opponent_length or policy_text and opponent_text. docs/statistics.md says what comes out.",
+        "policy_length and opponent_length or policy_text and opponent_text. docs/statistics.md describes the output.",
     )  # fmt: skip
     verdicts.add_argument("--base", help="policy to compare the others to, paired by prompt")
     for name, meaning in (("policy-wins", "policy"), ("opponent-wins", "opponent"), ("tie", "tie"), ("unparsed", "")):
         verdicts.add_argument(f"--{name}", metavar="WORD", nargs="+", default=[], dest=f"words_{meaning}",
                               help="words in the verdict column that mean this")  # fmt: skip
     verdicts.add_argument("--points-range", nargs=2, type=float, default=(0.0, 1.0), metavar=("LOST", "WON"),
-                          help="what points span, for example 1 2")  # fmt: skip
+                          help="points of a full loss and of a full win, for example 1 2")  # fmt: skip
     verdicts.add_argument("--drop-unparsed", action="store_true",
-                          help="leave unparsed judgements out of N (else nobody won them)")  # fmt: skip
+                          help="exclude unparsed judgements from N (by default, nobody wins them)")  # fmt: skip
     translations = commands.add_parser(
         "score-translations", help="BLEU and chrF++ with intervals and paired comparisons",
         description="Columns: translator, language, hypothesis, reference. Optional: item_id (segment), document_id "
@@ -148,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; 0 when all went well, 2 with one message when a file is not what it should be."""
+    """Run the command line; return 0 on success, or 2 with one message on invalid input."""
     given = _parser().parse_args(arguments)
     try:
         if given.command == "store":

@@ -1,4 +1,4 @@
-"""Whether a judge agrees with itself over orders and runs, and with another judge."""
+"""Agreement of a judge with itself, over orders and runs, and with another judge."""
 
 from collections.abc import Sequence
 
@@ -15,23 +15,23 @@ _ITEM = ["item_id", "policy", "opponent"]
 
 
 def fleiss(counts: pd.DataFrame) -> tuple[float, float]:
-    """Fleiss' kappa and the share of equal pairs of ratings.
+    """Compute Fleiss' kappa and the share of pairs of ratings that agree.
 
     Parameters
     ----------
-    counts : (items, categories), how many ratings of an item are in a category; every row has the same sum.
+    counts : (items, categories), the number of ratings of each item in each category; all rows have the same sum.
     """
     raters = counts.sum(axis=1).iloc[0]
     observed = ((counts**2).sum(axis=1) - raters).div(raters * (raters - 1)).mean()
     if (counts.sum() > 0).sum() < 2:
-        return np.nan, float(observed)  # one category alone: agreement by chance is certain
+        return np.nan, float(observed)  # only one category occurs: kappa is undefined, because chance agreement is 1
     return float(fleiss_kappa(counts.to_numpy(dtype=float))), float(observed)
 
 
 def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
-    """Fleiss' kappa of the judgements of each pair: over runs, or over the two orders where both are one run.
+    """Compute Fleiss' kappa of the judgements of each pair, over runs or, if there is one run, over the two orders.
 
-    At temperature 0 the runs differ only by their order, and kappa says how much the order decides.
+    At temperature 0 the runs differ only in their order, so kappa measures how much the verdicts depend on the order.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    policy, opponent (and ``all``), raters (``runs`` or ``orders``), ratings (per pair), pairs (with a parsed verdict in
-    every rating; the others are left out), kappa (Fleiss 1971, categories policy, opponent and tie; statsmodels; nan
-    where one category is all there is) and agreement_percent (pairs of ratings that are equal).
+    policy, opponent (and ``all``), raters (``runs`` or ``orders``), ratings (per pair), pairs (those with a parsed
+    verdict in every rating; the others are excluded), kappa (Fleiss 1971, categories policy, opponent and tie; computed
+    by statsmodels; nan if only one category occurs) and agreement_percent (share of pairs of ratings that agree).
     """
     parsed = judged[judged["status"].eq("parsed")]
     counts = pd.crosstab([parsed[name] for name in _ITEM], "won_by_" + parsed["verdict"])
@@ -65,15 +65,15 @@ def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def cohens_kappas(counts: np.ndarray) -> np.ndarray:
-    """Cohen's kappa of many tables at once.
+    """Compute Cohen's kappa of many contingency tables at once.
 
     Parameters
     ----------
-    counts : (..., k, k), judgements by the first judge's category and the second's.
+    counts : (..., k, k), number of judgements by category of the first judge (rows) and of the second (columns).
 
     Returns
     -------
-    Array (...); nan where a table is empty or both judges have one category alone.
+    Array (...); nan if a table is empty or both judges used only the same single category.
     """
     total = counts.sum(axis=(-2, -1))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -83,21 +83,21 @@ def cohens_kappas(counts: np.ndarray) -> np.ndarray:
 
 
 def pair_judgements(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Two judges' verdicts on the same pairs in the same order, side by side.
+    """Join the verdicts of two judges on the same pairs in the same order.
 
     Parameters
     ----------
-    first, second : schema VERDICTS (``sample`` may be missing). The second judge may have seen fewer prompts; of a
-        prompt that it saw, it saw all that the first did.
+    first, second : schema VERDICTS (``sample`` is optional). The second judge may have judged fewer prompts, but for
+        each of its prompts it must have judged everything that the first judge did.
 
     Returns
     -------
-    The rows of `first` on those prompts, with verdict_second and status_second.
+    The rows of `first` for the prompts of `second`, with the columns verdict_second and status_second.
 
     Raises
     ------
     TableError
-        The judges saw different pairs, orders or samples of a prompt.
+        The judges judged different pairs, orders or samples of a prompt.
     """
     keys = [*_ITEM, "order", *(["sample"] if "sample" in first and "sample" in second else [])]
     first = first[first["prompt_id"].isin(second["prompt_id"])]
@@ -113,20 +113,20 @@ def pair_judgements(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 def judge_agreement(
     first: pd.DataFrame, second: pd.DataFrame, languages: Sequence[str], draws: int = DRAWS, seed: int = 1
 ) -> pd.DataFrame:
-    """How far two judges agree, and what each says of the policies: over all, per language and per policy.
+    """Compare two judges, overall, per language and per policy: their agreement, and the difference each one measures.
 
     Parameters
     ----------
     first, second : as in :func:`pair_judgements`.
-    languages : order of the rows.
-    draws, seed : of the bootstrap over source prompts.
+    languages : language codes in the order of the rows.
+    draws, seed : number of resamples and seed of the bootstrap over source prompts.
 
     Returns
     -------
-    policy, language (``all`` where they are put together), prompts, judgements (asked of both), parsed (a verdict of
-    both; all that follows is of these), agreement_percent, kappa (Cohen 1960, categories policy, opponent and tie; nan
-    where there is one category), kappa_low and kappa_high (95%, cluster bootstrap), first_difference and
-    second_difference (W - L by each judge, percentage points).
+    policy, language (``all`` for the aggregates), prompts, judgements (requested from both judges), parsed (those with
+    a verdict from both; the following columns use only these), agreement_percent, kappa (Cohen 1960, categories policy,
+    opponent and tie; nan if only one category occurs), kappa_low and kappa_high (95%, cluster bootstrap),
+    first_difference and second_difference (W - L according to each judge, in percentage points).
     """
     both = pair_judgements(first, second)
     cells = both[["policy", "language"]].drop_duplicates()

@@ -1,4 +1,4 @@
-"""What a judge may prefer beside the better answer, and answers in another language than asked for."""
+"""Length bias of a judge, and the share of answers in a wrong language."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5}
 
 
 def _equal_length(rows: pd.DataFrame) -> dict[str, float]:
-    """Score at equal length in percent with its 95% interval, and the slope per standard deviation of length."""
+    """Estimate the score at equal length (percent, with its 95% interval) and the slope per standard deviation."""
     names = ("score_equal_length", "score_equal_length_low", "score_equal_length_high", "length_slope")
     unknown = dict.fromkeys(names, np.nan)
     design = sm.add_constant(rows["_length"].to_numpy(), has_constant="add")
@@ -28,27 +28,28 @@ def _equal_length(rows: pd.DataFrame) -> dict[str, float]:
             model = sm.GLM(rows["_worth"].to_numpy(), design, family=sm.families.Binomial())
             fit = model.fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
         except (Warning, ArithmeticError, ValueError, np.linalg.LinAlgError):
-            return unknown  # length decides every verdict: there is no finite slope
+            return unknown  # length determines every verdict, so no finite slope exists
     ends = fit.params[0], *fit.conf_int()[0]
     return dict(zip(names, [*(100 * special.expit(ends)), fit.params[1]], strict=True))
 
 
 def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
-    """How much the longer answer is preferred, and the score when both answers are of equal length.
+    """Estimate how often the judge prefers the longer answer, and the score that answers of equal length would have.
 
     Parameters
     ----------
-    judged : prompt_id, policy, opponent, language, verdict, status, policy_length and opponent_length (characters).
+    judged : data frame with prompt_id, policy, opponent, language, verdict, status, policy_length and opponent_length
+        (in characters).
 
     Returns
     -------
-    policy, opponent (and ``all``), judgements (parsed), longer_percent (decided verdicts on answers of different
-    length that the longer one won), decided (how many those are), score = (W + T/2)/N of the parsed in percent,
-    score_equal_length with ``_low`` and ``_high`` (95%, clustered by prompt, Student's quantile with as many degrees of
-    freedom as prompts less one) and length_slope. The last four are of a
+    policy, opponent (and ``all``), judgements (parsed), decided (verdicts other than a tie on answers of different
+    lengths), longer_percent (share of the decided verdicts that the longer answer won), score = (W + T/2)/N of the
+    parsed judgements in percent, score_equal_length with ``_low`` and ``_high`` (95%, clustered by prompt, quantile of
+    Student's t with one degree of freedom fewer than there are prompts) and length_slope. The last four come from a
     logistic regression of the policy's points (1, 0.5, 0; fractional logit, Papke and Wooldridge 1996) on the
-    difference in length in standard deviations of its language; nan with fewer than ten prompts, or where length
-    decides all.
+    difference in length, in standard deviations within the language. They are nan if there are fewer than ten prompts
+    or if length determines every verdict.
     """
     parsed = judged[judged["status"].eq("parsed")].copy()
     parsed["_length"] = (parsed["policy_length"] - parsed["opponent_length"]).astype(float)
@@ -74,12 +75,12 @@ def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def add_lengths(judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """Put the lengths of both answers beside each judgement.
+    """Add the lengths of both answers to each judgement.
 
     Parameters
     ----------
-    judged : with item_id, policy and opponent.
-    answers : name (of a policy or an opponent), item_id and text.
+    judged : data frame with item_id, policy and opponent.
+    answers : data frame with name (of a policy or an opponent), item_id and text.
 
     Returns
     -------
@@ -93,40 +94,40 @@ def add_lengths(judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def wrong_languages(answers: pd.DataFrame, languages: Sequence[str], least_letters: int = 20) -> pd.DataFrame:
-    """Share of answers in another language than the prompt's, by lingua among the experiment's languages.
+    """Measure the share of answers whose language, as detected by lingua, differs from the prompt's.
 
     Parameters
     ----------
-    answers : name (of the model), language (ISO 639-1) and text.
-    languages : the languages that an answer may be in; lingua tells only these apart, by the text's first `EXCERPT`
-        characters: its time grows with the square of a word's length.
-    least_letters : answers with fewer letters (kana and Chinese characters count as three) are left out.
+    answers : data frame with name (of the model), language (ISO 639-1) and text.
+    languages : the languages of the experiment. lingua chooses only among these, and reads only the first `EXCERPT`
+        characters of a text, because its run time grows with the square of the length of a word.
+    least_letters : answers with fewer letters are excluded; kana and Chinese characters count as three letters each.
 
     Returns
     -------
-    name, language (and ``all``), answers (told), short (left out), wrong, wrong_percent, instead (the language most
-    often found instead, or empty).
+    name, language (and ``all``), answers (whose language was detected), short (excluded answers), wrong, wrong_percent,
+    instead (the most frequent wrong language, or empty).
     """
-    from lingua import IsoCode639_1, LanguageDetectorBuilder  # its models take a second and some memory
+    from lingua import IsoCode639_1, LanguageDetectorBuilder  # slow to import; its models take memory
 
     codes = [getattr(IsoCode639_1, code.upper()) for code in languages]
     detector = LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
     letters = answers["text"].str.count(r"[^\W\d_]") + 2 * answers["text"].str.count("[\u3040-\u9fff]")
-    told = letters.ge(least_letters)
-    found = detector.detect_languages_in_parallel_of(answers.loc[told, "text"].str[:EXCERPT].tolist())
+    long_enough = letters.ge(least_letters)
+    found = detector.detect_languages_in_parallel_of(answers.loc[long_enough, "text"].str[:EXCERPT].tolist())
     names = [language.iso_code_639_1.name.lower() if language else "" for language in found]
-    frame = answers[["name", "language"]].assign(_told=told, _found="")
-    frame.loc[told, "_found"] = names
-    frame["_wrong"] = frame["_told"] & frame["_found"].ne(frame["language"])
+    frame = answers[["name", "language"]].assign(_long_enough=long_enough, _found="")
+    frame.loc[long_enough, "_found"] = names
+    frame["_wrong"] = frame["_long_enough"] & frame["_found"].ne(frame["language"])
     rows = []
-    for name, mine in frame.groupby("name", sort=False):
-        for language in [ALL, *dict.fromkeys(mine["language"])]:
-            here = mine if language == ALL else mine[mine["language"].eq(language)]
+    for name, of_model in frame.groupby("name", sort=False):
+        for language in [ALL, *dict.fromkeys(of_model["language"])]:
+            here = of_model if language == ALL else of_model[of_model["language"].eq(language)]
             instead = here.loc[here["_wrong"], "_found"].value_counts()
             rows.append({
-                "name": name, "language": language, "answers": int(here["_told"].sum()),
-                "short": int((~here["_told"]).sum()), "wrong": int(here["_wrong"].sum()),
-                "wrong_percent": 100 * here["_wrong"].sum() / max(here["_told"].sum(), 1),
+                "name": name, "language": language, "answers": int(here["_long_enough"].sum()),
+                "short": int((~here["_long_enough"]).sum()), "wrong": int(here["_wrong"].sum()),
+                "wrong_percent": 100 * here["_wrong"].sum() / max(here["_long_enough"].sum(), 1),
                 "instead": instead.index[0] if len(instead) else "",
             })  # fmt: skip
     return pd.DataFrame(rows)

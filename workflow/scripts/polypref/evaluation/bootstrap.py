@@ -1,7 +1,7 @@
-"""Resampling of whole clusters, for intervals and tests when observations of one prompt or document are alike.
+"""Resampling of whole clusters, for intervals and tests with correlated observations of one prompt or document.
 
-Everything is a ratio of two sums over observations. The sums are taken per cluster once; a draw then is a weighted sum
-of clusters, and all draws of all ratios are one matrix product.
+Every statistic is a ratio of two sums over observations. The sums are computed once per cluster. A resample is then a
+weighted sum over clusters, and all resamples of all ratios are one matrix product.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,20 +12,20 @@ from scipy import stats
 DRAWS = 10_000
 LEVEL = 0.95
 EXACT_CLUSTERS = 16
-"""Up to this many clusters all 2^G signs are tried."""
+"""With up to this many clusters G, the sign-flip test enumerates all 2^G combinations of signs."""
 MANY_CLUSTERS = 1000
 _BLOCK_BYTES = 32_000_000
 _CACHE_BYTES = 2_000_000
 
 
 def cluster_sums(clusters: np.ndarray, groups: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Sum of values per cluster and group.
+    """Sum values per cluster and group.
 
     Parameters
     ----------
-    clusters, groups : codes from 0, one per observation.
+    clusters, groups : integer codes starting at 0, one per observation.
     values : (observations, k).
-    shape : number of clusters and of groups.
+    shape : number of clusters and number of groups.
 
     Returns
     -------
@@ -37,16 +37,16 @@ def cluster_sums(clusters: np.ndarray, groups: np.ndarray, values: np.ndarray, s
 
 
 def cluster_weights(clusters: int, draws: int, seed: int, kind: type = np.int64) -> Iterator[np.ndarray]:
-    """How often each cluster comes in each draw with replacement: blocks of rows (draws, clusters), each summing to G.
+    """Yield how often each resample contains each cluster, in blocks (resamples, clusters); each row sums to G.
 
-    The draws depend on `clusters`, `draws` and `seed` alone; `kind` is the type of the counts.
+    The resamples depend only on `clusters`, `draws` and `seed`; `kind` is the data type of the counts.
     """
     rng = np.random.default_rng(seed)
     block = max(1, min(1000, _BLOCK_BYTES // (8 * clusters)))
     for start in range(0, draws, block):
         rows = min(block, draws - start)
         drawn = rng.integers(0, clusters, (rows, clusters), dtype=np.int32)
-        if clusters > MANY_CLUSTERS:  # one row's counts fit the processor's cache, a block's do not
+        if clusters > MANY_CLUSTERS:  # the counts of one row fit into the CPU cache, those of a block do not
             counts = np.empty((rows, clusters), dtype=kind)
             for number, row in enumerate(drawn):
                 counts[number] = np.bincount(row, minlength=clusters)
@@ -57,14 +57,14 @@ def cluster_weights(clusters: int, draws: int, seed: int, kind: type = np.int64)
 
 
 def _like_weights(copies: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """The same for clusters that come in kinds of `copies` equal ones: how often each kind is drawn."""
+    """Yield how often each resample contains each kind of cluster, given `copies` equal clusters of each kind."""
     rng, total = np.random.default_rng(seed), copies.sum()
     for start in range(0, draws, 1000):
         yield rng.multinomial(total, copies / total, min(1000, draws - start))
 
 
 def _precision(sums: np.ndarray) -> type:
-    """Single precision where it holds every drawn sum exactly (whole counts up to 2^24), else double."""
+    """Return single precision if it is exact for every resampled sum (integers up to 2^24), else double precision."""
     most = len(sums) * np.abs(sums).max(initial=0)
     return np.float32 if most < 2**24 and (np.rint(sums) == sums).all() else np.float64
 
@@ -72,20 +72,20 @@ def _precision(sums: np.ndarray) -> type:
 def _drawn_statistics(
     sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int, seed: int
 ) -> Iterator[np.ndarray]:
-    """Blocks of draws of a statistic, as in :func:`bootstrap`."""
+    """Yield the resampled values of a statistic in blocks; the parameters are those of :func:`bootstrap`."""
     flat = sums.reshape(len(sums), -1)
     kind = _precision(flat)
-    seen = np.flatnonzero(flat.any(axis=0))  # columns in which nothing was seen would cost as much as others
+    seen = np.flatnonzero(flat.any(axis=0))  # skip empty columns, which would cost as much as the others
     filled, weights = flat[:, seen], cluster_weights(len(sums), draws, seed, kind)
     if len(filled) > MANY_CLUSTERS:
         kinds, copies = np.unique(filled, axis=0, return_counts=True)
-        if len(kinds) * 10 < len(filled):  # many clusters alike, as single verdicts are: draw kinds instead
+        if len(kinds) * 10 < len(filled):  # many equal clusters, such as single verdicts: resample kinds instead
             filled, weights = kinds, _like_weights(copies, draws, seed)
     filled = np.ascontiguousarray(filled, dtype=kind)
     rows = max(1, _CACHE_BYTES // (8 * flat.shape[1]))
     many = rows * (_BLOCK_BYTES // _CACHE_BYTES)
     for weight in weights:
-        for start in range(0, len(weight), many):  # large products: BLAS's threads wait for each other after each one
+        for start in range(0, len(weight), many):  # large products, because BLAS synchronises its threads after each
             product = weight[start : start + many].astype(kind, copy=False) @ filled
             for drawn in (product[part : part + rows] for part in range(0, len(product), rows)):
                 values = drawn.astype(np.float64, copy=False)
@@ -98,17 +98,18 @@ def _drawn_statistics(
 def bootstrap(
     sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int = DRAWS, seed: int = 1
 ) -> np.ndarray:
-    """A statistic of sums over clusters drawn with replacement.
+    """Compute a statistic of sums over clusters that are resampled with replacement.
 
     Parameters
     ----------
     sums : (clusters, ...), for example from :func:`cluster_sums`.
-    statistic : from (block, ...) to (block, ...), row by row; it is called with a block of draws at a time.
+    statistic : row-wise function from (block, ...) to (block, ...), called with a block of resamples at a time.
+    draws, seed : number of resamples and seed.
 
     Returns
     -------
-    Array (draws, ...), the draws of a value beside each other in memory. All cells of a draw share its clusters, so
-    that differences between them are paired.
+    Array (draws, ...); the resamples of each value are contiguous in memory. All values of a resample are computed from
+    the same clusters, so differences between them are paired.
     """
     start, found = 0, np.empty(0)
     for values in _drawn_statistics(sums, statistic, draws, seed):
@@ -122,7 +123,7 @@ def bootstrap(
 def bootstrap_variance(
     sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int = DRAWS, seed: int = 1
 ) -> np.ndarray:
-    """Variance over the very draws of :func:`bootstrap`, without keeping them: shape of the statistic."""
+    """Compute the variance over exactly the resamples of :func:`bootstrap` without storing them."""
     count, mean, squares = 0, 0.0, 0.0
     for values in _drawn_statistics(sums, statistic, draws, seed):  # Chan, Golub and LeVeque (1983), block by block
         size, centre = len(values), values.mean(axis=0)
@@ -133,9 +134,9 @@ def bootstrap_variance(
 
 
 def _order_statistics(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The values that would stand at these places if each row were sorted, nan last."""
+    """Return the values at these positions of each sorted row, with nan sorted last."""
     found = np.empty((len(rows), len(places)))
-    for number, row in enumerate(rows):  # one at a time: it fits the processor's cache
+    for number, row in enumerate(rows):  # one row at a time fits into the CPU cache
         row = np.partition(row, places) if len(places) <= 20 else np.sort(row)
         found[number] = row[places]
     return found
@@ -144,23 +145,26 @@ def _order_statistics(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
 def percentile_interval(
     draws: np.ndarray, clusters: np.ndarray | int, level: float = LEVEL, freedom: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bootstrap percentile interval, widened for few clusters.
+    """Compute bootstrap percentile intervals, widened for small numbers of clusters.
 
-    Percentiles of the draws are too narrow by the factor that a normal quantile lacks to Student's and a variance over
-    n to one over n - 1. The expanded percentile interval of Hesterberg (2015), "What Teachers Should Know About the
-    Bootstrap", The American Statistician 69(4), section 5, takes percentiles further out to make up for both.
+    Plain percentiles give too narrow an interval for two reasons: they correspond to a quantile of the normal instead
+    of Student's t distribution, and to a variance with divisor n instead of n - 1. The expanded percentile interval of
+    Hesterberg (2015), "What Teachers Should Know About the Bootstrap", The American Statistician 69(4), section 5, uses
+    more extreme percentiles to correct for both.
 
     Parameters
     ----------
-    draws : (draws, ...).
-    clusters : how many clusters each statistic has, shape ``draws.shape[1:]`` or one number.
+    draws : resampled values (draws, ...), as returned by :func:`bootstrap`.
+    clusters : number of clusters with observations for each statistic, shape ``draws.shape[1:]`` or one number.
     level : coverage, 0 to 1.
-    freedom : degrees of freedom of Student's quantile, of the shape of `clusters`; ``clusters - 1`` when None. Fewer
-        (:func:`polypref.evaluation.intervals.degrees_of_freedom`) where few clusters make the variance.
+    freedom : degrees of freedom of Student's t distribution, in the shape of `clusters`; default ``clusters - 1``. Pass
+        fewer (:func:`polypref.evaluation.intervals.degrees_of_freedom`) if a few clusters contribute most of the
+        variance.
 
     Returns
     -------
-    Lower and upper ends, shape ``draws.shape[1:]``; nan where there are fewer than two clusters or a draw is nan.
+    Lower and upper ends, shape ``draws.shape[1:]``; nan if there are fewer than two clusters or a resampled value is
+    nan.
     """
     shape = draws.shape[1:]
     n = np.broadcast_to(np.asarray(clusters, dtype=float), shape).ravel()
@@ -184,10 +188,11 @@ def percentile_interval(
 
 
 def ratio_error(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
-    """Cluster-robust standard error of a ratio of sums (a mean over observations).
+    """Compute the cluster-robust standard error of a ratio of sums (a mean over observations).
 
-    Linearised (Liang and Zeger 1986), with the correction G/(G - 1) where G counts the clusters with observations.
-    Where every cluster is one observation this is the standard deviation (n - 1) over the root of n.
+    The ratio is linearised (Liang and Zeger 1986), with the correction G/(G - 1), where G is the number of clusters
+    with observations. If every cluster is one observation, the result is the sample standard deviation (divisor n - 1)
+    divided by the square root of n.
 
     Parameters
     ----------
@@ -195,7 +200,7 @@ def ratio_error(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    Array ``numerators.shape[1:]``, nan where fewer than two clusters have observations.
+    Array ``numerators.shape[1:]``; nan if fewer than two clusters have observations.
     """
     groups, total = (denominators > 0).sum(axis=0), denominators.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -205,22 +210,22 @@ def ratio_error(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
 
 
 def sign_flip_test(sums: np.ndarray, draws: int = DRAWS, seed: int = 1) -> np.ndarray:
-    """Two-sided p-values of "the mean difference is zero" by flipping the signs of whole clusters.
+    """Compute two-sided p-values of "the mean difference is zero" by flipping the signs of whole clusters.
 
-    Under the null hypothesis a cluster's sum of differences is symmetric around zero, so that every choice of signs is
-    equally likely (Fisher 1935, "The Design of Experiments", section 21). With up to `EXACT_CLUSTERS` clusters that
-    differ from zero all signs are tried and the p-value is exact; otherwise it is (1 + hits)/(1 + draws) over random
-    signs (Phipson and Smyth 2010).
+    Under the null hypothesis the sum of differences of a cluster is symmetric around zero, so all combinations of signs
+    are equally likely (Fisher 1935, "The Design of Experiments", section 21). With up to `EXACT_CLUSTERS` clusters
+    whose sum is not zero, all combinations are enumerated and the p-value is exact. With more clusters, signs are drawn
+    at random and the p-value is (1 + hits)/(1 + draws) (Phipson and Smyth 2010).
 
     Parameters
     ----------
-    sums : (clusters, tests), sum of the paired differences of each cluster; zero where a test has none of a cluster.
+    sums : (clusters, tests), sum of the paired differences of each cluster; zero if a test has none in a cluster.
 
     Returns
     -------
     Array (tests,), in (0, 1].
     """
-    # Sums that are equal but for rounding are as extreme as the observed one.
+    # A sum that equals the observed one except for rounding counts as equally extreme.
     least = np.abs(sums.sum(axis=0)) - 1e-9 * np.abs(sums).sum(axis=0)
     rng, hits = np.random.default_rng(seed), np.zeros(sums.shape[1], dtype=int)
     block = max(1, _BLOCK_BYTES // (8 * max(1, len(sums))))

@@ -1,7 +1,7 @@
 """Win rates with intervals: per language, over languages (pooled and macro), per opponent and over all opponents.
 
-Point estimates are means over runs of each run's share; intervals (:mod:`.intervals`) have the variance that
-resampling source prompts gives, with all their languages, opponents, policies and runs (:mod:`.bootstrap`).
+A point estimate is the mean over runs of the share in each run. The intervals (:mod:`.intervals`) use the variance from
+resampling source prompts together with all their languages, opponents, policies and runs (:mod:`.bootstrap`).
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,9 @@ CODES = {"policy": 0, "opponent": 1, "tie": 2, "": 3}
 WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5, "": 0.0}
 """A verdict's points in (W + T/2)/N."""
 LEAST_CORRELATION = 0.35
-"""Chosen by simulation (0.1 to 0.7 were tried in shapes of ``bench/bench_coverage.py``): less leaves out the truth
-where a few prompts hold all losses, more makes intervals of two judgements of a prompt too wide."""
+"""Smallest assumed correlation of the judgements of a prompt, chosen by simulation (0.1 to 0.7 were tried in designs of
+``bench/bench_coverage.py``). With a smaller value the intervals miss the true rate too often if all losses lie in a
+few prompts; with a larger one they are too wide if each prompt has two judgements."""
 BOUNDED = ("win_percent", "loss_percent", "difference", "score")
 _BOUNDS = np.array([0, 0, -100, 0]), np.array([100, 100, 100, 100])
 _COLUMNS = [
@@ -38,11 +39,11 @@ _WIN, _LOSS, _POINTS, _SQUARES, _N = 0, 1, 4, 5, 6
 
 @dataclass(frozen=True)
 class _Groups:
-    """Cells of policy, opponent and language put together.
+    """Groups of cells (combinations of policy, opponent and language) for which rates are estimated.
 
-    ``labels``: policy, opponent, language and average, one row per group. ``members``: (groups, cells), 1 where a cell
-    is in a group. ``means``: a macro group to the groups per language that it is the mean of; a group of any other kind
-    is the share of its cells' judgements.
+    ``labels``: policy, opponent, language and average, one row per group. ``members``: (groups, cells), 1 if the cell
+    belongs to the group. ``means``: for each macro group, the groups per language whose mean it is; every other group
+    is a share of the judgements of its cells.
     """
 
     labels: pd.DataFrame
@@ -51,7 +52,7 @@ class _Groups:
 
 
 def _group(cells: pd.DataFrame) -> _Groups:
-    """Per language and over languages, per opponent and over opponents, groups in their first order."""
+    """Group cells per language and over languages, per opponent and over opponents, in order of first occurrence."""
     labels, members, means, count = [], [], {}, 0
     for pair in (["policy", "opponent"], ["policy"]):
         for by, average in (([*pair, "language"], ""), (pair, POOLED), (pair, MACRO)):
@@ -70,9 +71,9 @@ def _group(cells: pd.DataFrame) -> _Groups:
 
 
 def _shares(sums: np.ndarray) -> np.ndarray:
-    """Percentages from sums (..., runs, [win, loss, ..., n]): mean over runs of each run's share, last axis less n.
+    """Compute percentages, averaged over runs, from sums (..., runs, [win, loss, ..., n]); the result has no n.
 
-    A run without judgements is left out of the mean.
+    Runs without judgements are excluded from the mean.
     """
     n = sums[..., -1:]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -83,7 +84,7 @@ def _shares(sums: np.ndarray) -> np.ndarray:
 
 
 def _all_shares(sums: np.ndarray, groups: _Groups) -> np.ndarray:
-    """Shares of all groups, from sums (draws, groups that are no mean, runs, values)."""
+    """Compute the shares of all groups from sums (resamples, groups other than macro, runs, values)."""
     macro = np.fromiter(groups.means, int)
     summed = np.setdiff1d(np.arange(len(groups.labels)), macro)
     shares = np.empty((len(sums), len(groups.labels), sums.shape[-1] - 1))
@@ -96,7 +97,7 @@ def _all_shares(sums: np.ndarray, groups: _Groups) -> np.ndarray:
 
 
 def _drawn_rates(sums: np.ndarray, groups: _Groups) -> np.ndarray:
-    """What has an interval (`BOUNDED`) of all groups, from sums (draws, groups, runs, [win, loss, points, n])."""
+    """Compute the rates `BOUNDED` of all groups from sums (resamples, groups, runs, [win, loss, points, n])."""
     shares = _all_shares(sums, groups)
     rates = np.empty((*shares.shape[:2], len(BOUNDED)))
     rates[..., :2], rates[..., 3] = shares[..., :2], shares[..., 2]
@@ -105,9 +106,9 @@ def _drawn_rates(sums: np.ndarray, groups: _Groups) -> np.ndarray:
 
 
 def _cell_sums(judged: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Cells in their first order, and sums (clusters, cells, runs, values).
+    """Return the cells in order of first occurrence, and their sums (clusters, cells, runs, values).
 
-    The values: win, loss, tie, unparsed, points, points squared, n.
+    The values are win, loss, tie, unparsed, points, points squared and n.
     """
     by = ["policy", "opponent", "language"]
     codes = np.zeros(len(judged), dtype=np.int64)
@@ -127,15 +128,15 @@ def _cell_sums(judged: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     shape = len(names), len(cells) * len(run_names)
     sums = cluster_sums(clusters, codes * len(run_names) + runs, values, shape)
     sums = sums.reshape(len(names), len(cells), len(run_names), 7)
-    if (sums[..., _N] == sums[..., :1, _N]).all():  # then the mean of the runs' shares is the share of all runs
+    if (sums[..., _N] == sums[..., :1, _N]).all():  # then averaging over runs equals pooling them
         sums = sums.sum(axis=2, keepdims=True)
     return cells.reset_index(drop=True), sums
 
 
 def _single_variances(sums: np.ndarray) -> np.ndarray:
-    """Variance that the rates (`BOUNDED`) would have if judgements were independent, from sums (groups, runs, values).
+    """Compute the variance of the rates `BOUNDED` for independent judgements, from sums (groups, runs, values).
 
-    Judgements of several runs repeat each other and count once.
+    Judgements that are repeated in several runs count once.
     """
     n = sums[..., _N].mean(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -148,7 +149,10 @@ def _single_variances(sums: np.ndarray) -> np.ndarray:
 
 
 def _residuals(grouped: np.ndarray) -> np.ndarray:
-    """What each cluster adds to the error of the rates (`BOUNDED`): (clusters, groups, rates), linearised."""
+    """Compute the linearised contribution of each cluster to the error of the rates `BOUNDED`.
+
+    The result has the shape (clusters, groups, rates).
+    """
     sums = grouped[..., [_WIN, _LOSS, _POINTS, _N]]
     totals = sums.sum(axis=0)
     n = totals[..., 3:]
@@ -159,11 +163,12 @@ def _residuals(grouped: np.ndarray) -> np.ndarray:
 
 
 def _freedom(grouped: np.ndarray, groups: _Groups, variance: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Degrees of freedom of each group's rates (groups, `BOUNDED`).
+    """Compute the degrees of freedom of the rates of each group, shape (groups, `BOUNDED`).
 
-    Independent judgements have a variance that their mean gives; that of clusters is estimated from the clusters. The
-    share of the variance that clusters add decides between the most degrees of freedom and those of the residuals. Few
-    losses say little of that share: it is at least what judgements of a prompt with `LEAST_CORRELATION` would add.
+    The variance of independent judgements follows from their mean, but the variance that clustering adds has to be
+    estimated from the clusters. The share of the added variance determines the weight between the largest possible
+    number of degrees of freedom and the number for the residuals. Because a few losses give little information about
+    that share, it is at least the share that a correlation of `LEAST_CORRELATION` within prompts would add.
     """
     macro = np.fromiter(groups.means, int)
     summed = np.setdiff1d(np.arange(len(groups.labels)), macro)
@@ -184,7 +189,7 @@ def _freedom(grouped: np.ndarray, groups: _Groups, variance: np.ndarray, cluster
 
 
 def _wilson(rows: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Replace the interval of Win% and Loss% by Wilson's where judgements are independent of each other."""
+    """Replace the intervals of Win% and Loss% with Wilson's for rows whose judgements are independent."""
     single = rows["average"].eq("") & rows["runs"].eq(1) & rows["judgements"].eq(rows["prompts"])
     single &= rows["opponent"].ne(ALL) & rows["judgements"].gt(0)
     for name in ("win_percent", "loss_percent"):
@@ -196,33 +201,33 @@ def _wilson(rows: pd.DataFrame, level: float) -> pd.DataFrame:
 
 
 def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, level: float = LEVEL) -> pd.DataFrame:
-    """Win, loss, tie and unparsed shares with 95% intervals, at every level of the evaluation.
+    """Estimate win, loss, tie and unparsed shares with 95% intervals, at every level of aggregation.
 
     Parameters
     ----------
-    judged : one row per judgement that counts. Columns: prompt_id (source prompt, the cluster), policy, opponent,
-        language, run (0 where there is one), verdict (policy, opponent, tie or empty for unparsed), status (parsed,
-        unparsed or error) and perhaps points (the policy's share of a judgement in [0, 1], for graded preferences;
-        without it 1 for a win, 0.5 for a tie).
-    draws, seed : of the bootstrap over prompts.
+    judged : one row per judgement that counts. Columns: prompt_id (source prompt, which is the cluster), policy,
+        opponent, language, run (0 if there is only one), verdict (policy, opponent, tie, or empty for unparsed), status
+        (parsed, unparsed or error) and, optionally, points (the policy's share of a judgement in [0, 1], for graded
+        preferences; by default 1 for a win and 0.5 for a tie).
+    draws, seed : number of resamples and seed of the bootstrap over prompts.
     level : coverage of the intervals.
 
     Returns
     -------
-    One row per policy, opponent (and ``all``) and language (and ``all``). ``average`` says how languages are put
-    together: ``pooled`` (every judgement counts the same) or ``macro`` (every language counts the same); empty for one
-    language. Percentages and percentage points: win_, loss_, tie_, unparsed_percent, difference = W - L,
-    score = (W + T/2)/N; ``*_low`` and ``*_high`` are 95% intervals: Wilson's with the effective number of judgements,
-    from the variance of the cluster bootstrap (:func:`.bounded_interval`), or with the number of
-    judgements for Win% and Loss% of a single run of a single language with one judgement per prompt (``interval`` says
-    which). ``*_error``: cluster-robust standard errors (not for macro). ``*_if_lost`` and ``*_if_won``: the estimate
-    when every unparsed reply is a loss or a win. prompts, runs, judgements: how many there were; ``errors``: judgements
-    without a reply, in no percentage.
+    One row per policy, opponent (and ``all``) and language (and ``all``). ``average`` is the kind of average over
+    languages: ``pooled`` (equal weight per judgement) or ``macro`` (equal weight per language); it is empty for a
+    single language. win_, loss_, tie_ and unparsed_percent, difference = W - L and score = (W + T/2)/N are percentages
+    or percentage points. ``*_low`` and ``*_high`` are 95% intervals: Wilson's with the effective number of judgements
+    from the variance of the cluster bootstrap (:func:`.bounded_interval`), or with the actual number for Win% and Loss%
+    of a single run of a single language with one judgement per prompt; ``interval`` names the method. ``*_error`` are
+    cluster-robust standard errors (not for macro). ``*_if_lost`` and ``*_if_won`` are the estimates if every unparsed
+    reply counts as a loss or as a win. prompts, runs and judgements are counts. ``errors`` counts the judgements
+    without a reply, which are excluded from all percentages.
 
     Raises
     ------
     TableError
-        There are no rows, or verdicts other than those above.
+        There are no rows, or a verdict has another value than those above.
     """
     if judged.empty:
         raise TableError("verdicts: there are no rows")
@@ -250,7 +255,7 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
     rows["score_error"] = np.where(macro, np.nan, 100 * ratio_error(by_cluster[:, _POINTS], n))
 
     clusters = rows["prompts"].to_numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):  # the bootstrap's variance is over n, not n - 1
+    with np.errstate(divide="ignore", invalid="ignore"):  # the bootstrap variance has the divisor n, not n - 1
         variance = (clusters / (clusters - 1))[:, None] * bootstrap_variance(
             grouped[..., [_WIN, _LOSS, _POINTS, _N]], lambda block: _drawn_rates(block, groups), draws, seed
         )
@@ -268,12 +273,12 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
 
 
 def pooled_rows(estimates: pd.DataFrame) -> pd.DataFrame:
-    """The rows per policy and opponent, all languages pooled."""
+    """Select the rows per policy and opponent with all languages pooled."""
     return estimates[estimates["opponent"].ne(ALL) & estimates["average"].eq(POOLED)].drop(
         columns=["language", "average"]
     )
 
 
 def language_rows(estimates: pd.DataFrame) -> pd.DataFrame:
-    """The rows per policy, opponent and language."""
+    """Select the rows per policy, opponent and language."""
     return estimates[estimates["opponent"].ne(ALL) & estimates["average"].eq("")].drop(columns="average")

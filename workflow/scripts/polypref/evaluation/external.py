@@ -1,14 +1,14 @@
-"""Other people's verdicts and translations, as :mod:`.external_files` reads them, in this package's columns.
+"""Conversion of external verdicts and translations, as read by :mod:`.external_files`, to this package's columns.
 
 Verdicts
     ``policy``, ``opponent`` (names) and ``verdict`` (policy, opponent, tie; empty: unparsed), or instead of ``verdict``
     graded ``points`` (the policy's share of the judgement, 0 to 1). Optional: ``prompt_id`` (the source prompt: the
-    cluster of every interval), ``item_id`` (the prompt in one language), ``language``, ``run``, ``order``
+    cluster for all intervals), ``item_id`` (the prompt in one language), ``language``, ``run``, ``order``
     (policy_first, opponent_first), ``status`` (parsed, unparsed, error), ``policy_length`` and ``opponent_length``
     (characters), or ``policy_text`` and ``opponent_text``.
 Translations
-    ``translator``, ``language``, ``hypothesis``, ``reference``. Optional: ``item_id`` (the segment: translators are
-    compared on the same ones), ``document_id`` (the block of the bootstrap), ``source`` (for COMET).
+    ``translator``, ``language``, ``hypothesis``, ``reference``. Optional: ``item_id`` (the segment; all translators are
+    compared on the same segments), ``document_id`` (the block of the bootstrap), ``source`` (for COMET).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,16 +23,16 @@ from polypref.requests.judge import ORDERS
 STATUSES = ("parsed", "unparsed", "error")
 UNDETERMINED = "und"
 WORDS = {"policy": ("policy", "win"), "opponent": ("opponent", "loss"), "tie": ("tie",), "": ("", "unparsed")}
-"""Words that a verdict may be, by what they mean."""
+"""Accepted words of the verdict column, by meaning."""
 
 
 def require_columns(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> None:
-    """Raise when a column is missing, and say which ones there are and how to name another.
+    """Check that a table has the required columns.
 
     Raises
     ------
     TableError
-        Naming the missing columns.
+        A column is missing; the message lists the existing columns and the option that maps another name.
     """
     missing = [name for name in wanted if name not in frame]
     if missing:
@@ -43,18 +43,18 @@ def require_columns(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> N
 
 
 def _stop(wrong: pd.Series, message: str) -> None:
-    """Raise at the first row where `wrong`; the message has {row}, from 1."""
+    """Raise an error for the first row where `wrong` is true; ``{row}`` in the message is its number, from 1."""
     if wrong.any():
         raise TableError(message.format(row=int(np.flatnonzero(wrong)[0]) + 1))
 
 
 def _names(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
-    """Make these columns text in place.
+    """Convert these columns to text, in place.
 
     Raises
     ------
     TableError
-        A value is empty, neither text nor number, or the name of the totals.
+        A value is empty, is neither a text nor a number, or is the name reserved for totals.
     """
     for name in columns:
         column = frame[name]
@@ -68,7 +68,7 @@ def _names(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
 
 
 def _numbers(column: pd.Series, where: str, expected: str) -> pd.Series:
-    """Numbers, nan where a cell is empty."""
+    """Convert a column to numbers; empty cells become nan."""
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     given = column.astype(object).where(column.notna(), "").astype(str).str.strip()
     wrong = numbers.isna() & ~given.str.lower().isin(["", "nan", "none", "null"])
@@ -82,13 +82,13 @@ def _verdict_words(column: pd.Series, words: Mapping[str, Sequence[str]], where:
     for meaning, known in words.items():
         for word in known:
             if meanings.setdefault(word, meaning) != meaning:
-                raise TableError(f"the verdict {word!r} was given two meanings; one word means one thing")
+                raise TableError(f"the verdict {word!r} was given two meanings; give each word one meaning")
     found = column.fillna("").astype(str).str.strip()
     unknown = sorted(set(found.unique()) - set(meanings))
     if unknown:
         raise TableError(
             f"{where}: verdict is {unknown[0]!r} in row {int(np.flatnonzero(found.eq(unknown[0]))[0]) + 1}; expected "
-            f"{', '.join(word for word in meanings if word)} or nothing. Say what other words mean with --policy-wins, "
+            f"{', '.join(word for word in meanings if word)} or nothing. Define other words with --policy-wins, "
             "--opponent-wins, --tie and --unparsed."
         )
     return found.map(meanings)
@@ -109,33 +109,34 @@ def as_judged(
     points_range: tuple[float, float] = (0.0, 1.0),
     drop_unparsed: bool = False,
 ) -> pd.DataFrame:
-    """Verdicts with the columns of :func:`polypref.evaluation.estimates.estimate_rates`, from a frame with those above.
+    """Convert external verdicts to the input of :func:`polypref.evaluation.estimates.estimate_rates`.
 
     Parameters
     ----------
-    frame : documented at the top of this module.
-    where : named in errors.
-    words : meaning (policy, opponent, tie or empty) to the words for it in ``verdict``.
-    points_range : value of ``points`` where the opponent wins fully, and where the policy does. A number among the
-        words for a tie (AlpacaEval's old 0) is half a win.
-    drop_unparsed : whether unparsed judgements leave the denominators, as in AlpacaEval; they are counted as errors.
+    frame : table with the columns listed at the top of this module.
+    where : name of the input for error messages.
+    words : for each meaning (policy, opponent, tie or empty), the words that express it in ``verdict``.
+    points_range : values of ``points`` for a full win of the opponent and for a full win of the policy. A number among
+        the words for a tie (such as 0 in older AlpacaEval files) counts as half a win.
+    drop_unparsed : whether to exclude unparsed judgements from the denominators, as AlpacaEval does, by counting them
+        as errors.
 
     Returns
     -------
-    prompt_id, item_id, language, policy, opponent, order (perhaps empty), run, verdict, status, and points and lengths
-    where they are known. Without ``prompt_id`` the ``item_id`` is the cluster, and without both every row is. Points
-    above one half are a win, at one half a tie; nan is unparsed.
+    prompt_id, item_id, language, policy, opponent, order (may be empty), run, verdict, status and, if known, points and
+    lengths. Without ``prompt_id``, clusters are formed by ``item_id``; without both, every row is a cluster. Points
+    above one half are a win, exactly one half is a tie, and nan is unparsed.
 
     Raises
     ------
     TableError
-        A column is missing, there are no rows, or a value is none of the known ones.
+        A column is missing, there are no rows, or a value is unknown.
     """
     graded = "points" in frame and "verdict" not in frame
     require_columns(frame, ["policy", "opponent", "points" if graded else "verdict"], where)
     if frame.empty:
         raise TableError(f"{where}: there are no rows")
-    judged = frame.reset_index(drop=True).astype(object)  # categories, dates and integers with gaps are words too
+    judged = frame.reset_index(drop=True).astype(object)  # also for categories, dates and nullable integers
     _names(judged, ["policy", "opponent"], where)
     if graded:
         if points_range[0] == points_range[1]:
@@ -171,7 +172,7 @@ def as_judged(
     judged["run"] = judged.get("run", 0)
     judged["order"] = judged["order"].fillna("").astype(str) if "order" in judged else ""
     unknown = ~judged["order"].isin([*ORDERS, ""])
-    _stop(unknown, f"{where}: order is not {' or '.join(ORDERS)} in row {{row}}; leave the column out where none is")
+    _stop(unknown, f"{where}: order is not {' or '.join(ORDERS)} in row {{row}}; omit the column if it is unknown")
     for side in ("policy", "opponent"):
         if f"{side}_text" in judged and f"{side}_length" not in judged:
             judged[f"{side}_length"] = judged[f"{side}_text"].fillna("").astype(str).str.len()
@@ -191,28 +192,29 @@ def as_judged(
 
 
 def as_segments(frame: pd.DataFrame, where: str = "translations") -> tuple[dict, dict]:
-    """Translations with the inputs of :func:`polypref.translation_quality.scores.score_translations`.
+    """Convert external translations to the input of :func:`polypref.translation_quality.scores.score_translations`.
 
     Parameters
     ----------
-    frame : documented at the top of this module.
+    frame : table with the columns listed at the top of this module.
+    where : name of the input for error messages.
 
     Returns
     -------
-    language to segments (item_id, document_id, source, reference), and (translator, language) to texts (item_id, text,
-    error). Without ``item_id`` a segment is known by its place among the rows of its translator and language, and all
-    translators need the same number of rows with the same references in the same order.
+    A dict from language to segments (item_id, document_id, source, reference), and one from (translator, language) to
+    texts (item_id, text, error). Without ``item_id``, a segment is identified by its position among the rows of its
+    translator and language, so all translators need the same number of rows with the same references in the same order.
 
     Raises
     ------
     TableError
-        A column is missing, or translators were given different references for a segment.
+        A column is missing, or a segment has different references for different translators.
     """
     require_columns(frame, ["translator", "language", "hypothesis", "reference"], where)
     if frame.empty:
         raise TableError(f"{where}: there are no rows")
     rows = frame.reset_index(drop=True).astype(object)
-    rows["hypothesis"] = rows["hypothesis"].where(rows["hypothesis"].notna(), "")  # nothing was answered
+    rows["hypothesis"] = rows["hypothesis"].where(rows["hypothesis"].notna(), "")  # missing ones count as empty
     needed = ["translator", "language", "reference", *(name for name in ("item_id", "document_id") if name in rows)]
     _names(rows, needed, where)
     texts_only = rows["hypothesis"].map(lambda value: isinstance(value, list | dict | np.ndarray))

@@ -1,4 +1,4 @@
-"""Tables in files of other people: CSV, TSV, JSON and Parquet in, frames out, and one line on what is wrong."""
+"""Reading external tables (CSV, TSV, JSON and Parquet) as data frames, with one-line error messages."""
 
 import csv
 import gzip
@@ -40,7 +40,7 @@ def _check_head(head: list[str], separator: str, path: Path) -> None:
 
 
 def _separated(text: str, separator: str, path: Path) -> pd.DataFrame:
-    """All of it is text: 1.50 in a translation is not 1.5."""
+    """Parse CSV or TSV with all values as text, because 1.50 in a translation must not become 1.5."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[list[str]] = []
@@ -52,7 +52,7 @@ def _separated(text: str, separator: str, path: Path) -> pd.DataFrame:
             elif len(row) != len(rows[0]):
                 raise TableError(
                     f"{path}: the row that ends in line {reader.line_num} has {len(row)} fields, the first line "
-                    f'{len(rows[0])}; put texts that hold {SEPARATORS[separator]} between " and "'
+                    f"{len(rows[0])}; put texts that contain {SEPARATORS[separator]} in double quotes"
                 )
             rows.append(row)
             start = reader.line_num + 1
@@ -72,12 +72,12 @@ def _objects(values: Iterable[tuple[str, object]], path: Path) -> pd.DataFrame:
         rows.append(value)
     if not rows:
         raise TableError(f"{path}: there are no rows")
-    return pd.DataFrame(rows, dtype=object)  # else 1 would be 1.0 in a column with a null
+    return pd.DataFrame(rows, dtype=object)  # otherwise 1 would become 1.0 in a column with a null
 
 
 def _json_lines(text: str, path: Path) -> pd.DataFrame:
     def parsed() -> Iterator[tuple[str, object]]:
-        for number, line in enumerate(StringIO(text), 1):  # str.splitlines() splits at characters that JSON may hold
+        for number, line in enumerate(StringIO(text), 1):  # str.splitlines() also splits inside JSON strings
             if line.strip():
                 try:
                     yield f"line {number}", json.loads(line)
@@ -94,7 +94,7 @@ def _json_list(text: str, path: Path) -> pd.DataFrame:
         hint = "one object a line is .jsonl" if "Extra data" in str(error) else "was the file cut off?"
         raise TableError(f"{path}: is not JSON ({error}); {hint}") from error
     if not isinstance(found, list):
-        raise TableError(f"{path}: expected a list of objects, one a row, or one object a line in a .jsonl")
+        raise TableError(f"{path}: expected a list of objects, one per row, or one object a line in a .jsonl")
     return _objects(((f"row {number}", value) for number, value in enumerate(found, 1)), path)
 
 
@@ -102,7 +102,9 @@ def _read(path: Path) -> pd.DataFrame:
     packed = path.suffix.lower() == ".gz"
     kind = ENDINGS.get((Path(path.stem) if packed else path).suffix.lower())
     if kind is None or (packed and kind == "parquet"):
-        raise TableError(f"{path}: expected a name that ends in {', '.join(ENDINGS)}, or these but the last with .gz")
+        raise TableError(
+            f"{path}: expected a name that ends in {', '.join(ENDINGS)}, or one of these except .parquet with .gz"
+        )
     if kind == "parquet":
         return pd.read_parquet(path)
     with gzip.open(path) if packed else path.open("rb") as file:
@@ -115,18 +117,18 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def read_file(path: str | Path, columns: Mapping[str, str] = {}) -> pd.DataFrame:
-    """Read CSV, TSV, JSON Lines, a JSON list of objects (these perhaps with .gz) or Parquet by the name's ending.
+    """Read CSV, TSV, JSON Lines or a JSON list of objects (all optionally with .gz), or Parquet, by file extension.
 
     Parameters
     ----------
-    path : the file, in UTF-8; all of a CSV is text ("NA" is a word, an empty cell the empty string).
-    columns : this package's name of a column to the file's own.
+    path : the file, in UTF-8. All values of a CSV file are text: "NA" is a word, and an empty cell is an empty string.
+    columns : for each column to be renamed, this package's name and the name in the file.
 
     Raises
     ------
     TableError
-        The ending is another, the file can't be read (the message has the line or row), or a column to be renamed is
-        not there.
+        The extension is unknown, the file cannot be read (the message names the line or row), or a column to be renamed
+        does not exist.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""What training changed: each variant's W - L minus the base's, paired by prompt, with intervals, tests and power."""
+"""Effect of training: W - L of each variant minus that of the base, paired by prompt, with intervals and tests."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,15 +23,15 @@ from polypref.evaluation.win_rates import ALL
 from polypref.files.result_tables import TableError, name_ids
 
 POINTS = {"policy": 100.0, "opponent": -100.0, "tie": 0.0, "": 0.0}
-"""Worth of a verdict in points of W - L; an unparsed one counts as neither."""
+"""Value of a verdict in points of W - L; an unparsed verdict counts as 0."""
 FAMILIES = {"primary": "holm", "overall": "holm", "language": "fdr_bh", "language, all opponents": "fdr_bh"}
-"""Tests that are corrected together, and how, in statsmodels' names."""
+"""Families of tests that are corrected together, with the correction as named by statsmodels."""
 ALPHA = 0.05
 POWER = 0.8
 
 
 def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
-    """W - L of each variant minus that of the base, prompt by prompt.
+    """Compute W - L of each variant minus that of the base for each prompt.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
     Returns
     -------
     One row per item, variant and opponent: policy, opponent, language, item_id, prompt_id, policy_points, base_points
-    (mean of +100, 0 and -100 over the judgements of the item) and improvement, their difference. An item is left out
-    where either side has no judgement but errors.
+    (mean of +100, 0 and -100 over the judgements of the item) and improvement, their difference. An item is excluded
+    if all judgements of the variant or of the base are errors.
 
     Raises
     ------
     TableError
-        There are no rows of the base, or a variant was judged on other items than the base.
+        There are no rows of the base, or a variant and the base were judged on different items.
     """
     if base not in set(judged["policy"]):
         raise TableError(f"verdicts: no rows of the base policy {base!r}; found {', '.join(judged['policy'].unique())}")
@@ -72,23 +72,24 @@ def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
 
 @lru_cache
 def _detectable_effect(clusters: int, alpha: float) -> float:
-    """Smallest mean over standard deviation that a two-sided paired t-test finds with `POWER`."""
+    """Smallest mean in standard deviations that a two-sided paired t-test detects with probability `POWER`."""
     return float(np.squeeze(TTestPower().solve_power(nobs=clusters, alpha=alpha, power=POWER)))
 
 
 def detectable_difference(standard_error: float, clusters: int, alpha: float = ALPHA) -> float:
-    """The smallest true difference that a design like this finds with a probability of 80%.
+    """Compute the smallest true difference that a design of this size detects with a probability of 80%.
 
     Parameters
     ----------
-    standard_error : of the observed mean difference, clustered.
-    clusters : how many independent clusters are behind it.
-    alpha : two-sided level of the test.
+    standard_error : cluster-robust standard error of the observed mean difference.
+    clusters : number of independent clusters.
+    alpha : significance level of the two-sided test.
 
     Returns
     -------
-    In the units of `standard_error`; nan for fewer than three clusters or an error of nan. From the power of the paired
-    t-test (statsmodels' ``TTestPower``) on cluster means with standard deviation ``standard_error * sqrt(clusters)``.
+    The difference in the unit of `standard_error`; nan if there are fewer than three clusters or the error is nan. It
+    is computed from the power of the paired t-test (``TTestPower`` of statsmodels) on cluster means with the standard
+    deviation ``standard_error * sqrt(clusters)``.
     """
     if clusters < 3 or np.isnan(standard_error):
         return np.nan
@@ -102,7 +103,7 @@ def _family(opponent: str, language: str) -> str:
 
 
 def adjust(table: pd.DataFrame) -> pd.DataFrame:
-    """Add p_adjusted to a table with p_value and family, each family corrected by its method in `FAMILIES`."""
+    """Add p_adjusted to a table with p_value and family; each family is corrected by its method in `FAMILIES`."""
     adjusted = pd.Series(np.nan, table.index)
     for family, rows in table.groupby("family"):
         known = rows["p_value"].dropna()
@@ -114,25 +115,25 @@ def adjust(table: pd.DataFrame) -> pd.DataFrame:
 def tabulate_improvement(
     paired: pd.DataFrame, languages: Sequence[str], draws: int = DRAWS, seed: int = 1
 ) -> pd.DataFrame:
-    """Mean paired difference per variant, opponent and language, and over all opponents and languages (``all``).
+    """Compute the mean paired difference per variant, opponent and language, and their aggregates (``all``).
 
     Parameters
     ----------
     paired : output of :func:`paired_differences`.
-    languages : order of the rows.
-    draws, seed : of the bootstrap over source prompts and of the sign flips.
+    languages : language codes in the order of the rows.
+    draws, seed : number of resamples and seed, of the bootstrap over source prompts and of the sign flips.
 
     Returns
     -------
-    policy, opponent, language, prompts (distinct source prompts, the clusters), comparisons, policy_difference and
-    base_difference (W - L, percentage points), improvement (their difference; ``all`` languages: pooled),
-    standard_error (clustered by source prompt), low and high (95%, cluster bootstrap, expanded percentiles with
-    :func:`.degrees_of_freedom`; where no prompt differs from another, Wilson's between -200 and 200
-    with one value a prompt), p_value (cluster sign-flip
-    test), family, p_adjusted and correction (Holm over the primary tests, variant x opponent, and over the overall
-    tests, one per variant; Benjamini-Hochberg over the language cells), detectable (:func:`detectable_difference` at
-    5%) and detectable_adjusted (at 5% over the number of tests in the family, Holm's first step), improvement_macro,
-    macro_low and macro_high (every language counts the same; nan for one language).
+    policy, opponent, language, prompts (distinct source prompts, which are the clusters), comparisons,
+    policy_difference and base_difference (W - L, percentage points), improvement (their difference; pooled if language
+    is ``all``), standard_error (clustered by source prompt), low and high (95%, cluster bootstrap, expanded percentiles
+    with :func:`.degrees_of_freedom`; if all prompts have the same difference, Wilson's interval between -200 and 200
+    with one value per prompt), p_value (cluster sign-flip test), family, p_adjusted and correction (Holm over the
+    primary tests, variant x opponent, and over the overall tests, one per variant; Benjamini-Hochberg over the language
+    cells), detectable (:func:`detectable_difference` at 5%) and detectable_adjusted (at 5% divided by the number of
+    tests in the family, Holm's first step), improvement_macro, macro_low and macro_high (unweighted mean over
+    languages; nan for one language).
     """
     cells, labels = [], []
     order = [code for code in languages if paired["language"].eq(code).any()]
@@ -173,9 +174,10 @@ def tabulate_improvement(
 
 
 def _error_for_power(table: pd.DataFrame) -> pd.Series:
-    """Standard errors from which power is computed: where all prompts changed by the same amount, that of the interval.
+    """Return the standard errors for the power analysis.
 
-    No variance was seen there, but a design never finds arbitrarily small differences.
+    If all prompts changed by the same amount, the observed error is zero. It is then derived from the width of the
+    interval instead, because no design detects arbitrarily small differences.
     """
     half = (table["high"] - table["low"]) / 2
     of_interval = half / stats.t.ppf((1 + LEVEL) / 2, np.maximum(table["prompts"] - 1, 1))
@@ -190,7 +192,7 @@ def _means(sums: np.ndarray) -> np.ndarray:
 def _interval(
     drawn: np.ndarray, mean: np.ndarray, residuals: np.ndarray, clusters: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Expanded percentiles; where all prompts changed alike no draw differs: then Wilson's with one value a prompt."""
+    """Expanded percentile interval; if all prompts changed equally, Wilson's interval with one value per prompt."""
     percentiles = percentile_interval(drawn, clusters, LEVEL, degrees_of_freedom(residuals, clusters))
     still = (np.abs(residuals) < 1e-9).all(axis=0)
     none = np.zeros(still.shape)
@@ -200,7 +202,7 @@ def _interval(
 
 
 def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) -> pd.DataFrame:
-    """Add the mean over languages, beside the rows of all languages."""
+    """Add the unweighted mean over languages to the rows of all languages."""
     macro = pd.DataFrame(np.nan, table.index, ["improvement_macro", "macro_low", "macro_high"])
     for number in table.index[table["language"].eq(ALL)]:
         row = table.loc[number]

@@ -1,8 +1,9 @@
-"""Which judgements count, and how much their order decides, from verdict rows (schema VERDICTS) alone.
+"""Selection of the judgements that count, and position bias, both computed from verdict rows (schema VERDICTS).
 
-A judgement is one pair of answers in one order. The judge sees both orders once; ``balanced`` counts both, ``paper``
-looks up five random-order runs from them (at temperature 0 a second call in the same order gives the same verdict).
-Above temperature 0 each of those runs is a reply of its own, in one order: ``sampled``.
+A judgement is the comparison of one pair of answers in one order. At temperature 0 the judge compares each pair once in
+each order. The mode ``balanced`` counts both judgements; the mode ``paper`` builds runs with a random order per pair
+from them, because a second call in the same order would give the same verdict. Above temperature 0 every such run has a
+reply of its own, in one order; this is the mode ``sampled``.
 """
 
 import numpy as np
@@ -17,12 +18,12 @@ VERDICTS = ("policy", "opponent", "tie", "")
 
 
 def check_values(verdicts: pd.DataFrame) -> None:
-    """Stop unless every order, status and verdict is a known one and they fit each other.
+    """Check that every order, status and verdict has a known value, and that status and verdict are consistent.
 
     Raises
     ------
     TableError
-        A value is unknown; the message names the ids.
+        A value is unknown or inconsistent; the message names the ids.
     """
     allowed = {"order": set(ORDERS), "status": {"parsed", "unparsed", "error"}, "verdict": set(VERDICTS)}
     for column, values in allowed.items():
@@ -35,12 +36,12 @@ def check_values(verdicts: pd.DataFrame) -> None:
 
 
 def check_orders(verdicts: pd.DataFrame) -> None:
-    """Stop unless each item, policy and opponent has one row in each order.
+    """Check that each item, policy and opponent has exactly one row in each order.
 
     Raises
     ------
     TableError
-        An order is missing or there twice; the message names the ids.
+        An order is missing or occurs twice; the message names the ids.
     """
     if verdicts.duplicated([*PAIR, "order"]).any():
         twice = verdicts.loc[verdicts.duplicated([*PAIR, "order"]), "item_id"]
@@ -52,12 +53,12 @@ def check_orders(verdicts: pd.DataFrame) -> None:
 
 
 def check_runs(verdicts: pd.DataFrame, runs: int) -> None:
-    """Stop unless each item, policy and opponent has one row (``sample``) in each run.
+    """Check that each item, policy and opponent has exactly one row in each run (``sample``).
 
     Raises
     ------
     TableError
-        A run is missing or there twice; the message names the ids.
+        A run is missing or occurs twice; the message names the ids.
     """
     found = verdicts.groupby(PAIR, sort=False)["sample"].agg(["nunique", "size", "min", "max"])
     wrong = found[(found["nunique"] != runs) | (found["size"] != runs) | (found["min"] != 0) | (found["max"] >= runs)]
@@ -68,23 +69,23 @@ def check_runs(verdicts: pd.DataFrame, runs: int) -> None:
 
 
 def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.DataFrame:
-    """The judgements that an estimate counts, with a column ``run``.
+    """Select the judgements that the estimates count, and add the column ``run``.
 
     Parameters
     ----------
-    verdicts : schema VERDICTS, both orders of every pair; in the mode ``sampled`` one row per pair and run.
-    mode : ``balanced``, both orders as they are (one run); ``paper``, `runs` runs with one random order per pair,
-        looked up; ``sampled``, `runs` runs that were judged one by one.
-    runs, seed : of the runs.
+    verdicts : schema VERDICTS with both orders of every pair, or in the mode ``sampled`` one row per pair and run.
+    mode : ``balanced`` counts both orders as one run; ``paper`` builds `runs` runs from them, with one random order per
+        pair; ``sampled`` uses `runs` runs that were judged separately.
+    runs, seed : number of runs, and seed of their random orders.
 
     Returns
     -------
-    Rows of `verdicts` with ``run``; in the mode ``paper`` a row comes once for each run that shows its order.
+    Rows of `verdicts` with ``run``. In the mode ``paper`` a row occurs once for each run that uses its order.
 
     Raises
     ------
     TableError
-        A value is unknown, or the rows are not one per pair and order, or per pair and run.
+        A value is unknown, or there is not exactly one row per pair and order (``sampled``: per pair and run).
     ValueError
         The mode is unknown.
     """
@@ -98,26 +99,27 @@ def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.Da
     if mode == "balanced":
         return verdicts.assign(run=0)
     pairs = verdicts[PAIR].drop_duplicates()
-    drawn = pd.concat([pairs.assign(run=run) for run in range(runs)], ignore_index=True)
-    keys = zip(*(drawn[name] for name in [*PAIR, "run"]), strict=True)
-    drawn["order"] = [random_order(seed, *key) for key in keys]
-    return drawn.merge(verdicts, on=[*PAIR, "order"], validate="many_to_one")
+    by_run = pd.concat([pairs.assign(run=run) for run in range(runs)], ignore_index=True)
+    keys = zip(*(by_run[name] for name in [*PAIR, "run"]), strict=True)
+    by_run["order"] = [random_order(seed, *key) for key in keys]
+    return by_run.merge(verdicts, on=[*PAIR, "order"], validate="many_to_one")
 
 
 def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """How much the order decides, per policy and opponent and over all of them (``all``).
+    """Measure how much the verdicts depend on the order, per policy and opponent and over all of them (``all``).
 
-    From all that was judged, whatever the mode of the win rates. Where a pair was judged more than once in an order
-    (sampled runs), the first reply in each order says whether it flipped.
+    All judgements are used, regardless of the mode of the win rates. If a pair was judged several times in an order
+    (sampled runs), the first reply in each order determines whether the pair flipped.
 
     Parameters
     ----------
-    verdicts : item_id, policy, opponent, order, verdict, status, and perhaps run.
+    verdicts : data frame with item_id, policy, opponent, order, verdict, status and, optionally, run.
 
     Returns
     -------
-    policy, opponent, judgements (parsed), first_percent (the first-shown answer won), second_percent, tie_percent,
-    pairs (both orders parsed), flipped (the two orders disagree: the winner changes, or one is a tie), flip_percent.
+    policy, opponent, judgements (parsed), first_percent (share won by the answer shown first), second_percent,
+    tie_percent, pairs (with a parsed verdict in both orders), flipped (pairs whose two orders disagree, so that the
+    winner changes or one of them is a tie), flip_percent.
     """
     parsed = verdicts[verdicts["status"].eq("parsed")]
     key = [*PAIR, "run"] if "run" in parsed else PAIR

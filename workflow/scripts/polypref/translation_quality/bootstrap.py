@@ -1,8 +1,8 @@
 """Intervals of BLEU and chrF++ and paired comparisons of translators, by bootstrap over documents.
 
-Segments of a document are alike, so whole documents are drawn with replacement. A draw is scored from the sums of
-sacreBLEU's statistics, with sacreBLEU's formulas over arrays (:func:`bleu_scores`, :func:`chrf_scores`): no text is
-read again.
+The segments of a document are correlated, so whole documents are resampled with replacement. A resample is scored from
+the sums of sacreBLEU's statistics, with sacreBLEU's formulas applied to arrays (:func:`bleu_scores`,
+:func:`chrf_scores`), so that no text has to be processed again.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,11 +18,12 @@ METRICS = ("bleu_corpus", "bleu_sentence_mean", "chrf_corpus", "chrf_sentence_me
 
 
 def bleu_scores(statistics: np.ndarray) -> np.ndarray:
-    """BLEU, 0 to 100, from sacreBLEU's statistics with its defaults (four n-grams, exponential smoothing).
+    """Compute BLEU, 0 to 100, from sacreBLEU's statistics with its defaults (n-grams up to 4, exponential smoothing).
 
     Parameters
     ----------
-    statistics : (..., 10): length of hypothesis and reference, matching n-grams of order 1 to 4, all n-grams.
+    statistics : (..., 10): length of the hypothesis and of the reference, the numbers of matching n-grams of the orders
+        1 to 4, and the numbers of all n-grams of these orders.
     """
     length, reference = statistics[..., 0], statistics[..., 1]
     correct, total = statistics[..., 2:6], statistics[..., 6:10]
@@ -36,11 +37,11 @@ def bleu_scores(statistics: np.ndarray) -> np.ndarray:
 
 
 def chrf_scores(statistics: np.ndarray, beta: float = 2.0) -> np.ndarray:
-    """chrF, 0 to 100, from sacreBLEU's statistics: average precision and recall over the orders that both sides have.
+    """Compute chrF, 0 to 100, from sacreBLEU's statistics, averaged over the orders that occur on both sides.
 
     Parameters
     ----------
-    statistics : (..., 3 * orders): n-grams of the hypothesis, of the reference, and matches, order by order.
+    statistics : (..., 3 * orders): for each order, n-grams of the hypothesis, n-grams of the reference, and matches.
     """
     counts = statistics.reshape(*statistics.shape[:-1], -1, 3)
     hypothesis, reference, matches = counts[..., 0], counts[..., 1], counts[..., 2]
@@ -60,17 +61,18 @@ def _mean(sums: np.ndarray) -> np.ndarray:
 def bootstrap_metrics(
     statistics: Mapping[str, Mapping[str, np.ndarray]], documents: pd.Series, draws: int = DRAWS, seed: int = 1
 ) -> dict[str, np.ndarray]:
-    """Scores of all translators of one language on documents drawn with replacement, the same for all of them.
+    """Score all translators of one language on the same resampled documents.
 
     Parameters
     ----------
-    statistics : translator to the arrays bleu (segments, 10), chrf (segments, 24), bleu_sentences and chrf_sentences
-        (segments,), segments in the same order for all.
+    statistics : for each translator, the arrays bleu (segments, 10), chrf (segments, 24), bleu_sentences and
+        chrf_sentences (segments,), with the segments in the same order for all translators.
     documents : document of each segment.
+    draws, seed : number of resamples and seed.
 
     Returns
     -------
-    Metric (`METRICS`) to array (draws, translators).
+    For each metric (`METRICS`), an array (draws, translators).
     """
     codes, names = pd.factorize(documents)
     zeros, shape = np.zeros(len(codes), dtype=int), (len(names), 1)
@@ -88,26 +90,26 @@ def bootstrap_metrics(
 
 
 def intervals(drawn: Mapping[str, np.ndarray], documents: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """95% interval of each metric, (low, high) with one value per translator."""
+    """Compute the 95% interval (low, high) of each metric, with one value per translator."""
     return {name: percentile_interval(values, documents) for name, values in drawn.items()}
 
 
 def compare_translators(
     scores: Mapping[str, Mapping[str, float]], drawn: Mapping[str, np.ndarray], documents: int
 ) -> list[dict]:
-    """Differences between any two translators of one language on the same documents.
+    """Compare every two translators of one language on the same documents.
 
     Parameters
     ----------
-    scores : translator to metric to score.
+    scores : for each translator, the score by metric.
     drawn : output of :func:`bootstrap_metrics`, translators in the order of `scores`.
-    documents : how many documents were drawn from.
+    documents : number of documents.
 
     Returns
     -------
-    One dict per metric and pair: metric, translator, other, score, other_score, difference, low, high (95%), p_value:
-    the share of draws whose difference, centred at zero, is as far out as the observed one (Riezler and Maxwell 2005;
-    two-sided, counted as (1 + hits)/(1 + draws)), documents.
+    One dict per metric and pair: metric, translator, other, score, other_score, difference, low, high (95%), p_value
+    and documents. The p-value is the share of resamples whose difference, centred at zero, is at least as extreme as
+    the observed one (Riezler and Maxwell 2005; two-sided, computed as (1 + hits)/(1 + draws)).
     """
     rows = []
     for metric, values in drawn.items():
@@ -130,7 +132,7 @@ def compare_translators(
 
 
 def adjust_comparisons(table: pd.DataFrame) -> pd.DataFrame:
-    """Add p_adjusted: Benjamini-Hochberg over all pairs and languages of a metric."""
+    """Add p_adjusted, corrected by Benjamini-Hochberg over all pairs and languages of a metric."""
     adjusted = pd.Series(np.nan, table.index, dtype=float)
     for _, rows in table.groupby("metric") if len(table) else []:
         adjusted[rows.index] = multipletests(rows["p_value"], method="fdr_bh")[1]

@@ -1,4 +1,4 @@
-"""COMET, where its package and a checkpoint are there: neither is installed with this project."""
+"""COMET scores. The package and a checkpoint have to be installed separately."""
 
 from collections.abc import Mapping
 from importlib import metadata
@@ -15,12 +15,12 @@ def add_comet(
     translations: Mapping[tuple[str, str], pd.DataFrame],
     checkpoint: str,
 ) -> pd.DataFrame:
-    """Add the mean COMET score of each translator and language, and what computed it.
+    """Add the mean COMET score of each translator and language, and the signature of the metric.
 
     Parameters
     ----------
     scores : one row per translator and language.
-    segments, translations : as for :func:`.score_translations`, segments with ``source``.
+    segments, translations : as for :func:`.score_translations`; the segments also need ``source``.
     checkpoint : a COMET checkpoint: a local .ckpt file or a name on the Hub, for example ``Unbabel/wmt22-comet-da``.
 
     Returns
@@ -35,7 +35,7 @@ def add_comet(
     try:
         import comet
     except ImportError as error:
-        raise TableError("COMET was asked for, but is not installed: pip install unbabel-comet") from error
+        raise TableError("COMET is not installed; install it with: pip install unbabel-comet") from error
     path = checkpoint if checkpoint.endswith(".ckpt") else comet.download_model(checkpoint)
     model, found = comet.load_from_checkpoint(path), {}
     for (translator, language), texts in translations.items():

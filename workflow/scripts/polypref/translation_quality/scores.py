@@ -1,8 +1,8 @@
-"""BLEU and chrF++ of translations against WMT24++ references, by sacreBLEU.
+"""BLEU and chrF++ of translations against WMT24++ references, computed with sacreBLEU.
 
-Both metrics are computed from one matrix of segment statistics (sacreBLEU's own sufficient statistics): summed over
-segments they give the corpus score, row by row the sentence scores. A reference is tokenised once per language, a
-hypothesis once per metric.
+Each metric is computed from a matrix of sacreBLEU's sufficient statistics per segment. The sum over segments gives the
+corpus score, and each row gives a sentence score. A reference is tokenised once per language, and a hypothesis once per
+metric.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,17 +38,16 @@ COMPARISON = [
 
 
 def align(segments: pd.DataFrame, texts: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Put each translation beside its reference, by ``item_id``.
+    """Join each translation with its reference by ``item_id``.
 
-    A row with an ``error`` keeps its segment and gets an empty hypothesis: every translator is scored on the same
-    segments, and a failure costs what a missing translation costs. The number of such rows is reported beside the
-    score.
+    A row with an ``error`` keeps its segment and gets an empty hypothesis, so that all translators are scored on the
+    same segments and a failure counts as a missing translation. The number of such rows is reported with the score.
 
     Parameters
     ----------
     segments : schema SEGMENTS, one language.
     texts : schema TEXTS, one translator's output for that language.
-    where : named in errors, for example ``"nllb-200, is"``.
+    where : name of the input for error messages, for example ``"nllb-200, is"``.
 
     Returns
     -------
@@ -81,23 +80,23 @@ def align(segments: pd.DataFrame, texts: pd.DataFrame, where: str) -> pd.DataFra
 
 
 def segment_statistics(metric: Metric, hypotheses: Iterable[str]) -> np.ndarray:
-    """sacreBLEU's sufficient statistics of each segment against the metric's cached references.
+    """Compute sacreBLEU's sufficient statistics of each segment against the cached references of a metric.
 
     Parameters
     ----------
-    metric : made with ``references=``, whose order is that of `hypotheses`.
+    metric : created with ``references=``, in the order of `hypotheses`.
     hypotheses : one string per segment.
 
     Returns
     -------
-    Array (segments, statistics). Any sum of rows gives a corpus score by :func:`score_of`: the whole for the corpus,
-    one row for a sentence, a draw with replacement for a bootstrap (the way of sacreBLEU's own significance tests).
+    Array (segments, statistics). :func:`score_of` turns any sum of rows into a score: all rows for the corpus, one row
+    for a sentence, or rows resampled with replacement for a bootstrap, as in sacreBLEU's own significance tests.
     """
     return np.asarray(metric._extract_corpus_statistics(list(hypotheses), None))
 
 
 def score_of(metric: Metric, statistics: np.ndarray) -> float:
-    """The score, 0 to 100, of one vector of statistics."""
+    """Compute the score, 0 to 100, from one vector of statistics."""
     return metric._compute_score_from_stats(statistics.tolist()).score
 
 
@@ -114,17 +113,17 @@ def score_language(
     Parameters
     ----------
     segments : schema SEGMENTS, one language.
-    translations : translator to schema TEXTS.
-    tokenizer : sacreBLEU's name: ``ja-mecab`` for Japanese, ``zh`` for Chinese, ``13a`` elsewhere.
+    translations : for each translator, a table with the schema TEXTS.
+    tokenizer : sacreBLEU's tokeniser: ``ja-mecab`` for Japanese, ``zh`` for Chinese, otherwise ``13a``.
     language : ISO 639-1 code, copied to the result.
-    draws, seed : of the bootstrap over documents.
+    draws, seed : number of resamples and seed of the bootstrap over documents.
 
     Returns
     -------
     One dict per translator with the keys `COLUMNS`, and one per metric and pair of translators
-    (:func:`.compare_translators`). Scores are 0 to 100. ``*_sentence_mean`` is the plain
-    mean over segments; sentence BLEU has ``effective_order``, as sacreBLEU advises for single sentences. ``*_low`` and
-    ``*_high`` are 95% intervals over documents.
+    (:func:`.compare_translators`). Scores are 0 to 100. ``*_sentence_mean`` is the unweighted
+    mean over segments; sentence BLEU uses ``effective_order``, as sacreBLEU recommends for single sentences. ``*_low``
+    and ``*_high`` are 95% intervals over documents.
 
     Raises
     ------
@@ -134,7 +133,7 @@ def score_language(
     if segments.empty:
         raise TableError(f"{language}: no segments to score against")
     references = [segments["reference"].tolist()]
-    # Statistics do not depend on effective_order: one cache serves corpus and sentence BLEU.
+    # The statistics do not depend on effective_order, so corpus and sentence BLEU share one cache.
     bleu, sentence_bleu = (
         BLEU(tokenize=tokenizer, references=references),
         BLEU(tokenize=tokenizer, effective_order=True),
@@ -184,20 +183,20 @@ def score_translations(
     draws: int = DRAWS,
     seed: int = 1,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Score every translator in every language it serves.
+    """Score every translator in every language that it supports.
 
     Parameters
     ----------
-    segments : language to schema SEGMENTS.
-    translations : (translator, language) to schema TEXTS. A pair that is absent is a language the model does not serve.
-    tokenizers : language to sacreBLEU tokeniser.
-    processes : languages scored at a time; the result does not depend on it.
-    draws, seed : of the bootstrap over documents.
+    segments : for each language, a table with the schema SEGMENTS.
+    translations : for each (translator, language), a table with the schema TEXTS; unsupported languages are absent.
+    tokenizers : for each language, sacreBLEU's tokeniser.
+    processes : number of languages scored in parallel; the result does not depend on it.
+    draws, seed : number of resamples and seed of the bootstrap over documents.
 
     Returns
     -------
-    DataFrame with `COLUMNS`, translators and languages in the order they first come in `translations`, and one with a
-    row per language, metric and pair of translators, with p_adjusted (Benjamini-Hochberg over those of a metric).
+    A data frame with `COLUMNS`, in the order of `translations`, and one with a row per language, metric and pair of
+    translators, with p_adjusted (Benjamini-Hochberg over the rows of a metric).
 
     Raises
     ------
@@ -208,7 +207,7 @@ def score_translations(
     for what, known in (("segments", segments), ("tokeniser", tokenizers)):
         unknown = [language for language in languages if language not in known]
         if unknown:
-            raise TableError(f"no {what} for {', '.join(unknown)}; there are some for {', '.join(known)}")
+            raise TableError(f"no {what} for {', '.join(unknown)}; available for {', '.join(known)}")
     tasks = [
         (
             segments[code],
