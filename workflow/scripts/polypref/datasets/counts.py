@@ -35,7 +35,7 @@ def _check_accounted(where: str, before: pd.Series, kept: pd.Series, dropped: pd
     if lost:
         raise TableError(f"{where}: {len(lost)} rows are neither kept nor dropped: {name_ids(lost)}")
     if new:
-        raise TableError(f"{where}: {len(new)} rows come from nowhere: {name_ids(new)}")
+        raise TableError(f"{where}: {len(new)} rows were not in the input: {name_ids(new)}")
 
 
 def tabulate_funnel(
@@ -76,7 +76,9 @@ def tabulate_funnel(
         rows += _stage("base set", source, "", len(kept), left_out, len(sampled))
     unknown = sorted(set(pairs["source"]) - set(sources))
     if unknown:
-        raise TableError(f"base set: pairs of {', '.join(unknown)}, which is none of the sources {', '.join(sources)}")
+        raise TableError(
+            f"base set: pairs of {', '.join(unknown)}, which is not one of the sources {', '.join(sources)}"
+        )
     for architecture, frames in datasets.items():
         unknown = sorted({code for frame in frames for code in frame["language"]} - set(languages))
         if unknown:

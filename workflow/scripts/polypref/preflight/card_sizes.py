@@ -146,9 +146,9 @@ def card_table(plan: Plan, longest: Mapping[tuple[str, str], tuple[int, int]]) -
     return "\n".join(
         [
             *lines,
-            "Where it does not fit, the cell names what to change under the checkpoint's `runtime:` or `training:`. "
+            "Where a model does not fit, the cell names the change to `runtime:` of the checkpoint or to `training:`. "
             "With tensor_parallel, set `gpus` to the same number. A 4-bit checkpoint is another repository (AWQ or "
-            "GPTQ) as `path` with its `weights_gb`, and answers differently. tight: room for fewer than "
+            "GPTQ) as `path` with its `weights_gb`, and its completions differ. tight: room for fewer than "
             f"{FEW} of the longest requests at once. Activations of training are not counted. Until a checkpoint's "
             "config.json has been fetched (`snakemake fetch`), its cache is an upper bound.",
         ]

@@ -60,7 +60,7 @@ def check_token(found: list[Repository], token: str | None) -> Iterator[Finding]
             "https://huggingface.co/settings/tokens and export it as HF_TOKEN",
         )
     elif gated:
-        yield Finding("fine", "a Hugging Face token is there")
+        yield Finding("fine", "a Hugging Face token is available")
 
 
 def check_fetched(found: list[Repository], cache: Path) -> Iterator[Finding]:
@@ -144,7 +144,7 @@ def hub_reader(token: str | None, endpoint: str | None = None) -> Callable[[Repo
             return f"not found, or not for this token: see {repository.page}"
         except HfHubHTTPError as error:
             if error.response is not None and error.response.status_code in (401, 403):
-                return f"refused (HTTP {error.response.status_code}): is the token valid? See {repository.page}"
+                return f"access refused (HTTP {error.response.status_code}): check the token, and see {repository.page}"
             raise
         files = [file.rfilename for file in found.siblings or ()]
         if repository.kind == "model" and not any(file.endswith(".safetensors") for file in files):
@@ -203,7 +203,7 @@ def check_context(
             unknown.append(f"{task}/{name}")
         elif prompt >= context:
             yield Finding(
-                "wrong", f"{task}/{name}: a prompt of about {prompt:,} tokens, and the context holds {context:,}"
+                "wrong", f"{task}/{name}: a prompt of about {prompt:,} tokens exceeds the context of {context:,}"
             )
         elif prompt + answer > context:
             tight.append(f"{task}/{name} (about {prompt:,} + {answer:,} in {context:,})")
@@ -214,7 +214,7 @@ def check_context(
             "ends with `length`, or as an error where runtime.max_model_len is the limit",
         )
     if unknown:
-        yield Finding("unchecked", f"context length: no config.json at hand yet for {', '.join(unknown)}")
+        yield Finding("unchecked", f"context length: no config.json is available yet for {', '.join(unknown)}")
 
 
 def preflight(

@@ -167,7 +167,7 @@ def check_gpu_packages(
     found = find(wanted, here)
     yield from (Finding("wrong", f"GPU packages: {fault}") for fault in found)
     if not found:
-        yield Finding("fine", f"what {', '.join(wanted)} load at run time is installed and loads")
+        yield Finding("fine", f"the libraries of {', '.join(wanted)} are installed and can be loaded")
 
 
 def main() -> None:

@@ -59,13 +59,13 @@ def check_gpus(
         if not nodes.gpu_memory_gb:
             yield Finding(
                 "unchecked",
-                "GPUs: jobs run on other machines. Say what those have, `runtime: {gpus: ..., gpu_memory_gb: ...}` in "
-                "the configuration, and memory is checked here",
+                "GPUs: jobs run on other machines; to check memory, describe their GPUs in the configuration as "
+                "`runtime: {gpus: ..., gpu_memory_gb: ...}`",
             )
             return
         gpus = [nodes.gpu_memory_gb] * (nodes.gpus or max(wanted.values()))
     if not gpus:
-        yield Finding("wrong", f"no GPU is visible here (nvidia-smi), and {len(wanted)} jobs ask for one")
+        yield Finding("wrong", f"no GPU is visible here (nvidia-smi), and {len(wanted)} jobs request one")
         return
     where = "here" if here else "on a node (runtime.gpus)"
     few = [f"{what} asks for {count}" for what, count in wanted.items() if count > len(gpus)]
@@ -81,7 +81,7 @@ def check_gpus(
         yield Finding("unchecked", f"GPU memory: the registry has no `parameters` for {', '.join(unknown)}")
     if not few and not small:
         source = "" if here else " (by the configuration)"
-        room = "enough as far as it can be told beforehand"
+        room = "enough by this estimate"
         yield Finding("fine", f"{len(gpus)} GPUs of {min(gpus):.0f} GB{source}, {room}")
 
 

@@ -230,9 +230,7 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
         yield {"item_id": item_id, "source": name, "row": found.row, "task": found.task, **texts}
     if not seen:
         reasons = sorted({row["reason"] for row in dropped})
-        raise TableError(
-            f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Is sources.{name}.format right?"
-        )
+        raise TableError(f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Check sources.{name}.format.")
 
 
 def _cleaned(pair: Pair) -> Pair | Left:

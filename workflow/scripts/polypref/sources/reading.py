@@ -101,7 +101,9 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
 
 def _as_rows(path: Path, value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise TableError(f"{path}: must be a JSON list of objects; for one object per line name it .jsonl")
+        raise TableError(
+            f"{path}: must be a JSON list of objects; a file with one object per line must be named .jsonl"
+        )
     return value
 
 
@@ -138,6 +140,7 @@ def _iter_hub(path: str, subset: str | None, split: str, revision: str | None) -
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         where = f"{path}{f' ({subset})' if subset else ''} at {revision or 'main'}"
         raise TableError(
-            f"{where}: can't be read from the Hub: {error}\nIs this machine online, or was the set fetched before? A "
-            f"gated set needs its licence accepted at https://huggingface.co/datasets/{path} and HF_TOKEN set."
+            f"{where}: can't be read from the Hub: {error}\nCheck the network, or fetch the data set beforehand "
+            f"(`snakemake fetch`). If it is gated, accept its licence at "
+            f"https://huggingface.co/datasets/{path} and set HF_TOKEN."
         ) from error
