@@ -1,4 +1,4 @@
-"""Data sets: joined by id, every pair in every language kept or left out with its reason, cards that load."""
+"""Data sets are joined by id, every pair is kept or dropped with a reason, and the folder with its card loads."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_english_keeps_the_original():
     assert rows[0]["prompt_provenance"] == '{"model": "source"}'
 
 
-def test_error_rows_are_left_out_with_their_reason():
+def test_rows_with_errors_are_dropped_with_their_reason():
     rows, dropped = build_dataset(PAIRS, german(rejected=texts({"a": "", "b": "B"}, {"a": "too long"})))
     assert [r["item_id"] for r in rows] == ["b"]
     assert [(d["item_id"], d["language"], d["step"], d["reason"]) for d in dropped] == [
@@ -54,14 +54,14 @@ def test_error_rows_are_left_out_with_their_reason():
     assert set(dropped[0]) == set(DROPPED.names)
 
 
-def test_chosen_equal_to_rejected_is_left_out():
+def test_pairs_with_chosen_equal_to_rejected_are_dropped():
     _, dropped = build_dataset(
         PAIRS, german(chosen=texts({"a": "same", "b": "B"}), rejected=texts({"a": "same ", "b": "C"}))
     )
     assert [d["reason"] for d in dropped] == ["chosen equals rejected"]
 
 
-def test_a_missing_or_foreign_row_is_an_error_that_names_the_id():
+def test_a_missing_or_unknown_row_is_an_error_that_names_the_id():
     with pytest.raises(TableError, match="chosen in de: there is no row for item_id b"):
         build_dataset(PAIRS, german(chosen=texts({"a": "x"})))
     with pytest.raises(TableError, match="chosen in de: item_id z is in no pair"):

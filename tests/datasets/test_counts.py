@@ -1,4 +1,4 @@
-"""The funnel adds up, and says where when it does not."""
+"""The funnel adds up; otherwise, an error names the place."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Pair diagnostics: each signal on a text made for it, tables that count them, and dropping by name."""
+"""Pair diagnostics: each signal on a suitable text, the tables of counts, and dropping pairs by flag."""
 
 import pandas as pd
 import pytest
@@ -63,12 +63,12 @@ def test_language_and_truncation():
     assert flags_of(rows_of(), cut=truncated(texts)) == ["rejected_truncated"]
 
 
-def test_in_english_the_original_is_no_copy():
+def test_an_english_original_is_not_flagged_as_a_copy():
     rows = rows_of("en", **{name: PAIR[name] for name in ("prompt", "chosen", "rejected")})
     assert flags_of(rows, identify=lambda texts: ["en"] * len(texts)) == []
 
 
-def test_languages_are_identified_and_short_texts_are_not_guessed():
+def test_languages_of_short_texts_are_not_identified():
     identify = language_identifier(["en", "de", "is", "ja"])
     texts = {SENTENCE: "de", "Áin rennur hægt um dalinn og gömul tré standa á bakkanum.": "is", "ok": "", "x = 4": "",
              "川はゆっくりと谷を流れています。": "ja", "La rivière coule lentement dans la vallée.": "fr"}  # fmt: skip
@@ -109,7 +109,7 @@ def test_table_counts_pairs_by_architecture_language_and_source(tmp_path):
     assert isinstance(table, pd.DataFrame)
 
 
-def test_pairs_are_dropped_by_flags_that_are_named_and_no_others():
+def test_pairs_are_dropped_only_for_the_configured_flags():
     texts = {"de": {name: [{"item_id": "a", "text": text, "error": None, "model": "m", "checkpoint": "c",
                             "revision": "r", "decoding": "{}"}]
                     for name, text in (("prompt", "p"), ("chosen", "same"), ("rejected", "same"))}}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The table of cards: what it advises is enough by the preflight's own check, and what fits there needs no advice."""
+"""Table of GPU sizes: the advice agrees with the preflight's memory check."""
 
 import re
 from pathlib import Path
@@ -42,7 +42,7 @@ def too_small(plan: Plan, size: float, what: str) -> bool:
 
 @pytest.mark.parametrize("name", ["single_gpu", "config"])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_advice_is_enough_by_the_preflights_check(name, size):
+def test_the_advised_change_passes_the_memory_check(name, size):
     plan = plan_of(name)
     rows = {row["what"]: row[size] for row in card_rows(plan, longest(plan), lambda *_: None)}
     searched = searched_decoders(plan.config)  # not split over GPUs, so there is nothing to try
@@ -62,7 +62,7 @@ def test_the_advice_is_enough_by_the_preflights_check(name, size):
         assert not too_small(changed, size, what), (what, advice)
 
 
-def test_a_training_that_is_too_large_is_told_what_to_offload():
+def test_offloading_is_advised_if_training_is_too_large():
     whole = plan_of("single_gpu", lora=None)
     row = card_rows(whole, longest(whole), lambda *_: None)[-1]
     assert row["what"] == "training qwen2.5-1.5b" and row[80.0] == FITS
@@ -72,7 +72,7 @@ def test_a_training_that_is_too_large_is_told_what_to_offload():
         assert not too_small(plan_of("single_gpu", lora=None, **changes), size, "training")
 
 
-def test_the_table_is_empty_where_nothing_runs_on_a_gpu():
+def test_the_table_is_empty_if_nothing_runs_on_a_gpu():
     demo, single = plan_of("demo"), plan_of("single_gpu")
     assert card_table(demo, longest(demo)) == ""
     head, _, *lines = card_table(single, longest(single)).splitlines()

@@ -1,4 +1,4 @@
-"""Preflight: everything wrong is listed at once, what can't be looked at is said, secrets are not shown."""
+"""Preflight lists all faults together, reports what can't be checked, and never shows secrets."""
 
 import time
 from pathlib import Path
@@ -40,7 +40,7 @@ def paper() -> Plan:
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A Hub that has one repository whole, gates one, hides one, hangs on one and holds one with pickles only."""
+    """A Hub with five repositories: one complete, one gated, one hidden, one that hangs, and one with pickles only."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # another test may have been offline first
     for name in ("fine", "gated", "closed", "hangs", "pickled"):
         folder = tmp_path / "models/o" / name
@@ -52,7 +52,7 @@ def hub(tmp_path, monkeypatch):
         yield hub
 
 
-def test_the_miniature_needs_nothing():
+def test_the_miniature_has_no_external_requirements():
     plan = plan_of("demo")
     assert nothing_outside(plan)
     found = preflight(plan, {}, None, Path("no"), True, {}, "http://127.0.0.1:9", lambda: None)
@@ -61,7 +61,7 @@ def test_the_miniature_needs_nothing():
     assert found[1].what == "chat templates render: base, judge, mid, strong, weak"
 
 
-def test_what_the_paper_needs(paper):
+def test_requirements_of_the_paper(paper):
     found = {repository.path: repository for repository in repositories(paper)}
     assert found["google/wmt24pp"].parts[2] == ("en-es_MX", "train") and len(found["google/wmt24pp"].parts) == 8
     gated = {path for path, repository in found.items() if repository.gated}
@@ -70,7 +70,7 @@ def test_what_the_paper_needs(paper):
     assert api_keys(paper) == {"OPENAI_API_KEY": ["gpt-3.5-turbo", "gpt-4o"]}
 
 
-def test_everything_wrong_is_listed_at_once_and_the_unreachable_hub_is_said(paper, tmp_path):
+def test_all_faults_are_listed_together_and_an_unreachable_hub_is_reported(paper, tmp_path):
     began = time.monotonic()
     findings = preflight(paper, {}, None, tmp_path, True, {}, "http://127.0.0.1:9", lambda: [24.0], lambda *_: [])
     assert time.monotonic() - began < 20
@@ -108,7 +108,7 @@ def test_a_faulty_hub(hub):
     ]
 
 
-def test_offline_what_was_not_fetched_is_named(tmp_path):
+def test_missing_repositories_are_listed_offline(tmp_path):
     found = [
         Repository("dataset", "o/here", "abc"),
         Repository("model", "o/other", None),
@@ -137,7 +137,7 @@ def test_gpus(paper):
     assert "judge/qwen2.5-32b needs up to 7" in memory and "weights 66" in memory and "room for 43" in memory
 
 
-def test_gpus_elsewhere_are_those_of_the_configuration(paper):
+def test_gpus_of_other_machines_are_taken_from_the_configuration(paper):
     ((level, what),) = levels(paper, None, here=False)
     assert level == "fine" and what.startswith("8 GPUs of 80 GB (by the configuration)")
     ((level, what),) = levels(plan_of("config", runtime={}), None, here=False)
@@ -150,8 +150,8 @@ def test_gpus_elsewhere_are_those_of_the_configuration(paper):
     ]
 
 
-def test_an_engine_that_would_not_start_for_its_context(paper):
-    """Command-R: 64 heads of 128 in 40 layers without sharing of keys; vLLM wants room for its whole context."""
+def test_an_engine_whose_context_does_not_fit_is_reported(paper):
+    """Command-R: 40 layers with 64 key-value heads of size 128; vLLM requires cache for its whole context."""
     content = {
         "num_hidden_layers": 40,
         "num_attention_heads": 64,
@@ -168,8 +168,8 @@ def test_an_engine_that_would_not_start_for_its_context(paper):
     assert "command-r-35b needs 248 GB" in wrong and "max_model_len" in wrong
 
 
-def test_what_is_tight_is_no_more_than_a_doubt(paper):
-    """Without config.json the cache is an upper bound: models that share keys among heads need far less."""
+def test_tight_memory_is_only_a_doubt(paper):
+    """Without config.json, the cache is an upper bound: models with grouped-query attention need far less."""
     tight = dict(levels(paper, [40.0] * 8))["doubt"]
     assert "judge/qwen2.5-32b needs up to" in tight and "exact once their config.json was fetched" in tight
     shared = {"num_hidden_layers": 64, "num_attention_heads": 40, "hidden_size": 5120, "num_key_value_heads": 8,
@@ -189,7 +189,7 @@ def test_memory_of_training(paper):
     assert training_memory(plan_of("single_gpu")) == pytest.approx(1.54 * 4 + 3), "an adapter trains next to nothing"
 
 
-def test_unpinned_repositories_are_one_doubt(paper):
+def test_unpinned_repositories_are_listed_in_one_finding(paper):
     (finding,) = check_revisions(paper)
     assert finding.level == "doubt" and "haoranxu/X-ALMA-13B-Group8" in finding.what and "snakemake pin" in finding.what
     assert "google/wmt24pp" not in finding.what

@@ -21,7 +21,7 @@ def test_total_is_the_sum_and_stages_are_in_order():
     assert table["requests"].dtype.kind == "i"
 
 
-def test_a_cost_file_that_lacks_something(tmp_path):
+def test_an_incomplete_cost_file_is_an_error(tmp_path):
     path = tmp_path / "m.cost.json"
     cost = synthetic.cost("judge", "m")
     del cost["seconds"], cost["engine"]

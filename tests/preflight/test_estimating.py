@@ -1,4 +1,4 @@
-"""Estimates: counts of the requests that exist, else of the configuration; measured throughput before assumed."""
+"""Estimates use existing requests, else the configuration, and measured throughput, else assumed throughput."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_counts_that_the_configuration_implies(plan):
     assert not rows["answer", "base"]["counted"] and not rows["answer", "base"]["measured"]
 
 
-def test_existing_requests_and_measured_throughput_count_first(plan, tmp_path):
+def test_existing_requests_and_measured_throughput_replace_assumptions(plan, tmp_path):
     asked = Asked("base", "o/n", None, False, {"max_tokens": 8})
     items = [{"item_id": str(n), "prompt": "four" * 10 + str(n)} for n in range(5)]
     for stem in plan.batches()["answer", "base"]:
@@ -70,7 +70,7 @@ def test_existing_requests_and_measured_throughput_count_first(plan, tmp_path):
     assert (side["estimated_requests"], side["requests"], side["tokens"]) == (1350, 45, 9_000)
 
 
-def test_a_finished_training_is_set_beside_the_estimate_and_measures_the_next(plan, tmp_path):
+def test_a_finished_training_is_compared_with_the_estimate_and_improves_the_next(plan, tmp_path):
     for name, seconds in (("A", 900.0), ("B", 600.0)):
         (tmp_path / f"policies/{name}").mkdir(parents=True)
         (tmp_path / f"trained/d{name}").mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_training_and_disk(plan):
 
 
 def test_each_use_of_a_batch_counts_its_own_beams_and_engine(plan):
-    """X-ALMA's batches hold beam search and sampling: two engines, and only the searches cost five tokens for one."""
+    """X-ALMA's batches mix beam search and sampling: two engines, and only beam search costs five tokens each."""
     checkpoint = plan.config.checkpoints["x-alma-group2"]
     beams, sampled = (plan.config.models[name].decoding for name in ("x-alma-bs", "x-alma"))
     assert token_cost(checkpoint, sampled) == 1

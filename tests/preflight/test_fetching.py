@@ -1,4 +1,4 @@
-"""Fetch and push: all that is used and nothing that could run code; faults are listed together."""
+"""Fetch and push: every used file is fetched except those that could run code; faults are listed together."""
 
 import importlib.util
 from pathlib import Path
@@ -20,7 +20,7 @@ def plan() -> Plan:
 
 
 class Calls(list):
-    """Stands for ``load_dataset`` and ``snapshot_download``."""
+    """Replaces ``load_dataset`` and ``snapshot_download``."""
 
     def __init__(self, folder: Path, weights: str = "model.safetensors", fails: tuple[str, ...] = ()):
         self.folder, self.fails = folder, fails
@@ -33,7 +33,7 @@ class Calls(list):
         return str(self.folder)
 
 
-def test_all_that_is_used_is_fetched_once(plan, tmp_path):
+def test_every_used_repository_is_fetched_once(plan, tmp_path):
     data, models = Calls(tmp_path), Calls(tmp_path)
     fetch(plan, data, models, lambda _: None)
     assert {("google/wmt24pp", "en-ar_EG"), ("CohereLabs/aya_evaluation_suite", "dolly_human_edited")} <= {
@@ -49,7 +49,7 @@ def test_all_that_is_used_is_fetched_once(plan, tmp_path):
     assert not any("gpt" in path for path in paths), "what an API serves is not fetched"
 
 
-def test_what_ctranslate2_runs_is_converted_ahead(plan, tmp_path):
+def test_checkpoints_for_ctranslate2_are_converted_while_fetching(plan, tmp_path):
     converted = []
     fetch(plan, Calls(tmp_path), Calls(tmp_path), lambda _: None, lambda *what: converted.append(what))
     nllb = plan.config.checkpoints["nllb-200-3.3b"]
@@ -78,7 +78,7 @@ def test_a_checkpoint_without_safetensors_is_a_fault(plan, tmp_path):
         fetch(plan, Calls(tmp_path), Calls(tmp_path / "bin", "pytorch_model.bin"), lambda _: None)
 
 
-def test_push_wants_a_whole_data_set_and_a_name(tmp_path):
+def test_push_requires_a_complete_data_set_and_a_name(tmp_path):
     spec = importlib.util.spec_from_file_location("push_dataset", ROOT / "workflow/scripts/push_dataset.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

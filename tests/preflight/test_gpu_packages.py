@@ -1,4 +1,4 @@
-"""GPU packages: a torch for CPUs, a package for another CUDA and what does not load are found before any job."""
+"""GPU packages: CPU builds, packages for another CUDA version and failing imports are found before any job."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,13 +22,13 @@ def plan_of(name: str, **training) -> Plan:
 
 
 @pytest.mark.skipif(torch.version.cuda is not None, reason="this environment has torch for CUDA")
-def test_torch_for_cpus_is_found_in_a_process_of_its_own():
+def test_a_cpu_build_of_torch_is_found_in_a_separate_process():
     (fault, *others) = faults_in_a_process(["vllm"], driver=False)
     assert "is the build for CPUs" in fault and "tools/setup.sh gpu" in fault
     assert any("the GPU build of vLLM is not installed" in other for other in others)
 
 
-def test_a_package_for_another_cuda_is_named(monkeypatch):
+def test_a_package_for_another_cuda_version_is_reported(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(gpu_packages, "cuda_versions", lambda package: {"12"} if package == "torchvision" else {"13"})
     assert list(check_torch()) == ["torch was built for CUDA 13.0 and torchvision for CUDA 12"]
@@ -42,7 +42,7 @@ def test_versions_of_cuda_are_read_from_the_shared_libraries(monkeypatch, tmp_pa
     assert gpu_packages.libraries_named_in(tmp_path / "_C.so") == {"libcudart.so.12", "libcuda.so.1"}
 
 
-def test_an_engine_that_does_not_import_is_one_fault(monkeypatch):
+def test_a_failing_import_is_one_fault(monkeypatch):
     def broken(driver: bool):
         raise ImportError("operator torchvision::nms\n does not exist")
         yield
@@ -63,7 +63,7 @@ def test_the_preflight_checks_the_engines_that_the_plan_runs_on_gpus():
     assert [(finding.level, finding.what) for finding in found] == [("wrong", "GPU packages: vllm does not load")]
 
 
-def test_flash_attention_that_is_not_installed_is_wrong():
+def test_missing_flash_attention_is_an_error():
     ours = plan_of("single_gpu", attn_implementation="flash_attention_2")
     (finding, _) = check_gpu_packages(ours, False, lambda *_: [])
     assert finding.level == "wrong" and "tools/setup.sh gpu --flash-attn" in finding.what

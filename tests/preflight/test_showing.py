@@ -1,4 +1,4 @@
-"""show-requests: every batch is shown, from its file where there is one, else made by the same functions."""
+"""show-requests shows every batch, from its requests file or from placeholders."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def paper() -> dict[str, str]:
     return found
 
 
-def test_each_row_of_the_design_reaches_its_model(paper):
+def test_every_model_of_the_design_is_shown_with_its_request(paper):
     assert "Translate this from English to Arabic:\nEnglish: <source in English>\nArabic:" in paper["all"]
     for group, path in ((1, "Group1"), (2, "Group2"), (3, "Group3"), (6, "Group6"), (8, "Group8")):
         assert f"haoranxu/X-ALMA-13B-{path}" in paper[f"translate/x-alma-group{group}"]
@@ -56,7 +56,7 @@ def test_each_row_of_the_design_reaches_its_model(paper):
     assert '"max_tokens": 20, "temperature": 0.0' in paper["judge/qwen2.5-32b"]
 
 
-def test_requests_that_exist_are_shown_as_the_model_reads_them(tmp_path):
+def test_existing_requests_are_shown_as_rendered(tmp_path):
     plan = plan_of("demo")
     path = ROOT / "resources/demo/models/weak"
     asked = Asked("weak", str(path), "digest", True, {"max_tokens": 8, "temperature": 0.7})

@@ -1,4 +1,4 @@
-"""What models take on a cluster, against sums done by hand."""
+"""Resources of models on a cluster, compared with manual calculations."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def longest(paper: Plan) -> dict[tuple[str, str], tuple[int, int]]:
     return longest_requests(paper, Path("/nonexistent"))
 
 
-def test_engines_need_their_weights_and_room_beside_them():
+def test_engines_need_more_memory_than_their_weights():
     paper = plan()
     rows = {row["what"]: row for row in sizes.batch_sizes(paper, longest(paper))}
     command_r = rows["command-r-35b"]  # 35B parameters of two bytes on two GPUs
@@ -41,19 +41,19 @@ def test_engines_need_their_weights_and_room_beside_them():
         ({"lora": {"rank": 16}}, 0),
     ],
 )
-def test_what_training_offloads(changes, offloaded):
+def test_offloaded_memory_of_training(changes, offloaded):
     row = sizes.training_size(plan(**changes))
     assert row["offloaded_gb"] == pytest.approx(offloaded)
 
 
-def test_the_table_names_every_model_and_nothing_where_all_is_on_cpu():
+def test_the_table_lists_every_model_and_is_empty_on_cpu():
     paper, demo = plan(), plan("demo")
     text = sizes.table(paper, longest(paper))
     assert "x-alma-group1" in text and "training aya-23-8b" in text and "96 GB of that" in text
     assert sizes.table(demo, longest(demo)) == ""
 
 
-def test_the_documentation_shows_the_table_as_it_is_printed():
+def test_the_documentation_contains_the_printed_table():
     paper = plan()
     *printed, _ = sizes.table(paper, longest(paper)).splitlines()
     assert "\n".join(printed) in (ROOT / "docs/cluster.md").read_text(encoding="utf-8")

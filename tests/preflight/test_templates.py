@@ -1,4 +1,4 @@
-"""Chat templates before anything is spent: missing, dated, failing, not to be trained with, or removing thoughts."""
+"""Preflight finds chat templates that are missing, insert a date, fail, can't be trained with or remove reasoning."""
 
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def findings(template: str | None, load=local_tokenizer) -> list[tuple[str, str]
         (TEMPLATE.replace("m['content']", "m['content'].split('</think>')[-1]"), "doubt", "removes <think>"),
     ],
 )
-def test_a_template_that_would_stop_or_spoil_the_run_is_found(template, level, what):
+def test_unusable_templates_are_reported(template, level, what):
     found = [entry for entry in findings(template) if entry[0] != "fine"]
     assert [(entry[0], "checkpoint base" in entry[1], what in entry[1]) for entry in found] == [(level, True, True)]
 
 
-def test_a_comment_about_the_date_is_no_date():
+def test_a_date_in_a_template_comment_is_ignored():
     assert {level for level, _ in findings("{# strftime_now #}" + TEMPLATE)} == {"fine"}
 
 
@@ -56,6 +56,6 @@ def test_a_tokenizer_without_a_template_needs_one_in_the_configuration():
     assert any("checkpoints/base" not in what and "has no chat template" in what for _, what in findings(None, load))
 
 
-def test_what_is_not_on_this_machine_is_not_checked():
+def test_tokenizers_that_are_not_on_this_machine_are_not_checked():
     ((level, what),) = findings(None, lambda path, revision: None)
     assert level == "unchecked" and "base, judge" in what

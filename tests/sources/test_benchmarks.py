@@ -1,4 +1,4 @@
-"""WMT24++ and Aya: real columns to one form, the same prompts in every language, errors that name file and row."""
+"""WMT24++ and Aya are converted to one schema; prompts are the same in every language; errors name file and row."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def wmt(rows, subset=None):
     return normalise_wmt(rows, "wmt.jsonl", "de", GERMAN, subset, 1)
 
 
-def test_segments_without_bad_sources():
+def test_segments_with_bad_sources_are_dropped():
     found = wmt([segment(2), segment(1), segment(3, bad=True)])
     assert [(row["item_id"], row["source"], row["reference"]) for row in found] == [
         ("d:1", "s1", "t1"),
@@ -29,7 +29,7 @@ def test_segments_without_bad_sources():
     assert set(found[0]) == set(SEGMENTS.names)
 
 
-def test_a_subset_grows_without_change():
+def test_a_larger_subset_contains_every_smaller_one():
     rows = [segment(n) for n in range(20)]
     small, large = wmt(rows, 5), wmt(rows, 8)
     assert len(small) == 5 and {r["item_id"] for r in small} < {r["item_id"] for r in large}
@@ -71,7 +71,7 @@ def test_language_and_script_are_both_filtered_on():
     assert [row["prompt"] for row in prompts(rows, wanted=1, code="zh", language=CHINESE)] == ["简"]
 
 
-def test_the_same_prompts_are_drawn_in_every_language():
+def test_the_same_prompts_are_sampled_in_every_language():
     german = prompts([prompt(n) for n in range(30)], wanted=6)
     chinese = prompts(
         [prompt(n, language="zho", script="Hans") for n in range(30)], wanted=6, code="zh", language=CHINESE

@@ -1,4 +1,4 @@
-"""Sources: real columns to pairs, every row accounted for, and errors that name file and row."""
+"""Sources are converted to pairs, every row is accounted for, and errors name file and row."""
 
 import json
 
@@ -32,7 +32,7 @@ def run(kind: str, rows: list[dict], bad_rows: str = "drop"):
     return list(normalise("s", kind, rows, "file.jsonl", bad_rows, dropped)), dropped
 
 
-def test_chatbot_arena_takes_the_winner_and_leaves_out_ties_chats_and_other_languages():
+def test_chatbot_arena_chooses_the_winner_and_drops_ties_chats_and_other_languages():
     rows = [
         arena("model_a"),
         arena("model_b"),
@@ -74,7 +74,7 @@ def test_helpsteer_pairs_by_the_sum_of_scores():
     }
 
 
-def test_helpsteer_counts_three_scores_and_leaves_out_chats():
+def test_helpsteer_counts_three_scores_and_drops_chats():
     more = {"complexity": 4, "verbosity": 4}
     chat = "Hi\n<extra_id_1>Assistant\nHello\n<extra_id_1>User\nAnd now?"
     rows = [
@@ -91,7 +91,7 @@ def test_helpsteer_counts_three_scores_and_leaves_out_chats():
     ]
 
 
-def test_chatbot_arena_of_unequal_length_or_other_roles_is_no_single_exchange():
+def test_chatbot_arena_drops_unequal_lengths_and_other_roles():
     longer = arena("model_a")
     longer["conversation_b"] = [*longer["conversation_b"], turn("user", "more"), turn("assistant", "yes")]
     system = arena("model_b")
@@ -111,7 +111,7 @@ def step_row(steps: str, chosen: str, rejected: str) -> dict:
 
 
 def test_math_step_puts_the_shared_steps_before_both_answers():
-    """As the authors' pipeline makes the set: the steps end where the models went on."""
+    """In the authors' pipeline, the models continue from the end of the steps."""
     steps = "Let's think step by step.\nStep 1: 2+2 is 4.\n\nStep 2:"
     pairs, _ = run("math_step", [step_row(steps, " 4+1 is 5.\nStep 3: So it is 5.", " 4+1 is 6.")])
     assert pairs[0]["chosen"] == f"{steps} 4+1 is 5.\nStep 3: So it is 5."
@@ -119,7 +119,7 @@ def test_math_step_puts_the_shared_steps_before_both_answers():
 
 
 @pytest.mark.parametrize("opener", ["", "Let's think step by step.\n"])
-def test_math_step_repeats_no_steps_that_an_answer_has(opener):
+def test_math_step_does_not_repeat_steps_that_an_answer_contains(opener):
     whole = "Step 1: 2+2 is 4.\nStep 2: 4+1 is 5."
     pairs, _ = run("math_step", [step_row(f"{opener}Step 1: 2+2 is 4.\nStep 2:", whole, "It is 6.")])
     assert pairs[0]["chosen"] == whole
@@ -151,8 +151,8 @@ GOOD = {
         ("preference", {"prompt": "p\ud800", "chosen": "c", "rejected": "r"}, "prompt has half a character"),
     ],
 )
-def test_malformed_values_are_bad_rows_and_no_crash(kind, row, reason):
-    """Each is left out and counted, or stops with file, row and remedy."""
+def test_malformed_values_are_bad_rows(kind, row, reason):
+    """Each row is dropped and counted, or stops the run with file, row and remedy."""
     pairs, dropped = run(kind, [row, *GOOD[kind]], "drop")
     assert len(pairs) == 1 and dropped[0]["row"] == 1 and dropped[0]["reason"].startswith(reason)
     with pytest.raises(TableError, match=rf"file.jsonl, row 1: {reason}.*bad_rows: drop"):
@@ -184,7 +184,7 @@ def test_several_turns_are_unusable():
 
 
 @pytest.mark.parametrize("field", ["prompt", "chosen", "rejected"])
-def test_an_empty_text_stops_with_file_row_and_remedy(field):
+def test_an_empty_text_is_an_error_that_names_file_row_and_remedy(field):
     rows = [
         {"prompt": "p", "chosen": "c", "rejected": "r"},
         {"prompt": "p2", "chosen": "c", "rejected": "r", field: " "},
@@ -195,7 +195,7 @@ def test_an_empty_text_stops_with_file_row_and_remedy(field):
     assert len(pairs) == 1 and dropped[0]["reason"] == f"{field} is empty"
 
 
-def test_equal_responses_and_duplicates_are_left_out():
+def test_equal_responses_and_duplicates_are_dropped():
     rows = [
         {"prompt": "p", "chosen": "c", "rejected": "r"},
         {"prompt": "p ", "chosen": "c\r\n", "rejected": "r"},
@@ -210,7 +210,7 @@ TEXT = st.text(st.sampled_from("ab \n"), max_size=3)
 
 
 @given(st.lists(st.fixed_dictionaries({"prompt": TEXT, "chosen": TEXT, "rejected": TEXT}), max_size=20))
-def test_every_row_is_kept_or_left_out_exactly_once(rows):
+def test_every_row_is_kept_or_dropped_exactly_once(rows):
     rows = [{"prompt": "x", "chosen": "y", "rejected": "z"}, *rows]
     pairs, dropped = run("preference", rows)
     assert sorted([p["row"] for p in pairs] + [d["row"] for d in dropped]) == list(range(1, len(rows) + 1))
@@ -289,7 +289,7 @@ def test_a_line_that_is_not_json_names_the_row(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pairs.jsonl.gz", "pairs.txt", "pairs"])
-def test_a_file_with_another_ending_is_a_file_and_names_the_endings_that_are_read(tmp_path, name):
+def test_an_unsupported_file_format_is_an_error_that_lists_the_supported_ones(tmp_path, name):
     (tmp_path / name).write_text(json.dumps(ROW))
     with pytest.raises(TableError, match=r"can't be read\. Unpack or convert it to one of \.jsonl, \.json, \.csv"):
         read_data(str(tmp_path / name), ("prompt",))

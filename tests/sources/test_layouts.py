@@ -1,4 +1,4 @@
-"""Layouts of preference rows: what TRL takes gives one exchange, and what is refused says what is wrong with it."""
+"""TRL's preference formats are converted to one exchange; other rows are rejected with a reason."""
 
 import pytest
 
@@ -75,6 +75,6 @@ MORE = [ASK, GOOD, turn("user", "Another?")]
         ({"prompt": "p", "chosen": None, "rejected": None}, "chosen is no list of"),
     ],
 )
-def test_what_is_refused_says_what_is_wrong(row, reason):
+def test_unusable_rows_are_rejected_with_a_reason(row, reason):
     with pytest.raises(ValueError, match=reason):
         exchange(row)

@@ -1,4 +1,4 @@
-"""Contamination by n-grams, with planted cases in three scripts."""
+"""Contamination by n-grams, with known cases in three scripts."""
 
 import pytest
 
@@ -18,7 +18,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("script", LONG)
-def test_planted_matches_are_found(script):
+def test_known_matches_are_found(script):
     text, other = LONG[script], OTHER[script]
     glue = "" if script == "Han" else " "
     tokens = words(text)
@@ -36,7 +36,7 @@ def test_most_8_grams_are_a_match_without_a_common_13_gram():
     assert find_matches([("a", " ".join(f"w{n}" for n in range(10)))], [("eval", reference)]) == []
 
 
-def test_short_texts_match_as_a_whole_alone():
+def test_short_texts_match_only_as_a_whole():
     assert find_matches([("a", "Who are you")], [("eval", "who are you?")]) == [("a", "eval", "exact")]
     assert find_matches([("a", "Who are you now")], [("eval", "who are you?")]) == []
 

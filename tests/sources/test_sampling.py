@@ -1,4 +1,4 @@
-"""The sample: stable under growth, even over the sources, and every pair accounted for."""
+"""Sampling: larger samples contain smaller ones, sources are balanced, and every pair is accounted for."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def sample_pairs(sources, items, seed, max_tokens, count):
 
 
 def one_at_a_time(sources, items, seed, max_tokens):
-    """The same draw with everything in memory, as the docstring tells it."""
+    """Reference implementation that samples with all pairs in memory."""
     drawn, dropped, prompts = [], [], {}
 
     def candidates(rows):
@@ -90,11 +90,11 @@ def test_a_larger_sample_contains_every_smaller_one(sources, small, more, seed):
 
 
 @given(SOURCES, st.integers(1, 30), st.integers(0, 3), st.integers(3, 9))
-def test_the_draw_is_that_of_taking_one_pair_after_another(sources, items, seed, max_tokens):
+def test_the_sample_equals_that_of_a_sequential_reference(sources, items, seed, max_tokens):
     assert sample_pairs(sources, items, seed, max_tokens, count) == one_at_a_time(sources, items, seed, max_tokens)
 
 
-def test_only_what_may_be_drawn_is_counted(monkeypatch):
+def test_only_candidates_are_tokenised(monkeypatch):
     counted = []
 
     def spy(rows):
@@ -108,7 +108,7 @@ def test_only_what_may_be_drawn_is_counted(monkeypatch):
 
 
 @given(SOURCES, st.integers(1, 20))
-def test_every_pair_is_drawn_or_left_out_once(sources, items):
+def test_every_pair_is_sampled_or_dropped_exactly_once(sources, items):
     drawn, dropped = sample_pairs(sources, items, 1, 7, count)
     everything = [(row["source"], row["row"]) for rows in sources.values() for row in rows]
     assert sorted((r["source"], r["row"]) for r in [*drawn, *dropped]) == sorted(everything)
@@ -117,8 +117,8 @@ def test_every_pair_is_drawn_or_left_out_once(sources, items):
 
 
 @given(SOURCES, st.integers(1, 20), st.data())
-def test_edited_answers_change_no_draw(sources, items, data):
-    """A row whose answer was edited left the sample, and another came."""
+def test_edited_answers_do_not_change_the_sample(sources, items, data):
+    """Regression: a row with an edited answer was replaced by another one in the sample."""
     edited = {name: [dict(row) for row in rows] for name, rows in sources.items()}
     if rows := [row for rows in edited.values() for row in rows]:
         row = data.draw(st.sampled_from(rows))
@@ -138,14 +138,14 @@ def test_the_order_of_rows_does_not_matter(sources, random):
     assert same_prompt
 
 
-def test_small_sources_are_made_up_for_by_the_others():
+def test_other_sources_make_up_for_small_ones():
     sources = {"big": pairs("big", [f"big {n}" for n in range(50)]), "small": pairs("small", ["s1", "s2"])}
     drawn, dropped = sample_pairs(sources, 20, 1, 100, count)
     assert [sum(r["source"] == s for r in drawn) for s in ("big", "small")] == [18, 2]
     assert {r["reason"] for r in dropped} == {"not drawn"}
 
 
-def test_a_pair_that_is_equal_as_rendered_is_left_out_and_another_is_drawn():
+def test_a_pair_that_renders_equal_is_replaced_by_another():
     def measure(rows):
         return [Measured(1, "equal" if int(row["prompt"][1:]) % 2 else "") for row in rows]
 
@@ -167,7 +167,7 @@ def measured(chosen: str, rejected: str, template: str | None = TEMPLATE) -> Mea
     return pair_measure(tokenizer)([row])[0]
 
 
-def test_pairs_are_measured_as_the_configured_template_renders_them():
+def test_pairs_are_measured_with_the_configured_template():
     assert measured("no </think> Rhine", "yes </think> Rhine").fault == EQUAL
     assert measured("no </think> Rhine", "yes </think> Rhine", None).fault == ""
     assert measured("no </think> Rhine", "yes </think> ").fault == EMPTY
@@ -182,18 +182,18 @@ def test_pairs_are_measured_as_the_configured_template_renders_them():
         ("{{ strftime_now('%d %b') }}" + TEMPLATE, "writes today's date"),
     ],
 )
-def test_a_template_that_cannot_be_trained_with_stops_the_base_set(template, message):
+def test_an_untrainable_template_is_an_error(template, message):
     with pytest.raises(TokenizerError, match=message):
         measured("Rhine", "Danube", template)
 
 
-def test_another_seed_draws_others():
+def test_another_seed_gives_another_sample():
     sources = {"s": pairs("s", [f"p{n}" for n in range(100)])}
     one, two = sample_pairs(sources, 20, 1, 100, count)[0], sample_pairs(sources, 20, 2, 100, count)[0]
     assert {r["item_id"] for r in one} != {r["item_id"] for r in two}
 
 
-def test_fifty_items_more_ask_for_fifty_more_per_language_and_field():
+def test_fifty_more_items_need_fifty_more_requests_per_language_and_field():
     sources = {name: pairs(name, [f"{name} {n}" for n in range(400)]) for name in "vwxyz"}
     asked = Asked("m", "owner/name", "abc", False, {"temperature": 0.0, "max_tokens": 8})
 

@@ -1,4 +1,4 @@
-"""The trainee's tokenizer: the first thing that a run reads of a gated model, so its fault has to say what to do."""
+"""Errors of the trainee's tokenizer name a remedy, because it is the first file of a gated model that a run reads."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_a_tokenizer_is_loaded_and_counts():
     ]
 
 
-def test_one_that_is_not_on_this_machine_names_checkpoint_page_and_remedy(monkeypatch):
+def test_a_missing_tokenizer_is_an_error_that_names_checkpoint_page_and_remedy(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(TokenizerError) as caught:
         load_tokenizer("demo/gated", "c0ffee")
@@ -26,6 +26,6 @@ def test_one_that_is_not_on_this_machine_names_checkpoint_page_and_remedy(monkey
     assert "https://huggingface.co/demo/gated and HF_TOKEN" in text
 
 
-def test_a_folder_that_is_no_checkpoint(tmp_path):
+def test_a_folder_that_is_not_a_checkpoint_is_an_error(tmp_path):
     with pytest.raises(TokenizerError, match=f"{tmp_path}: its tokenizer can't be read"):
         load_tokenizer(str(tmp_path), None)

@@ -1,4 +1,4 @@
-"""Keep the pairs of a data set that all architectures have, and count the others as dropped."""
+"""Keep the pairs of a data set that are in the data sets of all architectures, and drop the others."""
 
 from pathlib import Path
 

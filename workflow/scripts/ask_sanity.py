@@ -1,4 +1,4 @@
-"""Make the judge's sanity set in one language: comparisons of opponents' answers whose right verdict is known."""
+"""Create the judge's sanity set in one language: comparisons of opponents' answers with a known correct verdict."""
 
 from pathlib import Path
 

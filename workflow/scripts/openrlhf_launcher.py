@@ -1,16 +1,16 @@
-"""Run a command of OpenRLHF, unchanged, where something that it assumes is missing.
+"""Run an unmodified OpenRLHF command without flash-attn, a CUDA compiler or a GPU.
 
 Usage: ``openrlhf_launcher.py [--cpu] MODULE [FLAG ...]``.
 
 OpenRLHF 0.11 assumes flash-attn and a CUDA compiler even where neither is used:
 
 - It imports ``flash_attn.bert_padding`` and ``flash_attn.utils.distributed`` for packed samples, which this workflow
-  does not use. Without flash-attn, empty modules stand in for them.
+  does not use. If flash-attn is not installed, empty modules replace them.
 - DeepSpeed's AdamW, on the GPU and offloaded, is compiled at first use, which needs nvcc of torch's CUDA version.
   DeepSpeed's own option ``torch_adam`` selects torch's AdamW, which needs no compiler.
 
-With ``--cpu`` there is no CUDA at all. OpenRLHF asks ``torch.cuda.current_device()``, calls
-``torch.cuda.synchronize()`` and builds its device mesh on "cuda"; these are answered for one CPU process.
+With ``--cpu``, CUDA is not used. OpenRLHF calls ``torch.cuda.current_device()`` and ``torch.cuda.synchronize()`` and
+builds its device mesh on "cuda"; these functions are replaced by versions for one CPU process.
 """
 
 import os
@@ -28,23 +28,23 @@ STAND_INS = {
     "flash_attn.utils.distributed": ("all_gather",),
     "flash_attn.bert_padding": ("index_first_axis", "pad_input", "rearrange", "unpad_input"),
 }
-"""Modules that OpenRLHF imports from flash-attn, and the names that it takes from them."""
+"""Modules of flash-attn that OpenRLHF imports, and the names that it imports from them."""
 
 
 def set_environment() -> None:
-    """Describe a distributed run of one CPU process, unless the caller has done so."""
+    """Set the environment variables of a distributed run with one CPU process, unless they are set already."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     one = {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": "", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     one |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "-1", "LOCAL_SIZE": "1"}
-    one |= {"OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads take ten times as long where jobs share the cores
+    one |= {"OMP_WAIT_POLICY": "PASSIVE"}  # with spinning threads, jobs that share cores take ten times as long
     for name, value in one.items():
         os.environ.setdefault(name, value)
 
 
 def supply_flash_attn() -> None:
-    """Register empty modules with the names that OpenRLHF imports, where flash-attn is not installed."""
+    """Register empty modules with the names that OpenRLHF imports, if flash-attn is not installed."""
     if find_spec("flash_attn") is not None:
         return
     for name, functions in STAND_INS.items():
@@ -56,7 +56,7 @@ def supply_flash_attn() -> None:
 
 
 def use_torch_adamw(fused: bool) -> None:
-    """Make DeepSpeed use torch's AdamW. On a GPU its fused kernels are used, which come with torch."""
+    """Make DeepSpeed use torch's AdamW; ``fused`` selects torch's fused kernels, for a GPU."""
     import deepspeed
 
     initialize = deepspeed.initialize
@@ -71,7 +71,7 @@ def use_torch_adamw(fused: bool) -> None:
 
 
 def supply_cuda() -> None:
-    """Answer OpenRLHF's and DeepSpeed's questions about CUDA with the CPU."""
+    """Replace the CUDA functions that OpenRLHF and DeepSpeed call with versions for the CPU."""
     import deepspeed  # noqa: F401  its modules are changed below
     import torch
     import torch.distributed.device_mesh as device_mesh
@@ -80,7 +80,7 @@ def supply_cuda() -> None:
     device_mesh.init_device_mesh = lambda _device, shape, **names: on_any_device("cpu", shape, **names)
     torch.cuda.current_device = lambda: "cpu"
     torch.cuda.synchronize = lambda *_: None
-    # It would compile an operator for messages in shared memory, which one process does not send.
+    # DeepSpeed would compile an operator for shared-memory communication, which a single process does not need.
     import_module("deepspeed.comm.torch").build_shm_op = lambda: None  # the attribute deepspeed.comm.torch is torch
 
 

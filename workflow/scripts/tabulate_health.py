@@ -1,7 +1,7 @@
-"""Check whether the numbers of a run can be believed: ``health.csv``, and the training prompts that match evaluation
-prompts, ``contamination.csv``.
+"""Check the validity of a run's results (``health.csv``), and list contaminated prompts (``contamination.csv``).
 
-Files of answers are named by their path: ``.../{model}/{language}.parquet``, data sets and diagnostics by architecture.
+A contaminated training prompt matches an evaluation prompt. The paths of answer files are
+``.../{model}/{language}.parquet``; the files of data sets and diagnostics are named after their architecture.
 """
 
 from pathlib import Path

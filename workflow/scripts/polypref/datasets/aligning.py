@@ -1,4 +1,4 @@
-"""Data sets with the same pairs: a pair that one architecture lost is left out of all others."""
+"""Align data sets: drop from each data set the pairs that another architecture lacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def missing_elsewhere(name: str, keys: Mapping[str, set[Key]]) -> dict[Key, str]
 
     Returns
     -------
-    (item_id, language) of each such pair, with the reason why it is left out.
+    (item_id, language) of each such pair, with the reason for dropping it.
     """
     found = {}
     for key in keys[name]:
@@ -32,6 +32,6 @@ def missing_elsewhere(name: str, keys: Mapping[str, set[Key]]) -> dict[Key, str]
 
 
 def dropped_rows(missing: Mapping[Key, str], pairs: Mapping[str, Row]) -> list[Row]:
-    """Rows in DROPPED for :func:`missing_elsewhere`, by language and ``item_id``; ``pairs`` is the base set by id."""
+    """Convert `missing_elsewhere`'s pairs to rows in DROPPED, sorted by language and ``item_id``; ``pairs``: by id."""
     ordered = sorted(missing.items(), key=lambda entry: entry[0][::-1])
     return [left_out(pairs[item], "align", reason, language) for (item, language), reason in ordered]

@@ -1,4 +1,4 @@
-"""Data sets: for each architecture one preference pair per English pair and language, or the reason why not."""
+"""Build data sets: for each architecture, one preference pair or dropped row per English pair and language."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def build_dataset(
     ----------
     pairs : rows in PAIRS
     texts : {language: {field: rows in TEXTS, or None for the English original}}
-    drop : flags for which a pair is left out; one with an error always is
+    drop : flags for which a pair is dropped; a pair with an error is always dropped
     flags : {(item_id, language): flags of the pair}, needed for flags other than ``chosen_equals_rejected``
 
     Returns
     -------
-    Rows in DATASET ordered by language and ``item_id``, and rows in DROPPED: every pair in every language is in one.
+    Rows in DATASET sorted by language and ``item_id``, and rows in DROPPED. Each pair in each language is in one list.
 
     Raises
     ------
     TableError
-        When a file of texts has ids that no pair has, or lacks one.
+        A file of texts has an id that is in no pair, or lacks an id.
     """
     base = by_id(pairs, "the base set")
     kept: list[Row] = []
@@ -73,12 +73,12 @@ def _by_item(rows: list[Row] | None, base: dict[str, Row], what: str) -> dict[st
 
 
 def _join(pair: Row, language: str, found: dict[str, Row | None]) -> tuple[Row | None, str]:
-    """A row in DATASET, or None and the reason."""
+    """Join the fields to a row in DATASET, or return None and the reason for dropping the pair."""
     values: dict[str, str] = {}
     sources: dict[str, str] = {}
     for name in FIELDS:
         row = found[name]
-        if row is None:  # what has no prompt was not asked for, and then the prompt's error was met before
+        if row is None:  # without a prompt there was no request, but then the prompt's error was returned above
             raise TableError(
                 f"{name} in {language}: there is no row for item_id {pair['item_id']}. Delete the file and run again."
             )

@@ -1,4 +1,4 @@
-"""Data set cards in the Hub's format, readable by ``datasets.load_dataset``."""
+"""Write data set cards in the Hub's format, which ``datasets.load_dataset`` reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 
 def size_category(rows: int) -> str:
-    """The Hub's category of a number of rows."""
+    """Return the Hub's size category for a number of rows."""
     return next((name for limit, name in _SIZES if rows < limit), "1M<n<10M")
 
 
@@ -28,15 +28,16 @@ def card(
     dropped: list[Row],
     diagnostics: list[Row] | None = None,
 ) -> str:
-    """The README of a data set.
+    """Write the README of a data set.
 
     Parameters
     ----------
     architecture : {field: "english", {"translate": model} or {"generate": model}}
     languages : {code: English name}
-    licenses : {source or checkpoint: licence}, named one by one
-    rows, dropped : with at least ``language`` and ``source``, and ``language`` and ``reason``
-    diagnostics : with at least ``language``, ``token_gap`` and ``flags``
+    licenses : {source or checkpoint: licence}
+    rows : rows with at least ``language`` and ``source``
+    dropped : rows with at least ``language`` and ``reason``
+    diagnostics : rows with at least ``language``, ``token_gap`` and ``flags``
     """
     composed = compose(licenses)
     header = {
@@ -88,7 +89,7 @@ def card(
 
 
 def _diagnosed(diagnostics: list[Row], languages: dict[str, str]) -> list[str]:
-    """Section on the pairs' flags: the commonest per language, of all pairs that could be made."""
+    """Write the section on diagnostics: per language, the most frequent flags of all pairs that could be built."""
     lines = [
         "## Diagnostics\n",
         "Signs of faults in the pairs, found by rule and not by people; such pairs are in the data unless the list",
@@ -114,5 +115,5 @@ def _made(made: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """A reason without line breaks and marks that a card would render; it may hold what a server wrote."""
+    """Remove line breaks and markup characters from a drop reason, because it may quote a server's message."""
     return " ".join("".join(char for char in text if char not in "<>|`*_[]#").split())[:120]

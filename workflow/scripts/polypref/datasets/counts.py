@@ -1,8 +1,8 @@
-"""Where every row of the preference data went: the funnel from the sources to the data sets.
+"""Count the rows of the preference data at every step: the funnel from the sources to the data sets.
 
-Three stages. In ``source`` a source's file is read, normalised and cleaned; in ``base set`` its pairs are sampled; in
-``architecture`` each pair of the base set becomes one pair per language. In each, rows read = rows dropped + rows
-kept, and what one stage keeps is what the next reads.
+There are three stages. In ``source``, a source's file is read, normalised and cleaned. In ``base set``, its pairs are
+sampled. In ``architecture``, each pair of the base set becomes one pair per language. In each stage, rows read = rows
+dropped + rows kept, and the next stage reads the rows that this stage keeps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ FUNNEL_COLUMNS = ["stage", "name", "language", "step", "reason", "rows"]
 
 
 def _stage(stage: str, name: str, language: str, read: int, dropped: pd.DataFrame, kept: int) -> list[dict]:
-    """Rows of one funnel: read, dropped by step and reason, kept."""
+    """Return the rows of one funnel: rows read, rows dropped by step and reason, rows kept."""
     label = {"stage": stage, "name": name, "language": language}
     reasons = dropped.fillna({"step": "", "reason": ""}).groupby(["step", "reason"], sort=False).size()
     return [
@@ -26,7 +26,7 @@ def _stage(stage: str, name: str, language: str, read: int, dropped: pd.DataFram
 
 
 def _check_accounted(where: str, before: pd.Series, kept: pd.Series, dropped: pd.Series) -> None:
-    """Stop unless each id before a step is after it exactly once, kept or dropped."""
+    """Raise an error unless each id before a step is kept or dropped exactly once."""
     after = pd.concat([kept, dropped])
     twice = after[after.duplicated()]
     if len(twice):
@@ -35,7 +35,7 @@ def _check_accounted(where: str, before: pd.Series, kept: pd.Series, dropped: pd
     if lost:
         raise TableError(f"{where}: {len(lost)} rows are neither kept nor dropped: {name_ids(lost)}")
     if new:
-        raise TableError(f"{where}: {len(new)} rows come from nowhere: {name_ids(new)}")
+        raise TableError(f"{where}: {len(new)} rows were not in the input: {name_ids(new)}")
 
 
 def tabulate_funnel(
@@ -50,19 +50,19 @@ def tabulate_funnel(
     Parameters
     ----------
     sources : source to (kept, dropped): schemas PAIRS and DROPPED.
-    pairs, pairs_dropped : the base set and what sampling left out of it: schemas PAIRS and DROPPED.
+    pairs, pairs_dropped : the base set and the rows dropped in sampling: schemas PAIRS and DROPPED.
     datasets : architecture to (kept, dropped): schemas DATASET and DROPPED.
     languages : languages of the data sets, in the order of the rows.
 
     Returns
     -------
-    DataFrame with `FUNNEL_COLUMNS`: stage, name (a source or an architecture), language (architectures alone), step
-    (``read``, the step that dropped, ``kept``), reason, rows.
+    DataFrame with `FUNNEL_COLUMNS`: stage, name (a source or an architecture), language (only for architectures),
+    step (``read``, the step that dropped the rows, or ``kept``), reason, rows.
 
     Raises
     ------
     TableError
-        A row is lost, doubled or comes from nowhere; the message names the source or the architecture, and ids.
+        A row is missing, duplicated or unknown. The message names the source or the architecture, and the ids.
     """
     rows = []
     for source, (kept, dropped) in sources.items():
@@ -76,7 +76,9 @@ def tabulate_funnel(
         rows += _stage("base set", source, "", len(kept), left_out, len(sampled))
     unknown = sorted(set(pairs["source"]) - set(sources))
     if unknown:
-        raise TableError(f"base set: pairs of {', '.join(unknown)}, which is none of the sources {', '.join(sources)}")
+        raise TableError(
+            f"base set: pairs of {', '.join(unknown)}, which is not one of the sources {', '.join(sources)}"
+        )
     for architecture, frames in datasets.items():
         unknown = sorted({code for frame in frames for code in frame["language"]} - set(languages))
         if unknown:
@@ -90,12 +92,12 @@ def tabulate_funnel(
 
 
 def tabulate_dataset_counts(datasets: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
-    """Pairs and mean lengths per architecture, language and source.
+    """Tabulate pairs and mean lengths per architecture, language and source.
 
     Parameters
     ----------
-    datasets : architecture to schema DATASET.
-    languages : order of the rows.
+    datasets : architecture to rows in schema DATASET.
+    languages : languages in the order of the rows.
 
     Returns
     -------

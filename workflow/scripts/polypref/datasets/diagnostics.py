@@ -1,7 +1,7 @@
-"""Pair diagnostics: what may be wrong with a preference pair, as signals in columns and flags by name.
+"""Diagnose preference pairs: compute signals (columns) and flags that indicate possible faults.
 
-Nothing here leaves a pair out. A configuration that wants to names flags under ``diagnostics.drop``, and
-:func:`polypref.datasets.building.build_dataset` leaves such pairs out and counts them.
+This module drops no pairs. If a configuration lists flags under ``diagnostics.drop``, the function
+:func:`polypref.datasets.building.build_dataset` drops the pairs with these flags and counts them.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ FLAGS: tuple[str, ...] = get_args(Flag)
 """All flags: ``{field}_{kind}`` and ``chosen_equals_rejected``."""
 
 SHINGLE = 12
-"""Characters of the pieces by which a text is compared with another one."""
+"""Length in characters of the n-grams that two texts are compared by."""
 COPY = 0.8
-"""Share of a text's pieces that another text has too, from which on it is called a copy."""
+"""A text is flagged as a copy of another one if that contains at least this share of its n-grams."""
 REPEATED = 20
-"""Characters of the pieces by which a text is searched for repetition."""
+"""Length in characters of the n-grams that repetition is measured by."""
 LOOP = 0.5
-"""Share of a text's pieces that stood in it before, from which on it is called a loop."""
+"""A text is flagged as repetitive if at least this share of its n-grams occurred in it before."""
 SHORTEST_LOOP = 80
-"""Characters below which a text is too short to be called a loop."""
+"""Shorter texts, in characters, are never flagged as repetitive."""
 FEWEST_LETTERS = 20
-"""Letters (ideographs and kana count four each) below which a text's language is not guessed."""
+"""The language of a text with fewer letters is not identified; an ideograph or kana counts as four letters."""
 NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
-"""Languages that models slip into or that are taken for one another, looked for beside those of the experiment."""
+"""Languages to identify besides those of the experiment: models switch to them, or they are easily confused."""
 EXCERPT = 2000
-"""Characters of a text by which its language is identified."""
+"""Number of characters at the start of a text that its language is identified from."""
 
 Identify = Callable[[list[str]], list[str]]
-"""ISO 639-1 codes of texts' languages, empty where it can't be told."""
+"""Identifies the languages of texts as ISO 639-1 codes; the code is empty if the language is unknown."""
 
 
 def plain(text: str) -> str:
-    """A text without case and with single blanks, by which copies are recognised."""
+    """Fold the case and collapse the white space of a text, for comparison."""
     return " ".join(text.casefold().split())
 
 
@@ -52,9 +52,9 @@ def _shingles(text: str, size: int) -> list[str]:
 
 
 def overlap(text: str, other: str) -> float:
-    """Share in [0, 1] of a text's pieces of `SHINGLE` characters that are in another text.
+    """Return the share in [0, 1] of a text's n-grams of `SHINGLE` characters that another text contains.
 
-    A text shorter than a piece is compared as a whole: 1 where both are the same, else 0.
+    A text that is shorter than one n-gram is compared as a whole: the result is 1 if both texts are equal, else 0.
     """
     text, other = plain(text), plain(other)
     pieces = _shingles(text, SHINGLE)
@@ -65,8 +65,10 @@ def overlap(text: str, other: str) -> float:
 
 
 def repetition(text: str) -> float:
-    """Share in [0, 1] of a text's pieces of `REPEATED` characters that stand in it earlier; a unit repeated n times
-    gives about 1 - 1/n, wherever in the text it stands. 0 for a text of less than `SHORTEST_LOOP` characters.
+    """Return the share in [0, 1] of a text's n-grams of `REPEATED` characters that occur in it earlier.
+
+    A text that consists of n copies of a unit has a share of about 1 - 1/n. The share is 0 for a text with fewer than
+    `SHORTEST_LOOP` characters.
     """
     text = plain(text)
     if len(text) < SHORTEST_LOOP:
@@ -76,10 +78,10 @@ def repetition(text: str) -> float:
 
 
 def language_identifier(languages: Iterable[str]) -> Identify:
-    """Identify languages with lingua among some ISO 639-1 codes and `NEIGHBOURS`.
+    """Return a function that identifies languages with lingua among the given ISO 639-1 codes and `NEIGHBOURS`.
 
-    Among all 75 that lingua knows it would load a gigabyte; among those of the experiment alone, a text in any other
-    language would pass as the nearest of them.
+    With all 75 languages, lingua would load a gigabyte of models. With only those of the experiment, a text in any
+    other language would be identified as the most similar of them.
     """
     from lingua import IsoCode639_1, LanguageDetectorBuilder
 
@@ -108,19 +110,19 @@ def diagnose(
     identify: Identify,
     count: CountTexts,
 ) -> list[Row]:
-    """Signals and flags of pairs.
+    """Compute the signals and flags of pairs.
 
     Parameters
     ----------
-    rows : rows in DATASET, those with chosen equal to rejected among them
+    rows : rows in DATASET, including those with chosen equal to rejected
     originals : {item_id: row in PAIRS}, the English source texts
-    cut : {(language, field): ids of the texts that ended at their maximum length}
-    identify, count : languages and numbers of tokens of texts
+    cut : {(language, field): ids of the texts that were truncated at their maximum length}
+    identify, count : functions that return the languages and the token counts of texts
 
     Returns
     -------
-    Rows in DIAGNOSTICS, one per pair in the same order. A copy of the source text is looked for in translated and
-    generated fields outside English alone: in English the original belongs there.
+    Rows in DIAGNOSTICS, one per pair in the same order. English fields are not compared with the source text, because
+    in English the original is the expected text.
     """
     found, rows = [], list(rows)
     texts = list(dict.fromkeys(row[field] for row in rows for field in FIELDS))
@@ -151,7 +153,7 @@ def diagnose(
 
 
 def _kinds(signals: Row, field: str, language: str) -> list[str]:
-    """Kinds of flags that a field's signals give."""
+    """Return the kinds of flags that the signals of a field imply."""
     tests = {
         "wrong_language": signals[f"{field}_language"] not in ("", language),
         "copies_prompt": signals[f"{field}_prompt_overlap"] >= COPY,
@@ -163,7 +165,7 @@ def _kinds(signals: Row, field: str, language: str) -> list[str]:
 
 
 def truncated(texts: dict[str, dict[str, list[Row] | None]]) -> dict[tuple[str, str], set[str]]:
-    """Ids of texts that were cut at their maximum length, by (language, field), from {language: {field: TEXTS}}."""
+    """Return the ids of truncated texts by (language, field), from {language: {field: rows in TEXTS}}."""
     return {
         (language, field): {row["item_id"] for row in rows or () if row["finish_reason"] == "length"}
         for language, fields in texts.items()
@@ -172,7 +174,7 @@ def truncated(texts: dict[str, dict[str, list[Row] | None]]) -> dict[tuple[str, 
 
 
 def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Counts of flags and mean lengths per architecture, language and source.
+    """Tabulate flag counts and mean lengths per architecture, language and source.
 
     Parameters
     ----------
@@ -181,7 +183,7 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     architecture, language, source, pairs; ``{field}_tokens`` (means), ``token_gap`` (mean of chosen minus rejected),
-    ``chosen_longer`` (share of pairs); then a count of pairs for each of `FLAGS`.
+    ``chosen_longer`` (share of pairs); and the number of pairs with each of `FLAGS`.
     """
     keys = ["architecture", "language", "source"]
     tables = []
@@ -200,12 +202,12 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
-    """Distribution of lengths per architecture, language and field.
+    """Tabulate the distribution of lengths per architecture, language and field.
 
     Parameters
     ----------
     diagnostics : architecture to schema DIAGNOSTICS.
-    languages : order of the rows.
+    languages : languages in the order of the rows.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The texts that a data set is joined from, read some thousand pairs at a time."""
+"""Read the texts of a data set in batches of a few thousand pairs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Row = dict[str, Any]
 def read_texts(
     pairs: str, fields: dict[str, dict[str, str | None]]
 ) -> Iterator[tuple[list[Row], dict[str, dict[str, list[Row] | None]]]]:
-    """The texts that an architecture is joined from, some thousand pairs of one language at a time.
+    """Read the fields of an architecture in batches of a few thousand pairs of one language.
 
     Parameters
     ----------
-    pairs : file in PAIRS, in the order of ``item_id``, as are the files of texts that were made from it
+    pairs : file in PAIRS, sorted by ``item_id`` like the files of texts
     fields : {language: {field: file in TEXTS, None for the original}}
 
     Yields
     ------
-    Rows in PAIRS, and ``{language: {field: rows in TEXTS with these ids, None for the original}}``. A row whose id no
-    pair has is in one of them, for :func:`polypref.datasets.building.build_dataset` to name.
+    Rows in PAIRS, and ``{language: {field: rows in TEXTS with these ids, None for the original}}``. A row with an
+    unknown id is also in one of the batches, so that :func:`polypref.datasets.building.build_dataset` reports it.
     """
     for language in sorted(fields):
         files = {field: _Ordered(path) for field, path in fields[language].items() if path}
@@ -39,14 +39,14 @@ def read_texts(
 
 
 class _Ordered:
-    """A file in TEXTS, taken from its start in pieces."""
+    """A file in TEXTS that is read sequentially in pieces."""
 
     def __init__(self, path: str) -> None:
         self._rows = iter_rows(path, TEXTS)
         self._next = next(self._rows, None)
 
     def until(self, last: str | None) -> list[Row]:
-        """The rows up to an ``item_id``, or all that are left."""
+        """Read the rows up to and including an ``item_id``, or all remaining rows if it is None."""
         taken = []
         while self._next is not None and (last is None or self._next["item_id"] <= last):
             taken.append(self._next)

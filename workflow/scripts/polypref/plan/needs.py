@@ -27,18 +27,18 @@ class Repository(NamedTuple):
 
 
 def used_checkpoints(plan: Plan) -> dict[str, Checkpoint]:
-    """Registry entries that the configuration uses, by name."""
+    """Return the registry entries that the configuration uses, by name."""
     names = {plan.batch_checkpoint(task, name) for task, name in plan.batches()} | {plan.config.training.base}
     return {name: plan.config.checkpoints[name] for name in sorted(names)}
 
 
 def hub_checkpoints(plan: Plan) -> dict[str, Checkpoint]:
-    """Used checkpoints whose weights come from the Hub."""
+    """Return the used checkpoints whose weights come from the Hub."""
     return {n: c for n, c in used_checkpoints(plan).items() if c.engine != "openai" and not c.is_local}
 
 
 def data_repositories(plan: Plan) -> list[Repository]:
-    """Data sets on the Hub, with the parts that are read."""
+    """List the data sets on the Hub, with the parts that are read."""
     config, languages = plan.config, plan.languages
     found = [
         Repository("dataset", s.path, s.revision, s.gated, ((s.subset, s.split),))
@@ -56,13 +56,13 @@ def data_repositories(plan: Plan) -> list[Repository]:
 
 
 def repositories(plan: Plan) -> list[Repository]:
-    """All data sets and models that are read from the Hub, without duplicates."""
+    """List all data sets and models that are read from the Hub, without duplicates."""
     models = {Repository("model", c.path, c.revision, c.gated) for c in hub_checkpoints(plan).values()}
     return [*data_repositories(plan), *sorted(models, key=lambda repository: repository.path)]
 
 
 def api_keys(plan: Plan) -> dict[str, list[str]]:
-    """Environment variables that must contain an API key, with the checkpoints that need each of them."""
+    """Return the environment variables that must contain an API key, with the checkpoints that need each."""
     found: dict[str, list[str]] = {}
     for name, checkpoint in used_checkpoints(plan).items():
         if checkpoint.engine == "openai" and checkpoint.base_url is None:
@@ -71,26 +71,26 @@ def api_keys(plan: Plan) -> dict[str, list[str]]:
 
 
 def gpu_batches(plan: Plan) -> dict[str, int]:
-    """Number of GPUs of each batch that computes on GPUs; in a rehearsal, batches request GPUs but compute on CPU."""
+    """Return the number of GPUs of each batch that computes on GPUs; a rehearsal requests GPUs but computes on CPU."""
     runtimes = {f"{task}/{name}": plan.batch_runtime(task, name) for task, name in plan.batches()}
     return {batch: runtime.gpus for batch, runtime in runtimes.items() if runtime.gpus and runtime.device != "cpu"}
 
 
 def weight_bytes(checkpoint: Checkpoint) -> float | None:
-    """Size of a checkpoint's weights in bytes; None if its registry entry has no ``parameters``."""
+    """Return the size of a checkpoint's weights in bytes; None if the registry has no ``parameters`` for it."""
     if checkpoint.weights_gb:
         return checkpoint.weights_gb * 1e9
     return checkpoint.parameters * BYTES[checkpoint.dtype] if checkpoint.parameters else None
 
 
 def conversion_bytes(plan: Plan) -> float:
-    """Bytes that the checkpoints of engine seq2seq take a second time, converted to CTranslate2's format."""
+    """Return the bytes of the converted (CTranslate2) copies of the checkpoints of engine seq2seq."""
     sizes = {c.path: weight_bytes(c) or 0.0 for c in used_checkpoints(plan).values() if c.engine == "seq2seq"}
     return sum(sizes.values())
 
 
 def training_bytes(plan: Plan) -> float | None:
-    """Peak disk usage of training in bytes: one model per architecture, and two resumable checkpoints.
+    """Estimate the peak disk usage of training in bytes: one model per architecture, and two resumable checkpoints.
 
     A resumable checkpoint takes 16 bytes per parameter (weights, their 32-bit copy and Adam's two moments). With LoRA,
     only the adapter is trained, and the peak is a merged copy of the model.

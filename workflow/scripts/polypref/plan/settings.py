@@ -1,9 +1,9 @@
 """Settings of rules downstream of a batch; each set of settings is a file that is an input of its rule.
 
-Snakemake checks whether a job's parameters or list of inputs have changed only if none of its upstream jobs runs.
-A batch that runs, for example because a language was removed, would therefore hide changes of the parameters downstream
-of it, because artifacts take the completions of the batch as ``ancient()`` inputs and do not become stale by them. A
-settings file is written by a job without upstream jobs, so its changes are always detected and propagated.
+Snakemake checks whether a job's parameters or list of inputs have changed only if none of its upstream jobs runs. So
+when a batch runs, for example because a language was removed, Snakemake would miss changes of the parameters downstream
+of it: artifacts take the completions of the batch as ``ancient()`` inputs, which never make them stale. A settings file
+is written by a job without upstream jobs, so its changes are always detected and propagated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from polypref.plan.plan import Plan
 
 
 def settings(plan: Plan, what: str) -> dict[str, Any]:
-    """The settings with a name: ``generate.MODEL``, ``dataset.ARCHITECTURE``, or a key of the table below."""
+    """Return the settings named ``generate.MODEL``, ``dataset.ARCHITECTURE``, or like a key of the table below."""
     kind, _, name = what.partition(".")
     if kind == "generate":
         return plan.asked_of_generator(name)

@@ -1,4 +1,4 @@
-"""What batches and trainings took, and that beside what had been estimated."""
+"""Compare the actual cost of batches and training with the estimate."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Row = dict[str, Any]
 
 
 def measured_costs(results: Path) -> dict[tuple[str, str], Row]:
-    """Cost files of finished batches, by (task, name)."""
+    """Read the cost files of finished batches, by (task, name)."""
     files = sorted(results.glob("completions/*/*.cost.json"))
     found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     return {(cost["task"], cost["checkpoint"]): cost for cost in found}
 
 
 def measured_training(plan: Plan, results: Path) -> dict[str, Row]:
-    """What finished trainings took, by architecture: rows that the trainer was given, seconds, processes."""
+    """Return the training rows, seconds and processes of finished trainings, by architecture."""
     found = {}
     for name in plan.architectures:
         policy = results / "policies" / name / "policy.json"
@@ -34,11 +34,13 @@ def measured_training(plan: Plan, results: Path) -> dict[str, Row]:
 
 
 def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, Row] | None = None) -> list[Row]:
-    """Estimate from the configuration alone, as before the run, beside what the batches and the training took.
+    """Tabulate the estimate before the run, made from the configuration only, and the actual cost.
 
-    task, checkpoint, estimated_requests, requests, estimated_tokens, tokens (both written), estimated_hours, hours,
-    estimated_usd, usd, gpu_hours. Training is task ``train`` with the architecture as checkpoint, and its pairs as
-    requests.
+    Returns
+    -------
+    Rows with task, checkpoint, estimated_requests, requests, estimated_tokens, tokens (both output tokens),
+    estimated_hours, hours, estimated_usd, usd, gpu_hours. A training has the task ``train``, its architecture as
+    checkpoint, and its number of pairs as requests.
     """
     names = {"requests": "requests", "tokens": "output_tokens", "hours": "hours", "usd": "cost_usd"}
     actual = {
@@ -61,7 +63,7 @@ def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, R
     count, training = len(plan.architectures), estimate_training(plan)
     for name in plan.architectures:
         run = (trained or {}).get(name)
-        held = run["processes"] if run and plan.config.training.runtime.gpus else 0
+        gpus = run["processes"] if run and plan.config.training.runtime.gpus else 0
         rows.append(
             {
                 "task": "train",
@@ -74,7 +76,7 @@ def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, R
                 "hours": run["seconds"] / 3600 if run else None,
                 "estimated_usd": 0.0,
                 "usd": 0.0,
-                "gpu_hours": run["seconds"] * held / 3600 if run else None,
+                "gpu_hours": run["seconds"] * gpus / 3600 if run else None,
             }
         )
     return rows

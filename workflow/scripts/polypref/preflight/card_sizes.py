@@ -1,7 +1,7 @@
-"""Which batches and trainings fit GPUs of common sizes, and what to change for those that do not.
+"""Tabulate which batches and trainings fit GPUs of common sizes, and what to change for those that do not.
 
-The arithmetic is that of the preflight (:mod:`polypref.preflight.gpu_memory`), for one GPU of each size where the
-configuration asks for one, and for as many as it asks for otherwise.
+The estimate is that of the preflight (:mod:`polypref.preflight.gpu_memory`), for as many GPUs of each size as the
+configuration requests.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from polypref.preflight.gpus import FEW, read_config
 
 Row = dict[str, Any]
 SIZES = (16.0, 24.0, 48.0, 80.0)
-"""GB of the cards in the table."""
+"""GPU memory sizes in the table, in GB."""
 SPLITS = (2, 4, 8)
-"""Numbers of GPUs that a model is split over, as tensor_parallel divides the heads of most models."""
+"""Values of tensor_parallel to try; they divide the number of attention heads of most models."""
 QUANTISED_BYTES = 0.7
-"""Of a weight in four bits, with its scales and what is left in 16 bits (Qwen2.5-14B-Instruct-AWQ: 10 GB)."""
+"""Bytes per parameter of a 4-bit model, with scales and 16-bit layers (Qwen2.5-14B-Instruct-AWQ: 10 GB)."""
 FITS, TIGHT = "fits", "tight"
 
 
 def room(gpu: float, runtime: Any, splits: int) -> float:
-    """GB that an engine may take of so many GPUs."""
+    """Return the GB that an engine may use on this number of GPUs."""
     return gpu * splits * runtime.memory_fraction
 
 
 def needed(need: Memory, splits: int, before: int) -> Memory:
-    """What a batch needs on another number of GPUs: `RESERVE_GB` counts for each."""
+    """Convert the memory of a batch to another number of GPUs, each with its own `RESERVE_GB`."""
     return need._replace(reserve=need.reserve / before * splits)
 
 
 def advice(
     checkpoint: Checkpoint, need: Memory, gpu: float, tokens: int, context: int | None, searched: bool = False
 ) -> str:
-    """What to change for a batch on GPUs of that many GB: ``fits``, ``tight``, or the first change that is enough.
+    """Return ``fits``, ``tight``, or the first sufficient change for a batch on GPUs with ``gpu`` GB each.
 
     Parameters
     ----------
-    need : of the batch, as configured
-    tokens : longest prompt and answer
-    context : tokens of context that the cache is reserved for; None where that is not known
-    searched : whether the checkpoint does beam search, which needs the whole model on one GPU
+    need : memory of the batch as configured
+    tokens : tokens of the longest prompt and answer
+    context : context length for which cache is reserved; None if unknown
+    searched : whether the checkpoint uses beam search, which needs the whole model on one GPU
     """
     runtime, before = checkpoint.runtime, max(1, checkpoint.runtime.tensor_parallel)
     if need.least <= room(gpu, runtime, before):
@@ -56,7 +56,7 @@ def advice(
     if checkpoint.engine != "vllm":
         return "larger GPU"
     spare = room(gpu, runtime, before) - need.weights - need.reserve
-    # The context need not be longer than the longest request; a cut answer would be an error.
+    # The context may be as short as the longest request; any shorter, and a truncated answer would be an error.
     shortest = _rounded(max(tokens, 1))
     if context and shortest < context and shortest * need.token <= spare:
         return f"max_model_len: {max(shortest, min(_rounded_down(spare / need.token), context)):,}"
@@ -68,7 +68,7 @@ def advice(
 
 
 def _or_quantised(checkpoint: Checkpoint, need: Memory, gpu: float, before: int) -> str:
-    """The quantised checkpoint as another way, where the present one is not quantised and it would be enough."""
+    """Suggest a 4-bit checkpoint if the configured one is not quantised and the 4-bit one would fit."""
     if checkpoint.weights_gb or not checkpoint.parameters:
         return ""
     smaller = need._replace(weights=checkpoint.parameters * QUANTISED_BYTES / GB)
@@ -76,7 +76,7 @@ def _or_quantised(checkpoint: Checkpoint, need: Memory, gpu: float, before: int)
 
 
 def _rounded(tokens: int) -> int:
-    """Up to a multiple of 1,024."""
+    """Round up to a multiple of 1,024."""
     return -(-tokens // 1024) * 1024
 
 
@@ -85,7 +85,7 @@ def _rounded_down(tokens: float) -> int:
 
 
 def training_advice(plan: Plan, gpu: float) -> str:
-    """The same for the training: the first of a few settings, one after the other, with which its states fit."""
+    """Return ``fits`` or the first of a few changes with which the states of training fit."""
     changes: list[tuple[str, dict[str, Any]]] = [
         ("", {}),
         ("ref_offload", {"ref_offload": True}),
@@ -107,9 +107,9 @@ def card_rows(
     longest: Mapping[tuple[str, str], tuple[int, int]],
     read: Callable[[str, str | None], Content | None] = read_config,
 ) -> list[Row]:
-    """One row per checkpoint that runs on GPUs, and one of the training: what, gpus, and an advice per size of `SIZES`.
+    """Return one row per checkpoint on GPUs, and one for training: what, gpus, and an advice per size in `SIZES`.
 
-    The batch of a checkpoint with the longest requests stands for all of its batches.
+    The row of a checkpoint is that of its batch with the longest requests.
     """
     rows: dict[str, Row] = {}
     searched = searched_decoders(plan.config)
@@ -134,7 +134,7 @@ def card_rows(
 
 
 def card_table(plan: Plan, longest: Mapping[tuple[str, str], tuple[int, int]]) -> str:
-    """The rows as text; empty where nothing runs on a GPU."""
+    """Format the rows of :func:`card_rows` as text; empty if nothing runs on a GPU."""
     rows = card_rows(plan, longest)
     if not rows:
         return ""
@@ -146,9 +146,9 @@ def card_table(plan: Plan, longest: Mapping[tuple[str, str], tuple[int, int]]) -
     return "\n".join(
         [
             *lines,
-            "Where it does not fit, the cell names what to change under the checkpoint's `runtime:` or `training:`. "
+            "Where a model does not fit, the cell names the change to `runtime:` of the checkpoint or to `training:`. "
             "With tensor_parallel, set `gpus` to the same number. A 4-bit checkpoint is another repository (AWQ or "
-            "GPTQ) as `path` with its `weights_gb`, and answers differently. tight: room for fewer than "
+            "GPTQ) as `path` with its `weights_gb`, and its completions differ. tight: room for fewer than "
             f"{FEW} of the longest requests at once. Activations of training are not counted. Until a checkpoint's "
             "config.json has been fetched (`snakemake fetch`), its cache is an upper bound.",
         ]

@@ -1,6 +1,7 @@
-"""Preflight: what would go wrong hours later, found in seconds and listed at once.
+"""Preflight: find in seconds, and list together, the problems that would otherwise stop a run after hours.
 
-Each check yields findings (:mod:`polypref.preflight.findings`). Secrets are looked for and never shown.
+Each check yields findings (:mod:`polypref.preflight.findings`). Checks only test whether secrets are set, and never
+show them.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from polypref.requests.engines.conversion import converted_checkpoints
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Variables that keep huggingface_hub from the network."""
 HUB_SECONDS = 15.0
-"""What the Hub has for all answers together."""
+"""Timeout for all requests to the Hub together."""
 
 
 def check_keys(plan: Plan, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """API keys are set."""
+    """Check that the API keys are set."""
     for variable, names in api_keys(plan).items():
         used = f"{variable} (for {', '.join(names)})"
         if environ.get(variable):
@@ -50,7 +51,7 @@ def check_keys(plan: Plan, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def check_token(found: list[Repository], token: str | None) -> Iterator[Finding]:
-    """There is a token where something gated is used."""
+    """Check that there is a Hugging Face token if a gated repository is used."""
     gated = [repository.path for repository in found if repository.gated]
     if gated and not token:
         yield Finding(
@@ -59,11 +60,11 @@ def check_token(found: list[Repository], token: str | None) -> Iterator[Finding]
             "https://huggingface.co/settings/tokens and export it as HF_TOKEN",
         )
     elif gated:
-        yield Finding("fine", "a Hugging Face token is there")
+        yield Finding("fine", "a Hugging Face token is available")
 
 
 def check_fetched(found: list[Repository], cache: Path) -> Iterator[Finding]:
-    """Offline (``HF_HUB_OFFLINE``), everything has to be in the Hub's cache already."""
+    """Check that all repositories are in the Hub's cache, for offline runs (``HF_HUB_OFFLINE``)."""
     missing = []
     for repository in found:
         folder = cache / f"{repository.kind}s--{repository.path.replace('/', '--')}"
@@ -83,16 +84,17 @@ def check_fetched(found: list[Repository], cache: Path) -> Iterator[Finding]:
 def check_hub(
     found: list[Repository], ask: Callable[[Repository], str | None], seconds: float = HUB_SECONDS
 ) -> Iterator[Finding]:
-    """Every repository is readable with this token; all are asked at once.
+    """Check that every repository is readable with this token, with one thread per repository.
 
-    ``ask`` returns None where a repository is readable, else what is wrong, and raises where it can't be said.
+    ``ask`` returns None if a repository is readable, else the problem. It raises if the check itself fails, for
+    example without a network.
     """
     answers: queue.SimpleQueue[tuple[Repository, str | None, Exception | None]] = queue.SimpleQueue()
 
     def run(repository: Repository) -> None:
         try:
             answers.put((repository, ask(repository), None))
-        except Exception as error:  # whatever the network does, it is no reason to stop checking
+        except Exception as error:  # a network error must not stop the other checks
             answers.put((repository, None, error))
 
     for repository in found:
@@ -119,7 +121,7 @@ def check_hub(
 
 
 def hub_reader(token: str | None, endpoint: str | None = None) -> Callable[[Repository], str | None]:
-    """Ask the Hub whether a repository can be read with a token; the answer names the page to go to."""
+    """Return a function that checks whether a repository is readable with a token; its problems name a web page."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -142,7 +144,7 @@ def hub_reader(token: str | None, endpoint: str | None = None) -> Callable[[Repo
             return f"not found, or not for this token: see {repository.page}"
         except HfHubHTTPError as error:
             if error.response is not None and error.response.status_code in (401, 403):
-                return f"refused (HTTP {error.response.status_code}): is the token valid? See {repository.page}"
+                return f"access refused (HTTP {error.response.status_code}): check the token, and see {repository.page}"
             raise
         files = [file.rfilename for file in found.siblings or ()]
         if repository.kind == "model" and not any(file.endswith(".safetensors") for file in files):
@@ -153,7 +155,7 @@ def hub_reader(token: str | None, endpoint: str | None = None) -> Callable[[Repo
 
 
 def check_revisions(plan: Plan) -> Iterator[Finding]:
-    """Every repository is pinned to a commit."""
+    """Check that every repository is pinned to a commit."""
     loose = [repository.path for repository in unpinned(plan)]
     if loose:
         which = f"{len(loose)} repositories have no revision, so another day may read other bytes: {', '.join(loose)}"
@@ -161,7 +163,7 @@ def check_revisions(plan: Plan) -> Iterator[Finding]:
 
 
 def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
-    """There is room for weights that were not fetched yet, and for training."""
+    """Check the disk space for weights that were not fetched yet, converted checkpoints and training."""
     absent = [
         weight_bytes(checkpoint)
         for checkpoint in {c.path: c for c in hub_checkpoints(plan).values()}.values()
@@ -190,7 +192,7 @@ def check_context(
     longest: Mapping[tuple[str, str], tuple[int, int]],
     read: Callable[[str, str | None], Content | None] = read_config,
 ) -> Iterator[Finding]:
-    """The longest request of each batch, {batch: (prompt tokens, most answer tokens)}, fits the model's context."""
+    """Check that the longest request of each batch, {batch: (prompt, answer) tokens}, fits the model's context."""
     unknown, tight = [], []
     for (task, name), (prompt, answer) in sorted(longest.items()):
         checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
@@ -201,7 +203,7 @@ def check_context(
             unknown.append(f"{task}/{name}")
         elif prompt >= context:
             yield Finding(
-                "wrong", f"{task}/{name}: a prompt of about {prompt:,} tokens, and the context holds {context:,}"
+                "wrong", f"{task}/{name}: a prompt of about {prompt:,} tokens exceeds the context of {context:,}"
             )
         elif prompt + answer > context:
             tight.append(f"{task}/{name} (about {prompt:,} + {answer:,} in {context:,})")
@@ -212,7 +214,7 @@ def check_context(
             "ends with `length`, or as an error where runtime.max_model_len is the limit",
         )
     if unknown:
-        yield Finding("unchecked", f"context length: no config.json at hand yet for {', '.join(unknown)}")
+        yield Finding("unchecked", f"context length: no config.json is available yet for {', '.join(unknown)}")
 
 
 def preflight(
@@ -226,7 +228,7 @@ def preflight(
     gpus: Callable[[], list[float] | None] = read_gpus,
     packages: Callable[[Plan, bool], Iterable[Finding]] = check_gpu_packages,
 ) -> list[Finding]:
-    """All checks; where nothing from outside is needed, as in the miniature, only that of chat templates."""
+    """Run all checks, or only that of chat templates if a run needs nothing external, like the miniature."""
     if nothing_outside(plan):
         local = Finding("fine", "all data and models are local, and no job asks for a GPU")
         return [local, *check_templates(plan)]

@@ -1,4 +1,4 @@
-"""What a run cost: rows, tokens, engine starts and seconds of each batch."""
+"""Tabulate the cost of a run: rows, tokens, engine starts and seconds of each batch."""
 
 import json
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def read_cost(path: str | Path) -> dict:
     Raises
     ------
     TableError
-        It is not JSON or a field is missing; the message names the file.
+        The file is not JSON or lacks a field. The message names the file.
     """
     try:
         cost = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def read_cost(path: str | Path) -> dict:
 
 
 def tabulate_cost(costs: Iterable[dict]) -> pd.DataFrame:
-    """One row per batch in the order of the stages, and a total.
+    """Tabulate the costs: one row per batch in the order of the stages, and a total.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ def tabulate_cost(costs: Iterable[dict]) -> pd.DataFrame:
 
     Returns
     -------
-    `LABELS` and `TOTALS` and ``runs``, the number of times the batch was started. Tokens, seconds, engine starts and
-    dollars are over all runs. ``start_seconds`` (loading the engine) comes before ``seconds``; ``gpu_seconds`` is both,
-    times the GPUs that the engine held. The last row has the task ``total``.
+    `LABELS`, `TOTALS`, ``gpu_seconds``, and ``runs``, the number of times the batch was started. Tokens, seconds,
+    engine starts and dollars are sums over all runs. ``seconds`` does not include ``start_seconds`` (loading the
+    engine); ``gpu_seconds`` is their sum times the number of GPUs of the engine. The last row has the task ``total``.
     """
     rows = [
         {name: cost[name] for name in [*LABELS, *TOTALS]}
@@ -57,7 +57,7 @@ def tabulate_cost(costs: Iterable[dict]) -> pd.DataFrame:
     stages = frame["task"].map({task: position for position, task in enumerate(TASKS)}).fillna(len(TASKS))
     frame = frame.assign(stage=stages).sort_values(["stage", "checkpoint"]).drop(columns="stage")
     total = {"task": "total", "checkpoint": "", "engine": ""} | frame[[*TOTALS, "gpu_seconds", "runs"]].sum().to_dict()
-    # A sum row by concat would turn counts into floats; objects keep each row's own type.
+    # The sums are floats and would turn the counts into floats, so the counts are converted back to integers.
     return pd.DataFrame([*frame.to_dict("records"), total], columns=frame.columns).astype(
         {name: int for name in [*TOTALS[:8], "runs"]}
     )

@@ -1,7 +1,7 @@
-"""Estimate: requests, tokens, GPU hours, disk and dollars of every batch and of training, before they are spent.
+"""Estimate requests, tokens, GPU hours, disk space and dollars of every batch and of training before the run.
 
-Counts are those of the requests that exist, else those that the configuration implies with the assumed lengths below.
-Throughput, lengths of answers and time to start are what earlier runs of the batch measured here, else stated defaults.
+Requests are counted if their files exist; otherwise, the configuration and the assumed lengths below determine them.
+Throughput, answer lengths and start-up time are taken from earlier runs of the batch, else from the defaults below.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ TEXT_TOKENS = {"prompt": 150, "chosen": 300, "rejected": 300, "source": 45}
 WMT_SEGMENTS = 960
 """Assumed segments of WMT24++ per language pair without bad sources."""
 PIECES = {"none": 1, "lines": 6, "sentences": 12}
-"""Assumed pieces of a field of the base set; a WMT24++ segment is one or two."""
+"""Assumed number of pieces that a field of the base set is split into; a WMT24++ segment has one or two."""
 GROWTH = 1.6
-"""Tokens of a translation per token of its English source."""
+"""Assumed tokens of a translation per token of its English source."""
 TEMPLATE_TOKENS = 40
 ANSWER_TOKENS, EVALUATION_PROMPT_TOKENS, JUDGE_TOKENS = 400, 60, 250
 TOKENS_PER_SECOND = 20_000.0
-"""Default output tokens per second and GPU for a model of 10^9 parameters, continuous batching; inversely proportional
-to the parameters, and never above `FASTEST`. Input is read `PREFILL` times as fast."""
+"""Default output tokens per second and GPU for a model with 10^9 parameters and continuous batching. Throughput is
+inversely proportional to the number of parameters, and at most `FASTEST`. Input is `PREFILL` times as fast."""
 FASTEST, PREFILL = 15_000.0, 10.0
 SEARCH_SHARE = 0.98
-"""Speed of a decoder's beam search, tokens of all beams counted, as a share of that: see docs/benchmarks.md."""
+"""Throughput of a decoder's beam search (tokens of all beams) relative to the default rate: see docs/benchmarks.md."""
 START_HOURS = 0.05
 TRAINING_FLOPS = 10.0
-"""Per parameter and token: 2 forward, 4 backward, 2 recomputed, 2 of the reference model."""
+"""FLOPs per parameter and token: forward 2, backward 4, recomputation 2, reference model 2."""
 GPU_TFLOPS = 400.0
-"""Peak of the GPU that the defaults are for, 16-bit; another one's (``runtime.gpu_tflops``) scales them."""
+"""Peak 16-bit TFLOP/s of the GPU that the defaults apply to; ``runtime.gpu_tflops`` scales them for another GPU."""
 GPU_FLOPS = 1.2e14
-"""Default useful operations per second and GPU in training: 30% of that."""
+"""Default useful FLOP/s per GPU in training: 30% of the peak."""
 
 ASSUMPTIONS = (
     f"Assumed where nothing was measured: {TOKENS_PER_SECOND:,.0f} output tokens/s per GPU for 10^9 parameters (less "
@@ -52,13 +52,13 @@ ASSUMPTIONS = (
 
 
 def tokens_in(text: str) -> int:
-    """A rough count of tokens without a tokenizer: four ASCII characters each, or one and a half of others."""
+    """Estimate tokens without a tokenizer: one per four ASCII characters, or per one and a half other characters."""
     ascii_only = sum(char < "\x80" for char in text)
     return round(ascii_only / 4 + (len(text) - ascii_only) / 1.5)
 
 
 def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
-    """Requests of a file, tokens read and tokens written, as the configuration implies them."""
+    """Estimate the requests, input tokens and output tokens of a requests file from the configuration."""
     config, parts = plan.config, stem.split("/")
     if task == "translate":
         corpus, field, model, _ = parts
@@ -78,7 +78,11 @@ def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
     if stem.startswith(SANITY):
         items = min(items, config.health.sanity_prompts)
         read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))
-        return 3 * items, 3 * items * read, 3 * items * 2  # against itself both orders are one request
+        return (
+            3 * items,
+            3 * items * read,
+            3 * items * 2,
+        )  # for an answer compared with itself, both orders are the same request
     share = judging.second.share if judging.second and stem.startswith(SECOND) else 1
     judged = round(items * share) * len(set(config.evaluation.opponents)) * calls
     read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))
@@ -86,7 +90,7 @@ def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
 
 
 def counted(path: Path, task: str) -> tuple[int, int, int, int]:
-    """Requests that exist: unique ones, tokens read, tokens written (assumed from those read), and the longest."""
+    """Count the unique requests in a file, their input tokens, estimated output tokens, and the longest input."""
     rows = {
         row["request_id"]: sum(tokens_in(message["content"]) for message in row["messages"]) + 8
         for row in read_table(path, REQUESTS, ["request_id", "messages"]).to_pylist()
@@ -99,12 +103,12 @@ def counted(path: Path, task: str) -> tuple[int, int, int, int]:
 
 
 def gpu_share(plan: Plan) -> float:
-    """How fast a GPU is beside the one that the defaults are for, by ``runtime.gpu_tflops``."""
+    """Return the speed of a GPU relative to the one that the defaults apply to, by ``runtime.gpu_tflops``."""
     return (plan.config.runtime.gpu_tflops or GPU_TFLOPS) / GPU_TFLOPS
 
 
 def throughput(checkpoint: Checkpoint, cost: Row | None, share: float = 1.0) -> tuple[float, bool]:
-    """Output tokens per second of a batch, and whether that was measured here."""
+    """Return the output tokens per second of a batch, and whether an earlier run measured them."""
     if cost and cost["seconds"] > 0 and cost["completion_tokens"]:
         return cost["completion_tokens"] / cost["seconds"], True
     gpus = max(1, checkpoint.runtime.gpus)
@@ -112,14 +116,19 @@ def throughput(checkpoint: Checkpoint, cost: Row | None, share: float = 1.0) -> 
 
 
 def token_cost(checkpoint: Checkpoint, decoding: Decoding) -> float:
-    """What a token of an answer costs, in tokens of greedy search: one per beam, more where beams are slower."""
+    """Return the cost of an output token in greedily decoded tokens: one per beam, more if beam search is slower."""
     beams = decoding.beam_size or 1
     return beams / SEARCH_SHARE if engine_of(checkpoint, {"beam_size": beams}) == "transformers" else beams
 
 
 def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row]) -> list[Row]:
-    """One row per batch: task, checkpoint, requests, counted, input_tokens, output_tokens, hours, gpu_hours, measured
-    (the throughput), disk_gb, cost_usd, and actual_requests, actual_tokens, actual_hours of what has run.
+    """Estimate each batch, and add the actual figures of batches that have run.
+
+    Returns
+    -------
+    Rows with task, checkpoint, requests, counted (whether the requests exist), input_tokens, output_tokens, hours,
+    gpu_hours, measured (whether the throughput was measured), disk_gb, cost_usd, actual_requests, actual_tokens,
+    actual_hours and actual_cost_usd.
     """
     rows = []
     for (task, name), stems in plan.batches().items():
@@ -166,10 +175,12 @@ def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row
 
 
 def estimate_training(plan: Plan, measured: dict[str, Row] | None = None) -> Row:
-    """Hours of training all architectures one after the other: pairs, tokens, hours, gpu_hours, measured.
+    """Estimate the training of all architectures one after the other: pairs, tokens, hours, gpu_hours, measured.
 
-    ``measured``: finished trainings (:func:`.measured_training`); their seconds per row and process
-    come before the stated default.
+    Parameters
+    ----------
+    measured : finished trainings (:func:`.measured_training`); if given, their seconds per row and process replace the
+        default throughput
     """
     training = plan.config.training
     pairs = plan.config.sampling.items * len(plan.config.all_languages)
@@ -192,7 +203,7 @@ def estimate_training(plan: Plan, measured: dict[str, Row] | None = None) -> Row
 
 
 def disk_gb(plan: Plan) -> float:
-    """Weights of all checkpoints that are used, each once, and those of engine seq2seq a second time, converted."""
+    """Return the GB of all used checkpoints, and of the converted copies for the engine seq2seq."""
     sizes = {c.path: weight_bytes(c) or 0.0 for c in used_checkpoints(plan).values() if c.engine != "openai"}
     return (sum(sizes.values()) + conversion_bytes(plan)) / 1e9
 
@@ -207,10 +218,10 @@ def _decoding(plan: Plan, task: str, stem: str) -> Decoding:
 
 
 def longest_requests(plan: Plan, results: Path) -> dict[tuple[str, str], tuple[int, int]]:
-    """About how long a batch's longest prompt is and its answer may get, in tokens: {batch: (prompt, answer)}.
+    """Estimate the longest prompt and the longest possible answer of each batch: {batch: (prompt, answer)} in tokens.
 
-    From the requests where they exist, else from ``sampling.max_tokens`` and the answers' maximum; evaluation prompts
-    that were not read yet are taken for short.
+    Prompts are measured if the requests exist. Otherwise, ``sampling.max_tokens`` and the maximum answer length bound
+    them; evaluation prompts that were not read yet are assumed to be short.
     """
     config = plan.config
     bound = {
@@ -223,7 +234,7 @@ def longest_requests(plan: Plan, results: Path) -> dict[tuple[str, str], tuple[i
     for (task, name), stems in plan.batches().items():
         files = [results / "requests" / task / f"{stem}.parquet" for stem in stems]
         lengths = [counted(file, task)[3] for file in files if file.is_file()]
-        # A line or a sentence is shorter than its text; how much is known when the requests are.
+        # Lines and sentences are shorter than whole texts; until the requests exist, a quarter is assumed.
         split = task == "translate" and all(config.models[stem.split("/")[2]].split != "none" for stem in stems)
         prompt = max(lengths) if lengths else bound[task] // (4 if split else 1)
         found[task, name] = (prompt, max(_decoding(plan, task, stem).max_tokens for stem in stems))
@@ -231,7 +242,7 @@ def longest_requests(plan: Plan, results: Path) -> dict[tuple[str, str], tuple[i
 
 
 def table(rows: list[Row], training: Row, disk: float, peak: float | None) -> str:
-    """The estimate as text; ``disk`` and ``peak`` (of training) in GB."""
+    """Format the estimate as text; ``disk`` (weights) and ``peak`` (training) are in GB."""
     head = f"{'batch':<34}{'requests':>10}{'in':>9}{'out':>9}{'hours':>8}{'GPU h':>8}{'USD':>9}  throughput"
     lines = [head, "-" * len(head)]
     for row in rows:

@@ -1,4 +1,4 @@
-"""Fetch: all data and checkpoints into the Hub's cache, so that the rest runs with ``HF_HUB_OFFLINE=1``."""
+"""Download all data and checkpoints into the Hub's cache, so that the run works with ``HF_HUB_OFFLINE=1``."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from polypref.requests.engines.conversion import number_format
 
 
 class FetchError(RuntimeError):
-    """Something could not be fetched; the message lists everything that could not."""
+    """One or more repositories could not be fetched; the message lists all of them."""
 
 
 def fetch(
     plan: Plan,
     load: Callable[..., Any],
     snapshot: Callable[..., str],
-    say: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
     convert: Callable[..., Any] | None = None,
 ) -> None:
     """Download every data set and checkpoint that the configuration uses and that is not yet present.
 
-    Checkpoints of the engine ``seq2seq`` are also converted for CTranslate2, so that no job does so on a GPU.
+    Checkpoints of the engine ``seq2seq`` are also converted for CTranslate2, so that no job spends GPU time on it.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ def fetch(
     Raises
     ------
     FetchError
-        Naming each repository that could not be fetched and why; the others are fetched all the same.
+        One or more repositories could not be fetched; the message gives the reasons. The others were fetched.
     """
     faults = []
     for repository in data_repositories(plan):
         for part, split in repository.parts:
-            say(f"data set {repository.path}{f' ({part})' if part else ''}")
+            report(f"data set {repository.path}{f' ({part})' if part else ''}")
             try:
                 load(repository.path, part, split=split, revision=repository.revision)
-            except Exception as error:  # one gated set must not keep the others from being fetched
+            except Exception as error:  # a fault of one data set must not prevent fetching the others
                 faults.append(_fault(repository, error))
                 break
     done = set()
@@ -53,7 +53,7 @@ def fetch(
         if (checkpoint.path, checkpoint.revision) in done:
             continue
         done.add((checkpoint.path, checkpoint.revision))
-        say(f"checkpoint {name}: {checkpoint.path} at {checkpoint.revision or 'main'}")
+        report(f"checkpoint {name}: {checkpoint.path} at {checkpoint.revision or 'main'}")
         try:
             folder = Path(
                 snapshot(
@@ -71,7 +71,7 @@ def fetch(
                 f"{checkpoint.path}: has no *.safetensors at {checkpoint.revision or 'main'}. {NO_SAFETENSORS}"
             )
         elif convert and checkpoint.engine == "seq2seq" and checkpoint.revision:
-            say(f"checkpoint {name}: converting it for CTranslate2")
+            report(f"checkpoint {name}: converting it for CTranslate2")
             try:
                 kind = number_format(checkpoint)
                 convert(checkpoint.path, checkpoint.revision, kind, checkpoint.trust_remote_code)

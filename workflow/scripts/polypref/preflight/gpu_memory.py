@@ -1,7 +1,7 @@
-"""GPU memory that a batch and the training need, estimated beforehand: weights, key-value cache, what comes on top.
+"""Estimate the GPU memory of batches and of training: weights, key-value cache and a reserve.
 
-What is not in it: activations of training beyond `RESERVE_GB`, and fragmentation. So what does not fit here will not
-start, and what just fits may still not.
+The estimate leaves out fragmentation, and the activations of training beyond `RESERVE_GB`. So a job that does not
+fit by this estimate will not start, and one that barely fits may still fail.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from polypref.plan.plan import Plan
 
 GB = 1e9
 RESERVE_GB = 3.0
-"""Per GPU, beside weights and cache: CUDA's context, activations of a step, CUDA graphs, communication buffers."""
+"""Per GPU, in addition to weights and cache: CUDA context, activations, CUDA graphs, communication buffers."""
 CACHE_BYTES = 2
-"""Of one number in the key-value cache (16 bits)."""
+"""Bytes per number in the key-value cache (16 bits)."""
 ASPECT = 128
-"""Width of a decoder per layer, by which the two are guessed from the parameters (Llama-2: 128 at 7B and 13B)."""
+"""Assumed ratio of width to layers, to derive both from the parameter count (128 for Llama-2 7B and 13B)."""
 COPIES = {"weights": 2, "gradients": 2, "reference": 2, "adam": 12}
 """Bytes per parameter in training: 16-bit weights, gradients and reference model; 32-bit copy and moments of AdamW."""
 
@@ -26,7 +26,7 @@ Content = Mapping[str, Any]
 
 
 class Memory(NamedTuple):
-    """GB over all GPUs of a batch: weights, cache of one request of full length, cache of a token, and the rest."""
+    """GB over all GPUs of a batch: weights, cache of one full-length request, cache of one token, and reserve."""
 
     weights: float
     longest: float
@@ -35,18 +35,18 @@ class Memory(NamedTuple):
 
     @property
     def least(self) -> float:
-        """GB below which the engine does not start."""
+        """Minimum GB with which the engine starts."""
         return self.weights + self.longest + self.reserve
 
 
 def cache_bytes(content: Content | None, parameters: float | None) -> float | None:
-    """Bytes of the key-value cache per token.
+    """Return the bytes of the key-value cache per token.
 
     Parameters
     ----------
-    content : the checkpoint's ``config.json``, or None. Without it, an upper bound: a plain decoder of that many
-        parameters, 12 layers width^2, in which each query head has a key-value head of its own.
-    parameters : of the checkpoint; with neither, None is returned.
+    content : the checkpoint's ``config.json``, or None. Without it, the result is an upper bound, for a plain decoder
+        with 12 * layers * width^2 parameters and as many key-value heads as query heads.
+    parameters : parameter count of the checkpoint. The result is None if this is needed but not given.
     """
     if content:
         content = content.get("text_config") or content
@@ -63,18 +63,18 @@ def cache_bytes(content: Content | None, parameters: float | None) -> float | No
 
 
 def context_of(content: Content | None) -> int | None:
-    """Context length in tokens by a checkpoint's ``config.json``."""
+    """Return the context length in tokens that a checkpoint's ``config.json`` specifies."""
     return (content.get("text_config") or content).get("max_position_embeddings") if content else None
 
 
 def batch_memory(plan: Plan, task: str, name: str, content: Content | None, longest: int) -> Memory | None:
-    """What a batch needs, or None where the registry does not say how large its model is.
+    """Estimate the memory of a batch; None if the registry has no size for its checkpoint.
 
     Parameters
     ----------
-    content : the checkpoint's ``config.json`` where it is at hand
-    longest : tokens of the longest prompt and answer. vLLM wants room for one request of the whole context, which is
-        ``runtime.max_model_len`` or the model's own; only where neither is known the longest request stands for it.
+    content : the checkpoint's ``config.json``, or None
+    longest : tokens of the longest prompt and answer. vLLM requires cache for one request of the whole context, which
+        is ``runtime.max_model_len`` or the model's own length; ``longest`` is used only if neither is known.
     """
     checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
     weights, token = weight_bytes(checkpoint), cache_bytes(content, checkpoint.parameters)
@@ -88,10 +88,10 @@ def batch_memory(plan: Plan, task: str, name: str, content: Content | None, long
 
 
 def training_memory(plan: Plan) -> float | None:
-    """GB per GPU that the states of training take: weights, gradients, AdamW, reference model, and `RESERVE_GB`.
+    """Estimate the GB per GPU of training: weights, gradients, AdamW states, reference model, and `RESERVE_GB`.
 
-    ZeRO stage 1 divides AdamW's states among the GPUs, 2 the gradients too, 3 the weights too (Rajbhandari et al.,
-    2020). An adapter's gradients and states are small and left out.
+    ZeRO divides AdamW's states among the GPUs from stage 1 on, the gradients from stage 2 on, and the weights in stage
+    3 (Rajbhandari et al., 2020). The gradients and states of an adapter are small and not counted.
     """
     training = plan.config.training
     parameters = plan.config.checkpoints[training.base].parameters

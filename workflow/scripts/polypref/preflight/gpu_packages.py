@@ -1,8 +1,8 @@
-"""The installed GPU packages fit together, and what each engine loads at run time can be loaded; no GPU is needed.
+"""Check that the installed GPU packages are compatible and that each engine's libraries load; no GPU is needed.
 
-``python -m polypref.preflight.gpu_packages [vllm] [seq2seq] [training] [--driver]`` loads what these engines load and
-prints one fault per line; its exit code is 1 if there are any. Set-up calls it. The preflight does too, in a process of
-its own, because a library that fails may take the process with it.
+``python -m polypref.preflight.gpu_packages [vllm] [seq2seq] [training] [--driver]`` loads the libraries of these
+engines and prints one fault per line; its exit code is 1 if there are any. Set-up calls it. The preflight runs it in a
+separate process, because a library that fails to load may crash the process.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from polypref.training.attention import has_flash_attn
 
 SCRIPTS = Path(__file__).parents[2]
 COMPILED = ("vllm", "torchvision", "torchaudio", "torchcodec")
-"""Packages that are compiled against torch and linked to the CUDA runtime that torch brings."""
+"""Packages that are compiled against torch and linked to the CUDA runtime in torch's wheel."""
 LIBRARY = re.compile(rb"\0(lib[A-Za-z0-9_+-]+\.so(?:\.\d+)*)(?=\0)")
 CUDA_RUNTIME = re.compile(r"libcudart\.so\.(\d+)$")
 SECONDS = 180.0
-"""What the engines of one check have to import."""
+"""Timeout for importing the engines of one check."""
 
 
 def binaries(package: str) -> list[Path]:
-    """Shared libraries of an installed package; none where it is not installed."""
+    """List the shared libraries of a package; empty if it is not installed."""
     try:
         found = files(package) or ()
     except PackageNotFoundError:
@@ -43,18 +43,18 @@ def binaries(package: str) -> list[Path]:
 
 
 def libraries_named_in(binary: Path) -> set[str]:
-    """Names of the libraries that a shared library is linked to or may open by name: its whole strings of that form."""
+    """Find the names of libraries that a shared library links to or may open: its strings of the form ``lib*.so*``."""
     return {name.decode() for name in LIBRARY.findall(binary.read_bytes())}
 
 
 def cuda_versions(package: str) -> set[str]:
-    """Major CUDA versions whose runtime the shared libraries of a package name."""
+    """Return the major CUDA versions of the runtimes that the shared libraries of a package refer to."""
     names = {name for binary in binaries(package) for name in libraries_named_in(binary)}
     return {match[1] for name in names if (match := CUDA_RUNTIME.match(name))}
 
 
 def check_torch() -> Iterator[str]:
-    """torch is a CUDA build, and what was compiled against it is for the same major version of CUDA."""
+    """Check that torch is a CUDA build, and that `COMPILED` packages have the same major version of CUDA."""
     import torch
 
     if torch.version.cuda is None:
@@ -71,7 +71,7 @@ def check_torch() -> Iterator[str]:
 
 
 def check_vllm(driver: bool) -> Iterator[str]:
-    """vLLM's kernels load, and Triton finds what it compiles with at run time."""
+    """Check that vLLM's kernels load, and that Triton finds the compiler and header that it needs at run time."""
     kernels = [path for path in binaries("vllm") if path.parent.name == "vllm" and path.name.startswith("_C")]
     if not kernels:
         yield "the GPU build of vLLM is not installed. Remedy: tools/setup.sh gpu"
@@ -93,7 +93,7 @@ def _fault_of_loading(path: Path, driver: bool) -> Iterator[str]:
 
 
 def check_seq2seq(driver: bool) -> Iterator[str]:
-    """CTranslate2 imports, and the libraries that it opens by name load."""
+    """Check that CTranslate2 can be imported, and that the libraries that it opens by name load."""
     import ctranslate2
 
     try:
@@ -105,7 +105,7 @@ def check_seq2seq(driver: bool) -> Iterator[str]:
 
 
 def check_training(driver: bool) -> Iterator[str]:
-    """OpenRLHF's trainer imports with what stands in for flash-attn where that is not installed."""
+    """Check that OpenRLHF's trainer can be imported, with empty modules for flash-attn if that is not installed."""
     import openrlhf_launcher
 
     openrlhf_launcher.supply_flash_attn()
@@ -125,7 +125,7 @@ CHECKS: dict[str, Callable[[bool], Iterator[str]]] = {
 
 
 def faults(engines: Sequence[str], driver: bool) -> Iterator[str]:
-    """What keeps the engines from starting. ``driver``: this machine has the GPU's driver."""
+    """Find the faults that prevent engines from starting; ``driver``: whether this machine has a GPU driver."""
     yield from check_torch()
     for engine in engines:
         try:
@@ -135,7 +135,7 @@ def faults(engines: Sequence[str], driver: bool) -> Iterator[str]:
 
 
 def faults_in_a_process(engines: Sequence[str], driver: bool) -> list[str]:
-    """The same from a process of its own, which is the one that a library takes with it if it fails."""
+    """Find the faults in a separate process, which a library that fails to load may crash."""
     command = [sys.executable, "-m", "polypref.preflight.gpu_packages", *engines, *(["--driver"] if driver else [])]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=SCRIPTS)
@@ -150,7 +150,7 @@ def faults_in_a_process(engines: Sequence[str], driver: bool) -> list[str]:
 def check_gpu_packages(
     plan: Plan, here: bool, find: Callable[[Sequence[str], bool], list[str]] = faults_in_a_process
 ) -> Iterator[Finding]:
-    """What each engine that will run on a GPU loads can be loaded, in the environment that the jobs use too."""
+    """Check that the libraries of all engines that run on GPUs load in this environment, which the jobs use too."""
     training = plan.config.training
     engines = {plan.config.checkpoints[plan.batch_checkpoint(*b.split("/", 1))].engine for b in gpu_batches(plan)}
     if training.runtime.launcher != "cpu" and training.runtime.gpus:
@@ -167,7 +167,7 @@ def check_gpu_packages(
     found = find(wanted, here)
     yield from (Finding("wrong", f"GPU packages: {fault}") for fault in found)
     if not found:
-        yield Finding("fine", f"what {', '.join(wanted)} load at run time is installed and loads")
+        yield Finding("fine", f"the libraries of {', '.join(wanted)} are installed and can be loaded")
 
 
 def main() -> None:

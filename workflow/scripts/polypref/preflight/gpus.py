@@ -1,4 +1,4 @@
-"""Preflight of GPUs: their number and memory against what each batch and the training ask for."""
+"""Compare the number and memory of GPUs with the requirements of each batch and of training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polypref.preflight.gpu_memory import GB, Content, batch_memory, training_me
 
 
 def read_gpus() -> list[float] | None:
-    """Memory of this machine's GPUs in GB, by nvidia-smi; None where there is no such program or it fails."""
+    """Return the memory of this machine's GPUs in GB; None if nvidia-smi is missing or fails."""
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
@@ -24,7 +24,7 @@ def read_gpus() -> list[float] | None:
 
 
 def read_config(path: str, revision: str | None) -> Content | None:
-    """A checkpoint's ``config.json``, in a folder or the Hub's cache; None if it is not there."""
+    """Read a checkpoint's ``config.json`` from a folder or the Hub's cache; None if it is not there."""
     file = Path(path) / "config.json"
     if not file.is_file():
         from huggingface_hub import try_to_load_from_cache
@@ -43,10 +43,12 @@ def check_gpus(
     longest: Mapping[tuple[str, str], tuple[int, int]],
     read: Callable[[str, str | None], Content | None] = read_config,
 ) -> Iterator[Finding]:
-    """GPUs, their number and memory, are what each batch and training ask for.
+    """Check that there are enough GPUs, with enough memory, for each batch and for training.
 
-    ``gpus``: memory in GB of those of this machine; where jobs run elsewhere (not ``here``) those that ``runtime`` of
-    the configuration describes.
+    Parameters
+    ----------
+    gpus : memory in GB of each GPU of this machine. If the jobs run on other machines (not ``here``), the GPUs that
+        ``runtime`` in the configuration describes are checked instead.
     """
     runtime, nodes = plan.config.training.runtime, plan.config.runtime
     wanted = {"training": runtime.gpus} if runtime.launcher != "cpu" and runtime.gpus else {}
@@ -57,13 +59,13 @@ def check_gpus(
         if not nodes.gpu_memory_gb:
             yield Finding(
                 "unchecked",
-                "GPUs: jobs run on other machines. Say what those have, `runtime: {gpus: ..., gpu_memory_gb: ...}` in "
-                "the configuration, and memory is checked here",
+                "GPUs: jobs run on other machines; to check memory, describe their GPUs in the configuration as "
+                "`runtime: {gpus: ..., gpu_memory_gb: ...}`",
             )
             return
         gpus = [nodes.gpu_memory_gb] * (nodes.gpus or max(wanted.values()))
     if not gpus:
-        yield Finding("wrong", f"no GPU is visible here (nvidia-smi), and {len(wanted)} jobs ask for one")
+        yield Finding("wrong", f"no GPU is visible here (nvidia-smi), and {len(wanted)} jobs request one")
         return
     where = "here" if here else "on a node (runtime.gpus)"
     few = [f"{what} asks for {count}" for what, count in wanted.items() if count > len(gpus)]
@@ -79,12 +81,12 @@ def check_gpus(
         yield Finding("unchecked", f"GPU memory: the registry has no `parameters` for {', '.join(unknown)}")
     if not few and not small:
         source = "" if here else " (by the configuration)"
-        told = "enough as far as it can be told beforehand"
-        yield Finding("fine", f"{len(gpus)} GPUs of {min(gpus):.0f} GB{source}, {told}")
+        room = "enough by this estimate"
+        yield Finding("fine", f"{len(gpus)} GPUs of {min(gpus):.0f} GB{source}, {room}")
 
 
 FEW = 8
-"""Longest requests of a batch that should fit into the key-value cache at once, or else batching brings little."""
+"""If fewer of the longest requests fit into the key-value cache at once, batching has little effect."""
 
 
 def _check_memory(
@@ -93,7 +95,7 @@ def _check_memory(
     longest: Mapping[tuple[str, str], tuple[int, int]],
     read: Callable[[str, str | None], Content | None],
 ) -> tuple[list[str], list[str], list[str]]:
-    """What does not fit into GPUs of that many GB, what hardly fits, and what can't be told."""
+    """List the batches and trainings that do not fit GPUs with ``gpu`` GB, fit barely, or have no known size."""
     small, slow, unknown = [], [], []
     for task, name in plan.batches():
         runtime, label = plan.batch_runtime(task, name), f"{task}/{name}"

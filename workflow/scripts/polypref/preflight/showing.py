@@ -1,7 +1,8 @@
-"""Show: the first request of every batch as the model gets it, before anything is spent on it.
+"""Show the first request of every batch as the model receives it, before the batch is run.
 
-A request that exists is read from its file. One that does not exist yet (its prompt must be translated first, say) is
-made by the same functions from stand-ins such as ``<prompt in German>``, so that wording, roles and order can be read.
+A request is read from its file if that exists. Otherwise (for example, if its prompt must be translated first), the
+same functions create it from placeholders such as ``<prompt in German>``, to show the wording, the roles and their
+order.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Render = Callable[[Row], str | None]
 
 
 def stand_in(plan: Plan, task: str, stem: str, template: str) -> Row:
-    """The first request of a file that does not exist yet, with stand-ins for texts."""
+    """Create the first request of a file that does not exist yet, with placeholders for texts."""
     config, parts = plan.config, stem.split("/")
     code = parts[-1]
     name = plan.languages[code].name
@@ -56,7 +57,7 @@ def stand_in(plan: Plan, task: str, stem: str, template: str) -> Row:
 
 
 def uses(plan: Plan) -> list[tuple[str, str, list[str]]]:
-    """Batches as (task, name, stems); one that several models or corpora share is one entry for each of them."""
+    """List the batches as (task, name, stems), with one entry per model and corpus that share a batch."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for (task, name), stems in plan.batches().items():
         for stem in stems:
@@ -67,7 +68,7 @@ def uses(plan: Plan) -> list[tuple[str, str, list[str]]]:
 
 
 def first_request(plan: Plan, task: str, stems: list[str], results: Path, template: str) -> tuple[Row, str, bool]:
-    """The first request of a batch, the stem of its file, and whether it exists."""
+    """Return the first request of a batch, the stem of its file, and whether it exists."""
     for stem in stems:
         path = results / "requests" / task / f"{stem}.parquet"
         rows = read_table(path, REQUESTS).slice(0, 50).to_pylist() if path.is_file() else []
@@ -78,7 +79,7 @@ def first_request(plan: Plan, task: str, stems: list[str], results: Path, templa
 
 
 def _weights(plan: Plan, task: str, name: str, row: Row, exists: bool) -> str:
-    """Which weights are asked, in words: those of a policy that is not trained yet have no path."""
+    """Describe the weights of a batch in words, because a policy that is not trained yet has no path."""
     if task == "answer" and name in plan.architectures and not exists:
         return f"{row['checkpoint']} trained on data set {name}"
     if plan.config.checkpoints[plan.batch_checkpoint(task, name)].engine == "openai":
@@ -87,9 +88,9 @@ def _weights(plan: Plan, task: str, name: str, row: Row, exists: bool) -> str:
 
 
 def show(plan: Plan, results: Path, template: str, render: Render) -> str:
-    """The first request of every batch as text.
+    """Format the first request of every batch as text.
 
-    ``render`` gives the text that the chat template makes of a request, or None where no tokenizer is at hand.
+    ``render`` returns a request as rendered with the chat template, or None if no tokenizer is available.
     """
     lines = []
     for task, name, stems in uses(plan):
@@ -115,7 +116,7 @@ def show(plan: Plan, results: Path, template: str, render: Render) -> str:
 
 
 def local_renderer(load: Load = local_tokenizer) -> Render:
-    """Render with the checkpoint's own tokenizer where that is a folder or in the Hub's cache; nothing is fetched."""
+    """Render with the checkpoint's tokenizer if that is in a folder or the Hub's cache; nothing is downloaded."""
     tokenizers: dict[tuple[str, str | None], Any] = {}
 
     def render(row: Row) -> str | None:

@@ -1,4 +1,4 @@
-"""What each model takes on a cluster: GPUs and their memory, main memory and time, from parameter counts."""
+"""Tabulate what each model needs on a cluster, from parameter counts: GPUs, GPU memory, main memory and time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ Row = dict[str, Any]
 
 
 def batch_sizes(plan: Plan, longest: dict[tuple[str, str], tuple[int, int]]) -> list[Row]:
-    """What an engine takes, per checkpoint that runs on GPUs.
+    """Return the resources of each checkpoint that runs on GPUs.
 
-    ``longest``: tokens of the longest prompt and answer of each batch. Returns rows of what, parameters, weights_gb,
-    gpus, gpu_gb (the least memory of each), memory_gb and hours (as the registry has them).
+    Parameters
+    ----------
+    longest : tokens of the longest prompt and answer of each batch
+
+    Returns
+    -------
+    Rows with what, parameters, weights_gb, gpus, gpu_gb (minimum memory of each GPU), and memory_gb and hours from the
+    registry.
     """
     rows: dict[str, Row] = {}
     for (task, name), tokens in sorted(longest.items()):
@@ -39,7 +45,7 @@ def batch_sizes(plan: Plan, longest: dict[tuple[str, str], tuple[int, int]]) -> 
 
 
 def training_size(plan: Plan) -> Row | None:
-    """The same for a training, with offloaded_gb of main memory; None without a parameter count or a GPU."""
+    """Return the resources of one training, with offloaded_gb of main memory; None without parameter count or GPU."""
     training = plan.config.training
     runtime, base, each = training.runtime, plan.config.checkpoints[training.base], training_memory(plan)
     if each is None or not runtime.gpus or runtime.launcher == "cpu":
@@ -59,7 +65,7 @@ def training_size(plan: Plan) -> Row | None:
 
 
 def table(plan: Plan, longest: dict[tuple[str, str], tuple[int, int]]) -> str:
-    """Both as text; empty where nothing runs on a GPU."""
+    """Format the resources of batches and training as text; empty if nothing runs on a GPU."""
     training = training_size(plan)
     rows = batch_sizes(plan, longest) + ([training] if training else [])
     if not rows:

@@ -1,4 +1,4 @@
-"""Chat templates, as far as their tokenizers are at hand: there is one, it writes no date, and the trainee's trains."""
+"""Check the chat templates of checkpoints whose tokenizers are on this machine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from polypref.sources.templates import EQUAL, UNTRAINABLE, fault_of, is_trainabl
 from polypref.sources.tokens import TokenizerError
 
 Load = Callable[[str, str | None], Any]
-"""The tokenizer of a checkpoint, or None where it is not on this machine."""
+"""Returns the tokenizer of a checkpoint, or None if it is not on this machine."""
 
 
 def local_tokenizer(path: str, revision: str | None) -> Any:
-    """A tokenizer from a folder or the Hub's cache; None where it is in neither. Nothing is fetched."""
+    """Load a tokenizer from a folder or the Hub's cache, without downloads; None if it is in neither."""
     from transformers import AutoTokenizer  # takes seconds to import
 
     try:
@@ -28,7 +28,7 @@ def local_tokenizer(path: str, revision: str | None) -> Any:
 
 
 def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Finding]:
-    """Every checkpoint that is asked by vLLM has a template without a date; the trainee's can be trained with."""
+    """Check that each vLLM checkpoint has a template without a date, and that the trainee's works for training."""
     base = plan.config.training.base
     names = sorted({base, *(plan.batch_checkpoint(task, name) for task, name in plan.batches())})
     rendered, absent = [], []
@@ -45,7 +45,7 @@ def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Findin
             yield from _check_trainee(name, tokenizer) if name == base else ()
         except TokenizerError as error:
             yield Finding("wrong", str(error))
-        except Exception as error:  # whatever a template raises
+        except Exception as error:  # a template may raise any error
             yield Finding("wrong", f"checkpoint {name}: its chat template fails: {' '.join(str(error).split())[:200]}")
         else:
             rendered.append(name)

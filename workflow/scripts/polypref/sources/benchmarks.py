@@ -1,4 +1,4 @@
-"""WMT24++ segments and Aya evaluation prompts, from their real columns to one form per language."""
+"""Convert WMT24++ segments and Aya evaluation prompts from their published columns to one schema per language."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ AYA_CONFIGS = (HUMAN_EDITED, MACHINE_TRANSLATED)
 
 
 def wmt_config(language: Language) -> str:
-    """Name of the WMT24++ configuration of a target language, e.g. ``en-de_DE``."""
+    """Return the name of the WMT24++ configuration of a target language, e.g. ``en-de_DE``."""
     return f"en-{language.wmt24pp}"
 
 
 def wmt_path(wmt: Wmt, language: Language) -> str:
-    """Path of a local file of segments, or the data set's name on the Hub."""
+    """Return the path of a local file of segments, or the data set's name on the Hub."""
     return wmt.path.replace("{config}", wmt_config(language))
 
 
 def aya_path(evaluation: Evaluation, language: Language, config: str) -> str:
-    """Path of a local file of prompts, or the suite's name on the Hub."""
+    """Return the path of a local file of prompts, or the suite's name on the Hub."""
     return evaluation.path.replace("{config}", config).replace("{iso}", language.iso639_3)
 
 
 def normalise_wmt(
     rows: list[Row], path: str, code: str, language: Language, subset: int | None, seed: int
 ) -> list[Row]:
-    """Segments of one language in schema SEGMENTS; bad sources are left out.
+    """Convert the segments of one language to schema SEGMENTS, without the bad sources.
 
-    ``subset`` keeps that many segments, the same ones in every language and stable under growth.
+    ``subset`` is the number of segments to keep. They are the same in every language, and a larger subset contains
+    every smaller one.
 
     Raises
     ------
     TableError
-        When a segment occurs twice, is empty, or is of another language pair; it names file and row.
+        A segment occurs twice, is empty, or belongs to another language pair. The message names the file and row.
     """
     segments: dict[str, Row] = {}
     for number, row in enumerate(rows, 1):
@@ -72,20 +73,20 @@ def normalise_wmt(
 def normalise_prompts(
     configs: dict[str, tuple[str, list[Row]]], code: str, language: Language, wanted: int, seed: int
 ) -> list[Row]:
-    """Evaluation prompts of one language in schema PROMPTS.
+    """Sample the evaluation prompts of one language, in schema PROMPTS.
 
-    A human-edited entry replaces the machine-translated one with the same ``id``, which is the prompt's id in Dolly in
-    both configurations since the suite's revision ef864c8. Rows of another language or script are left out. The same
-    source prompts are drawn in every language, stable under growth.
+    A human-edited entry replaces the machine-translated one with the same ``id``. Since the suite's revision ef864c8,
+    this is the prompt's id in Dolly in both configurations. Rows of another language or script are ignored. The same
+    source prompts are sampled in every language, and a larger sample contains every smaller one.
 
     Parameters
     ----------
-    configs : {configuration: (path for messages, rows)}
+    configs : {configuration: (path to name in messages, rows)}
 
     Raises
     ------
     TableError
-        When an id occurs twice in one configuration, a prompt is empty, or there are fewer prompts than wanted.
+        An id occurs twice in one configuration, a prompt is empty, or there are fewer prompts than requested.
     """
     prompts: dict[str, Row] = {}
     for config in (MACHINE_TRANSLATED, HUMAN_EDITED):
@@ -115,10 +116,10 @@ def normalise_prompts(
             f"{paths}: has {len(prompts)} prompts in {language.name} ({language.iso639_3}, {language.script}), "
             f"evaluation.prompts_per_language asks for {wanted}."
         )
-    drawn = sorted(prompts, key=lambda prompt_id: digest(seed, prompt_id))[:wanted]
-    return [prompts[prompt_id] for prompt_id in sorted(drawn)]
+    sampled = sorted(prompts, key=lambda prompt_id: digest(seed, prompt_id))[:wanted]
+    return [prompts[prompt_id] for prompt_id in sorted(sampled)]
 
 
 def aya_configs(code: str) -> tuple[str, ...]:
-    """Configurations that are read for a language; English was never edited or translated."""
+    """Return the configurations to read for a language; the English prompts were never edited or translated."""
     return (MACHINE_TRANSLATED,) if code == ENGLISH else AYA_CONFIGS

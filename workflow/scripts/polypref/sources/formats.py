@@ -1,7 +1,7 @@
-"""The English base set: five public preference sets and one's own data, normalised to one form.
+"""Normalise the English base set: five public preference sets and the user's own data.
 
-Each normaliser takes the rows of a set in its real columns and yields, for every row, a pair or the reason why it is
-left out, so that every row is accounted for.
+Each normaliser reads rows with the columns that the data set was published with. For every row it yields a pair or the
+reason why the row is dropped, so that every row is accounted for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """A preference pair as a set gives it: ``row`` is the position in the set, from 1."""
+    """A preference pair of a data set; ``row`` is its position in the data set, counted from 1."""
 
     row: int
     task: str
@@ -33,7 +33,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Left:
-    """A row that is left out by design of the set (a tie, another language) or because it is unusable (``bad``)."""
+    """A dropped row: one that the format excludes (a tie, another language), or an unusable one (``bad``)."""
 
     row: int
     reason: str
@@ -41,13 +41,13 @@ class Left:
 
 
 TURN = "<extra_id_1>"
-"""What stands before each further turn in HelpSteer2's prompts."""
+"""Marker before each turn after the first in HelpSteer2's prompts."""
 SCORES = ("helpfulness", "correctness", "coherence")
-"""HelpSteer2's scores that a pair is ordered by, 0 to 4 each."""
+"""HelpSteer2's scores, 0 to 4 each, whose sum decides which response is chosen."""
 OPENER = "Let's think step by step."
 """First line of Math-Step's ``initial_reason_steps``."""
 SAME_START = 40
-"""An answer of Math-Step that shares so many first characters with the steps has them, however it goes on."""
+"""If a Math-Step answer and the steps share this many first characters, the answer already contains the steps."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "chatbot_arena": ("winner", "conversation_a", "conversation_b", "language"),
@@ -61,7 +61,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
-    """lmsys/chatbot_arena_conversations: the winner of a vote is chosen, ties and chats are left out."""
+    """lmsys/chatbot_arena_conversations: the winner of a vote is chosen; ties and multi-turn chats are dropped."""
     for n, row in enumerate(rows, 1):
         winner, a, b = row["winner"], row["conversation_a"], row["conversation_b"]
         if row["language"] != "English":
@@ -86,7 +86,7 @@ def _is_exchange(conversation: list[Row]) -> bool:
 def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | Left]:
     """nvidia/HelpSteer2: two rows per prompt, paired by helpfulness + correctness + coherence (each 0 to 4).
 
-    Some prompts are whole chats in one text, their turns marked by `TURN`; they are left out as the Arena's chats are.
+    Some prompts contain a whole chat, with turns marked by `TURN`. They are dropped, like the Arena's multi-turn chats.
     """
     waiting: tuple[int, Row] | None = None
     for n, row in enumerate(rows, 1):
@@ -116,7 +116,7 @@ def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | Left]:
 
 
 def _score(row: Row) -> int | None:
-    """Sum of the scores, which a CSV file has as text; None where one is no number."""
+    """Sum the scores, which are text in a CSV file; return None if one is not a number."""
     try:
         return sum(int(row[name]) for name in SCORES)
     except (TypeError, ValueError):
@@ -124,22 +124,22 @@ def _score(row: Row) -> int | None:
 
 
 def tasksource(rows: Iterable[Row]) -> Iterator[Pair | Left]:
-    """tasksource/tasksource_dpo_pairs: pairs as they are, with the name of the task."""
+    """tasksource/tasksource_dpo_pairs: the pairs unchanged, with the name of their task."""
     for n, row in enumerate(rows, 1):
         yield Pair(n, str(row["task"]), row["prompt"], row["chosen"], row["rejected"])
 
 
 def gutenberg(rows: Iterable[Row]) -> Iterator[Pair | Left]:
-    """jondurbin/gutenberg-dpo-v0.1: passages of novels against a model's."""
+    """jondurbin/gutenberg-dpo-v0.1: a passage of a novel is chosen over a passage that a model wrote."""
     for n, row in enumerate(rows, 1):
         yield Pair(n, "novel", row["prompt"], row["chosen"], row["rejected"])
 
 
 def math_step(rows: Iterable[Row]) -> Iterator[Pair | Left]:
-    """xinlai/Math-Step-DPO-10K: whole answers, not the single steps in ``chosen`` and ``rejected``.
+    """xinlai/Math-Step-DPO-10K: the whole answers, not the single steps in ``chosen`` and ``rejected``.
 
-    By its authors' pipeline (``generate_dataset.py`` of dvlab-research/Step-DPO) ``initial_reason_steps`` end in
-    "Step 3:", say, and what the models wrote goes on from there; so both are put together.
+    In the authors' pipeline (``generate_dataset.py`` of dvlab-research/Step-DPO), ``initial_reason_steps`` end with,
+    for example, "Step 3:", and the models' text continues from there. A whole answer is therefore the concatenation.
     """
     for n, row in enumerate(rows, 1):
         steps = clean(row["initial_reason_steps"])
@@ -148,7 +148,7 @@ def math_step(rows: Iterable[Row]) -> Iterator[Pair | Left]:
 
 
 def _whole_answer(steps: str, rest: str) -> str:
-    """The steps that both answers share and the rest of one; the rest alone where it is empty or begins with them."""
+    """Join the shared steps and the rest of an answer; return only the rest if it is empty or begins with the steps."""
     first = " ".join(steps.removeprefix(OPENER).split())[:SAME_START]
     if not rest or " ".join(rest.removeprefix(OPENER).split()).startswith(first):
         return rest
@@ -180,7 +180,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]")
 
 
 def clean(text: Any) -> str:
-    """Unicode NFC, Unix line ends, no control characters, no blanks around; not a text becomes an empty one."""
+    """Apply NFC and Unix line ends; strip control characters and outer white space. A non-string becomes empty."""
     if not isinstance(text, str):
         return ""
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
@@ -188,25 +188,25 @@ def clean(text: Any) -> str:
 
 
 def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: str, dropped: list[Row]) -> Iterator[Row]:
-    """Normalise and clean a set, a row at a time.
+    """Normalise and clean a data set row by row.
 
     Parameters
     ----------
     name : source's name in the configuration
     kind : one of NORMALISERS
-    rows : rows of the set
-    path : for messages
-    bad_rows : "error" stops at the first unusable row, "drop" leaves it out
-    dropped : gets rows in DROPPED
+    rows : rows of the data set
+    path : path to name in messages
+    bad_rows : "error" stops at the first unusable row; "drop" drops such rows
+    dropped : list to which the dropped rows are appended, in schema DROPPED
 
     Yields
     ------
-    Rows in PAIRS; when they are through, every row of the set was in exactly one of the two.
+    Rows in PAIRS. In the end, every row of the data set is either among them or in ``dropped``.
 
     Raises
     ------
     TableError
-        For an unusable row with ``bad_rows="error"``, naming file, row and remedy.
+        A row is unusable and ``bad_rows`` is "error", or no row is usable. The message names the remedy.
     """
     seen: dict[str, int] = {}
     for found in NORMALISERS[kind](rows):
@@ -230,9 +230,7 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
         yield {"item_id": item_id, "source": name, "row": found.row, "task": found.task, **texts}
     if not seen:
         reasons = sorted({row["reason"] for row in dropped})
-        raise TableError(
-            f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Is sources.{name}.format right?"
-        )
+        raise TableError(f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Check sources.{name}.format.")
 
 
 def _cleaned(pair: Pair) -> Pair | Left:
@@ -240,7 +238,7 @@ def _cleaned(pair: Pair) -> Pair | Left:
     for field, text in texts.items():
         if not visible(text):
             return Left(pair.row, f"{field} is empty", bad=True)
-        if _SURROGATE.search(text):  # a .jsonl file can escape half a character, and no file can hold it
+        if _SURROGATE.search(text):  # JSON can escape a lone surrogate, but UTF-8 can't encode it
             return Left(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
     if visible(texts["chosen"]) == visible(texts["rejected"]):
         return Left(pair.row, "chosen equals rejected")

@@ -1,7 +1,7 @@
-"""The layouts of preference rows that TRL takes, each brought to one exchange: a prompt and two answers.
+"""Convert the preference formats of TRL to one exchange: a prompt and two answers.
 
-Texts or messages, with a prompt of its own or one that both sides begin with, and whole conversations beside a prompt
-(as UltraFeedback has them). Two turns are the same when role and content are; other keys do not count.
+A row contains texts or messages. Its prompt is a column, or the turns that both sides begin with, or both (as in
+UltraFeedback). Two turns are equal if their role and content are equal; other keys are ignored.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ Turn = tuple[str, str]
 """Role and content."""
 
 _TRANSCRIPT = re.compile(r"(?:^|\n\n)(Human|Assistant):[^\S\n]?")
-"""How a turn begins in a transcript, as in Anthropic's hh-rlhf."""
+"""Start of a turn in a transcript, as in Anthropic's hh-rlhf."""
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 def exchange(row: Row) -> tuple[str, str, str]:
-    """Prompt, chosen and rejected of a row.
+    """Return the prompt, chosen and rejected of a row.
 
     Raises
     ------
     ValueError
-        When the row is not one exchange of a user's turn and two answers; the message is the reason.
+        The row is not one user turn with two answers; the message is the reason.
     """
     prompt, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
     if isinstance(chosen, str) != isinstance(rejected, str):
@@ -46,14 +46,14 @@ def is_conversation(value: Any) -> bool:
 
 
 def _prompt(prompt: Any, chosen: list[Turn], rejected: list[Turn]) -> tuple[list[Turn], tuple[list[Turn], list[Turn]]]:
-    """Turns of the prompt, and those of both sides without it."""
+    """Split off the prompt; return its turns, and the remaining turns of both sides."""
     if prompt is not None and not isinstance(prompt, str | list | dict):
         raise ValueError("prompt must be a text or a list of messages")
     given = [] if prompt is None else _turns("prompt", prompt, "user")
     whole = given and all(side[0][0] != "assistant" and len(side) > 1 for side in (chosen, rejected) if side)
     if given and not (whole and chosen and rejected):
         return given, (chosen, rejected)
-    most = min(len(chosen), len(rejected)) - 1  # the last turn of a conversation is the answer, even if it is the same
+    most = min(len(chosen), len(rejected)) - 1  # the last turn is always the answer, even if it is the same in both
     same = next((n for n in range(max(most, 0)) if chosen[n] != rejected[n]), max(most, 0))
     shared = chosen[:same]
     if not shared:
@@ -68,7 +68,7 @@ def _prompt(prompt: Any, chosen: list[Turn], rejected: list[Turn]) -> tuple[list
 
 
 def _turns(name: str, value: Any, role: str = "assistant") -> list[Turn]:
-    """A value as turns; a text is one of the given role."""
+    """Convert a value to turns; a text becomes one turn with the given role."""
     if isinstance(value, str):
         return [(role, value)]
     if isinstance(value, dict):
@@ -79,7 +79,7 @@ def _turns(name: str, value: Any, role: str = "assistant") -> list[Turn]:
 
 
 def _content(name: str, content: Any) -> str:
-    """The text of a message, whose content may be a list of parts."""
+    """Return the text of a message; its content may be a list of parts."""
     if isinstance(content, str):
         return content
     if content is None:
@@ -97,7 +97,7 @@ def _content(name: str, content: Any) -> str:
 
 
 def _transcript(name: str, text: str) -> list[Turn]:
-    """Turns of a transcript whose turns begin with ``Human:`` and ``Assistant:``."""
+    """Split a transcript into turns at ``Human:`` and ``Assistant:``."""
     parts = _TRANSCRIPT.split(text)
     if len(parts) < 3 or parts[0].strip():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Texts that share n-grams, by the rules of the contamination analyses of GPT-3 and PaLM."""
+"""Find texts that share n-grams, by the rules of the contamination analyses of GPT-3 and PaLM."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 LONG, SHORT = 13, 8
-"""Words of the n-grams: Brown et al. (2020, appendix C) use up to 13, Chowdhery et al. (2022) 8."""
+"""Words per n-gram: Brown et al. (2020, appendix C) use up to 13, Chowdhery et al. (2022) use 8."""
 SHARE = 0.7
-"""Share of a text's 8-grams in another text from which on PaLM calls it contaminated."""
+"""PaLM counts a text as contaminated if another text contains at least this share of its 8-grams."""
 COMMON = 10
 """An n-gram in more texts than this is a stock phrase and is ignored, as in GPT-3's analysis."""
 _WORD = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
@@ -19,12 +19,12 @@ Gram = tuple[str, ...]
 
 
 def words(text: str) -> list[str]:
-    """The words of a text after NFKC and case folding, without punctuation; ideographs and kana count as words."""
+    """Return the words of a text after NFKC and case folding, without punctuation; each ideograph or kana is a word."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def ngrams(tokens: list[str], size: int) -> set[Gram]:
-    """The distinct n-grams of a list of words."""
+    """Return the distinct n-grams of a list of words."""
     return {tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)}
 
 
@@ -37,8 +37,8 @@ def find_matches(texts: Iterable[tuple[str, str]], references: Iterable[tuple[st
 
     Returns
     -------
-    (id of the text, id of the reference, rule), one row per text and its first match: ``exact`` (the same words after
-    normalisation), ``13-gram`` (one in common), ``8-gram`` (at least `SHARE` of the reference's).
+    (id of the text, id of the reference, rule) for the first match of each text. The rules are ``exact`` (the same
+    words after normalisation), ``13-gram`` (one in common) and ``8-gram`` (at least `SHARE` of the reference's).
     """
     split = [(key, words(text)) for key, text in texts]
     found_in = Counter(gram for gram_set in {tuple(w): ngrams(w, LONG) for _, w in split}.values() for gram in gram_set)

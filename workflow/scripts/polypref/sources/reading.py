@@ -1,4 +1,4 @@
-"""Reading data sets: files of one's own, or sets on the Hub, as rows with their position."""
+"""Read data sets row by row, from local files or from the Hub."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ csv.field_size_limit(1 << 30)
 def read_data(
     path: str, required: Sequence[str], subset: str | None = None, split: str = "train", revision: str | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of a data set, as :func:`iter_data` gives them, in a list."""
+    """Read all rows of a data set into a list; the parameters are those of :func:`iter_data`."""
     return list(iter_data(path, required, subset, split, revision))
 
 
 def iter_data(
     path: str, required: Sequence[str], subset: str | None = None, split: str = "train", revision: str | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Rows of a data set, each with at least the required columns; few of them are held at a time.
+    """Iterate over the rows of a data set, each with at least the required columns, without loading all of them.
 
     Parameters
     ----------
     path : local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub
-    required : columns that must be there
+    required : columns that every row must have
     subset, split, revision : of a data set on the Hub
 
     Raises
     ------
     TableError
-        When there is no row, a column is missing, or a text is not UTF-8; it names file and row.
+        There are no rows, a column is missing, or a text is not UTF-8. The message names the file and row.
     """
     rows = _iter_local(Path(path)) if is_local_data(path) else _iter_hub(path, subset, split, revision)
     number = 0
@@ -71,7 +71,7 @@ def _iter_local(path: Path) -> Iterator[dict[str, Any]]:
                 for number, line in enumerate(file, 1):
                     if text := _decode(line, path, number).strip():
                         yield _parse_line(path, number, text)
-    except UnicodeDecodeError:  # in a CSV file: decoding it whole tells where
+    except UnicodeDecodeError:  # raised for a CSV file; decoding all of it finds the row
         _decode(path.read_bytes(), path)
     except FileNotFoundError:
         raise TableError(f"{path}: does not exist") from None
@@ -80,7 +80,7 @@ def _iter_local(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _decode(data: bytes, path: Path, row: int = 1) -> str:
-    """The text of a file or of a line of it, which must be UTF-8; a byte order mark is left out."""
+    """Decode a file, or one line of it, as UTF-8 without a byte order mark."""
     try:
         return data.decode("utf-8-sig" if row == 1 else "utf-8")
     except UnicodeDecodeError as error:
@@ -101,7 +101,9 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
 
 def _as_rows(path: Path, value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise TableError(f"{path}: must be a JSON list of objects; for one object per line name it .jsonl")
+        raise TableError(
+            f"{path}: must be a JSON list of objects; a file with one object per line must be named .jsonl"
+        )
     return value
 
 
@@ -117,7 +119,7 @@ def _iter_parquet(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _rows_of(path: Path, batch: pa.RecordBatch, before: int) -> list[dict[str, Any]]:
-    """A batch as rows; ``before`` is the number of rows before it."""
+    """Convert a batch to rows; ``before`` is the number of rows in earlier batches."""
     try:
         return batch.to_pylist()
     except UnicodeDecodeError:
@@ -130,14 +132,15 @@ def _rows_of(path: Path, batch: pa.RecordBatch, before: int) -> list[dict[str, A
 
 
 def _iter_hub(path: str, subset: str | None, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
-    """A split of a data set on the Hub; the token for gated sets comes from ``HF_TOKEN``."""
-    import datasets  # takes seconds to import: only where the Hub is read
+    """Iterate over a split of a data set on the Hub; the token for gated data sets comes from ``HF_TOKEN``."""
+    import datasets  # imported only when needed, because the import takes seconds
 
     try:
         yield from datasets.load_dataset(path, subset, split=split, revision=revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         where = f"{path}{f' ({subset})' if subset else ''} at {revision or 'main'}"
         raise TableError(
-            f"{where}: can't be read from the Hub: {error}\nIs this machine online, or was the set fetched before? A "
-            f"gated set needs its licence accepted at https://huggingface.co/datasets/{path} and HF_TOKEN set."
+            f"{where}: can't be read from the Hub: {error}\nCheck the network, or fetch the data set beforehand "
+            f"(`snakemake fetch`). If it is gated, accept its licence at "
+            f"https://huggingface.co/datasets/{path} and set HF_TOKEN."
         ) from error

@@ -1,7 +1,7 @@
-"""The seeded sample of the base set: stable under growth, even over the sources.
+"""Sample the base set with a seed, evenly over the sources; a larger sample contains every smaller one.
 
-The draw knows a pair by its keys, some hundred bytes. Texts are read again for the pairs whose tokens are to be counted
-and for those that were drawn, so that some thousand of them are in memory, however large the sources are.
+Sampling keeps only the keys of each pair in memory, some hundred bytes. Texts are read again for the pairs whose tokens
+are counted and for those that are sampled, so only a few thousand texts are in memory, however large the sources are.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ Row = dict[str, Any]
 
 
 class Measured(NamedTuple):
-    """Tokens of the longer conversation of a pair, and why the pair can't be trained on, if so."""
+    """Tokens of the longer conversation of a pair, and the reason if the pair can't be used for training."""
 
     tokens: int
     fault: str = ""
 
 
 Measure = Callable[[list[Row]], list[Measured]]
-"""Measures pairs (``item_id``, ``prompt``, ``chosen``, ``rejected``) as the trainee's chat template renders them."""
+"""Measures pairs (``item_id``, ``prompt``, ``chosen``, ``rejected``) after rendering with the chat template."""
 COUNTED_AT_ONCE = 200
-"""Pairs whose tokens are in memory at a time."""
+"""Number of pairs that are tokenised at once."""
 UNKNOWN = -1
 
 
 class Read(Protocol):
-    """Reads a source's rows in PAIRS from the start: all columns or some, all pairs or those with some ids."""
+    """Reads a source's rows in PAIRS from the start, optionally only some columns or the pairs with certain ids."""
 
     def __call__(self, columns: Sequence[str] | None = None, items: Container[str] | None = None) -> Iterable[Row]: ...
 
@@ -42,34 +42,34 @@ class Read(Protocol):
 def sample_pairs(
     sources: dict[str, Read], items: int, seed: int, max_tokens: int, measure: Measure
 ) -> tuple[Iterator[Row], Iterator[Row]]:
-    """Draw pairs evenly over the sources.
+    """Sample pairs evenly over the sources.
 
-    Every source is put in an order that depends on the seed and each pair's prompt alone; then the sources take turns,
-    each giving its next pair whose prompt was not drawn yet and that can be trained on, until ``items`` are drawn or
-    nothing is left. So a larger sample contains every smaller one, a source that is too small is made up for by the
-    others, and a row whose answers are edited, or that comes or goes, moves no other one.
+    The pairs of every source are put in an order that depends only on the seed and the prompts. Then the sources take
+    turns: each contributes its next pair that is usable for training and whose prompt is not in the sample yet, until
+    there are ``items`` pairs or no pairs are left. So a larger sample contains every smaller one, and the other sources
+    make up for one that is too small. Editing a row's answers, or adding or removing a row, does not move the others.
 
     Parameters
     ----------
-    sources : {name: how to read its rows in PAIRS}; each is read several times
-    items : pairs wanted
-    max_tokens : longest prompt plus longer response
-    measure : tokens and faults of pairs as they are rendered
+    sources : {name: function that reads its rows in PAIRS}; it is called several times
+    items : number of pairs
+    max_tokens : maximum tokens of the prompt plus the longer response
+    measure : function that returns the tokens and faults of rendered pairs
 
     Returns
     -------
-    Rows in PAIRS in the order of ``item_id``, and rows in DROPPED for the rest: each pair is in one of them.
+    Rows in PAIRS sorted by ``item_id``, and rows in DROPPED for all other pairs.
     """
     known = [_Source(name, sources[name], seed, max_tokens) for name in sorted(sources)]
-    # A pair that was not measured yet is taken for a good one; when none of those drawn is such, the draw stands.
-    _draw(known, items)
+    # Pairs that were not measured yet are assumed to be usable; sampling repeats until all sampled pairs are measured.
+    _sample(known, items)
     while any([source.measure(measure) for source in known]):
-        _draw(known, items)
-    return _read_drawn(known), chain.from_iterable(source.rest() for source in known)
+        _sample(known, items)
+    return _read_sample(known), chain.from_iterable(source.rest() for source in known)
 
 
 class _Source:
-    """Keys of a source's pairs by their number in its file, and what became of each pair."""
+    """Keys of a source's pairs by their position in its file, and whether and why each pair is dropped."""
 
     def __init__(self, name: str, read: Read, seed: int, max_tokens: int) -> None:
         self.name, self.read, self.max_tokens = name, read, max_tokens
@@ -87,13 +87,13 @@ class _Source:
         self.forget()
 
     def forget(self) -> None:
-        """Nothing is drawn or passed over."""
-        self.drawn: dict[str, int] = {}
+        """Discard the sample and the reasons for skipped pairs."""
+        self.sampled: dict[str, int] = {}
         self.same: dict[int, str] = {}
         self.overlong: set[int] = set()
 
     def candidates(self, prompts: dict[int, str]) -> Iterator[str]:
-        """Ids of pairs in their drawing order; ``prompts`` has the ids of what was drawn from any source."""
+        """Iterate over the ids of usable pairs in sampling order; ``prompts`` maps sampled prompts to ids."""
         for number in self.order:
             key = self.prompts[number]
             if key in prompts:
@@ -102,12 +102,12 @@ class _Source:
                 self.overlong.add(number)
             elif number not in self.faults:
                 prompts[key] = item = self.ids[number]
-                self.drawn[item] = number
+                self.sampled[item] = number
                 yield item
 
     def measure(self, measure: Measure) -> bool:
-        """Measure those of the drawn pairs that were not measured yet; whether there were any."""
-        new = {item: number for item, number in self.drawn.items() if self.tokens[number] == UNKNOWN}
+        """Measure the sampled pairs that were not measured yet; return whether there were any."""
+        new = {item: number for item, number in self.sampled.items() if self.tokens[number] == UNKNOWN}
         if new:
             rows = self.read(["item_id", "prompt", "chosen", "rejected"], new)
             for some in batched(rows, COUNTED_AT_ONCE):
@@ -119,7 +119,7 @@ class _Source:
         return bool(new)
 
     def rest(self) -> Iterator[Row]:
-        """Rows in DROPPED for what was not drawn, in the source's order."""
+        """Iterate over rows in DROPPED for the pairs that were not sampled, in the source's order."""
         for number in sorted(range(len(self.ids)), key=self.rows.__getitem__):
             pair = {"source": self.name, "row": self.rows[number], "item_id": self.ids[number]}
             if number in self.same:
@@ -128,43 +128,43 @@ class _Source:
                 yield left_out(pair, "length", f"{self.tokens[number]} tokens, more than {self.max_tokens}")
             elif number in self.faults:
                 yield left_out(pair, "render", self.faults[number])
-            elif pair["item_id"] not in self.drawn:
+            elif pair["item_id"] not in self.sampled:
                 yield left_out(pair, "sample", "not drawn")
 
 
-def _draw(sources: list[_Source], items: int) -> None:
-    """Let the sources take turns by what is known of the pairs' tokens."""
+def _sample(sources: list[_Source], items: int) -> None:
+    """Sample from the sources in turn, by the token counts known so far."""
     prompts: dict[int, str] = {}
     for source in sources:
         source.forget()
     turns = [source.candidates(prompts) for source in sources]
-    drawn = 0
-    while turns and drawn < items:
+    count = 0
+    while turns and count < items:
         for turn in list(turns):
-            if drawn == items:
+            if count == items:
                 break
             if next(turn, None) is None:
                 turns.remove(turn)
             else:
-                drawn += 1
+                count += 1
 
 
-def _read_drawn(sources: list[_Source]) -> Iterator[Row]:
-    """Rows in PAIRS in the order of ``item_id``, a row group's number in memory."""
-    ids = sorted(item for source in sources for item in source.drawn)
+def _read_sample(sources: list[_Source]) -> Iterator[Row]:
+    """Iterate over the sampled rows in PAIRS sorted by ``item_id``, with one row group in memory."""
+    ids = sorted(item for source in sources for item in source.sampled)
     for some in batched(ids, ROW_GROUP):
         wanted = set(some)
-        rows = (row for source in sources if not wanted.isdisjoint(source.drawn) for row in source.read(items=wanted))
+        rows = (row for source in sources if not wanted.isdisjoint(source.sampled) for row in source.read(items=wanted))
         yield from sorted(rows, key=lambda row: row["item_id"])
 
 
 def prompt_key(prompt: str) -> str:
-    """What two prompts that count as the same have in common: words without case and white space."""
+    """Digest of a prompt that is equal for prompts that differ only in case or white space."""
     return digest(" ".join(prompt.casefold().split()))
 
 
 def left_out(row: Row, step: str, reason: str, language: str = "en") -> Row:
-    """A pair as a row in DROPPED."""
+    """Convert a pair to a row in DROPPED."""
     kept = {name: row[name] for name in ("source", "row", "item_id")}
     return {**kept, "language": language, "step": step, "reason": reason}
 
@@ -175,7 +175,7 @@ def pair_measure(tokenizer: Any) -> Measure:
     Raises
     ------
     TokenizerError
-        When the template can't be trained with; it names the item.
+        The template can't be used for training; the message names the item.
     """
     count_texts = token_counter(tokenizer)
 

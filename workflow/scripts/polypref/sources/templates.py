@@ -1,7 +1,7 @@
-"""Chat templates: the one that a checkpoint is used with, and what it makes of conversations.
+"""Select the chat template of a checkpoint, and render conversations with it.
 
-Sampling, requests, training and preflight use the same template: the one of the configuration where there is one, else
-the tokenizer's own.
+Sampling, requests, training and preflight use the same template: the configured one if there is one, else the
+tokenizer's own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EMPTY = "an answer is empty as the chat template renders it"
 
 
 class Rendered(NamedTuple):
-    """A pair as it is trained on: the prompt with the generation prompt, and both whole conversations."""
+    """A rendered pair: the prompt with the generation prompt, and both whole conversations."""
 
     prompt: str
     chosen: str
@@ -28,7 +28,7 @@ class Rendered(NamedTuple):
 
 
 def require_fixed(template: Any, where: str) -> None:
-    """Refuse a template that writes today's date: the same request would be another prompt tomorrow.
+    """Reject a template that inserts today's date, which would change the prompt of a request from day to day.
 
     Raises
     ------
@@ -44,12 +44,12 @@ def require_fixed(template: Any, where: str) -> None:
 
 
 def template_of(tokenizer: Any, chat_template: str | None, where: str) -> Any:
-    """The template of the configuration if there is one, else the tokenizer's own.
+    """Return the configured chat template if there is one, else the tokenizer's own.
 
     Raises
     ------
     TokenizerError
-        When there is no template at all, or it writes today's date.
+        There is no template, or it inserts today's date.
     """
     template = chat_template or tokenizer.chat_template
     if not template:
@@ -62,29 +62,29 @@ def template_of(tokenizer: Any, chat_template: str | None, where: str) -> Any:
 
 
 def use_template(tokenizer: Any, chat_template: str | None, where: str) -> Any:
-    """Give a tokenizer the template that :func:`template_of` finds."""
+    """Set a tokenizer's template to the result of :func:`template_of`; return the tokenizer."""
     tokenizer.chat_template = template_of(tokenizer, chat_template, where)
     return tokenizer
 
 
 def load_trainee(path: str, revision: str | None, chat_template: str | None) -> Any:
-    """The tokenizer of the model that is trained, with the template that it is trained with."""
+    """Load the tokenizer of the model to be trained, with the template that training uses."""
     return use_template(load_tokenizer(path, revision), chat_template, path)
 
 
 def render_pair(tokenizer: Any, chosen: Messages, rejected: Messages) -> Rendered:
-    """Render two conversations that differ in their last turn as OpenRLHF does, without its end-of-text token."""
+    """Render two conversations with different last turns as OpenRLHF does, but without its end-of-text token."""
     prompt = tokenizer.apply_chat_template(list(chosen[:-1]), tokenize=False, add_generation_prompt=True)
     return Rendered(prompt, *(tokenizer.apply_chat_template(list(side), tokenize=False) for side in (chosen, rejected)))
 
 
 def is_trainable(pair: Rendered) -> bool:
-    """Whether both conversations begin with their prompt; OpenRLHF cuts them where it ends."""
+    """Whether both conversations begin with the prompt, because OpenRLHF splits them at its end."""
     return pair.chosen.startswith(pair.prompt) and pair.rejected.startswith(pair.prompt)
 
 
 def fault_of(pair: Rendered, end: str) -> str:
-    """`EQUAL`, `EMPTY` or nothing, by the answers that are trained on; ``end`` is the end-of-text token."""
+    """Return `EQUAL`, `EMPTY` or an empty string for the rendered answers; ``end`` is the end-of-text token."""
     answers = []
     for side in (pair.chosen, pair.rejected):
         answer = visible(side[len(pair.prompt) :])

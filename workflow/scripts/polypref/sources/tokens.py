@@ -1,4 +1,4 @@
-"""Loading a checkpoint's tokenizer, and counting tokens with it."""
+"""Load a checkpoint's tokenizer and count tokens with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 CountTexts = Callable[[list[str]], list[int]]
-"""Tokens of each text."""
+"""Counts the tokens of each text."""
 
 
 class TokenizerError(RuntimeError):
@@ -15,7 +15,7 @@ class TokenizerError(RuntimeError):
 
 
 def load_tokenizer(path: str, revision: str | None) -> Any:
-    """The Hugging Face tokenizer of a checkpoint, from its folder or the Hub.
+    """Load the Hugging Face tokenizer of a checkpoint from its folder or the Hub.
 
     Raises
     ------
@@ -37,12 +37,12 @@ def load_tokenizer(path: str, revision: str | None) -> Any:
 
 
 def token_counter(tokenizer: Any) -> CountTexts:
-    """Count tokens with a Hugging Face tokenizer, without special ones."""
+    """Return a function that counts tokens with a Hugging Face tokenizer, without special tokens."""
     if tokenizer.is_fast:
         tokenizer.backend_tokenizer.no_truncation()
 
     def count(texts: list[str]) -> list[int]:
-        if tokenizer.is_fast:  # token ids alone, in parallel
+        if tokenizer.is_fast:  # computes only token ids, in parallel
             return [
                 len(found) for found in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             ]
