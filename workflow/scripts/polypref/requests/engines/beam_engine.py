@@ -180,7 +180,7 @@ class BeamSearchEngine:
                         aside.append(_remove(running, cache, index))
 
     def _admit(self, part: list[_Search], running: list[_Search], cache: Any) -> list[_Search]:
-        """Compute the prompts of some searches and add them to the cache; return the searches that are already finished."""
+        """Compute the prompts of some searches and add them to the cache; return the searches that are finished."""
         import torch
         from transformers import DynamicCache
 
