@@ -1,4 +1,4 @@
-"""Reasoning in texts: stripped, kept or refused."""
+"""Reasoning in texts is stripped, kept or rejected."""
 
 import pytest
 
@@ -51,6 +51,6 @@ def test_error(text, reason, mode, expected):
     assert (completion.completion_tokens, completion.cost_usd) == (4, 0.5)
 
 
-def test_an_error_stays_as_it_is():
+def test_an_error_is_not_changed():
     failed = Completion("r", error="refused")
     assert apply_reasoning(failed, "strip") is failed

@@ -42,7 +42,7 @@ def test_a_larger_sample_contains_a_smaller_one():
     assert sanity_pairs(prompts[::-1], texts, 4, 1) == small
 
 
-def test_empty_answers_are_passed_over_and_equal_ones_have_no_winner():
+def test_empty_answers_are_skipped_and_equal_answers_have_no_winner():
     prompts, texts = of("de")
     for rows in texts.values():
         rows[0]["text"] = " "

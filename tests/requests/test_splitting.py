@@ -1,4 +1,4 @@
-"""Splitting: nothing is lost, and what is no language stays verbatim."""
+"""Splitting loses no text, and markup stays verbatim."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ def texts(text: str, unit: str) -> list[str]:
     return [piece.text for piece in split_text(text, unit) if piece.text]
 
 
-def test_lines_keep_code_formulas_marks_and_blank_lines():
+def test_code_formulas_markers_and_blank_lines_stay_verbatim():
     text = "Look:\n\n```python\nprint('hi')\n```\n- first\n  2) second\n$$\nx = y\n$$\n\\[ a \\]\n42\nEnd"
     assert texts(text, "lines") == ["Look:", "first", "second", "End"]
 
@@ -33,7 +33,7 @@ def test_sentences():
     assert texts(text, "sentences") == ["Dr. Smith paid 3.50 today.", "He left!", "A new line"]
 
 
-def test_a_long_sentence_is_split_at_clauses_and_no_word_is_cut():
+def test_a_long_sentence_is_split_at_punctuation_but_not_inside_a_word():
     sentence = ", ".join(["some words that go on"] * 60) + "."
     found = texts(sentence, "sentences")
     assert len(found) > 1 and all(len(piece) <= LONGEST_SENTENCE for piece in found)
@@ -41,6 +41,6 @@ def test_a_long_sentence_is_split_at_clauses_and_no_word_is_cut():
 
 
 @pytest.mark.parametrize("unit", ["none", "lines", "sentences"])
-def test_nothing_to_translate_is_one_verbatim_piece(unit):
+def test_a_text_without_language_is_one_verbatim_piece(unit):
     (piece,) = split_text("  \n", unit)
     assert (piece.before, piece.text) == ("  \n", "")

@@ -1,4 +1,4 @@
-"""Which parts of a text are markup: what silences nothing else, what is closed, and what a translation has to keep."""
+"""Detecting the markup in a text, and the parts that a translation must not change."""
 
 import time
 
@@ -30,7 +30,7 @@ def test_pieces_join_to_the_text(text, unit):
 
 
 @given(MARKS)
-def test_no_mark_hides_a_plain_line_at_the_end(text):
+def test_no_delimiter_hides_a_plain_line_at_the_end(text):
     pieces = split_text(f"{text}\n\nA plain last line.", "lines")
     assert pieces[-1].text.endswith("A plain last line.")
 
@@ -65,18 +65,18 @@ def asked(text: str) -> list[str]:
         ("`Name all rivers of the country`\nSay more.", ["`Name all rivers of the country`", "Say more."]),
     ],
 )  # fmt: skip
-def test_only_what_is_certainly_markup_stays_verbatim(text, expected):
+def test_only_certain_markup_stays_verbatim(text, expected):
     assert asked(text) == (expected or text.split("\n"))
 
 
-def test_what_a_translation_has_to_keep():
+def test_protected_parts_of_a_text():
     text = "See (https://a.org/b?c=d&e). Run `pip install x`, put {name} in $x^2$ or \\(y_1\\); it costs $5, not $6."
     assert protected(text) == ["https://a.org/b?c=d&e", "`pip install x`", "{name}", "$x^2$", "\\(y_1\\)"]
     assert protected("An `inline note that is language`, a {set of words} and 3 {") == []
 
 
 @pytest.mark.parametrize("mark", ["```a\n", "$$\n", "\\[\n", "\\begin{align}\n", "> ", "$", "`", "```\n````\n", "{{ "])
-def test_many_unclosed_marks_take_no_time(mark):
+def test_many_unclosed_delimiters_are_processed_fast(mark):
     start = time.process_time()
     split_text(mark * 5000, "lines")
     assert time.process_time() - start < 10

@@ -40,7 +40,7 @@ def test_label_of_a_reply(parser, reply, label):
     assert PARSERS[parser](reply) == label
 
 
-def test_order_decides_who_the_label_is():
+def test_the_winner_depends_on_label_and_order():
     assert parse_verdict('{"winner": "A"}', "policy_first", "json") == "policy"
     assert parse_verdict("[[A]]", "opponent_first", "brackets") == "opponent"
     assert parse_verdict("[[C]]", "opponent_first", "brackets") == "tie"

@@ -1,4 +1,4 @@
-"""Attention kernels: which are used, and that training needs neither flash-attn nor a CUDA compiler."""
+"""Choosing the attention kernels; training needs neither flash-attn nor a CUDA compiler."""
 
 import importlib.util
 import subprocess
@@ -30,7 +30,7 @@ def test_auto_is_flash_attention_only_where_it_is_installed(monkeypatch, tmp_pat
     assert attention_used(settings(launcher, "auto")) == used
 
 
-def test_what_is_named_is_used():
+def test_an_explicit_implementation_is_used():
     assert {attention_used(settings("deepspeed", name)) for name in ("eager", "sdpa", "flash_attention_2")} == {
         "eager", "sdpa", "flash_attention_2",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Training without a trainer: digests, rows, command lines, logs, resumable checkpoints, the picture."""
+"""Training without running the trainer: digests, rows, command lines, logs, checkpoints and plots."""
 
 import itertools
 import json
@@ -84,7 +84,7 @@ def test_fates_at_the_edges(pairs, tokenizer):
 
 
 @pytest.mark.parametrize("max_length", [8, 11, 14, 20, 60])
-def test_openrlhf_keeps_what_was_foretold(pairs, tokenizer, max_length, tmp_path, monkeypatch):
+def test_openrlhf_handles_rows_as_predicted(pairs, tokenizer, max_length, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     datasets = pytest.importorskip("datasets")
     openrlhf = pytest.importorskip("openrlhf.datasets.reward_dataset")
@@ -109,7 +109,7 @@ def test_chosen_and_rejected_must_share_their_prompt(pairs, tokenizer):
         trainer_data.check_lengths(pairs, tokenizer, 20)
 
 
-def test_a_template_that_rewrites_the_prompt_is_refused(pairs, tokenizer, monkeypatch):
+def test_a_template_that_rewrites_the_prompt_is_an_error(pairs, tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "chat_template", "{{ messages | length }}" + TEMPLATE)
     with pytest.raises(DataError, match=r"item id000 \(de\), .* does not begin with its own prompt"):
         trainer_data.check_lengths(pairs, tokenizer, 20)
@@ -138,7 +138,7 @@ def test_pairs_are_compared_as_they_are_rendered(pairs, tokenizer, monkeypatch):
         trainer_data.choose_rows(fates, "drop", 2, seed=1)
 
 
-def test_a_template_that_writes_the_date_is_refused(pairs, tokenizer, monkeypatch):
+def test_a_template_that_writes_the_date_is_an_error(pairs, tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "chat_template", "{{ strftime_now('%d') }}" + TEMPLATE)
     with pytest.raises(DataError, match="writes today's date"):
         trainer_data.check_lengths(pairs, tokenizer, 20)
@@ -164,7 +164,7 @@ def test_a_data_set_without_rows_is_an_error(pairs, tokenizer):
         trainer_data.choose_rows(trainer_data.check_lengths(pairs[:0], tokenizer, 5), "drop", 2, seed=1)
 
 
-def test_digest_is_of_what_training_sees(pairs):
+def test_the_digest_covers_everything_that_training_reads(pairs):
     base = {"path": "org/model", "revision": "abc"}
     first = training.training_digest(pairs, base, settings())
     same = [
@@ -207,7 +207,7 @@ def test_command_of_one_node():
     assert not any(name.startswith("--ds.lora") or name == "--ds.adam_offload" for name in arguments)
 
 
-def test_command_keeps_to_the_visible_gpus():
+def test_command_uses_only_the_visible_gpus():
     ours = Training(base="aya", runtime={"gpus": 2})
     assert "--num_gpus" not in trainer.command(ours, **PATHS, visible_gpus="4,5")
     with pytest.raises(TrainingError, match="shows 3"):
@@ -297,7 +297,7 @@ def test_log_of_a_killed_training(tmp_path):
     assert training_log.read_attempts([], 4, 1, 2)["step"].tolist() == [1, 2]
 
 
-def test_a_loss_that_is_no_number_is_an_error(tmp_path):
+def test_a_nan_loss_is_an_error(tmp_path):
     (tmp_path / "0.log").write_text(bar(0, 2, 0.5) + bar(1, 2, float("nan")))
     table = training_log.read_attempts([tmp_path / "0.log"], batch_size=4, micro_steps=1, steps=2)
     with pytest.raises(ValueError, match="not a number from step 2"):
@@ -363,7 +363,7 @@ def finished(results: Path, dataset: Path, base: dict) -> Path:
     return folder
 
 
-def test_a_finished_training_is_taken_up(pairs, tmp_path, monkeypatch):
+def test_a_finished_training_is_reused(pairs, tmp_path, monkeypatch):
     whole = pairs.reindex(columns=DATASET.names).astype(object).where(lambda table: table.notna(), None)
     write_table(tmp_path / "A.parquet", whole.to_dict("records"), DATASET)
     base = {"path": "org/model", "revision": "abc"}
@@ -385,7 +385,7 @@ def checkpoint(folder: Path) -> Path:
     return folder
 
 
-def test_content_revision_is_of_content(tmp_path):
+def test_content_revision_depends_only_on_content(tmp_path):
     first, second = checkpoint(tmp_path / "a"), checkpoint(tmp_path / "b")
     (second / "README.md").write_text("not part of it")
     assert content_revision(first) == content_revision(second)
@@ -396,7 +396,7 @@ def test_content_revision_is_of_content(tmp_path):
         assert content_revision(second) != before
 
 
-def test_content_revision_refuses_what_is_no_checkpoint(tmp_path):
+def test_content_revision_of_an_invalid_folder_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="there is no such folder"):
         content_revision(tmp_path / "none")
     folder = checkpoint(tmp_path / "a")

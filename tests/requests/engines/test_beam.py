@@ -68,7 +68,7 @@ def test_stops_when_no_beam_can_win():
     assert search.best() == ([], "stop")
 
 
-def test_cut_at_max_tokens():
+def test_outputs_are_truncated_at_max_tokens():
     never = {1: math.log(0.6), 2: math.log(0.4)}
     search = BeamSearch(2, 5, frozenset({END}))
     while not step(search, lambda _: never):
@@ -76,7 +76,7 @@ def test_cut_at_max_tokens():
     assert search.best() == ([1] * 5, "length")
 
 
-def test_ties_have_one_outcome():
+def test_ties_are_broken_deterministically():
     even = {token: math.log(0.25) for token in (3, 1, 2, 4)}
     reversed_even = dict(reversed(even.items()))
     outcomes = set()
@@ -96,7 +96,7 @@ def test_origins_name_the_beam_that_each_beam_extends():
     assert (search.beams, search.origins) == ([([2, 3], -1.1), ([2, 4], -1.2)], [1, 1])
 
 
-def test_a_small_vocabulary_leaves_beams_that_cannot_win():
+def test_a_small_vocabulary_is_filled_up_with_beams_that_cannot_win():
     search = BeamSearch(4, 2, frozenset({END}))
     search.advance([(-0.1, 0, 1), (-2.0, 0, 2)])
     assert [score for _, score in search.beams] == [-0.1, -2.0, -math.inf, -math.inf]
@@ -104,7 +104,7 @@ def test_a_small_vocabulary_leaves_beams_that_cannot_win():
     assert search.best() == ([1, 1], "length") and all(score > -math.inf for score, _ in search.finished)
 
 
-def test_candidates_leave_beams_when_the_best_all_end():
+def test_enough_candidates_remain_if_the_best_ones_are_end_tokens():
     assert candidates(5, 1) == 10
     assert candidates(5, 3) == 20
 
@@ -124,6 +124,6 @@ def test_choice_logprobs_sum_over_the_tokens_that_begin_a_choice():
     assert got == pytest.approx({"A": math.log(0.5), "B": math.log(0.2), "TIE": math.log(0.3)})
 
 
-def test_choice_logprobs_need_a_first_token_that_decides():
+def test_choice_logprobs_need_a_first_token_that_distinguishes_the_choices():
     assert choice_logprobs(["Tie", "Two"], {0: Entry(-0.1, "T")}) is None
     assert math.isfinite(choice_logprobs(["A", "B"], {0: Entry(0.0, "A")})["B"])

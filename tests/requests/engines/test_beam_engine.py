@@ -1,4 +1,4 @@
-"""Beam search as it runs: against transformers' ``generate``, refilled, put aside, short of memory or of context."""
+"""The beam-search engine gives the same results as ``generate``, also with little memory or context."""
 
 from pathlib import Path
 
@@ -74,14 +74,14 @@ def compare(engine, requests, end):
 
 
 @pytest.mark.parametrize("bounds", [beam_engine.BOUNDS, (3, 9, 2**31)], ids=["together", "put aside"])
-def test_the_best_beam_is_that_of_generate(engine, monkeypatch, bounds):
+def test_the_best_beam_is_the_same_as_with_generate(engine, monkeypatch, bounds):
     monkeypatch.setattr(beam_engine, "BOUNDS", bounds)
     requests = [ask(f"{i}", text, beam_size=3 + 2 * (i % 2), max_tokens=8 + i % 17) for i, text in enumerate(CONTENTS)]
     assert compare(engine, requests, END) == {"stop", "length"}
 
 
 @pytest.mark.skipif(not (DEMO / "models/strong").is_dir(), reason="the demo's checkpoints are not made yet")
-def test_the_best_beam_of_the_miniatures_model_is_that_of_generate():
+def test_the_best_beam_of_the_miniatures_model_is_the_same_as_with_generate():
     lines = (DEMO / "wmt24pp/en-de_DE.jsonl").read_text(encoding="utf-8").splitlines()
     import json
 
@@ -99,8 +99,8 @@ def test_answers_do_not_depend_on_the_batch(engine):
     assert all(together[name].text == completion.text for name, completion in alone.items())
 
 
-def test_long_searches_do_not_hold_up_the_short_ones(engine, monkeypatch):
-    """Lengths from 5 to 400 tokens in one batch: the work is that of the tokens, and the short ones come first."""
+def test_long_searches_do_not_delay_short_ones(engine, monkeypatch):
+    """With 5 to 400 tokens in one batch, the work is proportional to the tokens, and short outputs come first."""
     passes = []
     forward = beam_engine.BeamSearchEngine._forward
 
@@ -121,7 +121,7 @@ def test_long_searches_do_not_hold_up_the_short_ones(engine, monkeypatch):
     assert len(steps) < 1.2 * sum(lengths) / 8 + 400
 
 
-def test_less_memory_makes_smaller_batches_and_the_same_answers(engine, monkeypatch, capsys):
+def test_less_memory_gives_smaller_batches_and_the_same_answers(engine, monkeypatch, capsys):
     import torch
 
     requests = [ask(f"{i}", text) for i, text in enumerate(CONTENTS)]
@@ -142,7 +142,7 @@ def test_less_memory_makes_smaller_batches_and_the_same_answers(engine, monkeypa
     monkeypatch.setattr(engine, "room", room)
 
 
-def test_no_memory_at_all_says_what_to_change(engine, monkeypatch):
+def test_the_error_gives_a_remedy_if_memory_runs_out(engine, monkeypatch):
     def fails(*_):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
@@ -153,7 +153,7 @@ def test_no_memory_at_all_says_what_to_change(engine, monkeypatch):
         list(engine.answer([ask("r", "fox")]))
 
 
-def test_context_stop_strings_and_refusals(engine):
+def test_context_limit_stop_strings_and_errors(engine):
     system = Request("system", [{"role": "system", "content": "x"}], {"max_tokens": 4, "beam_size": 3})
     odd = [ask("long", "zq" * 400), ask("lone", "\ud800"), ask("tight", "zq" * 110, max_tokens=200)]
     got = answers(engine, [system, *odd, ask("fine", "fox"), ask("one", "fox", max_tokens=1)])
@@ -166,7 +166,7 @@ def test_context_stop_strings_and_refusals(engine):
     assert (cut.text, cut.finish_reason) == (free[: free.index(free[2:4])], "stop")
 
 
-def test_a_context_that_runtime_makes_smaller_is_no_permanent_error(path):
+def test_exceeding_max_model_len_is_a_temporary_error(path):
     engine = start(path, max_model_len=64)
     got = answers(engine, [ask("long", "zq" * 100), ask("cut", "zq" * 25, max_tokens=200)])
     assert not got["long"].permanent and "runtime.max_model_len" in got["long"].error
@@ -174,7 +174,7 @@ def test_a_context_that_runtime_makes_smaller_is_no_permanent_error(path):
     assert cut.finish_reason == "stop" or ("cut off" in cut.error and not cut.permanent)
 
 
-def test_what_cannot_start_says_what_to_change(path, tmp_path):
+def test_an_engine_that_cannot_start_gives_a_remedy(path, tmp_path):
     with pytest.raises(EngineError, match=r"nowhere: no such folder.*registry"):
         start(str(tmp_path / "nowhere"))
     with pytest.raises(EngineError, match=r"runtime\.gpus is 1"):

@@ -14,7 +14,7 @@ from polypref.requests.engines.budget import Budget
 from polypref.requests.generate import ask_responses
 
 
-def test_the_limit_is_never_passed(serve):
+def test_the_limit_is_never_exceeded(serve):
     price = {"input": 1000, "output": 1000}  # 0.015 USD per answer, 0.086 to set aside
     server, engine = serve(lambda n, body: good(), price=price, max_cost_usd=0.2)
     got = list(engine.answer([ask(f"r{i}") for i in range(30)]))
@@ -28,7 +28,7 @@ def test_the_limit_is_never_passed(serve):
     assert engine.budget.reserved == pytest.approx(0)
 
 
-def test_answers_that_got_lost_count_against_the_limit(serve):
+def test_lost_replies_count_towards_the_limit(serve):
     price = {"input": 1000, "output": 1000}
     server, engine = serve(lambda n, body: (None, {}, None), price=price, max_cost_usd=0.2)
     completion = one(engine)
@@ -38,7 +38,7 @@ def test_answers_that_got_lost_count_against_the_limit(serve):
 
 
 def test_the_limit_holds_for_a_batch_over_all_its_runs(serve, tmp_path):
-    """Each run may only spend what earlier ones left, also one that was killed before it could say what it had cost."""
+    """Each run may only spend what earlier runs left, even if one was killed before it reported its cost."""
     price = {"input": 1000, "output": 1000}  # 0.015 USD per answer, 0.086 to set aside
     server, engine = serve(lambda n, body: good(), price=price)
     base_url = str(engine.client.base_url)

@@ -1,4 +1,4 @@
-"""Conversion for CTranslate2: what a killed one left behind is removed, and what is there is whole."""
+"""Conversion for CTranslate2: leftovers of a killed one are removed, and an existing folder is complete."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ convert({str(NLLB)!r}, None, "float32", False)
 
 
 @pytest.mark.skipif(not NLLB.is_dir(), reason="the demo's checkpoints are not made yet")
-def test_a_killed_conversion_leaves_nothing_that_is_taken_for_whole(tmp_path, monkeypatch):
+def test_a_killed_conversion_is_not_mistaken_for_a_complete_one(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = converted_folder(str(NLLB), None, "float32")
     process = subprocess.Popen([sys.executable, "-c", SLOW], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -48,7 +48,7 @@ def test_a_killed_conversion_leaves_nothing_that_is_taken_for_whole(tmp_path, mo
     assert (folder / "model.bin").stat().st_size > 0
 
 
-def test_the_number_format_is_the_registrys_or_what_the_device_computes():
+def test_the_number_format_is_that_of_the_registry_or_one_that_the_device_supports():
     def kind(dtype, gpus):
         return number_format(Checkpoint(engine="seq2seq", path="o/n", dtype=dtype, runtime={"gpus": gpus}))
 

@@ -1,4 +1,4 @@
-"""The libraries that CTranslate2 opens by name: all are known, and a missing one is named with its remedy."""
+"""The libraries that CTranslate2 opens by name: all are loaded, and a missing one is reported with a remedy."""
 
 import ctypes
 import re
@@ -27,7 +27,7 @@ def has_library(name: str) -> bool:
     return True
 
 
-def test_every_cuda_library_that_ctranslate2_names_is_provided():
+def test_every_cuda_library_that_ctranslate2_opens_is_loaded():
     named = set().union(*(libraries_named_in(binary) for binary in binaries("ctranslate2")))
     cuda = {name for name in named if re.match(r"lib(cu|nv|nccl)", name)}
     assert "libcublas.so.12" in cuda, "if it is built for another CUDA, change OPENED_BY_CTRANSLATE2 and gpu.in"
@@ -38,7 +38,7 @@ def test_every_cuda_library_that_ctranslate2_names_is_provided():
     has_library("libcublas.so.12") or packaged_library(*list(OPENED_BY_CTRANSLATE2.items())[1]) is not None,
     reason="this machine has CUDA 12",
 )
-def test_a_missing_library_is_named_before_the_model_is_read(tmp_path):
+def test_a_missing_library_is_reported_before_the_model_is_loaded(tmp_path):
     with pytest.raises(LibraryError, match=r"libnvrtc\.so\.12.*pip install nvidia-cuda-nvrtc-cu12"):
         load_for_ctranslate2()
     checkpoint = Checkpoint(engine="seq2seq", path=str(tmp_path), runtime={"gpus": 1})

@@ -1,4 +1,4 @@
-"""The OpenAI engine against a real HTTP server on loopback that misbehaves as servers do."""
+"""The OpenAI engine with a real HTTP server on loopback that simulates typical server errors."""
 
 import email.utils
 import logging
@@ -60,13 +60,13 @@ def test_bounded_concurrency_and_every_request_once(serve):
         (200, {}, b"{}"), (200, {"content-type": "text/html"}, b"<html>gateway</html>"), (502, {}, b"<html>bad</html>"),
     ],
 )  # fmt: skip
-def test_trouble_that_passes(serve, trouble):
+def test_temporary_errors_are_retried(serve, trouble):
     server, engine = serve(lambda n, body: trouble if n < 3 else good())
     assert one(engine).text == "hello"
     assert len(server.seen) == 3
 
 
-def test_timeouts_are_tried_again(serve):
+def test_timeouts_are_retried(serve):
     def script(number, body):
         if number == 1:
             time.sleep(0.6)
@@ -77,7 +77,7 @@ def test_timeouts_are_tried_again(serve):
     assert len(server.seen) == 2
 
 
-def test_trouble_that_stays_is_an_error_that_may_pass(serve):
+def test_the_last_failed_retry_gives_a_temporary_error(serve):
     server, engine = serve(lambda n, body: failure(500, "over\nloaded"), runtime={"max_retries": 2})
     completion = one(engine)
     assert (completion.text, completion.finish_reason, completion.permanent) == ("", "error", False)
@@ -87,7 +87,7 @@ def test_trouble_that_stays_is_an_error_that_may_pass(serve):
     assert len(server.seen) == 3
 
 
-def test_nobody_listens(monkeypatch):
+def test_a_refused_connection_is_an_error(monkeypatch):
     checkpoint = Checkpoint(engine="openai", path="m", base_url="http://127.0.0.1:9/v1", runtime={"max_retries": 1})
     monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
     completion = one(open_engine(checkpoint, "m", None))
@@ -116,7 +116,7 @@ def test_delays():
     assert delay_s(0, {}) < delay_s(5, {})
 
 
-def test_a_wait_of_an_hour_is_not_waited_for(serve):
+def test_a_retry_after_of_an_hour_is_an_error(serve):
     server, engine = serve(lambda n, body: failure(429, headers={"retry-after": "3600"}))
     started = time.monotonic()
     assert not one(engine).permanent
@@ -124,7 +124,7 @@ def test_a_wait_of_an_hour_is_not_waited_for(serve):
     assert len(server.seen) == 1
 
 
-def test_the_key_never_shows(serve, caplog, capfd, monkeypatch):
+def test_the_key_is_never_printed(serve, caplog, capfd, monkeypatch):
     caplog.set_level(logging.DEBUG)
     text = f"Incorrect API key provided: {KEY}, sk-0123*****cdef, header Authorization: Bearer abcdefgh"
     for status in (400, 401, 500):

@@ -1,4 +1,4 @@
-"""Replies and refusals of chat APIs as they are, from a server on loopback."""
+"""Typical replies and errors of chat APIs, from a server on loopback."""
 
 import re
 import time
@@ -19,7 +19,7 @@ from polypref.requests.reasoning import apply_reasoning
 
 
 @pytest.mark.parametrize(("status", "permanent"), [(400, True), (422, True), (404, False)])
-def test_refusals_are_not_tried_again(serve, status, permanent):
+def test_rejected_requests_are_not_retried(serve, status, permanent):
     server, engine = serve(lambda n, body: failure(status, "too long"))
     completion = one(engine)
     assert f"HTTP {status}" in completion.error
@@ -44,7 +44,7 @@ def test_content_filter_and_refusal(serve):
 
 
 @pytest.mark.parametrize("trouble", [failure(401), failure(403), failure(429, code="insufficient_quota")])
-def test_a_refused_key_ends_the_batch_after_what_was_answered(serve, trouble):
+def test_an_invalid_key_ends_the_batch_after_the_finished_completions(serve, trouble):
     def script(number, body):
         if body["messages"][0]["content"] == "bad":
             return trouble
@@ -85,7 +85,7 @@ def test_estimated_usage_is_marked_in_the_statistics_of_the_run(serve, tmp_path)
     assert [row["text"] for row in completions] == ["hello"] * 3 and run["estimated"] == 3
 
 
-def test_an_answer_that_was_all_reasoning_is_an_error_with_a_remedy(serve):
+def test_a_reply_with_only_reasoning_is_an_error_with_a_remedy(serve):
     for empty in (None, "", []):
         _, engine = serve(lambda n, body, empty=empty: good(empty, "length", reasoning_content="Let me think"))
         completion = one(engine)
@@ -101,7 +101,7 @@ def test_parts_of_content_and_other_finish_reasons(serve):
     assert "tool_calls" in one(engine).error
 
 
-def test_an_error_in_place_of_an_answer_is_tried_again_and_not_charged(serve):
+def test_an_error_instead_of_a_reply_is_retried_and_not_charged(serve):
     trouble = (200, {}, {"error": {"message": "upstream is down", "code": 502}})
     server, engine = serve(lambda n, body: trouble, price={"input": 1, "output": 1})
     assert "upstream is down" in one(engine).error
@@ -154,7 +154,7 @@ def test_default_limit_field(url, name):
     assert default_limit_field(url) == name
 
 
-def test_reasoning_of_an_api_is_left_out_kept_or_switched_off(serve):
+def test_reasoning_of_an_api_is_stripped_kept_or_turned_off(serve):
     server, engine = serve(lambda n, body: good("Two.", reasoning_content="Let me think"))
     assert one(engine).text == one(engine, reasoning="off").text == "Two."
     kept = one(engine, reasoning="keep")

@@ -1,4 +1,4 @@
-"""Inputs that NLLB can't take: an error row, never a cut text; what is long but can be split is split before."""
+"""Long inputs for NLLB are split; an input that can't be split is an error and is never truncated."""
 
 from polypref.requests.asking import Asked
 from polypref.requests.collect import collect_texts
@@ -34,7 +34,7 @@ class Tokenizer:
 
 
 class Translator:
-    """Gives capitals back, and notes how long its inputs were and whether it was told to cut them."""
+    """Returns its inputs in capitals, and records their lengths and whether truncation was requested."""
 
     def __init__(self):
         self.lengths = []
@@ -59,7 +59,7 @@ def ask(text: str) -> list[dict]:
     )
 
 
-def test_a_long_text_is_split_and_nothing_of_it_is_lost():
+def test_a_long_text_is_split_without_loss():
     text = " ".join(f"This is sentence number {n}, which goes on for a while." for n in range(200))
     found, translator = answers(ask(text), 1024)
     assert max(translator.lengths) <= LONGEST_SENTENCE
@@ -67,7 +67,7 @@ def test_a_long_text_is_split_and_nothing_of_it_is_lost():
     assert row["text"] == text.upper() and row["error"] is None
 
 
-def test_what_cannot_be_split_is_an_error_row_and_the_others_are_answered():
+def test_a_text_that_cannot_be_split_is_an_error_and_the_others_are_translated():
     text = "A good sentence. " + "x" * 2000
     found, translator = answers(ask(text), 1024)
     errors = [c["error"] for c in found.values() if c["error"]]

@@ -1,4 +1,4 @@
-"""vLLM's start where memory is short: less of it each time, and in the end what to change."""
+"""If memory runs out, vLLM is restarted with less memory, and the last error gives a remedy."""
 
 import os
 
@@ -22,14 +22,14 @@ class Start:
         return "engine"
 
 
-def test_less_memory_each_time():
+def test_each_retry_uses_less_memory():
     start = Start(2, RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
     assert start_in_less_memory(start, {"gpu_memory_utilization": 0.9, "max_num_seqs": None}) == "engine"
     assert [round(tried["gpu_memory_utilization"], 2) for tried in start.tried] == [0.9, 0.63, 0.44]
     assert [tried["max_num_seqs"] for tried in start.tried] == [None, 179, 125]
 
 
-def test_it_gives_up_and_says_what_to_change():
+def test_the_last_failure_gives_a_remedy():
     settings = {"gpu_memory_utilization": 0.9, "max_num_seqs": 8}
     error = ValueError("Free memory on device (3.1/79.1 GiB) on startup is less than desired GPU memory utilization")
     with pytest.raises(ValueError, match="Free memory"):
@@ -39,14 +39,14 @@ def test_it_gives_up_and_says_what_to_change():
 
 
 @pytest.mark.parametrize("text", [CORE_FAILED, "No available memory for the cache blocks", "no such revision"])
-def test_other_errors_are_not_tried_again(text):
+def test_other_errors_are_not_retried(text):
     start = Start(1, RuntimeError(text))
     with pytest.raises(RuntimeError, match=text):
         start_in_less_memory(start, {"gpu_memory_utilization": 0.9})
     assert len(start.tried) == 1
 
 
-def test_the_cause_is_found_in_the_log_where_the_engine_is_another_process(tmp_path):
+def test_the_cause_is_found_in_the_log_if_the_engine_is_another_process(tmp_path):
     log, kept = open(tmp_path / "log", "wb"), os.dup(2)  # noqa: SIM115
     os.dup2(log.fileno(), 2)
     try:

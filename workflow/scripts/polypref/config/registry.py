@@ -39,33 +39,39 @@ class Runtime(Section):
 
     gpus: int = Field(0, ge=0, description="GPUs of an engine; 0 runs on CPU")
     device: Literal["auto", "cpu"] = Field(
-        "auto", description="cpu: compute on CPU even where GPUs are asked for, to rehearse a cluster with small models"
+        "auto", description="cpu: run on CPU even if GPUs are requested, to test a cluster with small models"
     )
     tensor_parallel: int = Field(1, ge=1)
-    memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that an engine may take")
-    max_model_len: int | None = Field(None, ge=1, description="tokens of context; by default the model's own")
-    max_num_seqs: int | None = Field(
-        None, ge=1, description="most sequences of a forward pass; in a beam search each beam is one (by default 256)"
+    memory_fraction: float = Field(0.9, gt=0, le=1, description="share of GPU memory that an engine may use")
+    max_model_len: int | None = Field(
+        None, ge=1, description="context length in tokens; by default the model's maximum"
     )
-    kv_cache_gb: float = Field(1, gt=0, description="on CPU: memory for the key-value cache of vLLM or a beam search")
-    shards: int = Field(1, ge=1, description="engines that share a batch, each with `gpus` GPUs of its own")
-    nodes: int = Field(1, ge=1, description="nodes of a cluster that the shards of a batch are spread over")
+    max_num_seqs: int | None = Field(
+        None,
+        ge=1,
+        description="maximum number of sequences (or beams) in a forward pass; in a beam search by default 256",
+    )
+    kv_cache_gb: float = Field(1, gt=0, description="on CPU: size of the key-value cache of vLLM or a beam search")
+    shards: int = Field(1, ge=1, description="number of engines per batch, each with its own `gpus` GPUs")
+    nodes: int = Field(1, ge=1, description="number of cluster nodes among which the shards of a batch are divided")
     batch_tokens: int = Field(4096, ge=1, description="seq2seq: tokens per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of an engine")
-    concurrency: int = Field(16, ge=1, description="openai: requests under way at once")
+    concurrency: int = Field(16, ge=1, description="openai: maximum number of concurrent requests")
     max_retries: int = Field(6, ge=0)
     timeout_s: float = Field(120, gt=0)
-    flush_s: float = Field(1, gt=0, description="seconds between two writes to the row store")
-    max_error_share: float = Field(0.05, ge=0, le=1, description="a batch of which more failed than this fails")
+    flush_s: float = Field(1, gt=0, description="interval between two writes to the row store, in seconds")
+    max_error_share: float = Field(
+        0.05, ge=0, le=1, description="a batch fails if a larger share of its requests failed"
+    )
     memory_gb: float = Field(8, gt=0, description="main memory of an engine")
     hours: float = Field(4, gt=0, description="time limit of a batch on a cluster")
 
     def of_batch(self, resource: Literal["gpus", "threads", "memory_gb"]) -> float:
-        """Amount of a resource that all engines of a batch use together."""
+        """Return the amount of a resource that all engines of a batch use together."""
         return self.shards * getattr(self, resource)
 
     def of_node(self, resource: Literal["threads", "memory_gb"]) -> float:
-        """Amount of a resource that the engines of a batch use on each of its nodes."""
+        """Return the amount of a resource that the engines of a batch use on each node."""
         return -(-self.shards // self.nodes) * getattr(self, resource)
 
 
@@ -77,41 +83,41 @@ class Checkpoint(Section):
         "openai: an API"
     )
     path: str = Field(description="repository on the Hub, local folder (starts with '.', '/' or exists), or API model")
-    revision: str | None = Field(None, description="commit on the Hub; local folders are known by their content")
+    revision: str | None = Field(None, description="commit on the Hub; local folders are identified by their content")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
-    chat_template: str | None = Field(None, description="Jinja template, where the tokenizer has none")
+    chat_template: str | None = Field(None, description="Jinja template, needed if the tokenizer has none")
     reasoning: Literal["strip", "keep", "off"] | None = Field(
         None,
-        description="reasoning that the model writes before an answer (<think>...</think>, reasoning_content): strip "
-        "it, keep it in the text, or switch it off by the template's enable_thinking; by default, nothing is done",
+        description="what to do with reasoning before an answer (<think>...</think>, reasoning_content): strip it, "
+        "keep it in the text, or turn it off with the template's enable_thinking; by default, texts are not changed",
     )
     trust_remote_code: bool = False
     gated: bool = False
     license: str = "unknown"
     parameters: float | None = Field(None, gt=0, description="parameter count, for estimates")
-    weights_gb: float | None = Field(None, gt=0, description="size of the weights where they are quantised")
+    weights_gb: float | None = Field(None, gt=0, description="size of the weights, if they are quantised")
     base_url: str | None = Field(None, description="openai: address of the endpoint")
-    api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable that holds the key")
+    api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable with the key")
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None,
-        description="openai: name of the parameter that limits an answer's tokens; by default max_completion_tokens at "
-        "OpenAI and max_tokens elsewhere",
+        description="openai: name of the parameter that limits the number of tokens; by default max_completion_tokens "
+        "for OpenAI and max_tokens for other servers",
     )
     extra_body: dict[str, Any] | None = Field(
         None,
-        description="openai: further fields of every request, e.g. {reasoning_effort: low}; null omits a field, e.g. "
+        description="openai: additional request fields, e.g. {reasoning_effort: low}; null omits a field, e.g. "
         "{temperature: null}. They are part of a request's identity",
     )
     price: Price | None = None
     max_cost_usd: float | None = Field(
-        None, ge=0, description="openai: most that a batch may cost, all its runs together; needs `price`"
+        None, ge=0, description="openai: maximum cost of a batch over all its runs; requires `price`"
     )
     runtime: Runtime = Runtime()
 
     @property
     def is_local(self) -> bool:
-        """Whether ``path`` is a local folder, identified by its content, rather than a name on the Hub or at an API."""
+        """Whether ``path`` is a local folder, identified by its content, and not a name on the Hub or an API."""
         named_as_path = self.path.startswith((".", "/")) or self.path.count("/") > 1
         return self.engine != "openai" and (named_as_path or Path(self.path).is_dir())
 
@@ -125,6 +131,8 @@ class Model(Section):
         description="translation prompt: x-alma, tower, instruct, text (the text alone, NLLB), or a template with "
         "{text} and {language}",
     )
-    split: Literal["none", "lines", "sentences"] = Field("none", description="unit that is translated at a time")
-    languages: list[str] | None = Field(None, description="languages it serves, where not all")
+    split: Literal["none", "lines", "sentences"] = Field(
+        "none", description="unit of translation: the whole text, a line or a sentence"
+    )
+    languages: list[str] | None = Field(None, description="supported languages; by default all")
     decoding: Decoding = Decoding()

@@ -1,4 +1,4 @@
-"""Check that checkpoints and models support their uses; such errors would otherwise appear after hours, or never."""
+"""Checks that checkpoints and models support their uses; without them, an error might appear only after hours."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _check_beam_searches(config: Config) -> Iterator[str]:
 
 
 def _config_of(path: str) -> dict:
-    """The ``config.json`` of a local checkpoint; empty where there is none that can be read."""
+    """Return the ``config.json`` of a local checkpoint, or an empty dictionary if it can't be read."""
     try:
         content = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -128,7 +128,7 @@ def check_runtimes(config: Config) -> Iterator[str]:
 
 
 def check_judge_prompt(name: str, text: str) -> Iterator[str]:
-    """Check that the judge's prompt contains the request and both answers."""
+    """Check that the judge's prompt has placeholders for the prompt and both answers."""
     named = set(re.findall(r"\{(\w+)\}", text))
     if not JUDGED <= named <= {*JUDGED, "language"}:
         found = ", ".join(f"{{{place}}}" for place in sorted(named)) or "no place for a text"
@@ -137,5 +137,5 @@ def check_judge_prompt(name: str, text: str) -> Iterator[str]:
 
 
 def checkpoints_of(model: Model) -> list[str]:
-    """Names of the checkpoints that a model uses."""
+    """Return the names of the checkpoints that a model uses."""
     return list(dict.fromkeys(model.checkpoint.values())) if isinstance(model.checkpoint, dict) else [model.checkpoint]

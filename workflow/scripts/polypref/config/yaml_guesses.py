@@ -1,4 +1,4 @@
-"""Values that YAML 1.1 reads differently from how they look: ``no`` (False), ``010`` (8), ``1:30`` (90)."""
+"""Detecting values that YAML 1.1 parses in an unexpected way: ``no`` (False), ``010`` (8), ``1:30`` (90)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXPONENT = re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+")
 
 
 def guess_of_text(value: Any) -> str | None:
-    """Explain how an unquoted word became a value that is not a string; None if YAML has not guessed."""
+    """Explain why an unquoted word was parsed as a value that is not a string; return None for other values."""
     if isinstance(value, bool):
         words = "yes, on and true" if value else "no, off and false"
         return f"YAML reads the unquoted words {words} as {value}; put the word in quotes"
@@ -28,14 +28,14 @@ def guess_of_text(value: Any) -> str | None:
 
 
 def guess_of_number(value: Any) -> str | None:
-    """Explain why a number was read as text; None if it does not look like a number."""
+    """Explain why a number was parsed as text; return None if the text does not look like a number."""
     if isinstance(value, str) and _EXPONENT.fullmatch(value):
         return f"YAML reads {value} as text or as a fraction; write the number in full: {float(value):.15g}"
     return None
 
 
 def misread_numbers(path: Path) -> Iterator[str]:
-    """Yield a line for each number of a YAML file that YAML silently reads as another number, and each repeated key.
+    """Yield a message for each number that YAML silently parses as another number, and for each repeated key.
 
     A file that can't be parsed yields nothing; loading it reports the error.
     """

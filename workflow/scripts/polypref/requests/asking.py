@@ -1,4 +1,4 @@
-"""The model of a request file, and the file's rows. The same inputs always give the same bytes."""
+"""Building the rows of a request file for one model; the same inputs always give the same bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polypref.requests.prompts import Messages
 
 @dataclass(frozen=True)
 class Asked:
-    """The model that receives requests, as rules pass it to scripts: all that determines a completion except messages.
+    """The model that receives requests, as rules pass it to scripts: all that affects a completion but the messages.
 
     ``path`` and ``revision`` identify the checkpoint; if ``local`` is true, the revision is a digest of its content.
     ``decoding`` contains the parameters that are set, with ``source_code`` and ``target_code`` of a seq2seq model.
@@ -55,7 +55,7 @@ class Asked:
 
 
 def read_weights(params: dict[str, Any], identity: Sequence[str]) -> tuple[str, str | None]:
-    """Return path and Hub revision of a checkpoint for ``from_pretrained``; a local folder has no revision."""
+    """Return the path and Hub revision of a checkpoint for ``from_pretrained``; a local folder has no revision."""
     if identity:
         return json.loads(Path(identity[0]).read_text(encoding="utf-8"))["path"], None
     return params["path"], params["revision"]

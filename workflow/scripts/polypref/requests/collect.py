@@ -1,4 +1,4 @@
-"""Artifact: a file's own requests joined with the completions of their batch, by ``request_id``."""
+"""Building an artifact: join the requests of one file with the completions of their batch by ``request_id``."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from polypref.requests.splitting import join_pieces
 Row = dict[str, Any]
 
 NOT_ASKED = "nothing in the text is language: it is all code, formulas, URLs or the like, and would stay in English"
-"""The error of a text that was not sent to its translator."""
+"""Error of a text that was not sent to its translator."""
 PROVENANCE = ("model", "checkpoint", "revision", "decoding")
 
 
 def read_answered(requests: str, schema: pa.Schema, completions: str) -> Iterator[tuple[list[Row], dict[str, Row]]]:
-    """The requests of a file with their completions out of those of a whole batch, a row group's number at a time.
+    """Iterate over the requests of a file and their completions, about one row group at a time.
 
     Yields
     ------
-    Rows in ``schema``, all parts of an item together, and ``{request_id: row in COMPLETIONS}`` with their completions.
+    Rows in ``schema``, with all parts of an item in the same list, and their completions as
+    ``{request_id: row in COMPLETIONS}``. ``completions`` is the file of the whole batch.
     """
     wanted = {row["request_id"] for row in iter_rows(requests, schema, ["request_id"])}
     ids = (row["request_id"] for row in iter_rows(completions, COMPLETIONS, ["request_id"]))
@@ -46,7 +47,7 @@ def read_answered(requests: str, schema: pa.Schema, completions: str) -> Iterato
 
 
 def _whole_items(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Consecutive rows in lists of ROW_GROUP or a little more, that end where an item ends."""
+    """Group consecutive rows into lists of at least ROW_GROUP rows, without splitting an item."""
     taken: list[Row] = []
     for row in rows:
         if len(taken) >= ROW_GROUP and row["item_id"] != taken[-1]["item_id"]:
@@ -58,7 +59,7 @@ def _whole_items(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each run of consecutive numbers."""
+    """Yield the first and last number of each run of consecutive numbers."""
     first = last = None
     for number in numbers:
         if last is not None and number != last + 1:
@@ -73,12 +74,12 @@ def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 def completions_for(
     requests: Iterable[dict[str, Any]], completions: dict[str, dict[str, Any]], what: str
 ) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """Pair each request with its completion; None for a part that needed none.
+    """Pair each request with its completion, or with None if the part was not sent to the model.
 
     Raises
     ------
     TableError
-        When a request has no completion: the batch was made from other requests.
+        A request has no completion, because the batch was built from other requests.
     """
     pairs, missing = [], 0
     for request in requests:
@@ -96,11 +97,11 @@ def completions_for(
 def collect_texts(
     requests: list[dict[str, Any]], completions: dict[str, dict[str, Any]], what: str, may_be_empty: bool = False
 ) -> list[dict[str, Any]]:
-    """One row per item in schema TEXTS, from the parts that it was asked in.
+    """Join the parts of each item, and return one row per item in schema TEXTS.
 
-    A text is whole or it is an error: when one part could not be answered, the row has empty text and the reason. So
-    is a text with letters of which nothing was asked, since it is still the English original. An empty text is an error
-    too, except for the answers that are judged (``may_be_empty``), where it is a bad answer.
+    If one part failed, the whole item is an error: the row has an empty text and the reason. A text with letters of
+    which no part was sent to the model is an error too, because it is still the English original. An empty text is an
+    error except with ``may_be_empty``, which is used for the answers that are judged: there it is just a bad answer.
     """
     rows = []
     pairs = completions_for(requests, completions, what)
@@ -131,7 +132,7 @@ def collect_texts(
 
 
 def provenance(row: dict[str, Any]) -> str:
-    """Where a text comes from, as JSON: model, checkpoint, revision and decoding of a row in TEXTS."""
+    """Return the origin of a row in TEXTS as JSON: model, checkpoint, revision and decoding."""
     return json.dumps(
         {**{name: row[name] for name in PROVENANCE[:3]}, "decoding": json.loads(row["decoding"])}, ensure_ascii=False
     )

@@ -1,4 +1,4 @@
-"""Complete a batch: reuse the completions in its row store, and let the engine answer only the missing requests."""
+"""Completing a batch: reuse the completions in its row store, and send only the missing requests to the engine."""
 
 from __future__ import annotations
 

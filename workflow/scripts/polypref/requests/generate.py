@@ -1,4 +1,4 @@
-"""Ask for responses to the prompts of the base set, and for answers to the evaluation prompts."""
+"""Building requests for responses to the prompts of the base set, and for answers to the evaluation prompts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from polypref.requests.prompts import user
 
 
 def ask_responses(items: Iterable[dict[str, Any]], asked: Asked, language: str) -> list[dict[str, Any]]:
-    """Requests to reply to prompts: items have ``item_id`` and ``prompt``.
+    """Build one request per prompt; items have ``item_id`` and ``prompt``.
 
-    An item whose prompt is empty (its translation failed) is left out: there is nothing to reply to.
+    An item is skipped if its prompt is empty, which means that the translation of the prompt failed.
     """
     rows = []
     for item in items:

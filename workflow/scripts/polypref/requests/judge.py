@@ -1,4 +1,4 @@
-"""Ask a judge which of two answers is better, in both orders, and parse the verdicts out of its replies."""
+"""Building a judge's requests, which compare two answers in both orders, and parsing the verdicts in its replies."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from polypref.requests.prompts import judge_messages
 from polypref.requests.verdict_parsers import PARSERS
 
 ORDERS = ("policy_first", "opponent_first")
-"""The two orders in which a judge sees a pair of answers."""
+"""The two orders in which a pair of answers is shown to a judge."""
 LABELS = ("A", "B", "TIE")
 _JUDGED = ("item_id", "prompt_id", "language", "policy", "opponent", "order", "sample")
 
 
 def random_order(seed: int, item_id: str, policy: str, opponent: str, run: int) -> str:
-    """The order in which a random-order run shows a pair: a digest decides, so that nothing else can change it."""
+    """Choose the order of a pair in a random-order run; it is derived from a digest of the arguments only."""
     key = "\x1f".join((str(seed), item_id, policy, opponent, str(run)))
     return ORDERS[hashlib.sha256(key.encode()).digest()[0] & 1]
 
@@ -35,23 +35,23 @@ def ask_verdicts(
     report: Callable[[str], None] = print,
     sampled: dict[str, int] | None = None,
 ) -> list[dict[str, Any]]:
-    """Requests to judge a policy's answers against each opponent's: both orders, or runs in one random order each.
+    """Build requests to compare a policy's answers with each opponent's, in both orders or in runs of random order.
 
     Parameters
     ----------
     prompts : rows in PROMPTS
     policy : (name, rows in TEXTS)
     opponents : {name: rows in TEXTS}
-    sampled : ``runs`` and ``seed`` where every run is a reply of its own (a judge above temperature 0)
+    sampled : ``runs`` and ``seed`` for a judge above temperature 0, which replies once per run, each in a random order
 
     Returns
     -------
-    Rows in JUDGE_REQUESTS, ``request_id`` null where one of the answers is an error: there is nothing to judge.
+    Rows in JUDGE_REQUESTS; ``request_id`` is null if one of the two answers is an error.
 
     Raises
     ------
     TableError
-        When answers and prompts do not have the same ids.
+        Answers and prompts do not have the same ids.
     """
     name, own = policy
     tables = {who: {row["item_id"]: row for row in rows} for who, rows in [(name, own), *sorted(opponents.items())]}
@@ -84,9 +84,9 @@ def ask_verdicts(
 def ask_second_judge(
     requests: Iterable[dict[str, Any]], asked: Asked, share: float = 1.0, seed: int = 1
 ) -> list[dict[str, Any]]:
-    """The first judge's requests (rows in JUDGE_REQUESTS), asked of another: the same texts in the same order.
+    """Build a second judge's requests from the first judge's (rows in JUDGE_REQUESTS), with the same texts and order.
 
-    With a ``share`` below 1 only for some source prompts, in all languages and for all policies the same ones.
+    A ``share`` below 1 selects a subset of the source prompts, which is the same for all languages and policies.
     """
     rows = []
     for row in requests:
@@ -99,10 +99,10 @@ def ask_second_judge(
 
 
 def parse_verdict(reply: str, order: str, parser: str = "label") -> str:
-    """Who won by a judge's reply: ``policy``, ``opponent``, ``tie``, or empty when the reply is no verdict.
+    """Return the winner in a judge's reply: ``policy``, ``opponent``, ``tie``, or an empty string if unparsed.
 
-    ``parser`` names one of :data:`polypref.requests.verdict_parsers.PARSERS`. A reply that it does not understand is
-    unparsed, never guessed.
+    ``parser`` is the name of a parser in :data:`polypref.requests.verdict_parsers.PARSERS`. If the parser finds no
+    label in the reply, no winner is guessed.
     """
     label = PARSERS[parser](reply)
     if label in ("", "TIE"):
@@ -113,7 +113,7 @@ def parse_verdict(reply: str, order: str, parser: str = "label") -> str:
 def collect_verdicts(
     requests: list[dict[str, Any]], completions: dict[str, dict[str, Any]], what: str, parser: str = "label"
 ) -> list[dict[str, Any]]:
-    """One row per judgement in schema VERDICTS."""
+    """Return one row per judgement in schema VERDICTS."""
     rows = []
     for request, completion in completions_for(requests, completions, what):
         error = completion["error"] if completion else "an answer is missing"

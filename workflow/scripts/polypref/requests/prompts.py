@@ -1,7 +1,7 @@
-"""Prompts by name: what is sent to a model to have a text translated, answered or judged.
+"""Prompts for translation, generation and judging.
 
-The formats of X-ALMA and TowerInstruct are those that the models were trained on and must stay exact; ``instruct`` is
-this project's own wording for general models. Texts are inserted once and never scanned for placeholders.
+The prompts of X-ALMA and TowerInstruct must keep the exact format that these models were trained on; ``instruct`` is
+this project's own wording for general models. Placeholders inside an inserted text are not replaced.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from polypref.config.translation_prompts import TRANSLATION_PROMPTS
 Messages = list[dict[str, str]]
 
 _TURNS = r"\[(?=/?(?:INST|SYSTEM_PROMPT)\])|<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>|[be]os>)"
-"""How the marks of turns begin: ``<|im_end|>`` and its like, ``</s>``, ``<end_of_turn>``, ``[INST]``."""
+"""Start of a turn marker of a chat template, for example ``<|im_end|>``, ``</s>``, ``<end_of_turn>`` or ``[INST]``."""
 
 
 def fill(template: str, **values: str) -> str:
-    """Put values in place of ``{name}`` in a single pass: braces inside a value are left alone.
+    """Replace each ``{name}`` by its value in a single pass, so braces inside a value are kept.
 
     Raises
     ------
     KeyError
-        When the template names a value that is not given.
+        The template has a placeholder without a value.
     """
     return re.sub(r"\{(\w+)\}", lambda match: values[match.group(1)], template)
 
 
 def user(text: str) -> Messages:
-    """A conversation of one user turn."""
+    """Build a conversation with a single user turn."""
     return [{"role": "user", "content": text}]
 
 
 def translation_messages(prompt: str, text: str, language_name: str) -> Messages:
-    """The request to translate an English text; ``prompt`` is a name or a template."""
+    """Build the messages that request the translation of an English text; ``prompt`` is a name or a template."""
     return user(fill(TRANSLATION_PROMPTS.get(prompt, prompt), text=text, language=language_name))
 
 
 def judge_messages(template: str, language_name: str, prompt: str, answer_a: str, answer_b: str) -> Messages:
-    """The request to compare two answers.
+    """Build the messages that request a comparison of two answers.
 
-    The candidate texts are fenced by tags of the template. A tag of it inside a text is broken up by an invisible
-    character, and so are the marks of turns that chat templates use, which a tokenizer would read as such: no answer
-    can end its own fence, or its turn, and speak as the instructions or the judge do.
+    The template encloses each text in tags. If a text contains one of these tags, or a turn marker of a chat template
+    that a tokenizer would interpret, an invisible character is inserted into it. Therefore no answer can close its own
+    tag or end its turn, and pass itself off as instructions or as the judge's reply.
     """
     tags = re.findall(r"</(\w+)>", template)
     values: dict[str, Any] = {"prompt": prompt, "answer_a": answer_a, "answer_b": answer_b}

@@ -1,4 +1,4 @@
-"""Reasoning in generated texts: removed, kept or refused, as the checkpoint's ``reasoning`` in the registry says."""
+"""Reasoning in generated texts: strip it, keep it or reject it, as set by the checkpoint's ``reasoning``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _CLOSING = re.compile(rf"(</({_TAGS})>|\[/THINK\])", re.IGNORECASE)
 def apply_reasoning(completion: Completion, mode: str | None) -> Completion:
     """Apply ``reasoning`` to a completion: ``strip``, ``keep`` or ``off``; None leaves the text as it is.
 
-    Only reasoning at the beginning counts; its opening tag may be missing, because many chat templates write it into
-    the prompt. Reasoning that does not end is an error with ``strip`` and ``keep``, and any reasoning is one with
-    ``off``. With ``strip``, a truncated text without tags counts as reasoning that does not end.
+    Only reasoning at the beginning is recognised; its opening tag may be missing, because many chat templates put it
+    into the prompt. With ``strip`` and ``keep``, reasoning without an end is an error; with ``off``, any reasoning is.
+    With ``strip``, a truncated text without tags is treated as reasoning without an end.
     """
     if mode is None or completion.error is not None:
         return completion

@@ -1,7 +1,8 @@
-"""Sanity set of a judge: comparisons whose right verdict is known.
+"""Sanity set of a judge: comparisons whose correct verdict is known.
 
-An opponent's answer is compared with itself, which is a tie, and with the same opponent's answer to another prompt in
-the same language, which it beats. Only opponents are used, so that no new architecture changes the set.
+An opponent's answer is compared with itself, which should be a tie, and with the same opponent's answer to another
+prompt in the same language, which should lose. The set uses only opponents, so adding an architecture does not change
+it.
 """
 
 from __future__ import annotations
@@ -15,27 +16,27 @@ from polypref.requests.prompts import judge_messages
 
 Row = dict[str, Any]
 ITSELF = "itself"
-"""Value of the column ``policy``: the answer against itself."""
+"""Value of the column ``policy`` if the answer is compared with itself."""
 OTHER = "another prompt's answer"
-"""Value of the column ``policy``: the answer against the same model's answer to another prompt."""
+"""Value of the column ``policy`` if the answer is compared with the same model's answer to another prompt."""
 
 
 def sanity_pairs(
     prompts: list[Row], answers: dict[str, list[Row]], number: int, seed: int
 ) -> list[tuple[Row, str, str, str | None]]:
-    """Sample prompts and the answers that are compared.
+    """Sample prompts, and choose the answers to compare.
 
     Parameters
     ----------
     prompts : rows in PROMPTS of one language
     answers : {opponent: rows in TEXTS}
-    number : most prompts that are sampled
-    seed : of the sample; a larger number keeps the prompts of a smaller one
+    number : maximum number of sampled prompts
+    seed : seed of the sample; a larger ``number`` extends the sample of a smaller one
 
     Returns
     -------
-    (prompt, opponent, its answer, its answer to another prompt or None where all its other answers are the same text).
-    Prompts whose answer is empty or an error are passed over.
+    (prompt, opponent, its answer, its answer to another prompt, or None if all its other answers have the same text).
+    Prompts whose answer is empty or an error are skipped.
     """
     ranked = sorted(prompts, key=lambda row: digest("sanity", seed, row["prompt_id"]))
     names, pairs = sorted(answers), []
@@ -69,7 +70,7 @@ def ask_sanity(
 
     Returns
     -------
-    Rows in JUDGE_REQUESTS in both orders: ``policy`` is `ITSELF` or `OTHER`, ``opponent`` the model that answered.
+    Rows in JUDGE_REQUESTS in both orders: ``policy`` is `ITSELF` or `OTHER`, ``opponent`` is the model that answered.
     """
     rows = []
     for prompt, name, own, other in sanity_pairs(prompts, answers, number, seed):

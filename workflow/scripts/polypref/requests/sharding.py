@@ -38,11 +38,11 @@ class Shard:
 
     @property
     def outcome(self) -> Path:
-        """File with the shard's figures and its error rows, which are not kept in the row store."""
+        """File with the shard's figures and its errors, which the row store does not contain."""
         return Path(self.store) / f"shard-{self.index + 1}-of-{self.count}.json"
 
     def finish(self, run: dict[str, Any], errors: list[dict[str, Any]]) -> None:
-        """Write :attr:`outcome`."""
+        """Write the figures and errors to :attr:`outcome`."""
         with atomic_write(self.outcome, "w") as file:
             file.write(canonical_json({"run": run, "errors": errors}))
 

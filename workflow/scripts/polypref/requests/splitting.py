@@ -1,8 +1,8 @@
-"""Splitting a text into the units that a translator takes, and putting the translations together again.
+"""Splitting a text into units for a translator, and joining the translated units again.
 
-Models that answer one line (X-ALMA) get lines, models that were trained on sentences (NLLB) get sentences. What is
-not language stays verbatim (see :mod:`polypref.requests.verbatim`): blank lines, fenced code, display formulas, lines
-of nothing but digits, signs, URLs or inline code, and the white space and list marks around each piece.
+Models that return a single line (X-ALMA) get lines; models that were trained on sentences (NLLB) get sentences. Some
+content is copied verbatim (see :mod:`polypref.requests.verbatim`): blank lines, fenced code, display formulas, lines
+with only digits, symbols, URLs or inline code, and the white space and list markers around each unit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sentencex
 from polypref.requests.verbatim import LIST_MARKS, has_language, segments
 
 LONGEST_SENTENCE = 400
-"""Characters above which a sentence is split again at clause marks, then at blanks."""
+"""Maximum length in characters; a longer sentence is split at punctuation, or else at spaces."""
 
 _MARK = re.compile(rf"^({LIST_MARKS})(.*?)(\s*)$", re.DOTALL)
 _CLAUSE = re.compile(r"(?<=[;:,.!?])\s+")
@@ -24,7 +24,7 @@ _CLAUSE = re.compile(r"(?<=[;:,.!?])\s+")
 
 @dataclass(frozen=True)
 class Piece:
-    """A unit to translate, with the text that stands verbatim before and after it. ``text`` may be empty."""
+    """A unit to translate, with the verbatim text before and after it; ``text`` may be empty."""
 
     before: str
     text: str
@@ -32,7 +32,7 @@ class Piece:
 
 
 def split_text(text: str, unit: str) -> list[Piece]:
-    """Split a text into pieces; joined again untranslated they give the text, character by character.
+    """Split a text into pieces; joining the untranslated pieces restores the text exactly.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ def split_text(text: str, unit: str) -> list[Piece]:
 
 
 def join_pieces(pieces: list[tuple[str, str, str]]) -> str:
-    """Put (before, translation, after) together again."""
+    """Join pieces of (before, translation, after) into a text."""
     return "".join(before + text + after for before, text, after in pieces)
 
 
 def _sentences(line: str) -> list[str]:
-    """Sentences of a line with the blanks between them, none longer than a translator takes."""
+    """Split a line into sentences, including the spaces between them, and split sentences that are too long."""
     found = [part for part in sentencex.segment("en", line) if part]
-    if "".join(found) != line:  # the splitter dropped or changed blanks: cut the line where its sentences start
+    if "".join(found) != line:  # the splitter dropped or changed spaces: cut the line at the start of each sentence
         found = _cut_at(line, [part.strip() for part in found])
     return [piece for sentence in found for piece in _shorten(sentence) if piece.strip()] or [line]
 
@@ -88,7 +88,7 @@ def _cut_at(line: str, sentences: list[str]) -> list[str]:
 
 
 def _shorten(sentence: str) -> list[str]:
-    """Split what is too long at clause marks, and where there are none at blanks; a word is never cut."""
+    """Split a sentence that is too long at punctuation, or else at spaces, but never inside a word."""
     if len(sentence) <= LONGEST_SENTENCE:
         return [sentence]
     middle = len(sentence) // 2

@@ -27,7 +27,7 @@ class StoreError(RuntimeError):
 
 
 def checksum(record: dict[str, Any]) -> int:
-    """CRC-32 of a completion's canonical JSON."""
+    """Compute the CRC-32 of a completion's canonical JSON."""
     return zlib.crc32(canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8"))
 
 

@@ -1,7 +1,7 @@
-"""The lock of a row store: one job writes at a time, and the next one waits until the writers of the last have ended.
+"""The lock of a row store: only one job writes at a time, and the next job waits until all its writers have ended.
 
-The job holds ``writer.lock``. Each of its shards holds only its own journal, so a locked journal has a live writer even
-if the job that started the writer is gone.
+The job locks ``writer.lock``, and each of its shards locks only its own journal. Therefore a locked journal has a
+running writer, even if the job that started the writer has ended.
 """
 
 from __future__ import annotations

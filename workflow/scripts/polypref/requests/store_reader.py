@@ -1,4 +1,4 @@
-"""Reading a row store, without a lock: look up completions in its journals and parts, and skip damaged records."""
+"""Reading a row store without a lock: look up completions in journals and parts, and skip damaged records."""
 
 from __future__ import annotations
 

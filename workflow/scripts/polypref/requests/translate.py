@@ -1,4 +1,4 @@
-"""Ask for translations of the base set and of WMT24++, in pieces that a translator reads at a time."""
+"""Building translation requests for the base set and WMT24++, one request per unit of text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polypref.requests.splitting import split_text
 def ask_translations(
     items: Iterable[dict[str, Any]], field: str, asked: Asked, prompt: str, unit: str, language: str, language_name: str
 ) -> list[dict[str, Any]]:
-    """Requests to translate one field of English items into a language, in pieces of a unit (see ``splitting``)."""
+    """Build requests to translate one field of English items, split into units (see ``splitting``)."""
     rows = []
     for item in items:
         pieces = [

@@ -1,7 +1,7 @@
-"""Which parts of a text are markup rather than language: fenced code, display formulas, LaTeX environments.
+"""Detecting the markup in a text that is not translated: fenced code, display formulas and LaTeX environments.
 
-A part counts as markup only where it is certain: a mark that is never closed is text, and so is a formula that holds a
-sentence. Text that is translated without need is seen; English that stays in a translation is not.
+Text is treated as markup only if that is certain. A delimiter that is never closed is text, and so is a formula that
+contains a sentence, because markup that was translated by mistake is easier to notice than English left untranslated.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import cache
 from markdown_it import MarkdownIt
 
 LIST_MARKS = r"\s*(?:(?:[-*+•>]|#{1,6}|\(?\d{1,3}[.)]|\\item(?:\[[^\]\n]*\])?)\s+)*"
-"""Marks of lists, quotes and headings at the start of a line, and the blanks around them."""
+"""Markers of lists, quotations and headings at the start of a line, and the spaces around them."""
 SENTENCE_WORDS = 4
-"""Words in a row from which on the content of a formula or of inline code is taken for language."""
+"""Number of consecutive words from which the content of a formula or inline code is treated as a sentence."""
 
 _MATH = (
     "equation|align|alignat|aligned|alignedat|gather|gathered|multline|flalign|eqnarray|math|displaymath|split|cases|"
@@ -27,7 +27,7 @@ _COMMANDS = re.compile(
     r"(?:\s*\\(?:begin|end|documentclass|usepackage|maketitle|hline|newpage|item)\b\*?(?:\[[^\]\n]*\]|\{[^{}\n]*\})*)+\s*"
 )
 _LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])?")
-"""A line with its end, as ``str.splitlines`` sees it."""
+"""A line with its line break, as in ``str.splitlines(keepends=True)``."""
 _FENCE = re.compile(r"([`~])\1{2,}")
 _CLOSING = re.compile(r"[\s>]*(`{3,}|~{3,})[ \t]*")
 _TEXT_IN_MATH = re.compile(r"\\(?:text\w*|mbox|mathrm|operatorname)\s*\{[^{}]*\}")
@@ -47,24 +47,24 @@ _PROTECTED = re.compile(
 
 
 def is_math(text: str, needs_sign: bool = True) -> bool:
-    """Whether the content of a formula reads as mathematics: no sentence and, unless told by name, a sign of it."""
+    """Return whether a formula is mathematics: it has no sentence and, with ``needs_sign``, a symbol or no word."""
     if has_sentence(_TEXT_IN_MATH.sub(r"\\text", text)):
         return False
     return not needs_sign or bool(re.search(r"[=^_\\+<>/*|\d−×÷≤≥≠∑∫√]", text)) or not re.search(r"[^\W\d_]{2}", text)
 
 
 def has_sentence(text: str) -> bool:
-    """Whether there are `SENTENCE_WORDS` words in a row."""
+    """Return whether a text has at least `SENTENCE_WORDS` consecutive words."""
     return bool(_WORDS.search(text))
 
 
 def protected(text: str) -> list[str]:
-    """URLs, inline code, formulas and placeholders of a text, which a translation has to keep as they are."""
+    """Return the URLs, inline code, formulas and placeholders of a text, which a translation must not change."""
     return [match[0] for match in _PROTECTED.finditer(text) if _is_markup(match)]
 
 
 def has_language(text: str) -> bool:
-    """Whether a line has letters outside of what `protected` finds, and is not made of LaTeX commands alone."""
+    """Return whether a line has letters outside `protected` text and does not consist only of LaTeX commands."""
     if _COMMANDS.fullmatch(text):
         return False
     rest = _PROTECTED.sub(lambda match: "" if _is_markup(match) else match[0], text)
@@ -79,7 +79,7 @@ def _is_markup(match: re.Match[str]) -> bool:
 
 
 def segments(text: str) -> Iterator[tuple[str, bool]]:
-    """Cut a text into lines or parts of lines, each with whether it is language; joined they give the text."""
+    """Split a text into (segment, whether it is language); joining the segments restores the text."""
     run = ""
     for lines, fenced in _fences(text):
         if fenced:
@@ -92,7 +92,7 @@ def segments(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _formulas(text: str) -> Iterator[tuple[str, bool]]:
-    """Display formulas and environments that begin a line, and the lines around them."""
+    """Split a text into display formulas and environments at the start of a line, and the lines around them."""
     position = 0
     while position < len(text):
         end = _formula_end(text, position)
@@ -105,7 +105,7 @@ def _formulas(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _formula_end(text: str, position: int) -> int:
-    """Where a formula that begins here ends; 0 where there is none, or where it is not closed."""
+    """Return the end of the formula that starts at a position, or 0 if there is none or it is not closed."""
     opener = _OPENER.match(text, position)
     if not opener:
         return 0
@@ -123,7 +123,7 @@ def _formula_end(text: str, position: int) -> int:
 
 
 def _fences(text: str) -> Iterator[tuple[str, bool]]:
-    """Lines with their ends, those of a fenced code block together, and whether they are one."""
+    """Split a text into (lines, whether fenced code); the lines of a fenced block stay together."""
     lines = re.findall(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+", text)
     blocks = _fenced_blocks(lines) if _FENCE.search(text) else []
     done = 0
@@ -135,7 +135,7 @@ def _fences(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _fenced_blocks(lines: list[str]) -> list[tuple[int, int]]:
-    """First line and the line after the last of each fenced code block, by CommonMark's rules but closed ones alone."""
+    """Return the start and end (exclusive) of each fenced code block by CommonMark's rules, if the block is closed."""
     shown = _without_unclosed(lines)
     while True:
         found = [token for token in _parser().parse("".join(shown)) if token.type == "fence" and token.map]
@@ -147,7 +147,7 @@ def _fenced_blocks(lines: list[str]) -> list[tuple[int, int]]:
 
 
 def _without_unclosed(lines: list[str]) -> list[str]:
-    """The lines without marks of fences that no later line can close: they would hide all that follows."""
+    """Remove opening fences that no later line closes, because they would turn all remaining lines into code."""
     longest = {"`": 0, "~": 0}
     shown = []
     for line in reversed(lines):
@@ -165,5 +165,5 @@ def _is_closed(block: list[str], markup: str) -> bool:
 
 @cache
 def _parser() -> MarkdownIt:
-    """A parser of blocks alone: fences at any depth of quotes and lists, whatever their indentation."""
+    """Return a parser for block structure only; it finds fences at any depth of quotations and lists."""
     return MarkdownIt("zero").enable(["fence", "blockquote", "list"]).disable("inline")

@@ -1,4 +1,4 @@
-"""Parsers that find a judge's label (A, B or TIE) in its reply, by name; a reply without exactly one label has none."""
+"""Parsers that extract the label (A, B or TIE) from a judge's reply; without a unique label they return ''."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ _AROUND = "[](){}<>\"'`*.:,! \n\t"
 
 
 def _label(text: object) -> str:
-    """A, B or TIE, or an empty text."""
+    """Normalise a label to A, B or TIE; return an empty string for any other text."""
     word = str(text).strip(_AROUND).upper()
     return word if word in ("A", "B") else "TIE" if word in _EQUAL else ""
 
 
 def label(reply: str) -> str:
-    """The reply is the label alone, in any case and with punctuation or brackets around it."""
+    """Parse a reply that is only the label, in any case, and perhaps with punctuation or brackets around it."""
     found = reply.strip(_AROUND).upper()
     return found if found in ("A", "B", "TIE") else ""
 
 
 def brackets(reply: str) -> str:
-    """The label stands in double brackets, as in MT-bench: ``... [[B]]``; ``[[C]]`` and ``[[TIE]]`` are ties."""
+    """Parse a label in double brackets, as in MT-bench: ``... [[B]]``; ``[[C]]`` and ``[[TIE]]`` are ties."""
     found = {_label(text) for text in re.findall(r"\[\[\s*(\w+)\s*\]\]", reply)} - {""}
     return found.pop() if len(found) == 1 else ""
 
 
 def json_winner(reply: str) -> str:
-    """The reply holds one JSON object with a key ``winner``, perhaps in a code block or with text around it."""
+    """Parse a reply that contains a JSON object with the key ``winner``, perhaps with text around the object."""
     found = set()
     for match in re.finditer(r"\{[^{}]*\}", reply):
         try:
@@ -42,7 +42,7 @@ def json_winner(reply: str) -> str:
 
 
 def answer_line(reply: str) -> str:
-    """The last line that begins with "Answer:", "Verdict:" or "Winner:" ends in the label."""
+    """Parse the label after "Answer:", "Verdict:" or "Winner:" in the last line that begins with one of them."""
     lines = re.findall(r"^\W*(?:answer|verdict|winner)\W*:\W*(.*)$", reply, re.IGNORECASE | re.MULTILINE)
     return _label(lines[-1]) if lines else ""
 

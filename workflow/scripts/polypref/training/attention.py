@@ -1,4 +1,4 @@
-"""Which attention kernels a training uses: flash-attn's where that package is installed, else those of torch."""
+"""Choosing the attention kernels for training: flash-attn if it is installed, otherwise torch's own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 
 def has_flash_attn() -> bool:
-    """Whether flash-attn is installed; the stand-in modules of the launcher are not registered in this process."""
+    """Return whether flash-attn is installed; this process does not have the launcher's substitute modules."""
     return find_spec("flash_attn") is not None
 
 
 def attention_used(settings: Any) -> str:
-    """The ``attn_implementation`` that the trainer is started with.
+    """Return the ``attn_implementation`` for the trainer.
 
-    ``auto`` is ``flash_attention_2`` on GPUs where flash-attn is installed, and ``sdpa`` everywhere else. The kernels
-    round differently, so the trained weights differ; the name returned here is part of a training's identity.
+    ``auto`` means ``flash_attention_2`` on GPUs if flash-attn is installed, and ``sdpa`` otherwise. The kernels round
+    differently, so the trained weights differ; therefore the returned name is part of a training's digest.
     """
     if settings.attn_implementation != "auto":
         return settings.attn_implementation

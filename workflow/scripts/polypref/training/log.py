@@ -1,7 +1,8 @@
-"""OpenRLHF's own output as a table of optimiser steps, and as one line of progress.
+"""Parsing OpenRLHF's output into a table of optimiser steps and into progress lines.
 
-OpenRLHF 0.11 logs, per step, the rewards of the last micro-batch alone. Its progress bar shows every micro-batch,
-averaged over all GPUs, so the bar is read: means over the whole batch, to the bar's three significant digits.
+In its log, OpenRLHF 0.11 only reports the rewards of each step's last micro-batch. Its progress bar shows every
+micro-batch, averaged over all GPUs. Therefore the values are parsed from the bar and averaged over the whole batch;
+they have the bar's three significant digits.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _RESUMED = re.compile(r"Loaded the checkpoint: .*consumed_samples: (\d+)")
 
 
 def read_bar(line: str) -> dict[str, float] | None:
-    """Read one micro-batch from a line of the progress bar: its epoch, its place, and the values shown."""
+    """Parse a line of the progress bar: epoch, number of the micro-batch, and its values."""
     match = _BAR.search(line)
     if not match:
         return None
@@ -35,18 +36,18 @@ def read_bar(line: str) -> dict[str, float] | None:
 
 
 def resumed_samples(text: str) -> int:
-    """Pairs that an attempt had already been trained on when it began: 0 when it began anew."""
+    """Return the number of pairs that a resumed attempt had already processed, or 0 for a new training."""
     match = _RESUMED.search(text)
     return int(match.group(1)) if match else 0
 
 
 def read_attempt(text: str, batch_size: int, micro_steps: int) -> pd.DataFrame:
-    """Read the steps of one attempt from the trainer's output.
+    """Parse the steps of one attempt from the trainer's output.
 
     Parameters
     ----------
     text : str
-        Standard output and error of one run of the trainer, bars and all.
+        Standard output and error of one run of the trainer, including progress bars.
     batch_size : int
         Pairs per optimiser step.
     micro_steps : int
@@ -55,14 +56,14 @@ def read_attempt(text: str, batch_size: int, micro_steps: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``LOG_COLUMNS``, one row per finished optimiser step. Loss (nats), rewards (beta times the log ratio),
-        accuracy in [0, 1] are means over the batch; lr is the next step's rate; grad_norm is before clipping.
+        ``LOG_COLUMNS``, one row per finished optimiser step. Loss (nats), rewards (beta times the log ratio) and
+        accuracy (0 to 1) are means over the batch; lr is the next step's rate; grad_norm is before clipping.
     """
     seen: dict[tuple[int, int], dict[str, float]] = {}
     for line in re.split(r"[\r\n]", text):
         micro = read_bar(line)
         if micro and micro["place"] < micro["total"]:
-            seen[micro["epoch"], micro["place"]] = micro  # the bar may be drawn before its values: the last one counts
+            seen[micro["epoch"], micro["place"]] = micro  # the bar may appear before its values: use the last one
     micros = pd.DataFrame(list(seen.values())).rename(columns={"reject_reward": "rejected_reward", "acc": "accuracy"})
     if micros.empty:
         return pd.DataFrame(columns=LOG_COLUMNS)
@@ -76,12 +77,12 @@ def read_attempt(text: str, batch_size: int, micro_steps: int) -> pd.DataFrame:
 
 
 def read_attempts(paths: Iterable[Path], batch_size: int, micro_steps: int, steps: int) -> pd.DataFrame:
-    """Join the attempts of one training, in order; a step that was repeated counts as in the later attempt.
+    """Join the attempts of one training, in order; if a step was repeated, the later attempt is used.
 
     Returns
     -------
     DataFrame
-        ``LOG_COLUMNS``, exactly one row per step 1 to ``steps``; values are missing where no attempt showed them.
+        ``LOG_COLUMNS``, exactly one row per step from 1 to ``steps``; values that no attempt logged are missing.
     """
     attempts = [read_attempt(path.read_text("utf-8", "replace"), batch_size, micro_steps) for path in paths]
     attempts = [attempt for attempt in attempts if len(attempt)]
@@ -93,7 +94,7 @@ def read_attempts(paths: Iterable[Path], batch_size: int, micro_steps: int, step
 
 
 def require_numbers(table: pd.DataFrame, folder: Path) -> None:
-    """Raise when the loss stopped being a number: such a model must not be evaluated."""
+    """Raise ValueError if the loss became NaN, since such a model must not be evaluated."""
     shown = table[table["epoch"].notna()]
     broken = shown.loc[shown["loss"].isna(), "step"]
     if len(broken):
@@ -104,12 +105,12 @@ def require_numbers(table: pd.DataFrame, folder: Path) -> None:
 
 
 def progress(
-    say: Callable[[str], None], batch_size: int, micro_steps: int, steps: int, every: float = 10.0
+    report: Callable[[str], None], batch_size: int, micro_steps: int, steps: int, every: float = 10.0
 ) -> Callable[[str], None]:
-    """A function that takes lines of the trainer's output and now and then says one line about where it stands.
+    """Return a function that receives the lines of the trainer's output and reports progress lines at intervals.
 
-    The line tells the step, pairs per second, time left and the loss of the micro-batch. It comes every ``every``
-    seconds at first, and the longer the training takes the more rarely, up to every ten minutes.
+    A progress line shows the step, pairs per second, remaining time and loss of the micro-batch. The interval starts at
+    ``every`` seconds and grows with the duration of the training, up to ten minutes.
     """
     start = shown = time.monotonic()
     before = done = 0
@@ -130,6 +131,8 @@ def progress(
         step = before + done / micro_steps
         rate = (done - 1) * batch_size / micro_steps / (now - start)
         left = clock(max(steps - step, 0) * batch_size / rate)
-        say(f"step {min(int(step), steps):,} of {steps:,}, {rate:,.1f} pairs/s, {left} left, loss {micro['loss']:.3f}")
+        report(
+            f"step {min(int(step), steps):,} of {steps:,}, {rate:,.1f} pairs/s, {left} left, loss {micro['loss']:.3f}"
+        )
 
     return read

@@ -1,6 +1,6 @@
-"""OpenRLHF's trainer as a process: its command line, its environment, and what its failures mean.
+"""Running OpenRLHF's trainer as a process: its command line, its environment and its error messages.
 
-``settings`` is any object with the fields of the configuration's ``training`` section.
+In all functions, ``settings`` is any object with the fields of the configuration's ``training`` section.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from polypref.training.attention import attention_used
 
 TRAIN, MERGE = "openrlhf.cli.train_dpo", "openrlhf.cli.lora_combiner"
 LAUNCHER = Path(__file__).resolve().parents[2] / "openrlhf_launcher.py"
-"""Runs a command of OpenRLHF without flash-attn and without a CUDA compiler."""
+"""Script that runs a command of OpenRLHF without flash-attn and without a CUDA compiler."""
 TAIL = 15
-"""Lines of the log that an error shows."""
+"""Number of log lines in an error message."""
 
 REMEDIES = (
     (
@@ -42,7 +42,7 @@ REMEDIES = (
 
 
 class TrainingError(RuntimeError):
-    """The trainer failed, or its settings can't be run; the message says what to change."""
+    """The trainer failed, or its settings are invalid; the message gives the remedy."""
 
 
 def command(
@@ -57,27 +57,28 @@ def command(
     chat_template: str | None = None,
     nodes: Sequence[str] = (),
 ) -> list[str]:
-    """The command that trains: OpenRLHF, started by `LAUNCHER`, under DeepSpeed's launcher, or srun and torch's.
+    """Build the training command: `LAUNCHER` with OpenRLHF, run by DeepSpeed's launcher, or by srun and torchrun.
 
-    On a CPU it is one process, started by `LAUNCHER` alone.
+    On a CPU, the command runs `LAUNCHER` directly, in a single process.
 
     Parameters
     ----------
     model, data, output, checkpoints : str
-        Folder of the base model, Parquet file of pairs, folder of the trained model, folder of resumable checkpoints.
+        Folder of the base model, Parquet file with the pairs, folder for the trained model, folder for resumable
+        checkpoints.
     port : int
-        Port at which the processes meet; two trainings on one machine need two.
+        Port for communication between the processes; each training on a machine needs its own.
     visible_gpus : str, optional
-        ``CUDA_VISIBLE_DEVICES``. DeepSpeed keeps to it on one node only when it is not told a number of GPUs.
+        ``CUDA_VISIBLE_DEVICES``. On one node, DeepSpeed respects it only if no number of GPUs is passed.
     chat_template : str, optional
-        Template to use in place of the tokenizer's own.
+        Template to use instead of the tokenizer's own.
     nodes : sequence of str
-        Nodes of the Slurm job that this process is in.
+        Nodes of the current Slurm job.
 
     Raises
     ------
     TrainingError
-        When the settings can't be run: other nodes than the job has, too few visible GPUs.
+        The number of nodes or of visible GPUs differs from the settings.
     """
     flags = {
         "--model.model_name_or_path": model, "--data.dataset": data, "--data.chosen_key": "chosen_messages",
@@ -107,7 +108,7 @@ def _memory_flags(settings: Any) -> dict[str, Any]:
 
 
 def _memory_switches(settings: Any) -> list[str]:
-    cpu = settings.runtime.launcher == "cpu"  # nothing to offload from
+    cpu = settings.runtime.launcher == "cpu"  # there is no GPU memory to offload
     wanted = {
         "--model.gradient_checkpointing_enable": settings.gradient_checkpointing,
         "--ds.adam_offload": settings.adam_offload and not cpu,
@@ -120,7 +121,7 @@ def _lora_flags(lora: Any) -> dict[str, Any]:
     if lora is None:
         return {}
     flags = {"--ds.lora.rank": lora.rank, "--ds.lora.alpha": lora.alpha, "--ds.lora.dropout": lora.dropout}
-    if lora.target_modules != "all-linear":  # OpenRLHF's default; as a flag it would be a list, and mean a module
+    if lora.target_modules != "all-linear":  # OpenRLHF's default; as a flag it would be parsed as a module name
         modules = lora.target_modules
         flags["--ds.lora.target_modules"] = [modules] if isinstance(modules, str) else list(modules)
     return flags
@@ -148,10 +149,10 @@ def _launcher(settings: Any, module: str, port: int, visible_gpus: str | None, n
 
 
 def _on_nodes(runtime: Any, nodes: Sequence[str], port: int) -> list[str]:
-    """Start of a command on all nodes of a Slurm job: one step, with torch's launcher for the GPUs of each node.
+    """Build the start of a command that runs on all nodes of a Slurm job, with torchrun on each node.
 
-    DeepSpeed's own launcher would need ssh between the nodes. It takes ranks and addresses from the environment that
-    torch's sets, as it would from its own.
+    DeepSpeed's own launcher would need ssh between the nodes. DeepSpeed itself reads ranks and addresses from the
+    environment variables that torchrun sets.
     """
     if len(nodes) != runtime.nodes:
         raise TrainingError(
@@ -159,21 +160,21 @@ def _on_nodes(runtime: Any, nodes: Sequence[str], port: int) -> list[str]:
             "training.runtime.hostfile has to name them (DeepSpeed's host file)."
         )
     gpus = str(runtime.gpus)
-    # This process is on the first node: a job of several nodes starts there (rules/training.smk).
+    # This process is on the first node, because a job of several nodes starts there (rules/training.smk).
     meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{socket.gethostname()}:{port}", "--rdzv-id", str(port)]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(runtime.nodes), *meet]
     return [*step_on_nodes(runtime.nodes, runtime.gpus), *torchrun, "--nproc-per-node", gpus, "--max-restarts", "0"]
 
 
 def merge_command(settings: Any, *, model: str, adapter: str, output: str) -> list[str]:
-    """The command that adds a LoRA adapter to its base model, in one process."""
+    """Build the command that merges a LoRA adapter into its base model, in one process."""
     start = [sys.executable, str(LAUNCHER), *(["--cpu"] if settings.runtime.launcher == "cpu" else []), MERGE]
     paths = ["--model_path", model, "--lora_path", adapter, "--output_path", output]
     return [*start, *paths, "--ds.param_dtype", settings.param_dtype]
 
 
 def environment(base: Mapping[str, str], cache: Path, threads: int | None = None) -> dict[str, str]:
-    """Environment of the trainer: the data set's cache lies beside the data, and output comes as it is printed."""
+    """Return the environment of the trainer, with unbuffered output and the data-set cache in ``cache``."""
     ours = {"HF_DATASETS_CACHE": str(cache), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
     ours |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
     return {name: value for name, value in step_environment(base).items() if not name.startswith("TQDM_")} | ours
@@ -187,25 +188,25 @@ def run(
     lock: int | None = None,
     threads: int | None = None,
 ) -> None:
-    """Run a command in a folder; its output goes to ``attempt`` as it comes, to standard output, and to ``read``.
+    """Run a command in a folder; copy its output immediately to ``attempt``, standard output and ``read``.
 
     Parameters
     ----------
     folder : Path
         Working directory.
     attempt : Path
-        File that gets the raw output, for the table of steps.
+        File for the raw output, from which the table of steps is parsed.
     read : callable
-        Gets every line, and every redrawn progress bar as a line.
+        Called with every line; each update of a progress bar is a line.
     lock : int, optional
         File descriptor that the process keeps open, so that a trainer whose parent was killed still holds the lock.
     threads : int, optional
-        CPU threads to compute with.
+        Number of CPU threads.
 
     Raises
     ------
     TrainingError
-        When the command fails: with the last lines, and the remedy where the cause is known.
+        The command failed; the message has the last lines of output, and the remedy if the cause is known.
     """
     with open(attempt, "ab") as file:
         process = subprocess.Popen(
@@ -225,7 +226,7 @@ def run(
 
 
 def _lines(stream: IO[bytes], copy: IO[bytes]) -> Iterator[str]:
-    """Lines of a stream, copied raw to a file and as text to standard output as they arrive."""
+    """Yield the lines of a stream, and copy it immediately to a file (raw) and to standard output (as text)."""
     rest = ""
     while chunk := os.read(stream.fileno(), 65536):
         copy.write(chunk)
@@ -239,7 +240,7 @@ def _lines(stream: IO[bytes], copy: IO[bytes]) -> Iterator[str]:
 
 
 def explain(code: int, attempt: Path, folder: Path) -> str:
-    """One message about a failed trainer: what to change where that is known, where its output is, its last lines."""
+    """Build the message about a failed trainer: known remedies, path of its output and last lines."""
     output = attempt.read_text("utf-8", "replace")
     last = [line for line in re.split(r"[\r\n]+", output) if line.strip()][-TAIL:]
     remedies = [text.format(folder=folder / "checkpoints") for sign, text in REMEDIES if re.search(sign, output)]

@@ -1,9 +1,10 @@
-"""The rows a trainer sees: rendered, counted and chosen before training starts.
+"""Selecting the rows for training, after rendering them and counting their tokens.
 
-OpenRLHF 0.11 drops a row in silence when its prompt does not leave room for an answer, cuts an answer at the maximum
-length, and never steps on the rows that do not fill the last batch. ``openrlhf/datasets/reward_dataset.py`` is
-mirrored here so that all three are known, reported and decided beforehand. A pair whose answers are equal or empty as
-the chat template renders them (a template may remove what they differ in) teaches nothing and is left out too.
+OpenRLHF 0.11 silently drops a row if its prompt leaves no room for an answer, truncates an answer at the maximum
+length, and makes no optimiser step for an incomplete last batch. This module follows
+``openrlhf/datasets/reward_dataset.py`` to detect and report all three cases before training. It also leaves out pairs
+whose answers are equal or empty after rendering (a chat template may remove the difference), as nothing can be learnt
+from them.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ from polypref.sources.templates import (
 from polypref.sources.tokens import TokenizerError
 
 COLUMNS = ["item_id", "language", "chosen_messages", "rejected_messages"]
-"""What training reads of a data set: the two conversations, and the two columns that name them in reports."""
+"""Columns of a data set that training reads: two columns that identify a pair, and its two conversations."""
 
 SCHEMA = pa.schema([DATASET.field(name) for name in COLUMNS])
 ROOM = 2
-"""Tokens that OpenRLHF wants free behind a prompt."""
+"""Number of tokens that OpenRLHF requires after a prompt."""
 
 
 class DataError(ValueError):
-    """The data set can't be trained on as it is; the message names file or rows and the remedy."""
+    """The data set can't be used for training; the message names the file or rows and the remedy."""
 
 
 def read_pairs(path: Path) -> pd.DataFrame:
-    """Read what training sees of a data set, in the order of the file: one row per pair, columns ``COLUMNS``."""
+    """Read the columns ``COLUMNS`` of a data set, one row per pair, in the order of the file."""
     return pd.DataFrame(read_table(path, SCHEMA).to_pylist(), columns=COLUMNS)
 
 
@@ -67,13 +68,13 @@ def _require_template(tokenizer: Any) -> None:
 
 
 def render(pairs: pd.DataFrame, tokenizer: Any) -> list[Rendered]:
-    """Render prompts and both whole conversations with the tokenizer's chat template.
+    """Render the prompt and both conversations of each pair with the tokenizer's chat template.
 
     Raises
     ------
     DataError
-        When the two answers of a pair have different prompts, or the template writes a conversation that does not
-        begin with its own prompt, which OpenRLHF would cut in the wrong place.
+        The two answers of a pair have different prompts, or a rendered conversation does not begin with its rendered
+        prompt, so that OpenRLHF would split it in the wrong place.
     """
     _require_template(tokenizer)
     chosen, rejected = _messages(pairs["chosen_messages"]), _messages(pairs["rejected_messages"])
@@ -100,24 +101,24 @@ def _ids(pairs: pd.DataFrame, positions: Sequence[int], most: int = 5) -> str:
 
 
 def check_lengths(pairs: pd.DataFrame, tokenizer: Any, max_length: int) -> pd.DataFrame:
-    """Count tokens of every pair and foretell what OpenRLHF would do with it.
+    """Count the tokens of every pair, and predict how OpenRLHF would handle it.
 
     Parameters
     ----------
     pairs : DataFrame
         Columns ``COLUMNS``; one row per pair.
     tokenizer : PreTrainedTokenizer
-        The trainee's own.
+        Tokenizer of the model to be trained.
     max_length : int
-        Most tokens of prompt and answer together.
+        Maximum number of tokens of prompt and answer together.
 
     Returns
     -------
     DataFrame
         Same rows and order: ``item_id``, ``language``, ``prompt_tokens``, ``chosen_tokens``, ``rejected_tokens``
-        (both with the prompt, as the trainer counts) and ``fate``: ``equal`` when the two answers are the same as
-        rendered (invisible characters aside), ``empty`` when one of them is empty, ``dropped`` when the prompt does not
-        leave room for an answer, ``cut`` when an answer is longer than ``max_length``, else ``kept``.
+        (both include the prompt, as in the trainer) and ``fate``: ``equal`` if the two rendered answers are equal
+        (ignoring invisible characters), ``empty`` if one of them is empty, ``dropped`` if the prompt leaves no room for
+        an answer, ``cut`` if prompt and answer are longer than ``max_length``, otherwise ``kept``.
     """
     names = ("prompt_tokens", "chosen_tokens", "rejected_tokens")
     counts = dict.fromkeys(names, ())
@@ -141,29 +142,29 @@ def _count(tokenizer: Any, texts: list[str]) -> list[int]:
 
 
 def choose_rows(lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int) -> pd.DataFrame:
-    """Decide which rows are trained on.
+    """Select the rows for training.
 
-    Rows that would not fill the last batch are left out too, a random draw: OpenRLHF runs them through the model
-    without ever stepping on them, and its resumed runs count steps wrongly when there are any.
+    A random sample of rows is left out so that all batches are full. OpenRLHF makes no optimiser step for an incomplete
+    batch, and counts steps wrongly when it resumes a training that has one.
 
     Parameters
     ----------
     lengths : DataFrame
         From :func:`check_lengths`.
     overlong : {"error", "drop", "cut"}
-        ``drop`` leaves rows out that do not fit, ``cut`` keeps those whose answer the trainer can cut, ``error``
-        refuses both.
+        ``drop`` leaves out rows that are too long, ``cut`` keeps those whose answer can be truncated, and ``error``
+        raises an error for both.
 
     Returns
     -------
     DataFrame
-        ``lengths`` with fates of its own: ``kept``, ``cut`` (with ``overlong: cut`` these are trained on), ``equal``,
-        ``empty``, ``dropped``, ``remainder``; and ``trained``, a bool.
+        ``lengths`` with the final ``fate``: ``kept``, ``cut`` (only with ``overlong: cut``, and used for training),
+        ``equal``, ``empty``, ``dropped`` or ``remainder``; and the boolean column ``trained``.
 
     Raises
     ------
     DataError
-        When rows do not fit and ``overlong`` is ``error``, or when less than one batch is left.
+        Rows are too long and ``overlong`` is ``error``, or less than one batch is left.
     """
     fate = lengths["fate"]
     long = fate.isin(["dropped", "cut"])
@@ -188,6 +189,6 @@ def choose_rows(lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int
 
 
 def conversations(pairs: pd.DataFrame) -> list[list[list[list[str]]]]:
-    """What training sees of the pairs, in order, as JSON: per pair two lists of [role, content]."""
+    """Return the conversations of the pairs as JSON values, in order: two lists of [role, content] per pair."""
     columns = (_messages(pairs["chosen_messages"]), _messages(pairs["rejected_messages"]))
     return [[[[m["role"], m["content"]] for m in side] for side in pair] for pair in zip(*columns, strict=True)]

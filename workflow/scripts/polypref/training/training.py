@@ -1,9 +1,9 @@
-"""DPO training: content-addressed, taken up when it is finished, gone on with when it was killed.
+"""DPO training in content-addressed folders: a finished training is reused, and a killed one is resumed.
 
-A training lives in ``R/trained/{digest}/``: ``data.parquet`` (what the trainer reads), ``overlong.csv``,
-``checkpoints/`` (resumable), ``attempts/`` (the trainer's output), then ``model/``, ``log.csv``, ``run.json`` and, last
-of all, ``policy.json``, which says that it is finished. ``settings`` is any object with the fields of the
-configuration's ``training`` section.
+The folder of a training is ``R/trained/{digest}/``. It contains ``data.parquet`` (the trainer's input),
+``overlong.csv``, ``checkpoints/`` (for resuming), ``attempts/`` (the trainer's output), then ``model/``, ``log.csv``,
+``run.json`` and finally ``policy.json``, which marks the training as finished. ``settings`` is any object with the
+fields of the configuration's ``training`` section.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ OUTCOME = (
     "learning_rate", "lr_scheduler", "warmup_ratio", "max_norm", "beta", "batch_size", "epochs", "max_length", "seed",
     "param_dtype", "overlong",
 )  # fmt: skip
-"""Settings that change the trained model. The others share the same work out to memory and machines."""
+"""Settings that change the trained model; all others only affect memory use and distribution over machines."""
 
 LORA = ("rank", "alpha", "dropout", "target_modules")
 PACKAGES = ("openrlhf", "deepspeed", "torch", "transformers", "peft")
 
 
 def outcome_settings(settings: Any) -> dict[str, Any]:
-    """The settings that change the trained model, as JSON values."""
+    """Return the settings that change the trained model, as JSON values."""
     lora = None if settings.lora is None else {name: getattr(settings.lora, name) for name in LORA}
     named = {name: getattr(settings, name) for name in OUTCOME}
     return named | {"lora": lora, "attn_implementation": attention_used(settings)}
 
 
 def training_digest(pairs: pd.DataFrame, base: dict[str, Any], settings: Any) -> str:
-    """The name of a training: a digest of the conversations in order, the base model and the settings that matter."""
+    """Compute the digest of a training from the conversations in order, the base model and `outcome_settings`."""
     template = base.get("chat_template")
     name = identity(base["path"], base["revision"], Path(base["path"]).is_dir(), chat_template=template)
     return digest("training", name, outcome_settings(settings), conversations(pairs))
 
 
 def local_base(base: dict[str, Any]) -> Path:
-    """Folder of the base model, fetched from the Hub at its revision when it is not local.
+    """Return the folder of the base model, downloaded from the Hub at its revision if it is not local.
 
     Raises
     ------
     TrainingError
-        When the model needs code of its own: OpenRLHF would run it unasked.
+        The model needs custom code, which OpenRLHF would run without confirmation.
     """
     folder = local_folder(base["path"], base["revision"])
     for name in ("config.json", "tokenizer_config.json"):
@@ -75,7 +75,7 @@ def local_base(base: dict[str, Any]) -> Path:
 def train(
     settings: Any, dataset: Path, base: dict[str, Any], results: Path, say: Callable[[str], None] = print
 ) -> Path:
-    """Train a policy, or find it trained.
+    """Train a policy, or return the finished training if it exists.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ def train(
     dataset : Path
         Parquet file in the schema ``DATASET``.
     base : dict
-        ``path`` and ``revision`` of the base model: a folder and its content's digest, or a name and commit on the
-        Hub. Optionally ``chat_template``.
+        ``path`` and ``revision`` of the base model: a folder and the digest of its content, or a name and commit on
+        the Hub. ``chat_template`` is optional.
     results : Path
         The results folder.
     say : callable
-        Gets progress, one line at a time.
+        Called with each progress line.
 
     Returns
     -------
@@ -99,9 +99,9 @@ def train(
     Raises
     ------
     DataError
-        When the data can't be trained on: wrong prompts, too little left, rows too long and ``overlong: error``.
+        The data can't be used: prompts differ, too few rows are left, or rows are too long with ``overlong: error``.
     TrainingError
-        When the trainer fails, or its settings can't be run.
+        The trainer failed, or its settings are invalid.
     """
     pairs = read_pairs(dataset)
     name = training_digest(pairs, base, settings)
@@ -119,21 +119,21 @@ def train(
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a training is complete: its marker is there, and so is the model."""
+    """Return whether a training is finished, that is, whether its marker and its model exist."""
     model = folder / "model"
     return (folder / "policy.json").is_file() and (model / "config.json").is_file() and any(model.glob("*.safetensors"))
 
 
 @contextlib.contextmanager
 def _lock(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
-    """Hold a training for oneself; two architectures with the same data share one, and the second waits."""
+    """Lock a training; if two architectures have the same data, they share one training and the second job waits."""
     with open(folder / "lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say(f"waiting for another job that trains {folder}")
             fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:  # some parallel file systems have no locks
+        except OSError as error:  # some parallel file systems do not support locks
             say(f"{folder} can't be locked ({error.strerror}); no other job must train it")
         yield file.fileno()
 
@@ -141,7 +141,7 @@ def _lock(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
 def _prepare(
     settings: Any, pairs: pd.DataFrame, base: dict[str, Any], model: Path, folder: Path, say: Callable[[str], None]
 ) -> pd.DataFrame:
-    """Choose the rows, say what is left out, and write what the trainer reads. Returns the fate of every row."""
+    """Select the rows, report those left out, and write the trainer's input; return the fate of every row."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -162,7 +162,7 @@ def _prepare(
 
 
 def steps_of(rows: pd.DataFrame, settings: Any) -> int:
-    """Optimiser steps of a training; every row given to the trainer is in one batch per epoch."""
+    """Return the number of optimiser steps; every selected row is in exactly one batch per epoch."""
     return int(rows["trained"].sum()) // settings.batch_size * settings.epochs
 
 
@@ -170,12 +170,12 @@ def _train(
     settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame, folder: Path, say: Callable[[str], None],
     lock: int,
 ) -> None:  # fmt: skip
-    """Run the trainer until ``model.part/`` is written, from the last resumable checkpoint where there is one."""
+    """Run the trainer, which resumes from the last checkpoint if there is one, and write ``model.part/``."""
     keep_last_checkpoint(folder, {"processes": world_size(settings), "zero_stage": settings.zero_stage})
     number = len(list((folder / "attempts").glob("*.log")))
     attempt = folder / "attempts" / f"{number:03d}.log"
     shutil.rmtree(folder / "model.part", ignore_errors=True)
-    (folder / "policy.json").unlink(missing_ok=True)  # of a training whose model was deleted
+    (folder / "policy.json").unlink(missing_ok=True)  # left over if the model was deleted
     adapted = "adapter.part" if settings.lora is not None else "model.part"
     arguments = trainer.command(
         settings, model=str(model), data="data.parquet", output=adapted, checkpoints="checkpoints",
@@ -195,10 +195,10 @@ def _train(
 
 
 def keep_last_checkpoint(folder: Path, layout: dict[str, Any]) -> None:
-    """Leave only what the trainer can go on from: the last complete checkpoint, if it was made in the same layout.
+    """Delete all checkpoints except the last complete one, and also that one if it was written in another layout.
 
-    OpenRLHF counts folders and deletes the oldest before it writes a new one, so a half-written folder would make it
-    delete the only good one.
+    Before OpenRLHF writes a checkpoint, it counts the folders and deletes the oldest. An incomplete folder would
+    therefore make it delete the only usable one.
     """
     checkpoints, made = folder / "checkpoints", folder / "layout.json"
     if not made.is_file() or json.loads(made.read_text("utf-8")) != layout:
@@ -217,7 +217,7 @@ def keep_last_checkpoint(folder: Path, layout: dict[str, Any]) -> None:
 
 
 def _finish(settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame, folder: Path) -> None:
-    """Put the model in its place and write the table of steps and, last, the marker."""
+    """Write the table of steps, move the model to its final folder, and write the marker last."""
     steps = steps_of(rows, settings)
     attempts = sorted((folder / "attempts").glob("*.log"))
     log = training_log.read_attempts(attempts, settings.batch_size, micro_steps(settings), steps)
@@ -239,9 +239,10 @@ def _finish(settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame
 
 
 def _restore_base_files(base: dict[str, Any], model: Path, trained: Path) -> None:
-    """Give the trained model the base model's tokenizer and ``use_cache``.
+    """Restore the base model's tokenizer and ``use_cache`` in the trained model.
 
-    OpenRLHF saves both as training needs them: a tokenizer that cuts at the maximum length, and no cache.
+    OpenRLHF saves both with the values used for training: a tokenizer that truncates at the maximum length,
+    and no cache.
     """
     for saved in tokenizer_files(trained):
         saved.unlink()
@@ -255,7 +256,7 @@ def _restore_base_files(base: dict[str, Any], model: Path, trained: Path) -> Non
 
 
 def publish(folder: Path, policy: Path, log: Path, overlong: Path) -> None:
-    """Write a rule's declared outputs from a finished training: policy with its path, steps, rows left out."""
+    """Write a rule's outputs from a finished training: the policy and its path, the steps, and the rows left out."""
     content = json.loads((folder / "policy.json").read_text("utf-8"))
     _write_json(policy, {"path": (folder / "model").as_posix(), **content})
     for source, target in ((folder / "log.csv", log), (folder / "overlong.csv", overlong)):

@@ -1,4 +1,4 @@
-"""Engines answer requests. Each is opened once per batch and imported only when something is missing."""
+"""Engines, which generate completions; an engine is imported and started only if completions are missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Request:
     """One request to a model.
 
     ``messages``: chat messages [{"role": ..., "content": ...}]. ``decoding``: the decoding parameters that
-    determine the answer, with only these keys: ``max_tokens`` (int), ``temperature`` (0 is greedy), ``top_p``,
+    determine the output, with only these keys: ``max_tokens`` (int), ``temperature`` (0 is greedy), ``top_p``,
     ``beam_size`` (int; present for beam search only), ``stop`` (list of strings), ``choices`` (list of strings: the
     answer is one of them), ``source_code`` and ``target_code`` (language codes of a seq2seq model), ``seed`` (int),
     ``extra_body`` (dict: further fields for an API), ``reasoning`` (strip, keep or off).
@@ -26,11 +26,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer, or the reason why there is none (``error``, with empty text and finish_reason ``error``).
+    """The output for a request, or the reason for its failure (``error``, with empty text and finish_reason ``error``).
 
-    ``finish_reason``: stop, length (cut at max_tokens) or error. ``logprobs``: {choice: natural-log probability} for
-    requests with choices, where the engine gives it. Tokens are counted by the model's own tokenizer; ``cost_usd`` is
-    the price of the request at an API that charges for it, else 0.
+    ``finish_reason``: stop, length (truncated at max_tokens) or error. ``logprobs``: {choice: natural-log probability}
+    for requests with choices, if the engine provides it. Tokens are counted with the model's own tokenizer.
+    ``cost_usd``: price of the request if an API charges for it, otherwise 0.
     """
 
     request_id: str
@@ -42,20 +42,20 @@ class Completion:
     cost_usd: float = 0.0
     error: str | None = None
     permanent: bool = field(default=True, compare=False)
-    """For errors: asking again gives the same error (too long, refused), as against a fault that may pass."""
+    """For errors: whether a retry would give the same error (too long, refused); otherwise it may be temporary."""
     estimated: bool = field(default=False, compare=False)
-    """The server did not count the tokens; they and the cost are estimates."""
+    """The server did not report token counts, so these and the cost are estimates."""
 
 
 class EngineError(RuntimeError):
-    """The engine can't start or can't go on; the message says what to change."""
+    """The engine can't start or can't continue; the message gives the remedy."""
 
 
 class Engine(Protocol):
-    """What ``complete`` needs of an engine."""
+    """Interface of an engine."""
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield one completion per request, in any order, as soon as each is there."""
+        """Yield one completion per request, in any order, as soon as it is available."""
         ...
 
     def close(self) -> None:
@@ -64,18 +64,18 @@ class Engine(Protocol):
 
 
 def line_of(error: BaseException) -> str:
-    """The message of an error in one line, without a final full stop."""
+    """Return the message of an error as one line, without a final full stop."""
     return " ".join(str(error).split()).rstrip(".")[:500] or type(error).__name__
 
 
 def engine_of(checkpoint: Any, decoding: dict[str, Any]) -> str:
-    """Name of the engine module that answers a request: the checkpoint's, except for the beam searches of a decoder."""
+    """Return the engine module for a request: the checkpoint's engine, except for beam search with a decoder."""
     beams = decoding.get("beam_size") or 1
     return "transformers" if checkpoint.engine == "vllm" and beams > 1 else checkpoint.engine
 
 
 def open_engine(checkpoint: Any, path: str, revision: str | None, engine: str | None = None) -> Engine:
-    """Start an engine of a checkpoint.
+    """Start an engine with a checkpoint.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, engine: str | 
     revision : str or None
         Commit on the Hub; None for a local folder.
     engine : str or None
-        Name of the engine module (:func:`engine_of`); by default the checkpoint's.
+        Name of the engine module (see :func:`engine_of`); by default the checkpoint's engine.
     """
     if checkpoint.runtime.device == "cpu":
         runtime = checkpoint.runtime.model_copy(update={"gpus": 0, "tensor_parallel": 1})

@@ -1,7 +1,7 @@
-"""The state of one beam search, by the rules of Hugging Face transformers' ``generate``.
+"""The state of one beam search, which follows the rules of ``generate`` in Hugging Face transformers.
 
-The best beam is that of ``model.generate(num_beams=width, early_stopping=False, length_penalty=1.0)``. The model is run
-by :mod:`polypref.requests.engines.beam_engine`, many searches at a time; here is what follows from its probabilities.
+The best beam is the same as with ``model.generate(num_beams=width, early_stopping=False, length_penalty=1.0)``. This
+module only processes probabilities; :mod:`polypref.requests.engines.beam_engine` runs the model for many searches.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ class BeamSearch:
     width : int
         Number of beams, at least 2.
     max_tokens : int
-        Longest answer, end token included.
+        Maximum length of the output, including the end token.
     ends : frozenset of int
-        Token ids that end an answer.
+        Ids of the end tokens.
 
     Attributes
     ----------
     beams : list of (list of int, float)
-        Answer tokens so far and the sum of their natural-log probabilities, best first: one at the start, then
-        ``width`` of them.
+        Output tokens so far and the sum of their natural-log probabilities, best first; one beam at the start, then
+        ``width`` beams.
     origins : list of int
-        The index that each beam's predecessor had in ``beams``.
+        Index of each beam's predecessor in the previous ``beams``.
     steps : int
-        Tokens of each beam.
+        Number of output tokens of each beam.
     """
 
     width: int
@@ -44,7 +44,7 @@ class BeamSearch:
 
     @property
     def candidates(self) -> int:
-        """How many of the likeliest extensions a step needs: enough to go on if the best ones all end."""
+        """Number of most likely extensions that a step needs, so that enough remain if the best ones are end tokens."""
         return candidates(self.width, len(self.ends))
 
     def advance(self, extensions: list[tuple[float, int, int]]) -> bool:
@@ -53,16 +53,16 @@ class BeamSearch:
         Parameters
         ----------
         extensions : list of (float, int, int)
-            The likeliest ``candidates`` extensions of all beams: summed natural-log probability, index in ``beams``,
+            The ``candidates`` most likely extensions of all beams: summed natural-log probability, index in ``beams``,
             token id.
 
         Returns
         -------
         bool
-            Whether the search is decided: :meth:`best` is final.
+            Whether the search is finished, so that :meth:`best` is final.
         """
         self.steps += 1
-        # Ties go to the earlier beam and the smaller token id, so that a search gives the same answer each time.
+        # Break ties by beam and token id, so that the same search always gives the same result.
         extensions = sorted(extensions, key=lambda item: (-item[0], item[1], item[2]))
         running: list[tuple[list[int], float]] = []
         origins: list[int] = []
@@ -76,18 +76,18 @@ class BeamSearch:
         self.finished = sorted(self.finished, key=lambda item: -item[0])[: self.width]
         if not running or self.steps == self.max_tokens:
             return True
-        # A vocabulary that is smaller than the beams leaves some without a token: they can't win.
+        # If the vocabulary is smaller than the number of beams, fill up with beams that can't win.
         spare = self.width - len(running)
         self.beams = running + [(running[0][0], -math.inf)] * spare
         self.origins = origins + [origins[0]] * spare
         return len(self.finished) == self.width and running[0][1] / self.steps <= self.finished[-1][0]
 
     def best(self) -> tuple[list[int], str]:
-        """The best answer without its end token, and its finish reason: stop or length."""
+        """Return the best output without its end token, and its finish reason: stop or length."""
         tokens = self.finished[0][1]
         return (tokens[:-1], "stop") if tokens[-1] in self.ends else (tokens, "length")
 
 
 def candidates(width: int, ends: int) -> int:
-    """Extensions that ``width`` beams need when ``ends`` token ids can end an answer."""
+    """Return the number of extensions that a step needs for ``width`` beams and ``ends`` end tokens."""
     return max(2, 1 + ends) * width

@@ -1,8 +1,8 @@
-"""Keys and values of the beams that run, in buffers that are written, reordered and refilled in place.
+"""Key-value cache for beam search, with buffers that are written and reordered in place.
 
-transformers' ``DynamicCache`` copies all of its keys and values for every token, twice in a beam search. Here a token
-is written into its column, and reordering copies what differs between the beams of a search: their answers so far, not
-the prompt that they share. This is the one module that leans on transformers' cache interface.
+transformers' ``DynamicCache`` copies all keys and values for every token, twice in a beam search. This cache writes
+only the new token's column, and reordering copies only the columns that differ between the beams of a search: those of
+the output, not of the shared prompt. No other module depends on transformers' cache interface.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 SLACK = 64
-"""Columns beyond the longest row, so that rows are moved to the left only now and then."""
+"""Additional columns, so that rows rarely have to be moved to the left."""
 
 
 class _Rows(DynamicLayer):
-    """A layer of :class:`BeamCache`: keys and values are [row, head, column, number]."""
+    """A layer of :class:`BeamCache`; keys and values have the shape [row, head, column, head dimension]."""
 
     def __init__(self, cache: BeamCache):
         super().__init__()
@@ -35,9 +35,9 @@ class _Rows(DynamicLayer):
 
 
 class BeamCache(Cache):
-    """One row per beam. Rows end at the same column, ``end``, and begin ``lengths`` columns before it.
+    """A cache with one row per beam; all rows end at column ``end``, and row i has ``lengths[i]`` columns.
 
-    ``room``: rows that the first buffers have room for.
+    ``room``: number of rows for which the first buffers are allocated.
     """
 
     def __init__(self, room: int = 0) -> None:
@@ -48,11 +48,11 @@ class BeamCache(Cache):
 
     @property
     def longest(self) -> int:
-        """Columns that the rows take."""
+        """Length of the longest row, in columns."""
         return max(self.lengths, default=0)
 
     def add(self, source: DynamicCache, rows: list[int], length: int) -> None:
-        """Append rows: copies of ``rows`` of another cache, of which the last ``length`` columns are valid."""
+        """Append copies of some rows of another cache, with their last ``length`` columns."""
         needed = max(self.longest, length)
         self._reserve(self.rows + len(rows), needed, source)
         if self.end < length:
@@ -67,7 +67,7 @@ class BeamCache(Cache):
         self.lengths += [length] * len(rows)
 
     def reorder(self, order: list[int], since: int) -> None:
-        """Put row ``order[i]`` at row i; rows that change places differ in their last ``since`` columns alone."""
+        """Move row ``order[i]`` to row i; rows that are moved differ only in their last ``since`` columns."""
         changed = [row for row, origin in enumerate(order) if row != origin]
         if not changed or not since:
             return
@@ -88,18 +88,18 @@ class BeamCache(Cache):
         self.rows = last
 
     def begin_step(self) -> None:
-        """Make room for one more token in each row."""
+        """Make sure that each row has a free column for one more token."""
         if self.end == self.columns:
             self._reserve(self.rows, self.longest + 1)
             self._move(self.longest)
 
     def end_step(self) -> None:
-        """Count the token that the model has written."""
+        """Advance the ends and lengths after the model has written one token per row."""
         self.end += 1
         self.lengths = [length + 1 for length in self.lengths]
 
     def mask(self, device: torch.device) -> torch.Tensor:
-        """Which columns each row may attend to in the coming step, [row, column]."""
+        """Return the attention mask of the next step, [row, column]."""
         starts = self.end - torch.tensor(self.lengths, device=device)
         return torch.arange(self.end + 1, device=device)[None, :] >= starts[:, None]
 
@@ -107,7 +107,7 @@ class BeamCache(Cache):
         return self.end
 
     def _move(self, end: int) -> None:
-        """Let all rows end at another column."""
+        """Move all rows, so that they end at another column."""
         length = self.longest
         if end != self.end and self.rows:
             for layer in self.layers:
@@ -117,7 +117,7 @@ class BeamCache(Cache):
         self.end = end
 
     def _reserve(self, rows: int, columns: int, like: DynamicCache | None = None) -> None:
-        """Have buffers for so many rows and columns, larger ones where the present ones are too small."""
+        """Enlarge the buffers if they are too small for a number of rows and columns."""
         if not self.layers and like is not None:
             self.layers = [_Rows(self) for _ in like.layers]
             for mine, its in zip(self.layers, like.layers, strict=True):

@@ -1,9 +1,9 @@
-"""Beam search by transformers' models: many searches at a time, each with its own place in one key-value cache.
+"""Beam search with transformers models: many searches run at the same time and share one key-value cache.
 
-A step is one forward pass over all beams of all searches. A search that is decided leaves at once, and its place goes
-to the next prompt: nothing waits for the longest search of a batch. Prompts are taken longest first, so that memory
-runs short at the beginning or not at all. A search whose answer outgrows the others is put aside (:data:`BOUNDS`) and
-goes on later among its like, from its own tokens, so that a few long answers don't take the room of many short ones.
+A step is one forward pass over all beams of all searches. A finished search is removed at once, and the next prompt
+takes its place in the cache, so no search waits for the longest one. The longest prompts come first, so that running
+out of memory happens early or not at all. A search with a long output is suspended (:data:`BOUNDS`) and later resumed
+together with other long ones, so that a few long outputs do not take the memory of many short ones.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from polypref.requests.engines import Completion, EngineError, Request, line_of
 from polypref.requests.engines.beam import BeamSearch
 
 AHEAD = 4096
-"""Requests that are sorted by length at a time."""
+"""Number of requests that are read and sorted by length at a time."""
 BOUNDS = (128, 512, 2**31)
-"""Tokens of an answer at which its search is put aside until the shorter ones are done."""
+"""Numbers of output tokens at which a search is suspended until all shorter ones are finished."""
 ROWS = 256
-"""Most beams of a forward pass, where ``runtime.max_num_seqs`` does not say otherwise."""
+"""Maximum number of beams in a forward pass, unless ``runtime.max_num_seqs`` is set."""
 PREFILL = 8192
-"""Most tokens, padding included, of a forward pass over prompts."""
+"""Maximum number of tokens, including padding, in a forward pass over prompts."""
 STARTS = 4
-"""How often a batch that finds no memory is tried, each time with half as many beams."""
+"""Maximum number of attempts if memory runs out; each retry halves the number of beams."""
 
 
 @dataclass(eq=False)
 class _Search:
-    """A request under way: its prompt's tokens and the state of its search."""
+    """A request with the tokens of its prompt and the state of its search."""
 
     request: Request
     prompt: list[int]
@@ -39,7 +39,7 @@ class _Search:
 
     @property
     def length(self) -> int:
-        """Tokens of each of its beams, prompt included."""
+        """Number of tokens of each beam, including the prompt."""
         return len(self.prompt) + self.state.steps
 
 
@@ -51,9 +51,10 @@ class BeamSearchEngine:
     model : transformers.PreTrainedModel
     tokenizer : transformers.PreTrainedTokenizerBase
     chat_template : str or None
-    context, own_context : tokens that a prompt and its answer may have, and those that the model could
-    room : tokens that the key-value cache has room for
-    rows : most beams at a time
+    context : maximum number of tokens of a prompt and its output
+    own_context : maximum number of tokens that the model supports
+    room : capacity of the key-value cache in tokens
+    rows : maximum number of beams at a time
     """
 
     def __init__(
@@ -74,22 +75,22 @@ class BeamSearchEngine:
         self.ends = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
 
     def render(self, messages: list[dict[str, str]]) -> list[int]:
-        """Chat messages as token ids, the same as vLLM's."""
+        """Convert chat messages to token ids, in the same way as vLLM."""
         rendered = self.tokenizer.apply_chat_template(
             messages, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
         )
         return self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield one completion per request as soon as it is there.
+        """Yield one completion per request as soon as it is available.
 
-        ``stop`` strings only cut the best beam. Prompts and answers that the context has no room for are errors, or end
-        with finish_reason ``length``, as in vLLM's engine.
+        ``stop`` strings only truncate the best beam. As in vLLM's engine, a prompt that exceeds the context is an
+        error, and an output that exceeds it has finish_reason ``length``.
 
         Raises
         ------
         EngineError
-            The device failed; what has been yielded is good, and the rest can be asked again.
+            The device failed. Completions that were already yielded are valid; the other requests can be retried.
         """
         source = iter(requests)
         while chunk := list(itertools.islice(source, AHEAD)):
@@ -125,7 +126,7 @@ class BeamSearchEngine:
         return _Search(request, prompt, BeamSearch(request.decoding["beam_size"], limit, self.ends))
 
     def _search(self, waiting: list[_Search], bound: int, aside: list[_Search]) -> Iterator[Completion]:
-        """Answer searches that wait, sorted by length, from the longest; those that reach ``bound`` go to ``aside``."""
+        """Run searches that are sorted by length, longest first; move those that reach ``bound`` to ``aside``."""
         import torch
 
         for attempt in range(1, STARTS + 1):
@@ -160,7 +161,7 @@ class BeamSearchEngine:
         at_once = max(1, min(self.rows // width, self.room // (columns * width), len(waiting)))
         cache = BeamCache(at_once * width)
         while waiting or running:
-            # Refilled when a quarter of the places is free: prompts are computed several at a time.
+            # Wait until a quarter of the places is free, so that several prompts are computed at a time.
             if waiting and at_once - len(running) >= max(1, at_once // 4):
                 fresh = [waiting.pop() for _ in range(min(len(waiting), at_once - len(running)))]
                 while fresh:
@@ -179,7 +180,7 @@ class BeamSearchEngine:
                         aside.append(_remove(running, cache, index))
 
     def _admit(self, part: list[_Search], running: list[_Search], cache: Any) -> list[_Search]:
-        """Compute the prompts of some searches and take them in; returns those that are decided by it."""
+        """Compute the prompts of some searches and add them to the cache; return the searches that are finished."""
         import torch
         from transformers import DynamicCache
 
@@ -202,7 +203,7 @@ class BeamSearchEngine:
         return decided
 
     def _step(self, running: list[_Search], cache: Any) -> list[_Search]:
-        """One token more for every beam; the searches that it decides leave ``running`` and are returned."""
+        """Generate one token for every beam; remove finished searches from ``running``, and return them."""
         import torch
 
         cache.begin_step()
@@ -222,7 +223,7 @@ class BeamSearchEngine:
         return [_remove(running, cache, index) for index in reversed(decided)]
 
     def _forward(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
-        """Natural-log probabilities of the next token, [row, token]."""
+        """Return the natural-log probabilities of the next token, [row, token]."""
         device = self.model.device
         output = self.model(
             input_ids=ids.to(device),
@@ -257,7 +258,7 @@ class _DoesNotFit(ValueError):
 
 
 def _that_fit(fresh: list[_Search]) -> list[_Search]:
-    """Take the first searches, the longest, that fit into one forward pass over prompts."""
+    """Remove and return the first (longest) searches whose prompts fit into one forward pass."""
     longest, rows, part = fresh[0].length, 0, []
     while fresh and (not part or (rows + len(fresh[0].state.beams)) * longest <= PREFILL):
         rows += len(fresh[0].state.beams)
@@ -266,7 +267,7 @@ def _that_fit(fresh: list[_Search]) -> list[_Search]:
 
 
 def _remove(running: list[_Search], cache: Any, index: int) -> _Search:
-    """Take a search out; the last one gets its place, in the list as in the cache."""
+    """Remove a search; the last search takes its place in the list and in the cache."""
     search, last = running[index], running.pop()
     if last is not search:
         running[index] = last
@@ -275,7 +276,7 @@ def _remove(running: list[_Search], cache: Any, index: int) -> _Search:
 
 
 def _likeliest(logprobs: Any, searches: list[_Search]) -> list[list[tuple[float, int, int]]]:
-    """The likeliest extensions of the beams of each search, as :meth:`.BeamSearch.advance` takes them."""
+    """Return the most likely extensions of each search's beams, as arguments for :meth:`.BeamSearch.advance`."""
     import torch
 
     vocabulary = logprobs.shape[-1]

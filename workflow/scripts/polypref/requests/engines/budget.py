@@ -1,4 +1,4 @@
-"""What requests to an API cost, and a limit that is never passed."""
+"""The cost of requests to an API, and its upper limit."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from polypref.requests.engines import Request
 
 FRAME_TOKENS = 32
-"""More than a chat format adds to a message, and to a conversation."""
+"""Upper limit of the tokens that a chat format adds to each message and to the conversation."""
 
 
 class Budget:
-    """Money spent and set aside, shared by threads.
+    """Money that was spent or reserved; safe to use from several threads.
 
     Parameters
     ----------
     price : object with ``input`` and ``output``, or None
-        USD per million tokens; None counts nothing.
+        Price in USD per million tokens; None means that requests are free.
     limit : float or None
-        USD that may be spent; None is no limit.
+        Maximum cost in USD; None means no limit.
     """
 
     def __init__(self, price: Any, limit: float | None):
@@ -29,18 +29,18 @@ class Budget:
         self._lock = threading.Lock()
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """USD for these tokens."""
+        """Return the price of the tokens in USD."""
         if self.price is None:
             return 0.0
         return (prompt_tokens * self.price.input + completion_tokens * self.price.output) / 1e6
 
     def worst_case(self, request: Request) -> float:
-        """USD that a request can't pass: a token for each UTF-8 byte of the prompt, and an answer of full length."""
+        """Return the maximum cost of a request in USD: one token per UTF-8 byte of the prompt, and ``max_tokens``."""
         size = sum(len(m["content"].encode("utf-8", "surrogatepass")) + FRAME_TOKENS for m in request.messages)
         return self.cost(size + FRAME_TOKENS, request.decoding["max_tokens"])
 
     def reserve(self, amount: float) -> bool:
-        """Set an amount aside; False (and nothing set aside) when the limit could be passed."""
+        """Reserve an amount; return False and reserve nothing if the limit could be exceeded."""
         with self._lock:
             if self.limit is not None and self.spent + self.reserved + amount > self.limit:
                 return False
@@ -48,12 +48,12 @@ class Budget:
             return True
 
     def settle(self, reserved: float, spent: float) -> None:
-        """Replace an amount that was set aside by what was spent."""
+        """Replace a reserved amount by the amount that was spent."""
         with self._lock:
             self.reserved -= reserved
             self.spent += spent
 
     def refusal(self, amount: float) -> str:
-        """Why a request was not sent."""
+        """Return the error of a request that was not sent."""
         left = (self.limit or 0.0) - self.spent
         return f"not sent: it could cost {amount:.6f} USD, and {left:.6f} are left of max_cost_usd"

@@ -1,8 +1,8 @@
-"""Checkpoints in CTranslate2's own format, each converted once into a cache folder.
+"""Converting checkpoints to CTranslate2's format, once per checkpoint, into a cache folder.
 
-The cache is ``$XDG_CACHE_HOME/polypref/ct2`` (``~/.cache`` by default). A folder in it is named by checkpoint, content
-or revision, and number format, and takes as much disk as the weights in that format. A conversion takes main memory for
-the weights, and for those that CTranslate2 joins or converts a second time.
+The cache is ``$XDG_CACHE_HOME/polypref/ct2`` (``~/.cache`` by default). The name of each folder in it contains the
+checkpoint, its revision or content digest, and the number format. A folder takes as much disk space as the weights in
+that format. A conversion needs memory for the weights, plus a second copy of those that CTranslate2 joins or converts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from polypref.requests.checkpoints import content_revision, local_folder
 
 
 def number_format(checkpoint: Any) -> str:
-    """Number format that a checkpoint is converted to and computed in.
+    """Return the number format in which a checkpoint is stored and run.
 
-    Half precision on a GPU, as the weights are published; a CPU computes in what it can, or in float32.
+    With dtype ``auto``, this is half precision on a GPU and float32 on a CPU. A CPU that does not support the chosen
+    format uses float32.
     """
     kind = checkpoint.dtype if checkpoint.dtype != "auto" else "float16" if checkpoint.runtime.gpus else "float32"
     if checkpoint.runtime.gpus:
@@ -29,21 +30,21 @@ def number_format(checkpoint: Any) -> str:
 
 
 def converted_checkpoints() -> Path:
-    """The cache folder."""
+    """Return the cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polypref" / "ct2"
 
 
 def converted_folder(path: str, revision: str | None, kind: str) -> Path:
-    """Where the converted checkpoint is or will be."""
+    """Return the folder of a converted checkpoint, which need not exist yet."""
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in path.strip("./"))[-80:]
     return converted_checkpoints() / f"{name}-{revision[:16] if revision else content_revision(Path(path))}-{kind}"
 
 
 def convert(path: str, revision: str | None, kind: str, trust_remote_code: bool) -> Path:
-    """The folder of a checkpoint in CTranslate2's format, made on first use.
+    """Convert a checkpoint to CTranslate2's format, unless it is cached, and return the folder.
 
-    Written under another name first and renamed: a folder that is there is whole. Of two processes that convert at the
-    same time one waits for the other, and what a killed one has left behind is removed by the next.
+    The folder is written under a temporary name and then renamed, so an existing folder is always complete. If two
+    processes need the same conversion, one waits for the other. Leftovers of a killed conversion are removed.
     """
     from filelock import FileLock
 

@@ -1,9 +1,9 @@
-"""The CUDA libraries that CTranslate2 opens by name, loaded from their wheels.
+"""Loading the CUDA libraries that CTranslate2 opens by name from their pip packages.
 
-CTranslate2 is built for CUDA 12 and opens ``libcublas.so.12`` with ``dlopen`` when a model is put on a GPU; cuBLAS in
-turn opens ``libnvrtc.so.12`` when it compiles a kernel. pip installs them in folders that the loader does not search,
-and torch brings those of CUDA 13 only. A library that the process has loaded already is found by its name, so they are
-loaded here first.
+CTranslate2 is built for CUDA 12 and opens ``libcublas.so.12`` with ``dlopen`` when it loads a model onto a GPU. cuBLAS
+in turn opens ``libnvrtc.so.12`` when it compiles a kernel. pip installs these libraries in folders that the dynamic
+loader does not search, and torch only depends on those of CUDA 13. The loader finds a library by name if the process
+has already loaded it, so this module loads both in advance.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 OPENED_BY_CTRANSLATE2 = {"libnvrtc.so.12": "nvidia-cuda-nvrtc-cu12", "libcublas.so.12": "nvidia-cublas-cu12"}
-"""Libraries in the order in which they are loaded, and the packages that bring them."""
+"""The libraries, in the order in which they are loaded, and the packages that contain them."""
 DRIVER = "libcuda.so.1"
-"""Comes with the GPU's driver, not with a package."""
+"""Library of the GPU's driver, which no package contains."""
 
 
 class LibraryError(RuntimeError):
-    """A library that an engine opens by name can't be loaded; the message says what to install."""
+    """A library that an engine opens by name can't be loaded; the message names the package to install."""
 
 
 def packaged_library(name: str, package: str) -> Path | None:
-    """Where an installed package has a shared library of that name; None where it has none or is not installed."""
+    """Return the path of a shared library in an installed package, or None if there is no such file or package."""
     try:
         found = [file for file in files(package) or () if file.name == name]
     except PackageNotFoundError:
@@ -32,17 +32,17 @@ def packaged_library(name: str, package: str) -> Path | None:
 
 
 def load_for_ctranslate2() -> list[str]:
-    """Load the libraries, from their packages or else from where the loader searches; call it before a model is loaded.
+    """Load the libraries from their packages or from the loader's search path; call this before loading a model.
 
     Returns
     -------
     list of str
-        What was loaded: a path, or a name that the loader found.
+        The path of each library, or its name if the loader found it.
 
     Raises
     ------
     LibraryError
-        When one is in neither place, or does not load.
+        A library is in neither place, or fails to load.
     """
     loaded = []
     for name, package in OPENED_BY_CTRANSLATE2.items():

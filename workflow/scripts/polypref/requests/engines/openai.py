@@ -1,7 +1,7 @@
-"""OpenAI and any endpoint that speaks its chat API: GPT-4o, GPT-3.5 Turbo, a vLLM server.
+"""Engine for OpenAI's chat API and compatible endpoints, such as a vLLM server.
 
-Requests run in ``runtime.concurrency`` threads. The client's own retries are off: those here also cover broken bodies,
-can be interrupted, and ask the budget before an attempt that may be charged again.
+Requests run in ``runtime.concurrency`` threads. The client's own retries are disabled. The retries of this engine also
+cover invalid responses, can be interrupted, and check the budget before an attempt that may be charged again.
 """
 
 from __future__ import annotations
@@ -33,15 +33,14 @@ BACKOFF_S, LONGEST_BACKOFF_S, LONGEST_RETRY_AFTER_S = 0.5, 60.0, 900.0
 
 
 def open_engine(checkpoint: Any, path: str, revision: str | None) -> OpenAIEngine:
-    """Make a client of the endpoint (see :func:`.open_engine`); ``path`` is the API's model name.
+    """Create a client for the endpoint (see :func:`.open_engine`); ``path`` is the API's model name.
 
-    The key is read from the environment variable ``api_key_env``. An endpoint of one's own (``base_url``) may need
-    none.
+    The key is read from the environment variable ``api_key_env``. It is optional if ``base_url`` is set.
 
     Raises
     ------
     EngineError
-        There is no key, or ``max_cost_usd`` is set without a price to count with.
+        There is no key, or ``max_cost_usd`` is set without a price.
     """
     import openai
 
@@ -50,7 +49,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> OpenAIEngin
         raise EngineError(f"{path}: no API key. Set the environment variable {checkpoint.api_key_env}.")
     if checkpoint.max_cost_usd is not None and checkpoint.price is None:
         raise EngineError(f"{path}: max_cost_usd needs `price: {{input: ..., output: ...}}` (USD per million tokens).")
-    # Given even where it is the default: or else the client would take it from OPENAI_BASE_URL.
+    # Always set base_url, because the client would otherwise read it from OPENAI_BASE_URL.
     client = openai.OpenAI(
         api_key=key or "none",
         base_url=checkpoint.base_url or OPENAI,
@@ -62,7 +61,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> OpenAIEngin
 
 
 class _Passing(Exception):
-    """An attempt failed in a way that may pass; ``charged`` when the answer may have been made and billed."""
+    """A temporary failure of an attempt; ``charged`` if the server may have charged for it."""
 
     def __init__(self, reason: str, charged: bool, headers: Mapping[str, str] | None = None):
         super().__init__(reason)
@@ -70,7 +69,7 @@ class _Passing(Exception):
 
 
 class OpenAIEngine:
-    """A client of one endpoint and model (see :class:`polypref.requests.engines.Engine`)."""
+    """A client for one endpoint and model (see :class:`polypref.requests.engines.Engine`)."""
 
     def __init__(
         self,
@@ -88,18 +87,19 @@ class OpenAIEngine:
         self._limit_name = limit_field or default_limit_field(str(client.base_url))
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield one completion per request as soon as it is there.
+        """Yield one completion per request as soon as it is available.
 
-        ``choices`` are not enforced: the caller reads the text. Rate limits, server errors, timeouts, dropped
-        connections and broken bodies are tried ``max_retries`` times more, after what Retry-After says or an
-        exponential backoff with jitter; then they are errors that may pass. What the server refuses for good is a
-        permanent error. Requests that could pass ``max_cost_usd`` are not sent.
+        ``choices`` are not enforced, so the caller has to parse the text. After rate limits, server errors, timeouts,
+        connection errors and invalid responses, a request is retried up to ``max_retries`` times. The delay is that of
+        the Retry-After header, or an exponential backoff with jitter. If the last retry fails, the completion is a
+        temporary error. A request that the server rejects is a permanent error. Requests that could exceed
+        ``max_cost_usd`` are not sent.
 
         Raises
         ------
         EngineError
-            The key is refused or has no credit, or the model refuses a parameter, as it would in every request.
-            Whatever was answered by then has been yielded.
+            The key is invalid or has no credit, or the model does not support a parameter that every request has.
+            Earlier completions have already been yielded.
         """
         source, stop = iter(requests), threading.Event()
         pending: dict[Future[Completion], float] = {}
@@ -116,7 +116,7 @@ class OpenAIEngine:
                     if self.budget.reserve(worst):
                         pending[pool.submit(self._ask, waiting, worst, stop)] = worst
                     elif pending:
-                        break  # what is under way may cost less than was set aside for it
+                        break  # the pending requests may cost less than their reserved amounts
                     else:
                         yield Completion(waiting.request_id, error=self.budget.refusal(worst), permanent=False)
                     waiting = None
@@ -141,7 +141,7 @@ class OpenAIEngine:
         self.client.close()
 
     def _ask(self, request: Request, worst: float, stop: threading.Event) -> Completion:
-        """Answer one request, for which ``worst`` USD are set aside."""
+        """Send one request, for which ``worst`` USD are reserved, and retry it if necessary."""
         if request.decoding.get("beam_size", 1) > 1:
             self.budget.settle(worst, 0.0)
             return Completion(request.request_id, error="the chat API has no beam search")
@@ -149,7 +149,7 @@ class OpenAIEngine:
             try:
                 completion = self._attempt(request)
             except _Passing as error:
-                # An answer that got lost may be on the bill: against the limit it counts in full.
+                # The server may have charged for a lost reply, so its maximum cost is counted.
                 self.budget.settle(worst, worst if error.charged else 0.0)
                 reason, delay = str(error), delay_s(attempt, error.headers)
                 if attempt == self.max_retries or delay > LONGEST_RETRY_AFTER_S:
@@ -180,7 +180,7 @@ class OpenAIEngine:
             raise _Passing(f"connection failed ({cause})", charged=cause != "ConnectError") from None
         except openai.APIStatusError as error:
             return self._refused(request, error)
-        except (ValueError, openai.OpenAIError) as error:  # a body that is no JSON, or not of this API
+        except (ValueError, openai.OpenAIError) as error:  # the response is not JSON, or not of this API
             raise _Passing(f"broken answer: {self._clean(error)}", charged=True) from None
         return self._completion(request, response)
 
@@ -203,7 +203,7 @@ class OpenAIEngine:
         return arguments
 
     def _completion(self, request: Request, response: Any) -> Completion:
-        """The completion in a response, whose fields the client does not check."""
+        """Convert a response, whose fields the client does not validate, to a completion."""
         try:
             fields = read_reply(request, response)
         except BrokenReply as error:
@@ -213,10 +213,10 @@ class OpenAIEngine:
         return completion_of(request, fields, self.budget.cost(fields["prompt_tokens"], fields["completion_tokens"]))
 
     def _refused(self, request: Request, error: Any) -> Completion:
-        """What an HTTP error means: a permanent error, one that may pass (raised), or the end of the batch (raised)."""
+        """Return a permanent HTTP error as a completion; raise temporary errors and errors that end the batch."""
         status, code = error.status_code, error.code
         if status in (401, 403):
-            # The server's text is left out: it quotes parts of the key.
+            # Omit the server's message, because it quotes parts of the key.
             raise EngineError(
                 f"{self.client.base_url.host}: HTTP {status}: the key in {self._key_name} is refused for "
                 f"{self.model}. Set a valid key, or choose a model that it may use."
@@ -233,23 +233,23 @@ class OpenAIEngine:
             ) from None
         if status in (408, 409, 425, 429) or status >= 500:
             raise _Passing(reason, charged=False, headers=error.response.headers) from None
-        # 404 is a wrong model name or address: a corrected registry may well be answered.
+        # 404 means a wrong model name or address, which can be corrected in the registry.
         return Completion(request.request_id, error=reason, permanent=status != 404)
 
     def _clean(self, text: object) -> str:
-        """Text of the server in one line of at most 300 characters, without the key or anything that looks like one."""
+        """Return a server's message as one line of at most 300 characters, without keys."""
         line = " ".join(str(text).split())
-        if self._key:  # a short placeholder, as local servers take it, is not a secret inside of words
+        if self._key:  # a short key is a placeholder for a local server: match it only as a whole word
             key = re.escape(self._key)
             line = re.sub(key if len(self._key) >= 8 else rf"\b{key}\b", "***", line)
         return re.sub(r"\b(sk-|Bearer )[\w*.-]{4,}", r"\1***", line)[:300]
 
 
 def default_limit_field(base_url: str) -> str:
-    """Name of the parameter that limits the tokens of an answer.
+    """Return the name of the parameter that limits the number of tokens.
 
-    OpenAI, also on Azure, deprecated ``max_tokens``, which its reasoning models refuse; most other servers know no
-    other name.
+    OpenAI, also on Azure, has deprecated ``max_tokens``, which its reasoning models reject. Most other servers support
+    only ``max_tokens``.
     """
     host = urlsplit(base_url).hostname or ""
     openai = host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
@@ -257,15 +257,15 @@ def default_limit_field(base_url: str) -> str:
 
 
 def delay_s(attempt: int, headers: Mapping[str, str]) -> float:
-    """Seconds to wait before the next attempt.
+    """Return the delay before the next attempt, in seconds.
 
     Parameters
     ----------
     attempt : int
-        Attempts that failed before this one.
+        Number of earlier failed attempts.
     headers : mapping
-        Of the response, if there was one. ``retry-after-ms`` and ``retry-after`` (seconds or an HTTP date) decide,
-        where they can be read; else an exponential backoff with jitter does.
+        Headers of the response, if there was one. A valid ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP
+        date) sets the delay; otherwise it is an exponential backoff with jitter.
     """
     backoff = min(BACKOFF_S * 2**attempt, LONGEST_BACKOFF_S) * random.uniform(0.5, 1)
     for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
@@ -280,6 +280,6 @@ def delay_s(attempt: int, headers: Mapping[str, str]) -> float:
             except (ValueError, TypeError, OverflowError):
                 continue
         if not math.isnan(asked):
-            # A little more than asked for, so that all do not come back in the same instant.
+            # Add some jitter, so that not all requests are retried at the same moment.
             return max(asked, 0.0) + min(backoff, 1.0)
     return backoff

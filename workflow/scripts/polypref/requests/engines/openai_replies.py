@@ -1,4 +1,4 @@
-"""The meaning of a chat API's replies and refusals: what servers send, whatever the documentation of the API says."""
+"""Parsing the replies and errors of chat APIs, including those that differ from the API's documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from polypref.requests.engines import Completion, Request
 
 BYTES_PER_TOKEN = 3
-"""For estimates: fewer than in most languages' text, so that the estimate is rather too high."""
+"""Bytes per token for estimates; text in most languages has more, so the estimate tends to be too high."""
 
 FINISHED = {"stop": "stop", "length": "length", None: "stop", "eos": "stop", "end_turn": "stop", "max_tokens": "length"}
 """Finish reasons of a complete or truncated text; some compatible servers use other names, or none."""
@@ -26,7 +26,7 @@ _UNSUPPORTED = re.compile(
 
 
 class BrokenReply(ValueError):
-    """The reply has no usable choice; the message says why. ``charged``: the server may have charged for it."""
+    """The reply has no valid choice; the message gives the reason. ``charged``: the server may have charged for it."""
 
     def __init__(self, reason: str, charged: bool = True):
         super().__init__(reason)
@@ -34,7 +34,7 @@ class BrokenReply(ValueError):
 
 
 def read_reply(request: Request, reply: Any) -> dict[str, Any]:
-    """Read a reply, whose fields the client does not check, into the fields of a :class:`.Completion` but its cost.
+    """Convert a reply, whose fields the client does not validate, to the fields of a :class:`.Completion` without cost.
 
     If the reply lacks ``usage``, tokens are estimated from the texts and ``estimated`` is true. If the model spent all
     its tokens without writing a text, as reasoning models do, the completion is an error.
@@ -69,13 +69,13 @@ def read_reply(request: Request, reply: Any) -> dict[str, Any]:
             "error": f"no text: the model spent all {limit} tokens before its answer, probably on reasoning; raise "
             "max_tokens of this decoding, or lower the effort with the checkpoint's extra_body",
         }
-    if thoughts and request.decoding.get("reasoning") in ("strip", "keep"):  # as other models write it
+    if thoughts and request.decoding.get("reasoning") in ("strip", "keep"):  # in the format of most other models
         text = f"<think>\n{thoughts.strip()}\n</think>\n\n{text or ''}"
     return {**fields, "text": text or "", "finish_reason": FINISHED[reason]}
 
 
 def _text(content: Any) -> str | None:
-    """The text of a message: a string, or a list of parts of which those with reasoning are left out."""
+    """Return the text of a message, which is a string or a list of parts; parts with reasoning are skipped."""
     if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
         texts = [part.get("text") for part in content if part.get("type") in ("text", "output_text")]
         return "".join(text for text in texts if isinstance(text, str))
@@ -99,9 +99,9 @@ def estimate_tokens(text: str) -> int:
 
 
 def refused_parameter(status: int, code: Any, parameter: Any, message: str, sent: Mapping[str, Any]) -> str | None:
-    """Return the sent parameter that a model refuses whatever its value, or None for another refusal.
+    """Return the name of the parameter that a model does not support, or None for any other error.
 
-    A server says so in its error's code or only in its message.
+    Some servers report it in the error code, others only in the message.
     """
     if status not in (400, 422) or not (
         code in ("unsupported_parameter", "unsupported_value", "unknown_parameter") or _UNSUPPORTED.search(message)
@@ -121,7 +121,7 @@ def refused_parameter(status: int, code: Any, parameter: Any, message: str, sent
 
 
 def remedy_for(parameter: str) -> str:
-    """What to write into the registry if a model refuses a parameter."""
+    """Return the change to the registry that avoids a parameter that a model does not support."""
     if parameter in ("max_tokens", "max_completion_tokens"):
         other = "max_completion_tokens" if parameter == "max_tokens" else "max_tokens"
         return f"Set `limit_field: {other}` in this checkpoint's registry entry."

@@ -1,7 +1,7 @@
-"""Encoder-decoder translators with language codes (NLLB-200), run by CTranslate2.
+"""Engine for encoder-decoder translators with language codes (NLLB-200), based on CTranslate2.
 
-CTranslate2 runs its own model format, into which a checkpoint is converted once (:mod:`.conversion`). Source and target
-language are codes of the tokenizer's own vocabulary, given per request.
+A checkpoint is converted once to CTranslate2's own format (:mod:`.conversion`). Each request sets the source and target
+language with codes from the tokenizer's vocabulary.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from polypref.requests.engines.conversion import convert, number_format
 from polypref.requests.engines.cuda_libraries import LibraryError, load_for_ctranslate2
 
 CHUNK = 16
-"""Batches of ``batch_tokens`` (taking 64 tokens for a sentence) that are translated and yielded together."""
+"""Number of batches of ``batch_tokens`` that are translated in one call, assuming 64 tokens per sentence."""
 
 
 def open_engine(checkpoint: Any, path: str, revision: str | None) -> Seq2SeqEngine:
-    """Convert the checkpoint if that was never done, and load it (see :func:`polypref.requests.engines.open_engine`).
+    """Convert the checkpoint if it is not cached, and load it (see :func:`polypref.requests.engines.open_engine`).
 
     Raises
     ------
     EngineError
-        The folder is missing, the model is no encoder-decoder that CTranslate2 knows, or it does not fit the device.
+        The folder is missing, CTranslate2 does not support the model, or the model does not fit on the device.
     """
     if revision is None and not Path(path).is_dir():
         raise EngineError(f"{path}: no such folder. Make or download the checkpoint, or correct `path` in the registry")
@@ -64,8 +64,8 @@ _CHECK = "check path, revision and dtype in the registry; the model must be a tr
 class Seq2SeqEngine:
     """A loaded ``ctranslate2.Translator`` and the checkpoint's tokenizer (see :class:`.Engine`).
 
-    ``positions``: most tokens of an input, language code and end token included. ``batch_tokens``: tokens of padded
-    input per forward pass.
+    ``positions``: maximum number of input tokens, including language code and end token. ``batch_tokens``: number of
+    input tokens per forward pass, including padding.
     """
 
     def __init__(self, translator: Any, tokenizer: Any, positions: int, batch_tokens: int):
@@ -75,16 +75,16 @@ class Seq2SeqEngine:
         self.special = set(tokenizer.all_special_ids)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield one completion per request, in chunks of some batches.
+        """Yield one completion per request, several batches at a time.
 
-        The content of the last message is one sentence. Search is greedy, or with ``beam_size`` beams. An input
-        longer than the model's positions and a language code that the tokenizer does not have are permanent errors;
-        ``max_tokens`` is cut to the model's positions.
+        The content of the last message is one sentence. Decoding is greedy, or beam search with ``beam_size``. An input
+        that exceeds the model's positions, or an unknown language code, is a permanent error. ``max_tokens`` is limited
+        to the model's positions.
 
         Raises
         ------
         EngineError
-            The device failed; what has been yielded is good, and the rest can be asked again.
+            The device failed. Completions that were already yielded are valid; the other requests can be retried.
         """
         source = iter(requests)
         while chunk := list(itertools.islice(source, CHUNK * max(1, self.batch_tokens // 64))):
@@ -105,14 +105,14 @@ class Seq2SeqEngine:
         self.translator.unload_model()
 
     def _tokens(self, request: Request) -> list[str]:
-        """The input of a request as the tokenizer's own tokens; ValueError if the model can't take it."""
+        """Tokenise the input of a request; raise ValueError if it is too long or has an unknown language code."""
         decoding = request.decoding
         for side in ("source_code", "target_code"):
             code = decoding[side]
             if self.vocabulary.get(code) not in self.special:
                 raise ValueError(f"{side} {code!r} is no language code of this model's tokenizer")
         self.tokenizer.src_lang = decoding["source_code"]
-        # Special tokens in the text are text: a sentence can't smuggle in an end token or another language's code.
+        # Split special tokens, so that a sentence can't insert an end token or a language code.
         ids = self.tokenizer(request.messages[-1]["content"], split_special_tokens=True, truncation=False)["input_ids"]
         if len(ids) > self.positions:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""transformers: loads the decoders whose answers are found by beam search (:mod:`.beam_engine`)."""
+"""Engine for beam search with decoders, which loads them with transformers (see :mod:`.beam_engine`)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> BeamSearchE
     Raises
     ------
     EngineError
-        The folder is missing, there is no chat template, the model is no decoder with a key-value cache, or it does not
-        fit the device.
+        The folder or the chat template is missing, the model is not a decoder with a key-value cache, or the model does
+        not fit on the device.
     """
     if revision is None and not Path(path).is_dir():
         raise EngineError(
@@ -48,7 +48,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> BeamSearchE
             room=room,
             rows=runtime.max_num_seqs or ROWS,
         )
-    except Exception as error:  # transformers and torch raise many kinds, and all of them mean that there is no engine
+    except Exception as error:  # transformers and torch raise many types of errors, all fatal here
         raise EngineError(f"{path}: can't be loaded for beam search: {line_of(error)}. Remedy: {_REMEDY}.") from error
     try:
         engine.render([{"role": "user", "content": "x"}])
@@ -68,10 +68,10 @@ _REMEDY = (
 
 
 def _room(model: Any, config: Any, runtime: Any) -> int:
-    """Tokens that the key-value cache has room for.
+    """Compute the capacity of the key-value cache in tokens.
 
-    On a CPU: what ``kv_cache_gb`` holds. On a GPU: four fifths of what ``memory_fraction`` leaves beside the weights;
-    the rest is for activations and log-probabilities.
+    On a CPU, the cache has ``kv_cache_gb``. On a GPU, it has four fifths of the memory that ``memory_fraction`` leaves
+    after the weights; the rest is for activations and log-probabilities.
     """
     import torch
 

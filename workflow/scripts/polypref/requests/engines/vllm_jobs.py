@@ -1,4 +1,4 @@
-"""Requests on their way through vLLM: what each asks of the engine, and the completion it makes of the outputs."""
+"""Conversion of requests to vLLM's sampling parameters, and of vLLM's outputs to completions."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 from polypref.requests.engines import Completion, Request
 
 MAX_LOGPROBS = 256
-"""Most log-probabilities per token that the engine is started for (tokens that begin a choice)."""
+"""Maximum number of log-probabilities per token, which the engine needs for the first tokens of choices."""
 
 
 class Job:
-    """A request on its way through the engine: sampling, greedy search, or a choice."""
+    """A request that the engine is processing, with sampling, greedy decoding or a choice."""
 
     def __init__(self, request: Request, prompt: Any, max_tokens: int):
         self.request, self.prompt, self.max_tokens = request, prompt, max_tokens
 
     def parameters(self) -> Any:
-        """vLLM's sampling parameters."""
+        """Return vLLM's sampling parameters for the request."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
         decoding = self.request.decoding
         choices = decoding.get("choices")
         temperature = decoding.get("temperature", 0.0)
-        # Without a seed of its own a sampled request takes one from its identity: never from the batch.
+        # Without its own seed, a sampled request gets one from its id, so the seed does not depend on the batch.
         seed = decoding.get("seed", int(hashlib.sha256(self.request.request_id.encode()).hexdigest()[:8], 16))
         return SamplingParams(
             max_tokens=self.max_tokens,
@@ -34,13 +34,13 @@ class Job:
             seed=seed if temperature else None,
             stop=decoding.get("stop"),
             structured_outputs=StructuredOutputsParams(choice=choices) if choices else None,
-            # Every token that begins a choice; some vocabularies have a byte token beside the letter.
+            # Request every token that begins a choice; some vocabularies have both a letter and a byte token.
             logprobs=min(2 * len(_prefixes(choices)), MAX_LOGPROBS) if choices else None,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
     def completion(self, output: Any) -> Completion:
-        """What the engine's final output says."""
+        """Convert the engine's final output to a completion."""
         answer = output.outputs[0]
         prompt_tokens, completion_tokens = len(self.prompt["prompt_token_ids"]), len(answer.token_ids)
         if answer.finish_reason not in ("stop", "length"):
@@ -57,21 +57,21 @@ class Job:
 
 
 def choice_logprobs(choices: list[str], first: dict[int, Any]) -> dict[str, float] | None:
-    """Natural-log probability of each choice by the first token of the answer.
+    """Compute the natural-log probability of each choice from the first token of the output.
 
-    The grammar leaves only tokens that begin a choice ("A", "B", and "T", "TI", "TIE"), and vLLM's probabilities are
-    over those, so they sum to one over the choices. A choice's probability is the sum over the tokens that begin it.
+    The grammar allows only tokens that begin a choice ("A", "B", and "T", "TI", "TIE"). vLLM normalises over these
+    tokens, so the choices' probabilities sum to one. A choice's probability is the sum over the tokens that begin it.
 
     Parameters
     ----------
     choices : list of str
     first : {token id: vllm.logprobs.Logprob}
-        The likeliest tokens at the first position.
+        The most likely tokens at the first position.
 
     Returns
     -------
     dict or None
-        {choice: log-probability}, or None when a token begins two choices: then the first token does not decide.
+        {choice: log-probability}, or None if a token begins two choices, since it does not distinguish them.
     """
     total = dict.fromkeys(choices, 0.0)
     for entry in first.values():
@@ -82,7 +82,7 @@ def choice_logprobs(choices: list[str], first: dict[int, Any]) -> dict[str, floa
             return None
         if begun:
             total[begun[0]] += math.exp(entry.logprob)
-    # A choice that has underflowed keeps a finite number: JSON has no infinity.
+    # Keep underflowed values finite, because JSON has no infinity.
     return {choice: math.log(max(mass, 1e-45)) for choice, mass in total.items()}
 
 

@@ -1,4 +1,4 @@
-"""Starting vLLM where memory is short, and what to say when it can't start."""
+"""Starting vLLM with less memory if memory runs out, and explaining why it can't start."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import Any
 from polypref.requests.engines import line_of
 
 STARTS, LESS = 3, 0.7
-"""How often the engine is started where memory is short, and the share of memory that each start takes of the last."""
+"""Maximum number of starts if memory runs out, and the factor by which each retry reduces the memory."""
 
 
 def start_in_less_memory(start: Callable[..., Any], settings: dict[str, Any]) -> Any:
-    """Start the engine; where there is not enough memory, again with less of it, :data:`STARTS` times in all.
+    """Start the engine; if memory runs out, retry with less memory, up to :data:`STARTS` starts in total.
 
-    ``settings`` is changed to what was tried last. None of it changes an answer, only how many are under way at once.
+    ``settings`` is updated to those of the last start. They do not affect completions, only the number of requests that
+    are processed at the same time.
     """
     for tried in range(1, STARTS + 1):
         log = _end_of_log()
         try:
             return start(**settings)
         except Exception as error:
-            # On GPUs the engine is a process of its own, and only the log has its error.
-            error.add_note(_said_since(log))
+            # On GPUs the engine runs in its own process, and only the log has its error.
+            error.add_note(_log_since(log))
             if tried == STARTS or not _out_of_memory(error):
                 raise
             for name in ("gpu_memory_utilization", "kv_cache_memory_bytes"):
@@ -45,12 +46,12 @@ def _memory(settings: dict[str, Any]) -> str:
 
 
 def _end_of_log() -> tuple[str, int] | None:
-    """File and length of the log that stderr goes to; None where it is no file."""
+    """Return path and size of the file that stderr is redirected to, or None if it is not a file."""
     path = os.path.realpath("/proc/self/fd/2")
     return (path, os.path.getsize(path)) if os.path.isfile(path) else None
 
 
-def _said_since(log: tuple[str, int] | None) -> str:
+def _log_since(log: tuple[str, int] | None) -> str:
     if log is None:
         return ""
     with open(log[0], "rb") as file:
@@ -59,14 +60,14 @@ def _said_since(log: tuple[str, int] | None) -> str:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Whether less memory would help; 'no available memory for the cache blocks' is about a share that is too small."""
+    """Return whether less memory would help; 'no available memory for the cache blocks' means that it needs more."""
     text = " ".join([str(error), *getattr(error, "__notes__", [])]).lower()
     signs = ("out of memory", "free memory on device", "available memory on node", "can't allocate memory")
     return isinstance(error, MemoryError) or any(sign in text for sign in signs)
 
 
 def remedy(path: str, error: BaseException, settings: dict[str, Any], gpu: bool) -> str:
-    """Why vLLM did not start with some settings, and which key of the registry to change."""
+    """Explain why vLLM did not start with some settings, and which option of the registry to change."""
     text, context = str(error).lower(), settings.get("max_model_len")
     if _out_of_memory(error):
         advice = "lower runtime.memory_fraction (others use the GPU too), or raise runtime.gpus and tensor_parallel"
