@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Install the Debian packages that tests and pictures need, where they are missing. The workflow itself needs none.
+# Install missing Debian packages for the tests and `make pictures`. The workflow itself needs none of them.
 #
-# usage: tools/install-packages.sh [slurm] [browser] [dag]     (the first two, when none is named)
+# usage: tools/install-packages.sh [slurm] [browser] [dag]     (default: slurm browser)
 #
-# Without root or a password-free sudo nothing is installed: the tests that need a missing program are skipped and say
-# so. With CI=true that is an error, because there nobody would see that they were skipped.
+# Without root or a password-free sudo, nothing is installed, and the tests that need a missing program are skipped with a
+# message. With CI=true, this is an error instead, because skipped tests would not be noticed there.
 set -euo pipefail
 PATH=$PATH:/usr/sbin
 
 missing=()
-need() { # package, its program or a file of it, what for
+need() { # package, a program or file that it contains, purpose
   if command -v "$2" >/dev/null || [ -f "$2" ]; then return; fi
   printf 'missing package %-15s %s\n' "$1" "$3"
   missing+=("$1")
@@ -47,7 +47,7 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 echo "installing ${missing[*]} with apt-get"
-apt() { "${as_root[@]}" apt-get -q -o DPkg::Lock::Timeout=120 "$@"; } # somebody else may be installing
+apt() { "${as_root[@]}" apt-get -q -o DPkg::Lock::Timeout=120 "$@"; } # another process may be installing packages
 if ! { apt update && apt install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
   tail -n 15 "$log" >&2
   give_up "apt-get failed; its last lines are above"

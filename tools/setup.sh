@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Make .venv from the pinned lock.
+# Create .venv from the pinned lock file.
 #
-# usage: tools/setup.sh                     requirements/cpu.txt, or what .venv was made from before
+# usage: tools/setup.sh                     requirements/cpu.txt, or the lock file that .venv was created from
 #        tools/setup.sh gpu                 requirements/gpu.txt without flash-attn; no CUDA compiler is needed
-#        tools/setup.sh gpu --flash-attn    with flash-attn, which is compiled: nvcc, and up to half an hour
+#        tools/setup.sh gpu --flash-attn    with flash-attn, which is compiled (needs nvcc and up to half an hour)
 #
-# Done once: a stamp in .venv holds the digest of the lock, so a second call returns at once. An interrupted call goes
-# on where it stopped. What pip and uv print goes to .venv/setup.log.
+# A stamp in .venv contains the digest of the lock file, so a second call returns at once. After an interruption, the next
+# call continues. The output of pip and uv is written to .venv/setup.log.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv=.venv
-variant=${1:-$(cat $venv/.setup-variant 2>/dev/null || echo cpu)} # so `make test` leaves an environment for GPUs as it is
+variant=${1:-$(cat $venv/.setup-variant 2>/dev/null || echo cpu)} # so that `make test` does not change an environment for GPUs
 flash_attn=${2:-}
 lock=requirements/$variant.txt
 log=$venv/setup.log
@@ -27,7 +27,7 @@ die() { # message, remedy
   exit 1
 }
 
-# --- what has to be here already ---------------------------------------------------------------------------------
+# --- requirements of this script ---------------------------------------------------------------------------------
 usage="Call it as: tools/setup.sh [cpu | gpu [--flash-attn]]"
 [ -f "$lock" ] || die "there is no $lock" "$usage"
 case "$variant $flash_attn" in
@@ -60,8 +60,8 @@ fi
 : >$log
 logging=yes
 
-# uv installs this lock ten times faster than pip, but does not read pip's configuration: pass on what matters. Where uv
-# cannot be had, or does not come through (a proxy or a login that only pip knows), pip does the same work.
+# uv installs this lock file ten times faster than pip, but does not read pip's configuration, so the relevant options are
+# passed on. If uv is unavailable or fails (because only pip is configured for a proxy or login), pip is used instead.
 pip_option() { $venv/bin/python -m pip config list 2>/dev/null | sed -n "s/^[^=]*\.$1='\(.*\)'$/\1/p" | head -n 1; }
 uv=$(command -v uv || true)
 if [ -z "$uv" ]; then
@@ -75,8 +75,8 @@ if [ -n "$uv" ]; then
   if [ -z "$UV_FIND_LINKS" ]; then unset UV_FIND_LINKS; fi
   if [ -z "$UV_DEFAULT_INDEX" ]; then unset UV_DEFAULT_INDEX; fi
 fi
-# Compiled once, here: where Python may not write its own bytecode (a shared or read-only folder, PYTHONDONTWRITEBYTECODE)
-# every process would compile what it imports, and an engine start takes twice as long. pip compiles by itself.
+# Compile bytecode at installation: if Python cannot write it later (a shared or read-only folder, PYTHONDONTWRITEBYTECODE),
+# every process compiles its imports again, and an engine takes twice as long to start. pip compiles by default.
 install() {
   if [ -n "$uv" ]; then
     printf '\n$ uv pip install --no-deps %s\n' "$*" >>$log
@@ -86,7 +86,7 @@ install() {
   $venv/bin/python -m pip install --progress-bar off --no-deps "$@" >>$log 2>&1
 }
 
-# --- torch first: its CPU build is on no usual index ---------------------------------------------------------------
+# --- torch first: its CPU build is not on PyPI ---------------------------------------------------------------------
 torch=$(grep -E '^torch==' "$lock" || true) # === in the GPU lock: see tools/lock.sh
 if [ "$variant" = cpu ]; then
   say "installing $torch"
@@ -97,8 +97,8 @@ if [ "$variant" = cpu ]; then
   fi
 fi
 
-# flash-attn is published as source and compiled against the installed torch, so it comes last, and only where it is asked
-# for: without it training runs with torch's own attention (training.attn_implementation: auto).
+# flash-attn is published as source and compiled against the installed torch, so it is installed last, and only on request.
+# Without it, training uses torch's attention kernels (training.attn_implementation: auto).
 packages=$venv/packages.txt
 grep -vE '^flash-attn==' "$lock" >$packages
 say "installing the $(grep -cE '^[a-z0-9]' $packages) packages of $lock"
