@@ -18,16 +18,16 @@ need() { # package, a program or file that it contains, purpose
 for group in "$@"; do
   case $group in
     slurm)
-      need slurm-wlm slurmctld "the tests of profiles/slurm bring up a real Slurm"
-      need munge munged "Slurm's daemons authenticate one another with it"
+      need slurm-wlm slurmctld "the tests of profiles/slurm start a real Slurm"
+      need munge munged "Slurm's daemons use it for authentication"
       ;;
     browser)
       need chromium chromium "the tests of the report open it in a browser"
-      need chromium-driver chromedriver "Selenium drives that browser through it"
+      need chromium-driver chromedriver "Selenium controls the browser with it"
       need fonts-noto-core /usr/share/fonts/truetype/noto/NotoSans-Regular.ttf "the report in Latin, Cyrillic and Arabic"
       need fonts-noto-cjk /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc "the report in Chinese and Japanese"
       ;;
-    dag) need graphviz dot "make pictures draws with it" ;;
+    dag) need graphviz dot "make pictures uses it to draw graphs" ;;
     *) echo "unknown group '$group': slurm, browser or dag" >&2; exit 2 ;;
   esac
 done
@@ -37,7 +37,7 @@ give_up() {
   printf 'not installed: %s (%s). The tests that need them are skipped.\n' "${missing[*]}" "$1" >&2
   if [ "${CI:-}" = true ]; then exit 1; else exit 0; fi
 }
-command -v apt-get >/dev/null || give_up "no apt-get here: install them with this system's own package manager"
+command -v apt-get >/dev/null || give_up "apt-get was not found; install them with the package manager of this system"
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   sudo -n true 2>/dev/null || give_up "not root, and sudo asks for a password: apt-get install ${missing[*]}"

@@ -19,7 +19,7 @@ logging=
 stamp=$venv/.setup-stamp
 torch_index=https://download.pytorch.org/whl/cpu # PyPI itself has only the CUDA build of torch, of several gigabytes
 
-say() { printf '[setup %4ds] %s\n' "$SECONDS" "$*"; }
+report() { printf '[setup %4ds] %s\n' "$SECONDS" "$*"; }
 die() { # message, remedy
   printf '\nset-up failed: %s\n' "$1" >&2
   if [ -n "$logging" ]; then printf -- '--- the last lines of %s:\n' "$log" >&2; grep -v '^WARNING' "$log" | tail -n 15 | cut -c1-200 >&2 || true; fi
@@ -28,8 +28,8 @@ die() { # message, remedy
 }
 
 # --- requirements of this script ---------------------------------------------------------------------------------
-usage="Call it as: tools/setup.sh [cpu | gpu [--flash-attn]]"
-[ -f "$lock" ] || die "there is no $lock" "$usage"
+usage="Usage: tools/setup.sh [cpu | gpu [--flash-attn]]"
+[ -f "$lock" ] || die "$lock does not exist" "$usage"
 case "$variant $flash_attn" in
   "$variant " | "gpu --flash-attn") ;;
   *) die "$variant does not take '$flash_attn'" "$usage" ;;
@@ -42,7 +42,7 @@ fi
 
 is_311() { [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]; }
 if [ -e $venv/bin/python ] && ! is_311 $venv/bin/python; then
-  die "$venv is not a Python 3.11 environment" "Remove it (rm -rf $venv) and call this again."
+  die "$venv is not a Python 3.11 environment" "Remove it (rm -rf $venv) and run this script again."
 fi
 python=
 for candidate in "${PYTHON:-python3.11}" python3; do
@@ -53,9 +53,9 @@ done
 
 # --- the environment -----------------------------------------------------------------------------------------------
 if ! $venv/bin/python -m pip --version >/dev/null 2>&1; then
-  say "making $venv with $("$python" --version)"
-  "$python" -m venv $venv || die "'$python -m venv' did not work" \
-    "Debian keeps it in a package of its own: apt-get install python3.11-venv. Then remove $venv and call this again."
+  report "creating $venv with $("$python" --version)"
+  "$python" -m venv $venv || die "'$python -m venv' failed" \
+    "On Debian, it is a separate package: apt-get install python3.11-venv. Then remove $venv and run this script again."
 fi
 : >$log
 logging=yes
@@ -89,11 +89,11 @@ install() {
 # --- torch first: its CPU build is not on PyPI ---------------------------------------------------------------------
 torch=$(grep -E '^torch==' "$lock" || true) # === in the GPU lock: see tools/lock.sh
 if [ "$variant" = cpu ]; then
-  say "installing $torch"
+  report "installing $torch"
   if ! install "$torch"; then
-    say "no $torch where pip looks: taking it from PyTorch's own index of CPU builds, $torch_index"
+    report "$torch is not on the configured package index: installing it from PyTorch's index of CPU builds, $torch_index"
     install --index-url "$torch_index" "$torch" || die "$torch could not be installed" \
-      "Needed: $torch_index, or a wheel of it in a folder that pip is told of (PIP_FIND_LINKS=/path/to/wheels)."
+      "Make $torch_index reachable, or put the wheel into a folder and set PIP_FIND_LINKS to it."
   fi
 fi
 
@@ -101,23 +101,23 @@ fi
 # Without it, training uses torch's attention kernels (training.attn_implementation: auto).
 packages=$venv/packages.txt
 grep -vE '^flash-attn==' "$lock" >$packages
-say "installing the $(grep -cE '^[a-z0-9]' $packages) packages of $lock"
+report "installing the $(grep -cE '^[a-z0-9]' $packages) packages of $lock"
 install -r $packages || die "the packages of $lock could not be installed" \
-  "Check that this machine reaches a package index (pip config list; pip download --no-deps six), and call this again."
+  "Check that this machine reaches a package index (pip config list; pip download --no-deps six), and run this script again."
 
 if [ "$variant" = gpu ]; then
-  say "checking that torch and the packages compiled against it were built for the same CUDA, and load"
+  report "checking that torch and the packages compiled against it can be loaded and were built for the same CUDA version"
   PYTHONPATH=workflow/scripts $venv/bin/python -m polypref.preflight.gpu_packages >>$log 2>&1 || die \
-    "the installed packages do not fit together" "Remove $venv and call this again; see docs/faq.md, \"GPU set-up\"."
+    "the installed packages do not fit together" "Remove $venv and run this script again; see docs/faq.md, \"GPU set-up\"."
 fi
 if [ -n "$flash_attn" ]; then
   pin=$(grep -E '^flash-attn==' "$lock")
-  say "compiling $pin against the installed torch (this can take half an hour)"
+  report "compiling $pin against the installed torch (this can take half an hour)"
   install --no-build-isolation "$pin" || die "$pin could not be compiled; everything else is installed" \
     "It needs nvcc of torch's major CUDA version; a prebuilt wheel can be given with PIP_FIND_LINKS. It is optional: \
-without it, training uses attn_implementation: sdpa, and 'tools/setup.sh gpu' is all that is needed."
+without it, training uses attn_implementation: sdpa, and 'tools/setup.sh gpu' is sufficient."
 fi
 
 echo "$variant" >$venv/.setup-variant
 echo "$digest" >$stamp
-say "done: $venv is ready"
+report "done: $venv is ready"
