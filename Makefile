@@ -1,43 +1,43 @@
-# The verbs a person needs; `make` alone lists them. Everything runs in .venv, which `make setup` makes from the lock.
+# Commands for users and developers; `make` lists them. Everything runs in .venv, which `make setup` creates from the lock file.
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 
-# `python -m` instead of the programs beside it: those hold the path of .venv, and break when the folder is moved.
+# `python -m` instead of the programs in .venv/bin: those contain the path of .venv and break if the folder is moved.
 PY   := .venv/bin/python
 DEMO := config/demo.yaml
-# Two engines at once pay off for models this small, even on two cores; see profiles/default for real ones.
+# With models this small, two engines at once are faster, even on two cores; see profiles/default for real models.
 SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
-# Tests wait a lot, for Slurm and for engines to start: two workers share them (tests/conftest.py).
+# Tests often wait for Slurm or for the start of an engine, so they are divided among two workers (tests/conftest.py).
 WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture tiny-models pictures lock gpu-lock gpu-check clean
 
-help: ## list the verbs
+help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## make .venv from requirements/cpu.txt; for GPUs: tools/setup.sh gpu
+setup: ## create .venv from requirements/cpu.txt; for GPUs: tools/setup.sh gpu
 	@tools/setup.sh
 
 demo: setup ## run the whole experiment in miniature
 	@$(SNAKEMAKE_DEMO) --quiet host reason rules
 	@echo "The report is $(CURDIR)/results/report/index.html"
 
-report: setup ## make only what the miniature's report still lacks
+report: setup ## rebuild only the missing or stale files of the miniature's report
 	@$(SNAKEMAKE_DEMO) --quiet host reason rules -- report
 	@echo "The report is $(CURDIR)/results/report/index.html"
 
-test: test-fast test-e2e ## pass all tests
+test: test-fast test-e2e ## run all tests
 
-test-fast: setup ## the tests that take seconds
+test-fast: setup ## run the tests that take seconds
 	$(PY) -m pytest $(WORKERS) -m "not e2e and not slurm and not browser"
 
-test-e2e: setup ## the tests that run Snakemake, engines, Slurm and a browser (minutes)
+test-e2e: setup ## run the tests with Snakemake, engines, Slurm and a browser (minutes)
 	@tools/install-packages.sh slurm browser
 	$(PY) -m pytest $(WORKERS) -m "e2e or slurm or browser"
 
-slurm-test: setup ## only the tests on a real Slurm
+slurm-test: setup ## run only the tests on a real Slurm
 	@tools/install-packages.sh slurm
 	$(PY) -m pytest -m slurm
 
@@ -46,7 +46,7 @@ lint: setup ## check style: ruff for Python, snakefmt for the rules
 	$(PY) -m ruff format --check .
 	$(PY) -m snakefmt --check Snakefile rules
 
-format: setup ## rewrite the files in that style
+format: setup ## reformat the code in this style
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
 	$(PY) -m snakefmt Snakefile rules
@@ -54,34 +54,34 @@ format: setup ## rewrite the files in that style
 verify: setup ## recompute published numbers with this code
 	$(PY) tools/verify.py
 
-bench: setup ## measure, into docs/benchmarks.md; one of them: make bench ONLY=dag
+bench: setup ## run the benchmarks and update docs/benchmarks.md; one of them: make bench ONLY=dag
 	$(PY) bench/run.py $(ONLY)
 
-push: setup ## put a data set on the Hub: make push REPO=owner/name ARCHITECTURE=A
+push: setup ## upload a data set to the Hub: make push REPO=owner/name ARCHITECTURE=A
 	@test -n "$(REPO)" -a -n "$(ARCHITECTURE)" || { echo "usage: make push REPO=owner/name ARCHITECTURE=A [RESULTS=results]"; exit 2; }
 	$(PY) workflow/scripts/push_dataset.py $(or $(RESULTS),results)/datasets/$(ARCHITECTURE) $(REPO)
 
-schema: setup ## write config/schema.json and config/README.md from the configuration's classes
+schema: setup ## generate config/schema.json and config/README.md from the configuration's classes
 	@PYTHONPATH=workflow/scripts $(PY) -m polypref.config.reference config
 
-architecture: setup ## write the opening of docs/architecture.md from the package's docstrings and imports
+architecture: setup ## generate the opening of docs/architecture.md from the package's docstrings and imports
 	@$(PY) tools/describe_package.py
 
-tiny-models: setup ## make the miniature's data and checkpoints again (about 15 minutes)
+tiny-models: setup ## regenerate the miniature's data and checkpoints (about 15 minutes)
 	$(PY) workflow/scripts/make_tiny_models.py
 
-pictures: setup ## draw the pictures of README and docs from the miniature's results
+pictures: setup ## draw the pictures in README and docs from the miniature's results
 	@tools/install-packages.sh dag browser
 	@tools/pictures.sh
 
-lock: setup ## resolve requirements/*.in again; newest versions: tools/lock.sh --upgrade
+lock: setup ## resolve requirements/*.in into lock files; newest versions: tools/lock.sh --upgrade
 	tools/lock.sh
 
-gpu-lock: setup ## install requirements/gpu.txt elsewhere and test it, without a GPU (12 GB, minutes)
+gpu-lock: setup ## install requirements/gpu.txt in another folder and test it, without a GPU (12 GB, minutes)
 	tools/install_gpu_lock.sh $(FOLDER)
 
-gpu-check: ## run everything on this machine's GPU, in under eight minutes; without one: make gpu-check DRY=1
+gpu-check: ## run every part on this machine's GPU in under eight minutes; without a GPU: make gpu-check DRY=1
 	$(PY) bench/gpu_check.py $(if $(DRY),--dry-device)
 
-clean: ## remove what runs have made; .venv stays
+clean: ## remove results, logs and caches, but keep .venv
 	rm -rf results/* .snakemake logs .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,8 @@
-"""Where a search stops: CTranslate2's best beam against that of `generate`, on the miniature's models.
+"""Compare the stopping rules of beam search in CTranslate2 and `generate`, on the miniature's models.
 
-CTranslate2 stops when as many hypotheses have ended as there are beams, times `patience`; `generate` goes on while a
-running beam could still beat the worst of them. Steps are tokens until a search stops, over all prompts.
+CTranslate2 stops when the number of finished hypotheses is the number of beams times `patience`. `generate` continues
+while a running beam could still score higher than the worst finished hypothesis. Steps are the tokens generated until
+the search stops, summed over all prompts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Found = list[tuple[list[int], int]]
 
 
 def by_generate(model: Path, ids: list[list[int]], end: int) -> Found:
-    """Best beam and steps of each prompt."""
+    """Return the best beam and the number of steps of each prompt, from `generate`."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -36,7 +37,7 @@ def by_generate(model: Path, ids: list[list[int]], end: int) -> Found:
 
 
 def by_ctranslate2(generator: Any, prompts: list[list[str]], patience: float, end: int) -> Found:
-    """The same; a search stops when its last hypothesis has ended."""
+    """Return the same from CTranslate2; its search stops when the last hypothesis is finished."""
     results = generator.generate_batch(
         prompts, beam_size=WIDTH, patience=patience, num_hypotheses=round(WIDTH * patience), max_length=TOKENS,
         max_batch_size=1, include_prompt_in_result=False, return_end_token=True, end_token=[end],
@@ -45,7 +46,7 @@ def by_ctranslate2(generator: Any, prompts: list[list[str]], patience: float, en
 
 
 def compared(count: int = COUNT) -> list[list[Any]]:
-    """Rows of the table: model, side, best beams that are not `generate`'s, steps."""
+    """Return the rows of the table: model and side, prompts, best beams that differ from `generate`'s, steps."""
     import ctranslate2
     from ctranslate2.converters import TransformersConverter
     from transformers import AutoTokenizer

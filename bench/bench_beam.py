@@ -1,13 +1,13 @@
-"""Beam search through `complete` against bare CTranslate2 and bare `generate`, on a small real model.
+"""Compare beam search through `complete` with direct calls of CTranslate2 and `generate`, on a small real model.
 
     python bench/bench_beam.py
     python bench/bench_beam.py --scripts FOLDER --most 4     with another checkout's workflow/scripts for `complete`
 
-SmolLM2-135M-Instruct in float32 (tools/real_model.py makes it) translates sentences of this project's documentation,
-or the lines of `--texts FILE`, with five beams. Each side is a process of its own that is given the same prompts;
-loading the model, converting it for CTranslate2 and a first token are not counted. `complete` reads the requests' file
-and keeps the row store. Beside it stands vLLM's greedy search of five times as many prompts, which is as many rows of a
-forward pass.
+SmolLM2-135M-Instruct in float32 (created by tools/real_model.py) translates sentences of this project's documentation,
+or the lines of `--texts FILE`, with five beams. Each side runs in a separate process with the same prompts. Loading the
+model, converting it for CTranslate2 and generating a first token are not measured. `complete` also reads the file of
+requests and writes the row store. For comparison, vLLM decodes five times as many prompts greedily, so that a forward
+pass has as many rows.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ sys.path.insert(0, str(ROOT / "tools"))
 from real_model import real_model
 
 WIDTH, TOGETHER = 5, 16
-"""Beams, and prompts in a batch of the bare calls, which are sorted by length."""
+"""Number of beams, and number of prompts per batch of the direct calls, which are sorted by length."""
 PROMPT = "Translate into German. Reply with the translation alone.\n\n"
 SIZES = (24, 200)
-CAPTION = f"""SmolLM2-135M-Instruct, float32, {WIDTH} beams, {{tokens}} new tokens at most, {{threads}} thread. The bare
-calls are given {TOGETHER} prompts of about the same length at a time. Budget: 0.9 of the faster bare one, in processor
-time. Greedy search, by vLLM, has {WIDTH} times as many prompts, which makes as many rows of a forward pass.
+CAPTION = f"""SmolLM2-135M-Instruct, float32, {WIDTH} beams, at most {{tokens}} new tokens, {{threads}} thread. The
+direct calls get {TOGETHER} prompts of similar length at a time. The budget is 0.9 of the faster direct call, in
+processor time. Greedy decoding, by vLLM, gets {WIDTH} times as many prompts, so that a forward pass has as many rows.
 """
 
 
 def sentences(count: int, file: str) -> list[str]:
-    """Different sentences of 5 to 40 words: lines of a file, or of the documentation."""
+    """Return different sentences of 5 to 40 words from the lines of a file or from the documentation."""
     if file:
         found = Path(file).read_text(encoding="utf-8").splitlines()
     else:
@@ -52,12 +52,12 @@ def sentences(count: int, file: str) -> list[str]:
     kept = list(dict.fromkeys(text for text in found if 5 <= len(text.split()) <= 40))
     random.Random(1).shuffle(kept)
     if len(kept) < count:
-        raise SystemExit(f"{file or 'docs'}: {len(kept)} sentences of 5 to 40 words, and {count} are needed")
+        raise SystemExit(f"{file or 'docs'}: {len(kept)} sentences of 5 to 40 words, but {count} are needed")
     return kept[:count]
 
 
 def answered(name: str, model: str, texts: list[str], tokens: int, threads: int) -> dict[str, Any]:
-    """One side's answers: texts, tokens, seconds, processor seconds and peak memory in MB."""
+    """Run one side; return its texts, tokens, wall seconds, processor seconds and peak memory in MB."""
     with temporary_folder("beam") as folder:
         run = SIDES[name](model, [PROMPT + text for text in texts], tokens, threads, folder)
         wall, processor = time.perf_counter(), time.process_time()
@@ -71,7 +71,7 @@ Run = Callable[[], tuple[list[str], int]]
 
 
 def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: Path, width: int = WIDTH) -> Run:
-    """The batch of a Snakemake job, with an engine that is up."""
+    """Prepare the batch of a Snakemake job, with a running engine."""
     from polypref.config.sections import Checkpoint
     from polypref.files.schemas import REQUESTS
     from polypref.files.tables import write_table
@@ -87,7 +87,7 @@ def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: 
     asked = Asked("real", model, content_revision(Path(model)), True, decoding, "float32")
     rows = ask_responses([{"item_id": str(n), "prompt": text} for n, text in enumerate(prompts)], asked, "de")
     write_table(folder / "requests.parquet", rows, REQUESTS)
-    # Another checkout may know one engine only.
+    # Another checkout may have only one engine.
     kind = [engines.engine_of(checkpoint, decoding)] if hasattr(engines, "engine_of") else []
     engine = engines.open_engine(checkpoint, model, None, *kind)
     list(engine.answer([engines.Request("first", [{"role": "user", "content": "one"}], {**decoding, "max_tokens": 2})]))
@@ -103,12 +103,12 @@ def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: 
 
 
 def greedy(*arguments: Any) -> Run:
-    """The same without beams, which vLLM answers."""
+    """Prepare the same batch without beams, which runs on vLLM."""
     return complete(*arguments, width=1)
 
 
 def rendered(model: str, prompts: list[str]) -> tuple[Any, list[list[int]]]:
-    """The tokenizer, and the prompts as token ids."""
+    """Return the tokenizer and the prompts as token ids."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -173,7 +173,7 @@ SIDES = {"complete": complete, "ctranslate2": bare_ctranslate2, "generate": bare
 
 
 def side(name: str, model: Path, texts: list[str], tokens: int, threads: int, scripts: str) -> dict[str, Any]:
-    """Have a process of its own answer, and note how it went."""
+    """Run one side in a separate process, and print its rate."""
     with temporary_folder("beam") as folder:
         job = {"name": name, "model": str(model), "texts": texts, "tokens": tokens, "threads": threads}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
@@ -209,7 +209,7 @@ def main() -> None:
     if not arguments.scripts:
         with stdout_to_stderr():
             rules = compared(*[5] if arguments.smoke else [])
-        print("\nCTranslate2 stops a search by another rule, so its best beams differ; on the miniature's models:\n")
+        print("\nCTranslate2 has another stopping rule, so its best beams differ. On the miniature's models:\n")
         print(table(["model and side", "prompts", "other best beams", "steps"], rules))
 
 

@@ -1,17 +1,17 @@
-"""Everything that the workflow does on a GPU, once, on this machine's: engines, the miniature, and steps of a 1B model.
+"""Run every part of the workflow that uses a GPU once: engines, the miniature, and DPO steps of a 1B model.
 
     make gpu-check                 on a machine with a GPU, in under eight minutes
-    make gpu-check DRY=1           the same on the CPU with tiny models; writes the answers to compare with
+    make gpu-check DRY=1           the same on the CPU with tiny models; writes the completions for the comparison
 
-1. What each engine loads at run time loads (polypref.preflight.gpu_packages).
-2. vLLM and CTranslate2 answer the same requests as on the CPU (greedy, beam search, sampled, labels with their
-   log-probabilities). The CPU's answers are read from --cpu-answers, which a dry run writes. The CPU computes in
-   float32 and the GPU in bfloat16, so a few texts may differ.
-3. The miniature with one architecture, from data to report, by Snakemake: vLLM, CTranslate2 and OpenRLHF.
-4. A DPO step of a Llama-shaped 1B model with random weights: with LoRA, and without (ZeRO-2, adam_offload).
+1. Check that everything each engine loads at run time can be loaded (polypref.preflight.gpu_packages).
+2. Complete the same requests as on the CPU (greedy, beam search, sampled, labels with their log-probabilities). The
+   CPU's completions are read from --cpu-answers, which a dry run writes. The CPU computes in float32 and the GPU in
+   bfloat16, so a few texts may differ.
+3. Run the miniature with one architecture, from data to report, by Snakemake: vLLM, CTranslate2 and OpenRLHF.
+4. Run a DPO step of a Llama-shaped 1B model with random weights, with LoRA and without (ZeRO-2, adam_offload).
 
-Each part is a process of its own with a time limit. What fails is named, and the others still run. The page goes to
-stdout; the exit code is 1 if a part failed.
+Each part runs in a separate process with a time limit. If a part fails, it is listed as failed, and the other parts
+still run. The page is printed to stdout; the exit code is 1 if a part failed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import gpu_parts
 from common import ROOT, SCRIPTS, machine, note, run_process, stdout_to_stderr, table, today, versions
 
 SECONDS = 480.0
-"""What all parts may take together."""
+"""Time limit of all parts together."""
 DRY_SECONDS = 3600.0
 PARTS = {
     "packages": gpu_parts.packages,
@@ -42,7 +42,7 @@ PARTS = {
 
 
 def run_part(name: str, dry: bool, limit: float, folder: Path) -> dict[str, Any]:
-    """Run a part in a process of its own. Returns its figures, or ``fault``, and the seconds that it took."""
+    """Run a part in a separate process; return its figures, or ``fault``, and the seconds that it took."""
     found = folder / f"{name}.json"
     command = [sys.executable, str(Path(__file__)), "--part", name, "--found", str(found)]
     start, figures = time.monotonic(), {}
@@ -60,14 +60,14 @@ def run_part(name: str, dry: bool, limit: float, folder: Path) -> dict[str, Any]
 
 
 def last_words(printed: str) -> str:
-    """The last line of a traceback that names an error, or the last line, for a cell of a table."""
+    """Return the last line that names an error, or else the last line, as a table cell."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     named = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception", "SystemExit"))]
     return (named or lines or ["no output"])[-1][:200].replace("|", "\\|")
 
 
 def comparison(given: dict[str, Any], expected: dict[str, Any]) -> list[list[str]]:
-    """Rows of a table: answers by kind, those with the CPU's text, and the largest difference of a log-probability."""
+    """Return a row per kind: completions, those with the CPU's text, and the maximum log-probability difference."""
     rows = []
     for kind, here in given.items():
         if kind not in expected:
@@ -81,7 +81,7 @@ def comparison(given: dict[str, Any], expected: dict[str, Any]) -> list[list[str
 
 
 def page(found: dict[str, dict[str, Any]], expected: dict[str, Any], where: str) -> str:
-    """What ran, at what rate, and what did not, as Markdown."""
+    """Return the results of all parts, with rates and failures, as Markdown."""
     ran = [
         [name, f"**failed**: {part['fault']}" if "fault" in part else part["ran"], f"{part['seconds']:.0f}"]
         for name, part in found.items()
@@ -97,9 +97,9 @@ def page(found: dict[str, dict[str, Any]], expected: dict[str, Any], where: str)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dry-device", action="store_true", help="on the CPU, with tiny models, to see that it runs")
+    parser.add_argument("--dry-device", action="store_true", help="run on the CPU with tiny models, as a test")
     parser.add_argument("--cpu-answers", default=ROOT / "results/gpu-check-cpu.json", type=Path, metavar="FILE")
-    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), help="only these parts")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), help="run only these parts")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--found", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

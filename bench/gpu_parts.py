@@ -1,6 +1,6 @@
-"""The parts of `make gpu-check`. Each takes whether the CPU stands in for the GPU (``dry``), and returns its figures.
+"""The parts of `make gpu-check`. Each runs on the GPU, or on the CPU if ``dry``, and returns its figures.
 
-Figures have ``ran``, a text for the page, and ``answers`` where there are some: {kind: [[text, log-probabilities]]}.
+Figures have ``ran``, a text for the page, and, with completions, ``answers``: {kind: [[text, log-probabilities]]}.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PAIRS, PAIR_WORDS = 16, 400
 
 
 def device_name(dry: bool) -> str:
-    """The card's name and memory."""
+    """Return the name and memory of the GPU."""
     if dry:
         return "the CPU, in place of a GPU (--dry-device)"
     import torch
@@ -42,7 +42,7 @@ def device_name(dry: bool) -> str:
 
 
 def packages(dry: bool) -> dict[str, Any]:
-    """What the engines load at run time."""
+    """Check that everything the engines load at run time can be loaded."""
     from polypref.preflight.gpu_packages import faults
 
     found = [] if dry else list(faults(["vllm", "seq2seq", "training"], driver=True))
@@ -52,7 +52,7 @@ def packages(dry: bool) -> dict[str, Any]:
 
 
 def vllm(dry: bool) -> dict[str, Any]:
-    """The miniature's models through vLLM: greedy, sampled, labels."""
+    """Run the miniature's models on vLLM: greedy, sampled, labels."""
     from polypref.requests.engines.vllm import open_engine
 
     texts = sentences(COUNT)
@@ -65,7 +65,7 @@ def vllm(dry: bool) -> dict[str, Any]:
 
 
 def beam_search(dry: bool) -> dict[str, Any]:
-    """The miniature's strongest decoder on transformers: beam search."""
+    """Run beam search of the miniature's strongest decoder on transformers."""
     from polypref.requests.engines.transformers import open_engine
 
     kinds = {"beam search": ("strong", _translations(beam_size=5))}
@@ -79,7 +79,7 @@ def _translations(**decoding: Any) -> list[dict[str, Any]]:
 
 
 def ctranslate2(dry: bool) -> dict[str, Any]:
-    """The miniature's NLLB through CTranslate2: greedy and beam search."""
+    """Run the miniature's NLLB on CTranslate2: greedy and beam search."""
     from polypref.requests.engines.seq2seq import open_engine
 
     codes = yaml.safe_load((DEMO / "models.yaml").read_text(encoding="utf-8"))["checkpoints"]["nllb"]["languages"]
@@ -101,7 +101,7 @@ def _on_device(registry: Checkpoint, dry: bool, dtype: str = "bfloat16") -> Chec
 
 
 def _answers(kinds: dict[str, Any], registry: dict[str, Checkpoint], open_engine: Callable) -> dict[str, Any]:
-    """Answers of every request by kind, and the rates without the start of the engines."""
+    """Return the completions of all requests by kind, and the rates without the start of the engines."""
     given: dict[str, Any] = {}
     rates, starting = [], 0.0
     for name, entry in registry.items():
@@ -125,7 +125,7 @@ def _answers(kinds: dict[str, Any], registry: dict[str, Checkpoint], open_engine
 
 
 def miniature_config(dry: bool, folder: Path) -> dict[str, Any]:
-    """The miniature with one architecture that uses every engine, one opponent, and each model on the device."""
+    """Return the miniature's configuration with one architecture that uses every engine, on the device."""
     config = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
     config["architectures"] = {"C": config["architectures"]["C"]}
     config["evaluation"] |= {"opponents": ["weak"]}
@@ -144,11 +144,11 @@ def miniature_config(dry: bool, folder: Path) -> dict[str, Any]:
 
 
 def miniature(dry: bool) -> dict[str, Any]:
-    """From the data to the report, by Snakemake."""
+    """Run the miniature from the data to the report, by Snakemake."""
     with temporary_folder("gpu-check") as folder:
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(miniature_config(dry, folder), allow_unicode=True), encoding="utf-8")
-        # The two engines that may run at once share the GPU, so its count is no limit here.
+        # Two engines may run at once and share the GPU, so the number of GPUs is not a limit here.
         arguments = ["--resources", "engine=2", "--quiet", "all", "--", "report"]
         snakemake(folder, *arguments, config=path)
         results = folder / "results"
@@ -165,17 +165,17 @@ def miniature(dry: bool) -> dict[str, Any]:
 
 
 def dpo_lora(dry: bool) -> dict[str, Any]:
-    """A DPO step with LoRA."""
+    """Run a DPO step with LoRA."""
     return _dpo(dry, lora={"rank": 16, "alpha": 32})
 
 
 def dpo(dry: bool) -> dict[str, Any]:
-    """A DPO step of all weights."""
+    """Run a DPO step that trains all weights."""
     return _dpo(dry, adam_offload=True)
 
 
 def _dpo(dry: bool, **settings: Any) -> dict[str, Any]:
-    """One DPO step of a Llama with random weights through the workflow's training."""
+    """Run one DPO step of a Llama with random weights, by the workflow's training."""
     from polypref.training.training import train
 
     shape = TINY if dry else ONE_B
@@ -202,7 +202,7 @@ def _dpo(dry: bool, **settings: Any) -> dict[str, Any]:
 
 
 def _write_weights(folder: Path, shape: Shape, dry: bool) -> None:
-    """A checkpoint with random weights in bfloat16."""
+    """Write a checkpoint with random weights in bfloat16."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -217,7 +217,7 @@ def _write_weights(folder: Path, shape: Shape, dry: bool) -> None:
 
 
 def _write_pairs(path: Path, shape: Shape) -> None:
-    """Preference pairs of words that are a token each."""
+    """Write preference pairs whose words are one token each."""
     texts = words(3 * PAIRS, PAIR_WORDS, known=min(900, shape.vocabulary - 20))
     rows = []
     for number in range(PAIRS):

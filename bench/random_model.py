@@ -1,4 +1,4 @@
-"""A model of any size in the shape of a Llama, without weights, and prompts of any number of tokens."""
+"""Models of any size with the architecture of a Llama but without weights, and prompts of any number of tokens."""
 
 from __future__ import annotations
 

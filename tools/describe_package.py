@@ -1,7 +1,7 @@
-"""Write the opening of docs/architecture.md: the subpackages, their imports, rules, scripts and tests.
+"""Generate the opening of docs/architecture.md: the subpackages with their imports, rules, scripts and tests.
 
-The order of the subpackages is read from the table in that file; everything else comes from the code: descriptions from
-the docstrings, arrows from the imports, rules and scripts from the rule files. ``make architecture`` runs this.
+The order of the subpackages is read from the table in that file. Everything else is read from the code: descriptions
+from the docstrings, arrows from the imports, and rules and scripts from the rule files. ``make architecture`` runs it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workflow/scripts/polypref"
 PAGE = ROOT / "docs/architecture.md"
 BEGIN, END = "<!-- written by `make architecture` -->\n", "<!-- end -->\n"
-# rule files without a subpackage of their own: what all rules share, and where they run
+# rule files without a subpackage: helpers shared by all rules, and the choice of where they run
 SHARED = {"internals", "common", "cluster"}
 
 
 def package_order(page: str) -> list[str]:
-    """The subpackages in the order of the table."""
+    """Return the subpackages in the order of the table."""
     return re.findall(r"^\| `(\w+)` \|", page.split(BEGIN)[1].split(END)[0], re.MULTILINE)
 
 
 def owner(path: Path) -> str:
-    """The subpackage that a file of the package belongs to; a module at the top is one of its own."""
+    """Return the subpackage of a file; a top-level module counts as a subpackage."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports() -> dict[tuple[str, str], list[str]]:
-    """Imports between subpackages: (importing, imported) -> where they stand, as ``file:line``."""
+    """Return the imports between subpackages as (importing, imported) -> places, each ``file:line``."""
     found: dict[tuple[str, str], list[str]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -54,7 +54,7 @@ def imports() -> dict[tuple[str, str], list[str]]:
 
 
 def arrows(edges: set[tuple[str, str]], order: list[str]) -> list[tuple[str, str]]:
-    """The edges that no longer path implies (transitive reduction), in the given order."""
+    """Return the transitive reduction: the edges that no longer path implies, in the given order."""
     nodes = {name: {b for a, b in edges if a == name} for name in order}
 
     def reached(name: str) -> set[str]:
@@ -65,7 +65,7 @@ def arrows(edges: set[tuple[str, str]], order: list[str]) -> list[tuple[str, str
 
 
 def rule_files() -> dict[str, tuple[str, list[str]]]:
-    """Rule file -> the subpackage with its name, or the first with a module of that name, and the scripts it runs."""
+    """Map each rule file to its scripts and to the subpackage of its name, or the first with a module of its name."""
     found = {}
     order = package_order(PAGE.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "rules").glob("*.smk")):
@@ -82,14 +82,14 @@ def rule_files() -> dict[str, tuple[str, list[str]]]:
 
 
 def description(name: str) -> str:
-    """The first sentence of a subpackage's docstring."""
+    """Return the first sentence of a subpackage's docstring."""
     path = PACKAGE / name / "__init__.py" if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return " ".join(docstring.split("\n\n")[0].split())
 
 
 def opening(order: list[str]) -> str:
-    """The section between the two markers, as Markdown."""
+    """Return the section between the two markers, as Markdown."""
     edges = {edge for edge in imports() if edge[1] in order and edge[0] in order}
     lines = ["```mermaid", "flowchart LR", *(f"    {b} --> {a}" for a, b in arrows(edges, order)), "```", ""]
     lines += ["| subpackage | what it does | rules | scripts | tests |", "|---|---|---|---|---|"]

@@ -1,8 +1,8 @@
 """Print one digest per stage of a results folder, or compare two folders file by file.
 
 ``tools/digest_results.py results`` prints stage, files, bytes and SHA-256. With a second folder, it prints the
-stages of both and every file that differs, and exits with 1 if any does. Files that hold times are left out: logs,
-benchmarks, costs, the row stores (whose parts are named by process) and the records of a training process.
+stages of both folders and every file that differs, and exits with 1 if any file differs. Files that contain times are
+omitted: logs, benchmarks, costs, the row stores (whose parts are named by process) and the records of trainings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WITH_TIMES = [
 
 
 def digests(folder: Path) -> dict[str, dict[str, str]]:
-    """Stage -> path in the folder -> SHA-256 of the file."""
+    """Return stage -> path in the folder -> SHA-256 of the file."""
     if not folder.is_dir():
         raise SystemExit(f"{folder}: no such folder; expected the results of a run")
     stages: dict[str, dict[str, str]] = {stage: {} for stage in STAGES}

@@ -1,6 +1,6 @@
-"""Draw the graph of jobs with one node per rule, and one per task for the rule that answers batches.
+"""Draw the graph of jobs with one node per rule, and one per task for the rule `complete`.
 
-Reads what ``snakemake --dag dot`` prints, writes Graphviz's language: ``... | python tools/draw_dag.py | dot -Tsvg``.
+It converts the output of ``snakemake --dag dot`` on stdin: ``... | python tools/draw_dag.py | dot -Tsvg``.
 Snakemake's own ``--rulegraph`` has one node for ``complete``, which runs at four places of the experiment, so that its
 graph has cycles.
 """
@@ -19,7 +19,7 @@ COLOURS = {rule: colour for colour, rules in STAGES.items() for rule in rules}
 
 
 def collapse(dot: str) -> tuple[set[str], set[tuple[str, str]]]:
-    """Nodes and edges by rule, without the edges that other paths imply."""
+    """Return nodes and edges by rule, without the edges that other paths imply."""
     names = {}
     for number, label in re.findall(r'(\d+)\[label = "([^"]*)"', dot):
         rule, *wildcards = label.split("\\n")
@@ -30,7 +30,7 @@ def collapse(dot: str) -> tuple[set[str], set[tuple[str, str]]]:
 
 
 def _implied(edge: tuple[str, str], edges: set[tuple[str, str]]) -> bool:
-    """Whether the end of an edge can be reached from its start by other edges."""
+    """Return whether the end of an edge can be reached from its start by other edges."""
     start, end = edge
     todo, seen = [b for a, b in edges if a == start and b != end], set()
     while todo:
@@ -44,7 +44,7 @@ def _implied(edge: tuple[str, str], edges: set[tuple[str, str]]) -> bool:
 
 
 def draw(nodes: set[str], edges: set[tuple[str, str]]) -> str:
-    """The graph in Graphviz's language; rules that load a model are filled."""
+    """Return the graph in the DOT language, in which rules that load a model are filled."""
     lines = [
         "digraph rules {",
         '  graph [bgcolor="white", ranksep=0.35, nodesep=0.25, margin=0.1];',

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Install requirements/gpu.txt in a copy of the repository, as on a new machine without a CUDA compiler, and test what is
-# installed (tests/repository/test_gpu_lock.py). No GPU is needed; 12 GB of disk, and six minutes or more.
+# Install requirements/gpu.txt in a copy of the repository, as on a new machine without a CUDA compiler, and test the
+# installation (tests/repository/test_gpu_lock.py). It needs 12 GB of disk and six minutes or more, but no GPU.
 #
-# usage: tools/install_gpu_lock.sh [folder]      a folder that is kept, so that a second call installs nothing again
+# usage: tools/install_gpu_lock.sh [folder]      the folder is kept, so a second call does not install everything again
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 repository=$PWD
@@ -17,7 +17,7 @@ mkdir -p "$folder/clone" "$folder/no-compiler"
   while IFS= read -r -d '' file; do if [ -f "$file" ]; then printf '%s\0' "$file"; fi; done |
   xargs -0 cp --parents -t "$folder/clone"
 
-# A compiler that is on this machine must not be used: one that fails, and tells that it was called, stands before it.
+# A CUDA compiler of this machine must not be used, so PATH starts with an nvcc that records the call and fails.
 printf '#!/bin/sh\necho "$0 $*" >>"%s"\nexit 1\n' "$folder/nvcc-was-called" >"$folder/no-compiler/nvcc"
 chmod +x "$folder/no-compiler/nvcc"
 rm -f "$folder/nvcc-was-called"

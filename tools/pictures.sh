@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draw the pictures of the README and the docs into docs/pictures/: the graph of the rules, the three steps of a batch, two
+# Create the pictures of the README and the docs in docs/pictures/: the graph of the rules, the three steps of a batch, two
 # of the miniature's figures, and three pages of its report.
 #
 # usage: tools/pictures.sh        (after `make demo`)
@@ -16,11 +16,11 @@ echo "drawing the three steps"
 dot -Tsvg tools/concepts.dot -o "$out/concepts.svg"
 
 page=results/report/index.html
-[ -f "$page" ] || { echo "$page is not there: run make demo first" >&2; exit 1; }
+[ -f "$page" ] || { echo "$page does not exist; run make demo first" >&2; exit 1; }
 cp results/figures/{improvement,lengths}.png "$out/"
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT
-# usage: picture NAME PAGE[#FILTERS] HEIGHT; a page with rows has time to read them
+# usage: picture NAME PAGE[#FILTERS] HEIGHT; the time budget lets a page load its rows
 picture() {
   echo "taking a picture of $2"
   chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \

