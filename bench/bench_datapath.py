@@ -84,7 +84,7 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
     add("normalise", size, "normalise_source", wildcards={"source": "s"}, input={"file": str(source)},
         output=source_output, params=params)  # fmt: skip
     pairs = folder / "pairs.parquet"
-    trainee = {"path": str(DEMO / "models/base"), "revision": None, "local": True}
+    trainee = {"path": str(DEMO / "models/base"), "revision": None, "local": True, "chat_template": None}
     add("sample", size, "sample_pairs", input={"sources": [source_output["pairs"]], "trainee": []},
         output={"pairs": str(pairs), "dropped": str(folder / "dropped.parquet")},
         params={"sampling": {"items": size, "seed": 1, "max_tokens": 4096}, "trainee": trainee})  # fmt: skip

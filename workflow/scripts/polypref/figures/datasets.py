@@ -1,4 +1,4 @@
-"""Charts of the preference pairs: how long their texts are, and what the diagnostics found in them."""
+"""Figures of the preference pairs: text lengths and diagnostic flags."""
 
 from collections.abc import Mapping
 
@@ -23,7 +23,7 @@ def _count(pairs: pd.Series) -> str:
 
 
 def _draw_lengths(axes: Axes, table: pd.DataFrame, order: list[str]) -> None:
-    """Per language and field: a thin line from the 5th to the 95th percentile, a thick one between the quartiles."""
+    """Draw the 5th to 95th percentile (thin line), the quartiles (thick line) and the median of each field."""
     for number, (field, colour) in enumerate(FIELDS.items()):
         here = table[table["field"].eq(field)]
         rows = here["language"].map(order.index) + (number - 1) * 0.25
@@ -33,7 +33,9 @@ def _draw_lengths(axes: Axes, table: pd.DataFrame, order: list[str]) -> None:
 
 
 def plot_lengths(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Draw the distribution of lengths: a panel per architecture, a row per language, one logarithmic scale in all.
+    """Plot the distribution of text lengths, with a panel per architecture and a row per language.
+
+    All panels share one logarithmic scale.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def plot_lengths(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
 
 
 def flag_frame(table: pd.DataFrame) -> pd.DataFrame:
-    """Share of pairs with each flag, all sources together.
+    """Compute the share of pairs with each flag, summed over all sources.
 
     Parameters
     ----------
@@ -90,7 +92,9 @@ def _percent(value: float) -> str:
 
 
 def plot_flags(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Draw the flags that any pair has: a heatmap per architecture, languages by flags, one scale in all.
+    """Plot the flags that occur, with a heatmap of flags by languages per architecture.
+
+    All heatmaps share one colour scale.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Charts of what training changed: the paired difference to the base, by language, over all opponents and for each."""
+"""Figures of the effect of training: paired differences from the base by language, overall and for each opponent."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,20 +15,20 @@ from polypref.figures import style
 from polypref.figures.win_rates import signed
 
 BELOW = 0.27
-"""Rows by which the opponents' marks stand below the mean's, which would hide them."""
+"""Vertical offset of the opponents' markers, in rows, so that the marker of the mean does not hide them."""
 
 
 def _draw_improvement(axes: Axes, table: pd.DataFrame, order: list[str], opponents: list[str]) -> None:
-    """One variant: the mean over opponents with its interval, and each opponent behind it."""
+    """Draw one variant: the value for each opponent, and on top the mean over opponents with its interval."""
     axes.axvline(0, color=style.INK, linewidth=0.9)
     axes.grid(axis="x")
     place = {code: row for row, code in enumerate(order)}
     for number, opponent in enumerate(opponents):
         here = table[table["opponent"].eq(opponent)]
-        look = (number + 1) % len(style.SERIES)
+        series = (number + 1) % len(style.SERIES)
         rows = here["language"].map(place) + BELOW
-        axes.plot(here["improvement"], rows, linestyle="none", marker=style.MARKERS[look], markersize=4,
-                  color=style.SERIES[look], alpha=0.85, label=f"against {opponent}")  # fmt: skip
+        axes.plot(here["improvement"], rows, linestyle="none", marker=style.MARKERS[series], markersize=4,
+                  color=style.SERIES[series], alpha=0.85, label=f"against {opponent}")  # fmt: skip
     pooled = table[table["opponent"].eq(ALL)]
     rows = pooled["language"].map(place)
     axes.hlines(rows, pooled["low"], pooled["high"], color=style.GOOD, linewidth=1.6)
@@ -37,12 +37,12 @@ def _draw_improvement(axes: Axes, table: pd.DataFrame, order: list[str], opponen
 
 
 def plot_improvement(table: pd.DataFrame, languages: Sequence[str], names: Mapping[str, str]) -> Figure:
-    """Paired difference to the base per language: a panel per variant, the same scale in all.
+    """Plot the paired difference from the base by language, with a panel per variant on a common scale.
 
     Parameters
     ----------
     table : output of :func:`polypref.evaluation.improvement.tabulate_improvement`.
-    languages : order of the rows; all of them together come first.
+    languages : order of the rows, which follow the row for all languages.
     names : language code to English name.
     """
     variants = list(dict.fromkeys(table["policy"]))
@@ -76,7 +76,7 @@ def plot_improvement(table: pd.DataFrame, languages: Sequence[str], names: Mappi
 
 
 def _rows(table: pd.DataFrame, languages: Sequence[str]) -> list[str]:
-    """Order of the rows: all languages together, then those that the table has."""
+    """List the rows: all languages pooled, followed by each language in the table."""
     return [ALL, *(code for code in languages if code in set(table["language"]))]
 
 
@@ -85,7 +85,7 @@ def _label_rows(axes: Axes, order: Sequence[str], names: Mapping[str, str]) -> N
 
 
 def _draw_forest(axes: Axes, table: pd.DataFrame, order: list[str]) -> None:
-    """Estimates with their intervals, filled where the corrected test finds a difference, and both as numbers."""
+    """Draw estimates and intervals, and print their values; filled markers are significant after correction."""
     axes.axvline(0, color=style.INK, linewidth=0.9)
     axes.grid(axis="x")
     for row in table.itertuples():
@@ -100,12 +100,14 @@ def _draw_forest(axes: Axes, table: pd.DataFrame, order: list[str]) -> None:
 
 
 def plot_forest(table: pd.DataFrame, languages: Sequence[str], names: Mapping[str, str]) -> Figure:
-    """Forest plot of the paired differences: a column per variant, a row of panels per opponent, one scale in all.
+    """Plot the paired differences as a forest plot, with a column per variant and a row of panels per opponent.
+
+    All panels share one scale.
 
     Parameters
     ----------
     table : output of :func:`polypref.evaluation.improvement.tabulate_improvement`, without the mean over opponents.
-    languages : order of the rows; all of them together come first.
+    languages : order of the rows, which follow the row for all languages.
     names : language code to English name.
     """
     variants, opponents = (list(dict.fromkeys(table[name])) for name in ("policy", "opponent"))

@@ -1,9 +1,9 @@
-"""The look that all figures share, what several of them draw, and how they are saved with their data.
+"""The common style of all figures, shared drawing functions, and saving of figures with their data.
 
-The look is a matplotlib style file, ``resources/figures.mplstyle`` or one that the configuration names; scripts draw
-and save inside :func:`style`. Figures have a transparent ground, one colour of ink, :data:`INK`, and one of grid lines,
-:data:`GRID`. The report puts them into its page as inline SVG and gives both, and :data:`WIN` and :data:`LOSS`, the
-page's own colours, light or dark; nothing else in a figure may use the first two.
+The style is a matplotlib style file: ``resources/figures.mplstyle``, or the file set in the configuration. Scripts draw
+and save figures inside :func:`style`. Figures have a transparent background; text and axes have the colour :data:`INK`,
+grid lines :data:`GRID`. The report embeds figures as inline SVG and replaces these two colours, :data:`WIN` and
+:data:`LOSS` by those of the page's light or dark theme. No other element of a figure may use the first two colours.
 """
 
 import warnings
@@ -27,26 +27,26 @@ from matplotlib.patches import Rectangle
 from polypref.files.result_tables import write_csv
 from polypref.files.tables import atomic_write
 
-# As they stand in resources/figures.mplstyle.
+# The same values as in resources/figures.mplstyle.
 INK, GRID, WIN, LOSS = "#22262b", "#d4d8de", "#0072b2", "#d55e00"
-# Places in the style's colour cycle.
+# Positions in the style's colour cycle.
 GOOD, BAD, NEUTRAL, VOID = "C0", "C5", "C7", "C8"
 SERIES = tuple(f"C{place}" for place in range(7))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 class FigureError(ValueError):
-    """A style file that matplotlib does not take, or a figure with a sign that no font has."""
+    """A style file that matplotlib rejects, or a figure with a character that is missing from all fonts."""
 
 
 @contextmanager
 def style(path: str | Path) -> Iterator[None]:
-    """A style file's settings for the time of a ``with`` block.
+    """Apply the settings of a style file within a ``with`` block.
 
     Raises
     ------
     FigureError
-        The file sets something to a value that matplotlib does not take.
+        The file contains a setting that matplotlib rejects.
     """
     try:
         settings = matplotlib.rc_params_from_file(path, fail_on_error=True, use_default_template=False)
@@ -57,19 +57,19 @@ def style(path: str | Path) -> Iterator[None]:
 
 
 def save(figure: Figure, data: pd.DataFrame, files: Any, name: str = "") -> None:
-    """Save a figure as SVG and as PNG (white ground), and what it shows as CSV; close it.
+    """Save a figure as SVG and PNG (white background) and its data as CSV, and close the figure.
 
-    Neither picture holds a date, so that the same numbers give the same bytes. A file is written whole or not at all.
+    The images contain no date, so the same data give the same bytes. Each file is written atomically.
 
     Parameters
     ----------
-    data : what the figure shows.
-    files : paths under the keys ``{name}_svg``, ``{name}_png`` and ``{name}_csv``: a rule's outputs.
+    data : the figure's data.
+    files : outputs of the rule, with the keys ``{name}_svg``, ``{name}_png`` and ``{name}_csv``.
 
     Raises
     ------
     FigureError
-        The figure has a letter that no font of the style has, and would show an empty box.
+        A character of the figure is missing from all fonts of the style and would be shown as an empty box.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=r"Glyph .* missing from font")
@@ -88,20 +88,20 @@ def save(figure: Figure, data: pd.DataFrame, files: Any, name: str = "") -> None
 
 
 def bare(axes: Axes) -> None:
-    """Take spines and tick marks away, keep the labels."""
+    """Remove spines and tick marks, but keep the labels."""
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
 
 
 def text_on(colour: Sequence[float] | str) -> str:
-    """Black or white, whichever is easier to read on a ground of that colour, by WCAG luminance."""
+    """Return black or white, whichever contrasts more with the background colour by WCAG luminance."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
     return "#111111" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.22 else "#ffffff"
 
 
 def losses_to_wins() -> Colormap:
-    """From the colour of losses by white to that of wins, for values around zero."""
-    # an odd number of steps: zero has one of its own
+    """Return a diverging colour map from the colour of losses through white to that of wins."""
+    # an odd number of steps, so that the middle one is exactly white
     return LinearSegmentedColormap.from_list("losses to wins", [to_rgb(BAD), "white", to_rgb(GOOD)], N=255)
 
 
@@ -113,17 +113,17 @@ def draw_cells(
     words: Callable[[float], str],
     apart: int | None = None,
 ) -> list[float]:
-    """Draw a heatmap's cells with their numbers, the first row at the top; a dash where there is no value.
+    """Draw the cells of a heatmap with their values, with the first row at the top and a dash for missing values.
 
     Parameters
     ----------
-    values : rows x columns, nan where there is none.
-    words : what stands in a cell.
-    apart : a column of averages, bold and with a gap on its inner side: the first or the last.
+    values : rows x columns; missing values are nan.
+    words : function that formats a value as the text of its cell.
+    apart : first or last column, if it contains averages: printed in bold and separated by a gap.
 
     Returns
     -------
-    Left edges of the columns, which are one wide.
+    The left edges of the columns; each column has a width of 1.
     """
     rows, columns = values.shape
     gap = 0.18

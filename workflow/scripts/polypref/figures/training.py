@@ -1,4 +1,4 @@
-"""Training curves: DPO loss, and the rewards of chosen and rejected answers with their margin."""
+"""Figure of the training curves: DPO loss, and rewards of chosen and rejected answers with their margin."""
 
 import math
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ REWARDS = {
     "rejected_reward": ("rejected", style.BAD, (0, (1.5, 1.2))),
 }
 SPANS = 20
-"""The bold line is a running mean over one in this many parts of the training."""
+"""The window of the running mean is the number of steps divided by this number."""
 
 
 def _draw_curves(axes: Axes, log: pd.DataFrame, curves: Mapping[str, tuple]) -> None:
-    """Each curve twice: every step, faint, and its running mean, bold."""
+    """Draw each curve as a faint line through all steps and a bold line for its running mean."""
     window = max(1, round(len(log) / SPANS))
     for column, (label, colour, dashes) in curves.items():
         if window > 1:
@@ -34,7 +34,7 @@ def _draw_curves(axes: Axes, log: pd.DataFrame, curves: Mapping[str, tuple]) -> 
 
 
 def _level(axes: Axes, value: float, text: str) -> None:
-    """A dashed line; its label hangs below it, where the curves start and the panel's head is not in the way."""
+    """Draw a dashed horizontal line with its label below it, so that the label does not overlap the panel's title."""
     axes.axhline(value, color=style.INK, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
     if text:
         axes.annotate(
@@ -48,12 +48,14 @@ def _count(log: pd.DataFrame, batch_size: int | None) -> str:
 
 
 def plot_training(logs: Mapping[str, pd.DataFrame], batch_size: int | None = None) -> Figure:
-    """Draw the training of every policy: a column per architecture, loss above rewards, one scale in each row.
+    """Plot the training curves, with a column per architecture, and loss above rewards.
+
+    The panels of a row share one scale.
 
     Parameters
     ----------
     logs : mapping from architecture to its training log (:data:`polypref.training.log.LOG_COLUMNS`).
-    batch_size : pairs per optimiser step, for the count.
+    batch_size : pairs per optimiser step, given in the title of each column.
     """
     figure, panels = plt.subplots(
         2, len(logs), figsize=(max(3.6, 2.6 * len(logs) + 0.6), 4.6), sharex=True, sharey="row", squeeze=False,

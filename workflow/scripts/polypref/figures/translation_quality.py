@@ -1,4 +1,4 @@
-"""Heatmaps of translation scores: translators by languages."""
+"""Heatmaps of translation scores by translator and language."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,21 +14,20 @@ METRICS = {"bleu": "BLEU", "chrf": "chrF++"}
 
 
 def heatmap_frame(scores: pd.DataFrame, column: str, languages: Sequence[str]) -> pd.DataFrame:
-    """Translators by languages, the best average first.
+    """Arrange scores as a table of translators by languages, sorted by mean score in descending order.
 
-    The average is over the languages that all translators serve, or else one that leaves out a hard language would
-    rank too high; where there is no such language, over its own.
+    The mean is over the languages that all translators support; otherwise, a translator that does not support a hard
+    language would rank too high. If no language is supported by all, each mean is over the translator's own languages.
 
     Parameters
     ----------
     scores : table of :func:`polypref.translation_quality.scores.score_translations`, or the paper's.
-    column : the score, for example ``bleu_sentence_mean``.
+    column : column of the score, for example ``bleu_sentence_mean``.
     languages : order of the columns.
 
     Returns
     -------
-    Scores (translators x languages and ``mean``), nan where a translator does not serve a language; ``mean`` is over
-    the languages that all serve.
+    Scores (translators x languages, and a column ``mean``); nan if a translator does not support a language.
     """
     wide = scores.pivot(index="translator", columns="language", values=column)
     wide = wide.reindex(columns=[code for code in languages if code in wide])
@@ -38,7 +37,7 @@ def heatmap_frame(scores: pd.DataFrame, column: str, languages: Sequence[str]) -
 
 
 def caption(scores: pd.DataFrame, metric: str) -> str:
-    """Metric, statistic, range and number of segments, for the head of a heatmap."""
+    """Format the title of a heatmap: metric, statistic, range and number of segments."""
     if scores.empty:
         return "no translator was scored"
     low, high = scores["segments"].min(), scores["segments"].max()
@@ -47,7 +46,7 @@ def caption(scores: pd.DataFrame, metric: str) -> str:
 
 
 def plot_heatmap(wide: pd.DataFrame, title: str, names: Mapping[str, str]) -> Figure:
-    """Draw one heatmap, 0 at the light end, the highest score at the dark end, the number in each cell.
+    """Plot a heatmap with the score in each cell; the colour scale runs from 0 (light) to the highest score (dark).
 
     Parameters
     ----------

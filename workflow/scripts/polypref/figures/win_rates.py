@@ -1,4 +1,4 @@
-"""Charts of the evaluation: win, tie and loss shares per opponent, and Win% - Loss% by language."""
+"""Figures of the win rates: shares of wins, ties and losses by opponent, and Win% - Loss% by language."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ SHARES = (
 
 
 def _draw_shares(axes: Axes, table: pd.DataFrame) -> None:
-    """Stacked bars of one opponent; numbers stand where they have room."""
+    """Draw the stacked bars of one opponent, with numbers in segments that are wide enough."""
     start = np.zeros(len(table))
     for column, label, colour in SHARES:
         share = table[column].to_numpy()
@@ -34,7 +34,7 @@ def _draw_shares(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def plot_win_rates(table: pd.DataFrame) -> Figure:
-    """Win, tie, unparsed and loss shares: a panel per opponent, a bar per policy.
+    """Plot the shares of wins, ties, unparsed replies and losses, with a panel per opponent and a bar per policy.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ def plot_win_rates(table: pd.DataFrame) -> Figure:
 
 
 def language_frame(win_rates: pd.DataFrame, by_language: pd.DataFrame, languages: Sequence[str]) -> pd.DataFrame:
-    """What the heatmap by language shows, in its order: opponent, policy, all languages first.
+    """Build the data of the heatmap by language, sorted by opponent, policy and language (``all`` first).
 
     Parameters
     ----------
-    win_rates, by_language : pooled rates and those of each language (:mod:`polypref.evaluation.estimates`).
+    win_rates, by_language : win rates pooled over languages, and by language (:mod:`polypref.evaluation.estimates`).
     languages : order of the columns.
 
     Returns
@@ -92,7 +92,9 @@ def language_frame(win_rates: pd.DataFrame, by_language: pd.DataFrame, languages
 
 
 def plot_language_heatmap(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Win% - Loss% by policy and language: a panel per opponent, one scale around zero in all.
+    """Plot Win% - Loss% by policy and language, with a panel per opponent.
+
+    All panels share one colour scale, which is symmetric around zero.
 
     Parameters
     ----------
@@ -128,5 +130,5 @@ def plot_language_heatmap(table: pd.DataFrame, names: Mapping[str, str]) -> Figu
 
 
 def signed(value: float) -> str:
-    """One decimal with a sign and a true minus; what rounds to nothing has no sign."""
+    """Format with one decimal, a sign and a typographic minus; values that round to zero have no sign."""
     return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", "−")

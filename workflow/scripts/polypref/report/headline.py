@@ -30,7 +30,7 @@ def _interval(row: pd.Series) -> str:
 
 
 def _after_correction(p: float, variants: int) -> str:
-    """Corrected p-value: an interval that excludes zero is not conclusive if the best of several variants is chosen."""
+    """Format the corrected p-value, which is needed because the best of several variants is selected."""
     return "" if pd.isna(p) else f"; p = {p:.2g} after correction for selecting the best of {variants}"
 
 
@@ -44,7 +44,7 @@ def headline(improvement: pd.DataFrame, health: pd.DataFrame | None = None) -> H
     Parameters
     ----------
     improvement : table of :func:`polypref.evaluation.improvement.tabulate_improvement`.
-    health : table of the health checks; if one of them voids the comparison, no variant is named.
+    health : table of the health checks; no variant is named if a failed check voids the comparison.
     """
     if health is not None and (answer := no_conclusion(health)):
         return Headline(QUESTION, answer, VOID)
@@ -67,7 +67,7 @@ def headline(improvement: pd.DataFrame, health: pd.DataFrame | None = None) -> H
     languages = improvement.loc[improvement["language"].ne(ALL), "language"].nunique()
     rest = "; ".join(f"{row['policy']} {signed(row['improvement'])} ({_interval(row)})" for _, row in others.iterrows())
     detail = (
-        f"Differences are paired by prompt and averaged over {_count(opponents, 'opponent')} and "
+        f"Differences are paired by prompt and pooled over {_count(opponents, 'opponent')} and "
         f"{_count(languages, 'language')}; intervals are clustered by source prompt "
         f"({_count(best['prompts'], 'source prompt')})."
     )
