@@ -29,7 +29,7 @@ settings = Training(base="x", runtime={"gpus": 2, "nodes": 2})
 command = trainer.command(
     settings, model="m", data="d", output="o", checkpoints="c", port=23456, nodes=job_nodes(os.environ)
 )
-trainer.run([*command[: command.index("--module")], "probe.py"], Path.cwd(), Path("attempt.log"), lambda _: None)
+trainer.run([*command[: command.index(str(trainer.LAUNCHER))], "probe.py"], Path.cwd(), Path("attempt.log"), lambda _: None)
 Path("attempt.log").rename(sys.argv[1])
 """
 PROBE = """
