@@ -7,7 +7,7 @@ from pydantic import Field
 from polypref.config.registry import Section
 
 Limits = list[float | None]
-"""``[warn, fail]``; null switches a level off."""
+"""``[warn, fail]``; null disables a level."""
 _OWN = "no published threshold is known to us: our choice"
 
 

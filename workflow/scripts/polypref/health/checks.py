@@ -1,4 +1,4 @@
-"""One row per check: a value, its limits, and whether it passes."""
+"""The health checks, their grading, and the rows of their table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ COLUMNS = ("check", "title", "about", "value", "unit", "better", "warn", "fail",
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its title, the unit of its value, whether high or low values are better, and where its rows are shown.
+    """A check: its title, the unit of its value, whether high or low values are better, and the page with details.
 
-    If ``voids`` is true, a failure means that the comparison of the variants says nothing.
+    If ``voids`` is true, a failure means that no conclusion can be drawn from the comparison of the variants.
     """
 
     title: str
@@ -64,9 +64,9 @@ def grade(value: float, limits: list[float | None], better: str, tested: float |
 
     Parameters
     ----------
-    limits : [warn, fail]; the value of a limit itself passes, and fails only where `tested` is given.
+    limits : [warn, fail]; a value equal to a limit passes, unless `tested` is given, which fails if equal to the limit.
     better : ``high`` or ``low``
-    tested : the end of a confidence interval that must lie above the second limit, instead of the value itself
+    tested : lower end of a confidence interval, which is compared with the second limit instead of the value
     """
     if math.isnan(value):
         return "unknown"
@@ -83,7 +83,7 @@ def row(
     name: str, about: str, value: float, limits: Mapping[str, Any], message: str,
     tested: float | None = None, status: str | None = None,
 ) -> Row:  # fmt: skip
-    """Build a row of the table; ``about`` is an architecture, a model or ``all``, ``message`` half a sentence."""
+    """Build a row of the table; ``about`` is an architecture, a model or ``all``, and ``message`` is a clause."""
     check, (warn, fail) = CHECKS[name], limits.get(name, (None, None))
     status = status or grade(float(value), [warn, fail], check.better, tested)
     return {

@@ -1,20 +1,20 @@
-"""What the health checks mean for the conclusion, in sentences."""
+"""Sentences on what the health checks imply for the conclusion of the report."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 MOST_REASONS = 2
-"""Reasons that the headline gives; the rest are in the table of checks."""
+"""Maximum number of reasons in the headline; the table of checks lists all of them."""
 
 
 def void_reasons(health: pd.DataFrame) -> list[str]:
-    """Why the comparison says nothing: the messages of failed checks that void it, most telling first."""
+    """List the messages of the failed checks that void the comparison, in the order of the table."""
     return health.loc[health["voids"].astype(str).eq("True"), "message"].tolist()
 
 
 def describe_judge(health: pd.DataFrame) -> str:
-    """Name the kind of judge in one sentence."""
+    """Describe the judge in one sentence."""
     status = health.drop_duplicates("check").set_index("check")["status"].to_dict()
     message = health.drop_duplicates("check").set_index("check")["message"].to_dict()
 
@@ -39,7 +39,7 @@ def describe_judge(health: pd.DataFrame) -> str:
 
 
 def no_conclusion(health: pd.DataFrame) -> str:
-    """The headline of a run whose comparison is void, or an empty text."""
+    """Return the headline of a run whose comparison is void, and an empty string for other runs."""
     reasons = void_reasons(health)
     if not reasons:
         return ""

@@ -1,4 +1,4 @@
-"""Checks of the texts: answers to the evaluation prompts, training pairs, and prompts that are in both."""
+"""Checks of the texts: answers to evaluation prompts, training pairs, and contamination of the training prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ CONTAMINATION_COLUMNS = ["architecture", "language", "item_id", "prompt_id", "ru
 
 
 def answer_checks(answers: pd.DataFrame, wrong: pd.DataFrame, limits: Mapping[str, Any]) -> list[Row]:
-    """Check the answers of each model: ``answers`` has name, text, finish_reason; ``wrong`` is wrong_languages."""
+    """Check the answers of each model.
+
+    Parameters
+    ----------
+    answers : columns name, text and finish_reason.
+    wrong : table wrong_languages.
+    limits : check to [warn, fail].
+    """
     rows = []
     for found in wrong[wrong["language"].eq(ALL)].itertuples():
         message = f"{found.wrong_percent:.0f}% of the answers of {found.name} are in another language than the prompt"
@@ -40,8 +47,8 @@ def data_checks(
 
     Parameters
     ----------
-    diagnostics : architecture to schema DIAGNOSTICS; rows of pairs that were left out are ignored.
-    kept : architecture to item_id and language of the data set.
+    diagnostics : architecture to schema DIAGNOSTICS; rows of dropped pairs are ignored.
+    kept : architecture to item_id and language of the pairs in its data set.
     """
     kinds = {"data_wrong_language": ("wrong_language", "are in the wrong language"),
              "data_truncated": ("truncated", "are cut off"),
@@ -73,7 +80,7 @@ def data_checks(
 
 
 def contaminated(datasets: Mapping[str, pd.DataFrame], prompts: pd.DataFrame, languages: Sequence[str]) -> pd.DataFrame:
-    """List training prompts that match an evaluation prompt of the same language, with `CONTAMINATION_COLUMNS`."""
+    """List training prompts that match an evaluation prompt in the same language, with `CONTAMINATION_COLUMNS`."""
     rows = []
     for name, frame in datasets.items():
         for code in languages:
@@ -88,7 +95,7 @@ def contaminated(datasets: Mapping[str, pd.DataFrame], prompts: pd.DataFrame, la
 def contamination_checks(
     listed: pd.DataFrame, datasets: Mapping[str, pd.DataFrame], limits: Mapping[str, Any]
 ) -> list[Row]:
-    """Check how many prompts of each data set :func:`contaminated` listed."""
+    """Check the share of prompts of each data set that :func:`contaminated` listed."""
     rows = []
     for name, frame in datasets.items():
         rules = listed.loc[listed["architecture"].eq(name), "rule"].value_counts()

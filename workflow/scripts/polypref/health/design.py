@@ -1,4 +1,4 @@
-"""Checks of the design: are there enough prompts for the differences that were found?"""
+"""Checks of the experimental design: are there enough prompts to detect the observed differences?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polypref.health.checks import Row, row
 
 
 def design_checks(improvement: pd.DataFrame, paired: pd.DataFrame, limits: Mapping[str, Any]) -> list[Row]:
-    """Check the comparison of the variants.
+    """Check the statistical power of the comparison of each variant with the base, and the correction of its tests.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Checks of the judge: does it compare the answers, or does it decide by something else?"""
+"""Checks of the judge: does it compare the answers, or does it decide by position, by length or at random?"""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from polypref.requests.sanity import ITSELF, OTHER
 
 
 def order_kappa(verdicts: pd.DataFrame, draws: int = 2000, seed: int = 1) -> dict[str, float]:
-    """Agreement of the verdicts on the same two answers in both orders.
+    """Compute the agreement of the verdicts on the same two answers in both orders.
 
     Parameters
     ----------
-    verdicts : schema VERDICTS; of several replies in one order the first counts.
+    verdicts : schema VERDICTS; if there are several replies in one order, only the first is used.
 
     Returns
     -------
-    pairs, kappa (Fleiss' for two ratings; nan if all verdicts are alike), low (lower end of its 95% interval, cluster
-    bootstrap over source prompts), changed (percentage of pairs whose verdict changed) and accuracy: the percentage of
-    right verdicts of a judge that errs independently in both orders and agrees with itself as often on the pairs that
-    it decided in both; nan if it agrees less often than by chance.
+    pairs; kappa (Fleiss' for two ratings; nan if all verdicts are equal); low (lower end of its 95% interval from a
+    cluster bootstrap over source prompts); changed (percentage of pairs whose verdict changed); and accuracy, the
+    estimated percentage of correct verdicts. The estimate uses the agreement on pairs without a tie in either order and
+    assumes independent errors in the two orders; it is nan if the agreement is below chance.
     """
     once = verdicts[verdicts["status"].eq("parsed")].drop_duplicates([*PAIR, "order"])
     wide = once.pivot(index=["prompt_id", *PAIR], columns="order", values="verdict")
@@ -44,10 +44,10 @@ def order_kappa(verdicts: pd.DataFrame, draws: int = 2000, seed: int = 1) -> dic
 
     def kappas(block: np.ndarray) -> np.ndarray:
         tables = block.reshape(*block.shape[:-1], 3, 3)
-        return cohens_kappas(tables + tables.swapaxes(-1, -2))  # symmetrical: Fleiss' kappa of two ratings
+        return cohens_kappas(tables + tables.swapaxes(-1, -2))  # symmetrised: Fleiss' kappa of two ratings
 
-    drawn = bootstrap(counts, kappas, draws, seed)
-    low, _ = percentile_interval(np.nan_to_num(drawn, nan=0.0), np.array([len(names)]))
+    resampled = bootstrap(counts, kappas, draws, seed)
+    low, _ = percentile_interval(np.nan_to_num(resampled, nan=0.0), np.array([len(names)]))
     decided = (first < 2) & (second < 2)
     agree = float((first == second)[decided].mean()) if decided.any() else math.nan
     return found | {
@@ -103,17 +103,17 @@ def judge_checks(
 
     Parameters
     ----------
-    verdicts, sanity : schema VERDICTS; of the policies, and of the sanity set.
+    verdicts, sanity : verdicts on the policies' answers and on the sanity set, schema VERDICTS.
     length : table length_bias.
-    agreement : table judge_agreement, or None without a second judge.
+    agreement : table judge_agreement, or None if there is no second judge.
     limits : check to [warn, fail].
     """
     bias = position_bias(verdicts).iloc[0]
     decided = bias["first_percent"] + bias["second_percent"]
     first = 100 * bias["first_percent"] / decided if decided else math.nan
-    place, share = ("first", first) if not first < 50 else ("second", 100 - first)
+    position, share = ("first", first) if not first < 50 else ("second", 100 - first)
     rows = [row("judge_position", ALL, share, limits,
-                f"the judge chose the answer shown {place} in {share:.0f}% of its decided verdicts")]  # fmt: skip
+                f"the judge chose the answer shown {position} in {share:.0f}% of its decided verdicts")]  # fmt: skip
     longer = length.loc[length["policy"].eq(ALL), "longer_percent"].iloc[0]
     side, share = ("longer", longer) if not longer < 50 else ("shorter", 100 - longer)
     rows.append(row("judge_length", ALL, share, limits,

@@ -1,4 +1,4 @@
-"""Checks of the trainings: did a policy learn anything from its pairs?"""
+"""Checks of the training: did each policy learn from its pairs?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from polypref.health.checks import Row, row
 
 
 def training_checks(logs: Mapping[str, pd.DataFrame], limits: Mapping[str, Any]) -> list[Row]:
-    """Check the training log of each architecture; means are over the last quarter of its steps."""
+    """Check the training log of each architecture; mean values are over the last quarter of the steps."""
     rows = []
     for name, log in logs.items():
         shown = log["loss"].notna() | log["epoch"].notna()

@@ -1,4 +1,4 @@
-"""Tables reshaped into the rows that the page shows."""
+"""Reshape result tables into the rows of the report's tables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ CURVES = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
 
 
 def win_rate_groups(table: pd.DataFrame, paper: pd.DataFrame | None) -> list[dict]:
-    """Win rates by opponent, each row with the published numbers (``paper``, or None) beside it."""
+    """Group win rates by opponent; each row includes the published numbers of ``paper``, or None."""
     published = {} if paper is None else {(r["policy"], r["opponent"]): r for r in paper.to_dict("records")}
     return [
         {
@@ -27,7 +27,7 @@ def win_rate_groups(table: pd.DataFrame, paper: pd.DataFrame | None) -> list[dic
 
 
 def language_matrix(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
-    """W - L by opponent (groups), policy (rows) and language (columns); None where nothing was judged."""
+    """Arrange W - L by opponent (groups), policy (rows) and language (columns); cells without verdicts are None."""
     groups = []
     for opponent, mine in table.groupby("opponent", sort=False):
         wide = mine.pivot(index="policy", columns="language", values="difference")
@@ -41,17 +41,17 @@ def language_matrix(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]
 
 
 def full_scale(differences: pd.Series) -> float:
-    """Where a colour scale around zero ends: the largest difference, in whole tens of points."""
+    """Return the limit of a colour scale around zero: the largest difference, rounded up to tens of points."""
     return max(10.0, 10 * math.ceil(differences.abs().max() / 10)) if differences.notna().any() else 10.0
 
 
 def average_rows(estimates: pd.DataFrame) -> list[dict]:
-    """Pooled and macro estimates over all languages, per policy and opponent and over all opponents."""
+    """List pooled and macro estimates over all languages, for each policy and opponent and over all opponents."""
     return estimates[estimates["average"].ne("")].to_dict("records")
 
 
 def wrong_language_matrix(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
-    """Share of answers in the wrong language by model (rows) and language (columns), and over all."""
+    """Arrange shares of answers in the wrong language by model (rows) and language (columns), with totals."""
     rows = []
     for name, mine in table.groupby("name", sort=False):
         by_language = mine.set_index("language")
@@ -64,20 +64,22 @@ def wrong_language_matrix(table: pd.DataFrame, languages: Sequence[str]) -> list
 
 
 def comparison_rows(table: pd.DataFrame) -> dict[str, list[dict]]:
-    """Pairs of translators by metric, the means of sentences that the heatmaps show."""
+    """List comparisons of two translators for each metric of the heatmaps."""
     shown = {"BLEU": "bleu_sentence_mean", "chrF++": "chrf_sentence_mean"}
     return {label: table[table["metric"].eq(metric)].to_dict("records") for label, metric in shown.items()}
 
 
 def improvement_rows(table: pd.DataFrame) -> list[dict]:
-    """Overall and per-opponent improvement of each variant, all languages together."""
+    """List the improvement of each variant over all languages, overall and for each opponent."""
     return table[table["language"].eq(ALL)].to_dict("records")
 
 
 def improvement_matrix(table: pd.DataFrame) -> tuple[list[str], list[dict], float]:
-    """Opponents, all of them first; a row per variant with the improvement against each; the scale of all intervals.
+    """Arrange improvements over all languages by variant (rows) and opponent (columns, ``all`` first).
 
-    All languages are taken together. The scale reaches as far below zero as above it.
+    Returns
+    -------
+    The opponents, the rows, and the limit of the common scale of the intervals, which is symmetric around zero.
     """
     overall = table[table["language"].eq(ALL)]
     opponents = sorted(dict.fromkeys(overall["opponent"]), key=lambda name: name != ALL)
@@ -90,7 +92,7 @@ def improvement_matrix(table: pd.DataFrame) -> tuple[list[str], list[dict], floa
 
 
 def flag_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
-    """Counts of pairs with a flag by architecture and flag (rows) and language (columns), without flags of no pair."""
+    """Count flagged pairs by architecture and flag (rows) and language (columns), omitting flags that do not occur."""
     rows = []
     for architecture, mine in table.groupby("architecture", sort=False):
         sums = mine.groupby("language")[["pairs", *FLAGS]].sum()
@@ -105,7 +107,7 @@ def flag_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
 
 
 def token_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
-    """Mean tokens of prompt, chosen and rejected per architecture and language, weighted by pairs."""
+    """Compute mean tokens of prompt, chosen and rejected by architecture and language, weighted by number of pairs."""
     table = table.sort_values("language", key=lambda codes: codes.map(list(languages).index), kind="stable")
     means = [*(f"{field}_tokens" for field in FIELDS), "token_gap", "chosen_longer"]
     rows = []
@@ -118,7 +120,7 @@ def token_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
 def score_comparison(
     scores: pd.DataFrame, paper: pd.DataFrame | None, column: str, languages: Sequence[str]
 ) -> list[dict]:
-    """Sentence means by translator and language, each cell (ours, published), in the heatmap's order."""
+    """Arrange mean sentence scores by translator and language, as (ours, published), in the order of the heatmap."""
     if paper is None:
         return []
     ours, theirs = (
@@ -139,7 +141,7 @@ def score_comparison(
 
 
 def count_matrix(counts: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
-    """Pairs by architecture (rows) and language (columns), with the row's sum and mean lengths."""
+    """Count pairs by architecture (rows) and language (columns), with totals and mean lengths."""
     rows = []
     for architecture, table in counts.groupby("architecture", sort=False):
         pairs = table.groupby("language")["pairs"].sum()
@@ -153,7 +155,7 @@ def count_matrix(counts: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
 
 
 def funnel_rows(funnel: pd.DataFrame, stage: str) -> list[dict]:
-    """One row per source or architecture of a stage, languages together: read, drops by reason, kept."""
+    """Sum rows read, dropped (by reason) and kept over languages, for each source or architecture of a stage."""
     rows = []
     for name, table in funnel[funnel["stage"].eq(stage)].groupby("name", sort=False):
         sums = table.groupby(["step", "reason"], sort=False)["rows"].sum()
@@ -170,11 +172,12 @@ def funnel_rows(funnel: pd.DataFrame, stage: str) -> list[dict]:
 
 
 def training_rows(logs: Mapping[str, pd.DataFrame]) -> tuple[list[str], list[dict]]:
-    """First and last value of each curve in the training logs.
+    """Find the first and last value of each curve in the training logs.
 
     Returns
     -------
-    The curves that any log has, and one dict per architecture with ``steps`` and ``ends``: curve to (first, last).
+    The curves that occur in at least one log, and one dict per architecture with ``steps`` and ``ends``, which maps a
+    curve to (first, last).
     """
     curves = [name for name in CURVES if any(name in log for log in logs.values())]
     rows = []
@@ -186,12 +189,12 @@ def training_rows(logs: Mapping[str, pd.DataFrame]) -> tuple[list[str], list[dic
 
 
 def health_rows(table: pd.DataFrame | None) -> dict | None:
-    """What the first page shows of the health checks.
+    """Prepare the health checks for the overview.
 
     Returns
     -------
-    None without a table, else ``judge`` (a sentence), ``counts`` (checks by their worst status) and ``checks``: one
-    dict per check with its worst row and ``rows``, all its rows.
+    None if there is no table; otherwise a dict of ``judge`` (a sentence), ``counts`` (number of checks by worst status)
+    and ``checks``: one dict per check with its worst row, and all its rows in ``rows``.
     """
     if table is None or table.empty:
         return None
@@ -205,10 +208,10 @@ def health_rows(table: pd.DataFrame | None) -> dict | None:
 
 
 LEVELS = ("unknown", "pass", "warn", "fail")
-"""Statuses of a check, the worst last."""
+"""Statuses of a check, from best to worst."""
 
 
 def distance(row: Mapping) -> float:
-    """How bad a value is among rows of one check and status."""
+    """Return a sort key by which the worst value among rows of the same check and status is the largest."""
     value = float(row["value"])
     return -math.inf if math.isnan(value) else value if row["better"] == "low" else -value

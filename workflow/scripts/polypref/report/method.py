@@ -1,4 +1,4 @@
-"""How a report was made: the configuration without secrets, and the versions of what made its numbers."""
+"""Data of the page Method: the configuration without secrets, models, data sets and package versions."""
 
 import platform
 import re
@@ -15,10 +15,10 @@ SECRET_VALUE = re.compile(r"\b(sk-|hf_)\w{8,}|://[^/\s:@]+:[^/\s@]+@")
 
 
 def without_secrets(value: Any) -> Any:
-    """A copy of a configuration in which nothing that could be a key or a password is left.
+    """Copy a configuration without anything that could be a key or a password.
 
-    The configuration has no place for secrets (they come from the environment); this is for one written there by
-    mistake.
+    Secrets come from the environment and have no place in the configuration; this is a safeguard against a secret that
+    was put there by mistake.
     """
     if isinstance(value, Mapping):
         return {
@@ -31,7 +31,7 @@ def without_secrets(value: Any) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what made the report's numbers, where they are installed."""
+    """Return the versions of polypref, Python and those of `PACKAGES` that are installed."""
     found = {"polypref": __version__, "Python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def attention(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Names of the policies by the attention kernels that they were trained with, as ``policy.json`` has them."""
+    """Group the names of policies by the attention implementation used in training, according to ``policy.json``."""
     found: dict[str, list[str]] = {}
     for name, policy in sorted(policies.items()):
         if used := policy.get("settings", {}).get("attn_implementation"):
@@ -51,7 +51,7 @@ def attention(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]
 
 
 def models(config: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Checkpoints of a configuration with path, revision and licence, by name."""
+    """List the checkpoints of a configuration with path, revision and licence, sorted by name."""
     return [
         {
             "name": name,
@@ -65,7 +65,7 @@ def models(config: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def data_sets(config: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Sources, WMT24++ and evaluation prompts of a configuration with path, revision and licence."""
+    """List the sources, WMT24++ and evaluation prompts of a configuration with path, revision and licence."""
     named = [*config.get("sources", {}).items(), ("WMT24++", config.get("wmt")), ("prompts", config.get("evaluation"))]
     return [
         {"name": name, "path": entry["path"], "revision": entry.get("revision") or "",

@@ -1,11 +1,11 @@
-"""The pages of the report and the figures in them; a module of its own, since the rules import it."""
+"""The pages of the report and their figures, in a module without dependencies because the rules import it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its file's stem and template, its name in the navigation, and the scripts it runs."""
+    """A page: the stem of its file and of its template, its name in the navigation, and its scripts."""
 
     stem: str
     name: str
@@ -26,6 +26,6 @@ PAGES = (
 """All pages in the order of the navigation."""
 FIGURES = ("improvement", "forest", "win_rates", "win_rates_by_language", "bleu", "chrf", "lengths", "diagnostics",
            "training")  # fmt: skip
-"""Figures that the pages show or link to, by the name of their files and of their caption in docs/captions/."""
+"""Names of the figures that the pages show or link to; files and captions (docs/captions/) have the same names."""
 KINDS = ("svg", "png", "csv")
-"""Files of each figure: two pictures, and the numbers in them."""
+"""File types of each figure: two image formats, and its data."""

@@ -1,7 +1,8 @@
-"""Data in pieces: files that a page opened from a folder can load, where a browser forbids it to fetch JSON.
+"""Split the data of a page into pieces: script files that a page opened from a local folder can load.
 
-A piece is a script of one call, ``polypref.piece(name, data);``, with nothing in it but JSON. Pages load a piece when
-it is needed, so that they open as fast for 33,750 rows as for ten.
+Browsers do not let such a page fetch JSON. A piece is therefore a script with a single call,
+``polypref.piece(name, data);``, whose arguments are JSON. Pages load pieces on demand, so that they open as fast for
+33,750 rows as for ten.
 """
 
 import json
@@ -12,25 +13,25 @@ from typing import Any
 from polypref.files.tables import atomic_write
 
 PIECE_BYTES = 200_000
-"""Bytes from which on a piece is full; a single larger text makes a larger piece."""
+"""Maximum size of a piece in bytes, unless a single row is larger."""
 SNIPPET = 140
-"""Characters of a prompt in a list."""
+"""Maximum number of characters of a prompt in a list."""
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
 def to_json(value: Any) -> str:
-    """JSON that is safe in a script and in HTML: no tag, comment or line separator of JavaScript can stand in it."""
+    """Encode as JSON that is safe in scripts and HTML: without tags, comments or JavaScript line separators."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
 
 
 def snippet(text: str) -> str:
-    """The beginning of a text, on one line."""
+    """Return the beginning of a text on one line."""
     line = " ".join(text[: 4 * SNIPPET].split())
     return line if len(line) <= SNIPPET and len(text) <= 4 * SNIPPET else f"{line[:SNIPPET]}…"
 
 
 def write_piece(folder: Path, name: str, value: Any) -> None:
-    """Write ``{name}.js``."""
+    """Write a value as ``{name}.js``."""
     with atomic_write(folder / f"{name}.js", "w") as file:
         file.write(f'polypref.piece("{name}",{to_json(value)});\n')
 
@@ -40,7 +41,7 @@ def write_rows(folder: Path, name: str, rows: Iterable[Any]) -> list[int]:
 
     Returns
     -------
-    The number of the first row of each piece.
+    The index of the first row of each piece.
     """
     starts = []
     for start, texts in _split(to_json(row) for row in rows):
@@ -52,7 +53,7 @@ def write_rows(folder: Path, name: str, rows: Iterable[Any]) -> list[int]:
 
 
 def _split(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Consecutive rows by piece, with the number of the first."""
+    """Divide consecutive rows into pieces, each with the index of its first row."""
     start, held, size = 0, [], 0
     for number, text in enumerate(texts):
         if held and size + len(text) > PIECE_BYTES:
@@ -65,7 +66,7 @@ def _split(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 class Numbers:
-    """Distinct values numbered in the order in which they come."""
+    """Number distinct values in order of first occurrence."""
 
     def __init__(self, values: Sequence[str] = ()):
         self._known = {value: number for number, value in enumerate(values)}

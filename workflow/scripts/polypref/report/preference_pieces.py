@@ -1,7 +1,7 @@
-"""The reader's data: each English pair, and what every architecture made of it in each language.
+"""Write the data of the reader: each English pair, and its versions in every architecture and language.
 
-``items`` has a line for each pair; ``original-NNN`` the English texts; ``reader-LANGUAGE`` flags and what was left out;
-``reader-LANGUAGE-NNN`` the texts of some pairs, each distinct text once.
+``items`` lists the pairs, ``original-NNN`` contains the English texts, and ``reader-LANGUAGE`` the flags and the
+reasons for dropping pairs. Each ``reader-LANGUAGE-NNN`` contains the distinct texts of some pairs.
 """
 
 import json
@@ -16,7 +16,7 @@ from polypref.files.schemas import FIELDS
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
 
 COLUMNS = ("item_id", "language", *FIELDS, *(f"{field}_provenance" for field in FIELDS))
-"""Columns of a data set that the reader shows."""
+"""Columns of a data set that are shown in the reader."""
 SIGNALS = tuple(f"{field}_{signal}" for field in FIELDS for signal in ("language", "tokens"))
 BITS = {flag: 1 << number for number, flag in enumerate(FLAGS)}
 
@@ -33,8 +33,8 @@ def write_preferences(
 
     Parameters
     ----------
-    pairs : English base set, schema PAIRS; its order is the reader's.
-    datasets, dropped, diagnostics : architecture to schema DATASET (of which `COLUMNS`), DROPPED and DIAGNOSTICS.
+    pairs : English base set, schema PAIRS, in the order of the reader.
+    datasets, dropped, diagnostics : architecture to schema DATASET (only `COLUMNS`), DROPPED and DIAGNOSTICS.
     languages : ISO 639-1 codes.
     """
     originals = write_rows(folder, "original", pairs[list(FIELDS)].itertuples(index=False, name=None))
@@ -55,7 +55,7 @@ def write_preferences(
 
 
 class _Architecture:
-    """What one architecture has in one language, by ``item_id``."""
+    """Kept rows, dropped rows and diagnostics of one architecture in one language, by ``item_id``."""
 
     def __init__(self, kept: dict[str, dict], left: dict[str, dict], signs: dict[str, dict]):
         self.kept, self.left, self.signs = kept, left, signs
@@ -68,7 +68,7 @@ class _Architecture:
 
 
 def _by_language(frame: pd.DataFrame) -> dict[str, dict[str, dict]]:
-    """{language: {item_id: row}}."""
+    """Index rows as {language: {item_id: row}}."""
     return {
         language: {row["item_id"]: row for row in rows.to_dict("records")}
         for language, rows in frame.groupby("language")
@@ -76,7 +76,7 @@ def _by_language(frame: pd.DataFrame) -> dict[str, dict[str, dict]]:
 
 
 def _write_language(folder: Path, language: str, ids: list[str], here: list[_Architecture]) -> None:
-    """The pieces of one language."""
+    """Write the pieces of one language."""
     made, reasons = Numbers(), Numbers([""])
     starts = write_rows(folder, f"reader-{language}", (_item(item, here, made) for item in ids))
     index = {
@@ -90,7 +90,7 @@ def _write_language(folder: Path, language: str, ids: list[str], here: list[_Arc
 
 
 def _item(item: str, here: list[_Architecture], made: Numbers) -> list[Any]:
-    """Distinct texts of a pair; by architecture numbers of its texts and of what made them; and its signals."""
+    """Return the distinct texts of a pair, and the indices of texts and provenance and the signals by architecture."""
     texts, cells, signals = Numbers(), [], []
     for architecture in here:
         row, signs = architecture.kept.get(item), architecture.signs.get(item)
@@ -106,7 +106,7 @@ def _item(item: str, here: list[_Architecture], made: Numbers) -> list[Any]:
 
 
 def _made_by(provenance: str) -> str:
-    """Model, revision and decoding of a text, on a line."""
+    """Describe the model, revision and decoding of a text in one line."""
     made = json.loads(provenance)
     if made["model"] == "source":
         return "the English original"

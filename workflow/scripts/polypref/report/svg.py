@@ -1,4 +1,4 @@
-"""Matplotlib's SVG made fit for the page: no style of its own, ids of its own, the page's colours."""
+"""Prepare matplotlib's SVG for embedding: without style sheets, with unique ids, and in the page's colours."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -9,32 +9,32 @@ from polypref.figures.style import GRID, INK, LOSS, WIN
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 THEME = {INK: "currentColor", GRID: "var(--line)", WIN: "var(--win)", LOSS: "var(--loss)"}
 POINT = 1.6
-"""CSS pixels per point: a fifth larger than in print, for 9-point labels to be as large as the text."""
+"""CSS pixels per point: a fifth larger than in print, so that 9-point labels are as large as the page's text."""
 
 ElementTree.register_namespace("", SVG)
 ElementTree.register_namespace("xlink", XLINK)
 
 
 def inline_svg(svg: str, prefix: str, title: str) -> tuple[Markup, bool]:
-    """Make an SVG file part of a page.
+    """Convert an SVG file to an element that can be embedded in a page.
 
-    The page's Content-Security-Policy forbids style attributes, so each becomes the presentation attributes that say
-    the same. Ids get a prefix, because two figures may use the same ones. Ink and grid take the page's colours.
+    Style attributes are converted to presentation attributes, because the page's Content-Security-Policy forbids the
+    former. Ids get a prefix, because two figures may use the same ids. Theme colours are replaced by the page's.
 
     Parameters
     ----------
-    svg : text of an SVG file as matplotlib writes it.
-    prefix : of the ids, different for each figure of a page.
+    svg : text of an SVG file written by matplotlib.
+    prefix : prefix of the ids, unique on the page.
     title : accessible name.
 
     Returns
     -------
-    The ``<svg>`` element, and whether it has the project's ink; a figure without it needs a white plate behind it.
+    The ``<svg>`` element, and whether it uses the colour `INK`; other figures need a white background.
 
     Raises
     ------
     xml.etree.ElementTree.ParseError
-        It is not XML.
+        The text is not valid XML.
     """
     root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
@@ -54,7 +54,7 @@ def inline_svg(svg: str, prefix: str, title: str) -> tuple[Markup, bool]:
 
 
 def _restyle(element: ElementTree.Element, prefix: str) -> None:
-    """Style attribute to presentation attributes, ids prefixed, theme colours set."""
+    """Convert style attributes to presentation attributes, prefix ids, and replace theme colours."""
     for declaration in element.attrib.pop("style", "").split(";"):
         name, colon, value = declaration.partition(":")
         if colon:

@@ -1,7 +1,7 @@
-"""The verdict browser's data: every judged pair of answers with both orders' verdicts and raw replies.
+"""Write the data of the verdict browser: all judged pairs of answers, with verdicts and raw replies in both orders.
 
-``verdicts-LANGUAGE`` has a row for each prompt, policy, opponent and judge; ``answers-LANGUAGE-NNN`` the texts of some
-prompts with all models' answers.
+``verdicts-LANGUAGE`` has a row for each prompt, policy, opponent and judge. Each ``answers-LANGUAGE-NNN`` contains the
+texts of some prompts and all models' answers to them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from polypref.files.result_tables import is_error
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
 
 VERDICTS = ("policy", "opponent", "tie", "unparsed", "error")
-"""A verdict's number is its place; where an order was not judged it is null."""
+"""Verdicts are stored as indices into this tuple, or as null if the pair was not judged in an order."""
 
 
 def write_verdicts(
@@ -31,7 +31,7 @@ def write_verdicts(
     ----------
     verdicts : schema VERDICTS; ``model`` is the judge.
     prompts : schema PROMPTS.
-    answers : policy or opponent to schema TEXTS, all languages.
+    answers : policy or opponent to schema TEXTS, for all languages.
     languages : ISO 639-1 codes.
     """
     names = list(answers)
@@ -46,7 +46,7 @@ def write_verdicts(
 
 
 def _answers(frame: pd.DataFrame) -> list[list[str]]:
-    """[text, what is to be said about it] of each answer."""
+    """Return [text, note] for each answer; the note is an error, a truncation or empty."""
     failed = is_error(frame["error"])
     return [
         [row.text, f"no answer: {row.error}" if error else _NOTES.get(row.finish_reason, "")]
@@ -58,7 +58,7 @@ _NOTES = {"length": "truncated at the maximum length"}
 
 
 def _index(verdicts: pd.DataFrame, prompts: pd.DataFrame) -> dict[str, Any]:
-    """Prompts, and a row per judged pair: prompt, policy, opponent, judge, then verdict and reply of each order."""
+    """List the prompts, and per judged pair the prompt, policy, opponent, judge, and each order's verdict and reply."""
     place = {item: number for number, item in enumerate(prompts["item_id"])}
     replies, judges, policies, opponents = Numbers(), Numbers(), Numbers(), Numbers()
     failed = is_error(verdicts["error"])
