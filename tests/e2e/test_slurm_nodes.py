@@ -29,7 +29,8 @@ settings = Training(base="x", runtime={"gpus": 2, "nodes": 2})
 command = trainer.command(
     settings, model="m", data="d", output="o", checkpoints="c", port=23456, nodes=job_nodes(os.environ)
 )
-trainer.run([*command[: command.index(str(trainer.LAUNCHER))], "probe.py"], Path.cwd(), Path("attempt.log"), lambda _: None)
+start = command[: command.index(str(trainer.LAUNCHER))]
+trainer.run([*start, "probe.py"], Path.cwd(), Path("attempt.log"), lambda _: None)
 Path("attempt.log").rename(sys.argv[1])
 """
 PROBE = """
