@@ -1,0 +1,118 @@
+"""Training data: which rows OpenRLHF would drop or truncate, and pairs compared as they are rendered."""
+
+import os
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from word_tokenizer import TEMPLATE, pair, word_tokenizer
+
+from polypref.training import trainer_data
+from polypref.training.trainer_data import DataError
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return word_tokenizer()
+
+
+# Prompts have three tokens more than words, whole conversations one more than that. Length 20: a prompt of 18 tokens
+# leaves no room, a conversation of 21 is cut.
+LENGTHS = {
+    (5, 5, 5): "kept", (14, 1, 1): "kept", (15, 1, 1): "dropped", (40, 1, 1): "dropped",
+    (8, 8, 8): "kept", (8, 9, 3): "cut", (8, 3, 9): "cut",
+}  # fmt: skip
+
+
+@pytest.fixture
+def pairs() -> pd.DataFrame:
+    return pd.DataFrame([pair(number, *lengths) for number, lengths in enumerate(LENGTHS)])
+
+
+def test_fates_at_the_edges(pairs, tokenizer):
+    lengths = trainer_data.check_lengths(pairs, tokenizer, 20)
+    assert lengths["fate"].tolist() == list(LENGTHS.values())
+    assert lengths.loc[0, ["prompt_tokens", "chosen_tokens", "rejected_tokens"]].tolist() == [8, 14, 14]
+
+
+@pytest.mark.parametrize("max_length", [8, 11, 14, 20, 60])
+def test_openrlhf_handles_rows_as_predicted(pairs, tokenizer, max_length, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+    datasets = pytest.importorskip("datasets")
+    openrlhf = pytest.importorskip("openrlhf.datasets.reward_dataset")
+    keys = SimpleNamespace(chosen_key="chosen_messages", rejected_key="rejected_messages", apply_chat_template=True)
+    given = datasets.Dataset.from_list(pairs.to_dict("records"))
+    real = openrlhf.RewardDataset(
+        given, tokenizer, max_length, SimpleNamespace(args=SimpleNamespace(data=keys)), is_dpo=True, num_processors=None
+    )
+    foretold = trainer_data.check_lengths(pairs, tokenizer, max_length)
+    kept = foretold[foretold["fate"] != "dropped"]
+    assert len(real) == len(kept)
+    for place, row in enumerate(kept.itertuples()):
+        chosen, _, rejected, _, prompt_length = real[place]
+        assert prompt_length == row.prompt_tokens
+        assert chosen.shape[1] == min(row.chosen_tokens, max_length)
+        assert rejected.shape[1] == min(row.rejected_tokens, max_length)
+
+
+def test_chosen_and_rejected_must_share_their_prompt(pairs, tokenizer):
+    pairs.at[2, "rejected_messages"] = pair(2, 6, 1, 1)["rejected_messages"]
+    with pytest.raises(DataError, match=r"different prompts: item id002 \(de\)"):
+        trainer_data.check_lengths(pairs, tokenizer, 20)
+
+
+def test_a_template_that_rewrites_the_prompt_is_an_error(pairs, tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ messages | length }}" + TEMPLATE)
+    with pytest.raises(DataError, match=r"item id000 \(de\), .* does not begin with its own prompt"):
+        trainer_data.check_lengths(pairs, tokenizer, 20)
+
+
+STRIPPING = TEMPLATE.replace("[ASSISTANT] {{ m['content'] }}", "[ASSISTANT] {{ m['content'].split('</think>')[-1] }}")
+
+
+def test_pairs_are_compared_as_they_are_rendered(pairs, tokenizer, monkeypatch):
+    def answer(number: int, side: str, text: str) -> None:
+        pairs.at[number, f"{side}_messages"] = [
+            pairs.at[number, f"{side}_messages"][0],
+            {"role": "assistant", "content": text},
+        ]
+
+    answer(0, "chosen", "w1 w2 </think> w3"), answer(0, "rejected", "w4 </think> w3")
+    answer(1, "rejected", "w1 </think> ")
+    answer(4, "chosen", "w1\u200b w2"), answer(4, "rejected", "w1 w2")
+    assert trainer_data.check_lengths(pairs, tokenizer, 20)["fate"].tolist()[:2] == ["kept", "kept"]
+    monkeypatch.setattr(tokenizer, "chat_template", STRIPPING)
+    fates = trainer_data.check_lengths(pairs, tokenizer, 20)
+    assert fates["fate"].tolist() == ["equal", "empty", "dropped", "dropped", "equal", "cut", "cut"]
+    chosen = trainer_data.choose_rows(fates, "cut", 2, seed=1)
+    assert chosen["trained"].tolist() == [False] * 5 + [True] * 2
+    with pytest.raises(DataError, match=r"0 of 7 pairs are left to train on \(in 2, chosen equals rejected"):
+        trainer_data.choose_rows(fates, "drop", 2, seed=1)
+
+
+def test_a_template_that_writes_the_date_is_an_error(pairs, tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ strftime_now('%d') }}" + TEMPLATE)
+    with pytest.raises(DataError, match="writes today's date"):
+        trainer_data.check_lengths(pairs, tokenizer, 20)
+
+
+def test_rows_left_to_train_on(pairs, tokenizer):
+    lengths = trainer_data.check_lengths(pairs, tokenizer, 20)
+    dropped = trainer_data.choose_rows(lengths, "drop", 2, seed=1)
+    assert dropped["fate"].value_counts().to_dict() == {"dropped": 4, "kept": 2, "remainder": 1}
+    assert dropped["trained"].sum() == 2
+    cut = trainer_data.choose_rows(lengths, "cut", 5, seed=1)
+    assert cut["fate"].value_counts().to_dict() == {"kept": 3, "dropped": 2, "cut": 2}
+    assert cut["trained"].sum() == 5
+    with pytest.raises(DataError, match="4 of 7 pairs do not fit"):
+        trainer_data.choose_rows(lengths, "error", 2, seed=1)
+
+
+def test_a_data_set_without_rows_is_an_error(pairs, tokenizer):
+    lengths = trainer_data.check_lengths(pairs, tokenizer, 5)
+    with pytest.raises(DataError, match="0 of 7 pairs are left"):
+        trainer_data.choose_rows(lengths, "drop", 2, seed=1)
+    with pytest.raises(DataError, match="0 of 0 pairs are left"):
+        trainer_data.choose_rows(trainer_data.check_lengths(pairs[:0], tokenizer, 5), "drop", 2, seed=1)
