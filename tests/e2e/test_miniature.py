@@ -257,8 +257,8 @@ def test_a_changed_parser_sends_no_requests_to_the_judge(miniature, tmp_path):
     shutil.copy(ROOT / "Snakefile", tmp_path / "code")
     for part in ("config", "resources", "environment.yml"):
         (tmp_path / "code" / part).symlink_to(ROOT / part)
-    parser = tmp_path / "code/workflow/scripts/polypref/requests/judge.py"
-    changed = parser.read_text(encoding="utf-8").replace('if label == "TIE":', 'if label == "DRAW":')
+    parser = tmp_path / "code/workflow/scripts/polypref/requests/verdict_parsers.py"
+    changed = parser.read_text(encoding="utf-8").replace('found in ("A", "B", "TIE")', 'found in ("A", "B")')
     assert changed != parser.read_text(encoding="utf-8")
     parser.write_text(changed, encoding="utf-8")
     run = type(miniature)(copy, miniature.config, code=tmp_path / "code")
@@ -276,7 +276,7 @@ def test_a_changed_parser_sends_no_requests_to_the_judge(miniature, tmp_path):
     output = run.snakemake(*command)
     assert {part: modification_times(part) for part in unchanged} == before
     assert "Engine starts: 0" in output and "engine started" not in output
-    verdicts = {path.relative_to(copy): path for path in (run.results / "verdicts").rglob("*.parquet")}
+    verdicts = {path.relative_to(copy): path for path in (run.results / "verdicts").glob("*/*.parquet")}
     assert len(verdicts) == 36
     ties = 0
     for name, path in verdicts.items():
