@@ -7,7 +7,8 @@ import copy
 
 import pytest
 
-TABLES_OF_VERDICTS = {"tabulate_win_rates": 1, "tabulate_biases": 1, "plot_win_rates": 1}
+TABLES_OF_HEALTH = {"tabulate_health": 1}
+VERDICTS = {"tabulate_win_rates": 1, "tabulate_biases": 1, "plot_win_rates": 1}
 PAGE = {"build_report": 1}
 COST = {"tabulate_cost": 1, "tabulate_estimate": 1}
 VERDICTS = {"ask_verdicts": 36, "complete": 1, "collect_verdicts": 36, **TABLES_OF_VERDICTS, **COST, **PAGE}
@@ -61,11 +62,11 @@ def test_another_style_reruns_only_the_figures(miniature):
 
 
 def test_another_judge_reruns_only_the_verdicts(miniature):
-    assert plan(miniature, ("judging.judge", "strong")) == VERDICTS
+    assert plan(miniature, ("judging.judge", "strong")) == {**VERDICTS, **HEALTH, "ask_sanity": 9, "collect_sanity": 9}
 
 
 def test_another_judging_mode_reruns_only_the_tables(miniature):
-    assert plan(miniature, ("judging.mode", "paper")) == {**TABLES_OF_VERDICTS, **PAGE}
+    assert plan(miniature, ("judging.mode", "paper")) == {**TABLES_OF_VERDICTS, **HEALTH, **PAGE}
 
 
 def test_another_beta_reruns_training_and_later_rules(miniature):
