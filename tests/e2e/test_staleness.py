@@ -7,8 +7,8 @@ import copy
 
 import pytest
 
-TABLES_OF_HEALTH = {"tabulate_health": 1}
-VERDICTS = {"tabulate_win_rates": 1, "tabulate_biases": 1, "plot_win_rates": 1}
+HEALTH = {"tabulate_health": 1}
+TABLES_OF_VERDICTS = {"tabulate_win_rates": 1, "tabulate_biases": 1, "plot_win_rates": 1}
 PAGE = {"build_report": 1}
 COST = {"tabulate_cost": 1, "tabulate_estimate": 1}
 VERDICTS = {"ask_verdicts": 36, "complete": 1, "collect_verdicts": 36, **TABLES_OF_VERDICTS, **COST, **PAGE}
