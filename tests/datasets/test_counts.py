@@ -43,7 +43,11 @@ def test_every_row_is_accounted_for(data):
             "base set, source gutenberg: 1 rows are neither.*-003",
         ),
         ("pairs_dropped", lambda f: pd.concat([f, f.head(1)]), "source chatbot_arena: 1 rows .*more than once.*-015"),
-        ("pairs", lambda f: pd.concat([f, f.head(1).assign(item_id="new")]), "source chatbot_arena: 1 rows were not in the input: new"),
+        (
+            "pairs",
+            lambda f: pd.concat([f, f.head(1).assign(item_id="new")]),
+            "source chatbot_arena: 1 rows were not in the input: new",
+        ),
         ("pairs", lambda f: pd.concat([f, f.head(1).assign(source="web")]), "pairs of web"),
     ],
 )
