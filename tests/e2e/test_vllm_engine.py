@@ -156,12 +156,14 @@ def test_errors_at_start_name_the_setting_to_change(chat_model, tmp_path):
         open_vllm(chat_checkpoint(chat_model, runtime={"max_model_len": 9999}))
     with pytest.raises(EngineError, match=r"runtime\.gpus is 1"):
         open_vllm(chat_checkpoint(chat_model, runtime={"gpus": 1}))
+    with pytest.raises(EngineError, match=r"strftime_now.*fixed date"):
+        open_vllm(chat_checkpoint(chat_model, chat_template="{{ strftime_now('%Y') }}" + CHAT_TEMPLATE))
     bare = save_chat_model(tmp_path / "bare", template=None, positions=4096)
     with pytest.raises(EngineError, match="chat_template"):
         open_vllm(chat_checkpoint(bare))
     engine = open_vllm(chat_checkpoint(bare, chat_template=CHAT_TEMPLATE, runtime={"max_model_len": 2048}))
     try:
-        assert engine.context == 2048
+        assert engine.context.size == 2048
         (completion,) = engine.answer([chat_request("r", "zq" * 1100)])
         assert completion.error
         assert not completion.permanent, "a larger runtime.max_model_len would be enough"

@@ -15,8 +15,15 @@ CODES = ["eng_Latn", "deu_Latn", "jpn_Jpan"]
 WORDS = "the quick brown fox jumps over lazy dog der schnelle braune fuchs springt über den faulen hund".split()  # noqa: SIM905
 
 
-def save_chat_model(folder, template=CHAT_TEMPLATE, positions=256):
-    """Save a random Llama of two layers that ends most of its answers, with a byte-level BPE of 400 tokens."""
+END = 1
+"""Id of the chat model's end token."""
+
+
+def save_chat_model(folder, template=CHAT_TEMPLATE, positions=256, heads=2, ends=1.6):
+    """Save a random Llama of two layers with a byte-level BPE of 400 tokens, and two heads of keys and values.
+
+    The larger ``ends`` is, the sooner an answer ends; with the default, most answers end after a few tokens.
+    """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -38,12 +45,13 @@ def save_chat_model(folder, template=CHAT_TEMPLATE, positions=256):
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=positions, bos_token_id=0, eos_token_id=1, initializer_range=0.2,
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=heads, num_key_value_heads=2, max_position_embeddings=positions, bos_token_id=0,
+        eos_token_id=END, initializer_range=0.2,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
-    with torch.no_grad():  # make the end token likely enough to end some answers
-        model.lm_head.weight[1] *= 1.6
+    with torch.no_grad():
+        model.lm_head.weight[END] *= ends
     model.save_pretrained(folder)
     return str(folder)
 

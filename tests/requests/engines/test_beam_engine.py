@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tiny_llama import END, save_llama
+from random_models import CHAT_TEMPLATE, END, chat_request, complete, save_chat_model
 
 from polypref.config.sections import Checkpoint
 from polypref.requests.engines import EngineError, Request, beam_engine
+from polypref.requests.engines.decoders import Context
 from polypref.requests.engines.transformers import open_engine
 
 DEMO = Path(__file__).parents[3] / "resources/demo"
@@ -20,19 +21,12 @@ def start(path, chat_template=None, dtype="float32", **runtime):
 
 
 def ask(name, content, **decoding):
-    decoding = {"max_tokens": 24, "temperature": 0.0, "beam_size": 5, **decoding}
-    return Request(name, [{"role": "user", "content": content}], decoding)
-
-
-def answers(engine, requests):
-    completions = list(engine.answer(requests))
-    assert sorted(c.request_id for c in completions) == sorted(r.request_id for r in requests)
-    return {c.request_id: c for c in completions}
+    return chat_request(name, content, **{"beam_size": 5, **decoding})
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    return save_llama(tmp_path_factory.mktemp("models") / "llama")
+    return save_chat_model(tmp_path_factory.mktemp("models") / "llama", heads=4)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +54,7 @@ def compare(engine, requests, end):
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(engine.model.name_or_path, dtype="float32")
-    found, reasons = answers(engine, requests), set()
+    found, reasons = complete(engine, requests), set()
     for request in requests:
         decoding = request.decoding
         prompt = engine.render(request.messages)
@@ -94,8 +88,8 @@ def test_the_best_beam_of_the_miniatures_model_is_the_same_as_with_generate():
 
 def test_answers_do_not_depend_on_the_batch(engine):
     requests = [ask(f"{i}", text) for i, text in enumerate(CONTENTS)]
-    together = answers(engine, requests)
-    alone = answers(engine, requests[::-1][7:9])
+    together = complete(engine, requests)
+    alone = complete(engine, requests[::-1][7:9])
     assert all(together[name].text == completion.text for name, completion in alone.items())
 
 
@@ -110,7 +104,7 @@ def test_long_searches_do_not_delay_short_ones(engine, monkeypatch):
 
     monkeypatch.setattr(beam_engine.BeamSearchEngine, "_forward", counted)
     monkeypatch.setattr(engine, "ends", frozenset())  # nothing ends before max_tokens
-    monkeypatch.setattr(engine, "context", 1024)
+    monkeypatch.setattr(engine, "context", Context(1024, 1024))
     lengths = [400 if i % 20 == 7 else 5 + i % 36 for i in range(120)]
     requests = [ask(f"{i}", f"fox {i}", max_tokens=length) for i, length in enumerate(lengths)]
     order = [completion.completion_tokens for completion in engine.answer(requests)]
@@ -121,11 +115,11 @@ def test_long_searches_do_not_delay_short_ones(engine, monkeypatch):
     assert len(steps) < 1.2 * sum(lengths) / 8 + 400
 
 
-def test_less_memory_gives_smaller_batches_and_the_same_answers(engine, monkeypatch, capsys):
+def test_less_memory_gives_smaller_batches_and_the_same_complete(engine, monkeypatch, capsys):
     import torch
 
     requests = [ask(f"{i}", text) for i, text in enumerate(CONTENTS)]
-    expected = answers(engine, requests)
+    expected = complete(engine, requests)
     forward = beam_engine.BeamSearchEngine._forward
     room, rows = engine.room, engine.rows
 
@@ -135,7 +129,7 @@ def test_less_memory_gives_smaller_batches_and_the_same_answers(engine, monkeypa
         return forward(self, ids, *rest)
 
     monkeypatch.setattr(beam_engine.BeamSearchEngine, "_forward", small)
-    found = answers(engine, requests)
+    found = complete(engine, requests)
     assert {name: c.text for name, c in found.items()} == {name: c.text for name, c in expected.items()}
     assert "half as many beams, 20" in capsys.readouterr().out
     monkeypatch.setattr(engine, "rows", rows)
@@ -156,19 +150,19 @@ def test_the_error_gives_a_remedy_if_memory_runs_out(engine, monkeypatch):
 def test_context_limit_stop_strings_and_errors(engine):
     system = Request("system", [{"role": "system", "content": "x"}], {"max_tokens": 4, "beam_size": 3})
     odd = [ask("long", "zq" * 400), ask("lone", "\ud800"), ask("tight", "zq" * 110, max_tokens=200)]
-    got = answers(engine, [system, *odd, ask("fine", "fox"), ask("one", "fox", max_tokens=1)])
+    got = complete(engine, [system, *odd, ask("fine", "fox"), ask("one", "fox", max_tokens=1)])
     assert got["long"].permanent and "803 tokens" in got["long"].error and "256" in got["long"].error
     assert got["tight"].error is None and got["tight"].prompt_tokens + got["tight"].completion_tokens <= 256
     assert "no system role" in got["system"].error and got["lone"].error
     assert got["fine"].error is None and got["one"].completion_tokens == 1
     free = got["fine"].text
-    cut = answers(engine, [ask("cut", "fox", stop=[free[2:4]])])["cut"]
+    cut = complete(engine, [ask("cut", "fox", stop=[free[2:4]])])["cut"]
     assert (cut.text, cut.finish_reason) == (free[: free.index(free[2:4])], "stop")
 
 
 def test_exceeding_max_model_len_is_a_temporary_error(path):
     engine = start(path, max_model_len=64)
-    got = answers(engine, [ask("long", "zq" * 100), ask("cut", "zq" * 25, max_tokens=200)])
+    got = complete(engine, [ask("long", "zq" * 100), ask("cut", "zq" * 25, max_tokens=200)])
     assert not got["long"].permanent and "runtime.max_model_len" in got["long"].error
     cut = got["cut"]
     assert cut.finish_reason == "stop" or ("cut off" in cut.error and not cut.permanent)
@@ -180,7 +174,22 @@ def test_an_engine_that_cannot_start_gives_a_remedy(path, tmp_path):
     with pytest.raises(EngineError, match=r"runtime\.gpus is 1"):
         start(path, gpus=1)
     with pytest.raises(EngineError, match="chat_template"):
-        start(save_llama(tmp_path / "bare", template=None))
+        start(save_chat_model(tmp_path / "bare", template=None))
     start(str(tmp_path / "bare"), chat_template="{{ messages[0]['content'] }}").close()
     with pytest.raises(EngineError, match=r"decoder that transformers knows"):
         start(str(DEMO / "models/nllb"))
+
+
+def test_reasoning_is_switched_off_by_the_template(path):
+    template = CHAT_TEMPLATE + "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    engine = start(path, chat_template=template)
+    requests = [ask(mode, "fox", reasoning=mode) for mode in ("off", "strip")]
+    found = complete(engine, requests)
+    quiet, thoughtful = (engine.render(requests[0].messages, thinking) for thinking in (False, True))
+    assert engine.tokenizer.decode(quiet) == engine.tokenizer.decode(thoughtful) + "<think></think>"
+    assert (found["off"].prompt_tokens, found["strip"].prompt_tokens) == (len(quiet), len(thoughtful))
+
+
+def test_a_template_that_writes_the_date_is_an_error(path):
+    with pytest.raises(EngineError, match=r"strftime_now.*fixed date"):
+        start(path, chat_template="{{ strftime_now('%Y') }}" + CHAT_TEMPLATE)

@@ -214,8 +214,8 @@ def _complete_missing(
     checkpoint = checkpoint.model_copy(update={"path": path})
     completions: dict[str, dict[str, Any]] = {}
     progress = Progress(terminal, len(missing), run["reused"])
-    modes = {row["request_id"]: json.loads(row["decoding"]).get("reasoning") for row in missing}
     for name, requests in _by_engine(missing, checkpoint):
+        modes = {request.request_id: request.decoding.get("reasoning") for request in requests}
         starting = time.monotonic()
         engine = start(checkpoint, path, None if checkpoint.is_local else revision, name)
         run["engine_starts"] += 1

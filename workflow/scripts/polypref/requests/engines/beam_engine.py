@@ -16,6 +16,7 @@ from typing import Any
 
 from polypref.requests.engines import Completion, EngineError, Request, line_of
 from polypref.requests.engines.beam import BeamSearch
+from polypref.requests.engines.decoders import Context, is_out_of_memory
 
 AHEAD = 4096
 """Number of requests that are read and sorted by length at a time."""
@@ -51,8 +52,7 @@ class BeamSearchEngine:
     model : transformers.PreTrainedModel
     tokenizer : transformers.PreTrainedTokenizerBase
     chat_template : str or None
-    context : maximum number of tokens of a prompt and its output
-    own_context : maximum number of tokens that the model supports
+    context : the context of the engine and of the model
     room : capacity of the key-value cache in tokens
     rows : maximum number of beams at a time
     """
@@ -62,22 +62,22 @@ class BeamSearchEngine:
         model: Any,
         tokenizer: Any,
         chat_template: str | None,
-        context: int,
-        own_context: int,
+        context: Context,
         room: int,
         rows: int,
     ):
         self.model, self.tokenizer, self.chat_template = model, tokenizer, chat_template
-        self.context, self.own_context = context, own_context
+        self.context = context
         self.room, self.rows = room, rows
         ends = model.generation_config.eos_token_id
         ends = tokenizer.eos_token_id if ends is None else ends
         self.ends = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
 
-    def render(self, messages: list[dict[str, str]]) -> list[int]:
-        """Convert chat messages to token ids, in the same way as vLLM."""
+    def render(self, messages: list[dict[str, str]], thinking: bool = True) -> list[int]:
+        """Convert chat messages to token ids, in the same way as vLLM; ``thinking`` is an option of some templates."""
+        options = {} if thinking else {"enable_thinking": False}
         rendered = self.tokenizer.apply_chat_template(
-            messages, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
+            messages, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False, **options
         )
         return self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
 
@@ -99,8 +99,7 @@ class BeamSearchEngine:
                 try:
                     search = self._start(request)
                 except Exception as error:  # templates raise errors of many kinds, lone surrogates a TypeError
-                    grows = isinstance(error, _DoesNotFit) and self.context < self.own_context
-                    yield Completion(request.request_id, error=line_of(error), permanent=not grows)
+                    yield self.context.failed(request.request_id, error)
                     continue
                 waiting.setdefault(search.state.width, []).append(search)
             for searches in waiting.values():
@@ -116,13 +115,8 @@ class BeamSearchEngine:
         gc.collect()
 
     def _start(self, request: Request) -> _Search:
-        prompt = self.render(request.messages)
-        if len(prompt) >= self.context:
-            raise _DoesNotFit(
-                f"the prompt has {len(prompt)} tokens and the context holds {self.context} (runtime.max_model_len; the "
-                f"model's own is {self.own_context}): no room for an answer"
-            )
-        limit = min(request.decoding["max_tokens"], self.context - len(prompt))
+        prompt = self.render(request.messages, request.decoding.get("reasoning") != "off")
+        limit = self.context.max_tokens(len(prompt), request.decoding["max_tokens"])
         return _Search(request, prompt, BeamSearch(request.decoding["beam_size"], limit, self.ends))
 
     def _search(self, waiting: list[_Search], bound: int, aside: list[_Search]) -> Iterator[Completion]:
@@ -136,7 +130,7 @@ class BeamSearchEngine:
                     yield from self._run(waiting, running, bound, aside)
                 return
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if attempt == STARTS or not _out_of_memory(error):
+                if attempt == STARTS or not is_out_of_memory(error):
                     raise EngineError(
                         f"beam search stopped: {line_of(error)}. What was answered is kept; run again to go on, with a "
                         "lower runtime.memory_fraction (on a CPU: kv_cache_gb) or runtime.max_num_seqs if it ran out "
@@ -243,18 +237,8 @@ class BeamSearchEngine:
         cuts = [at for stop in request.decoding.get("stop") or [] if (at := text.find(stop)) >= 0]
         if cuts:
             text, reason = text[: min(cuts)], "stop"
-        cut = reason == "length" and search.state.max_tokens < request.decoding["max_tokens"]
-        if cut and self.context < self.own_context:
-            error = (
-                f"the answer is cut off: its prompt has {len(search.prompt)} tokens and the context holds "
-                f"{self.context}. Raise runtime.max_model_len (the model's own is {self.own_context})"
-            )
-            return Completion(request.request_id, error=error, permanent=False, **figures)
-        return Completion(request.request_id, text=text, finish_reason=reason, **figures)
-
-
-class _DoesNotFit(ValueError):
-    """The prompt is longer than the context."""
+        completion = Completion(request.request_id, text=text, finish_reason=reason, **figures)
+        return self.context.checked(completion, request.decoding["max_tokens"])
 
 
 def _that_fit(fresh: list[_Search]) -> list[_Search]:
@@ -287,8 +271,3 @@ def _likeliest(logprobs: Any, searches: list[_Search]) -> list[list[tuple[float,
         [(score, place // vocabulary, place % vocabulary) for score, place in zip(*pair, strict=True)]
         for pair in zip(found.tolist(), places.tolist(), strict=True)
     ]
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from polypref.requests.engines import EngineError, line_of
 from polypref.requests.engines.beam_engine import ROWS, BeamSearchEngine
+from polypref.requests.engines.decoders import Context, require_folder, require_template
 
 
 def open_engine(checkpoint: Any, path: str, revision: str | None) -> BeamSearchEngine:
@@ -18,10 +18,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> BeamSearchE
         The folder or the chat template is missing, the model is not a decoder with a key-value cache, or the model does
         not fit on the device.
     """
-    if revision is None and not Path(path).is_dir():
-        raise EngineError(
-            f"{path}: no such folder. Train or download the checkpoint, or correct `path` in the registry."
-        )
+    require_folder(path, revision)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -44,20 +41,17 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> BeamSearchE
         own = config.max_position_embeddings
         room = _room(model, config, runtime)
         engine = BeamSearchEngine(
-            *(model, tokenizer, checkpoint.chat_template, min(runtime.max_model_len or own, own), own),
+            *(model, tokenizer, checkpoint.chat_template, Context(min(runtime.max_model_len or own, own), own)),
             room=room,
             rows=runtime.max_num_seqs or ROWS,
         )
     except Exception as error:  # transformers and torch raise many types of errors, all fatal here
         raise EngineError(f"{path}: can't be loaded for beam search: {line_of(error)}. Remedy: {_REMEDY}.") from error
     try:
-        engine.render([{"role": "user", "content": "x"}])
-    except Exception as error:
+        require_template(engine.render, checkpoint.chat_template or tokenizer.chat_template, path)
+    except EngineError:
         engine.close()
-        raise EngineError(
-            f"{path}: the tokenizer's chat template is missing or fails: {line_of(error)}. Set `chat_template` in the "
-            "model registry to the template the model was trained on."
-        ) from error
+        raise
     return engine
 
 

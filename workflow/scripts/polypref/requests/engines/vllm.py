@@ -11,15 +11,13 @@ import gc
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from polypref.requests.engines import Completion, EngineError, Request, line_of
+from polypref.requests.engines.decoders import Context, require_folder, require_template
 from polypref.requests.engines.vllm_internals import ChatRenderer, max_running, model_context, shut_down
 from polypref.requests.engines.vllm_jobs import MAX_LOGPROBS, Job
 from polypref.requests.engines.vllm_start import remedy, start_in_less_memory
-from polypref.sources.templates import require_fixed
-from polypref.sources.tokens import TokenizerError
 
 AHEAD = 2048
 """Requests that are rendered ahead at least. Fewer at a time, between the engine's steps, cost 5% on small models."""
@@ -35,10 +33,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
     EngineError
         The folder is missing, there is no chat template, or vLLM can't start with this ``runtime``.
     """
-    if revision is None and not Path(path).is_dir():
-        raise EngineError(
-            f"{path}: no such folder. Train or download the checkpoint, or correct `path` in the registry."
-        )
+    require_folder(path, revision)
     runtime = checkpoint.runtime
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -46,7 +41,6 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     import torch
     from vllm import LLM
-    from vllm.exceptions import VLLMClientError
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu() != (runtime.gpus == 0):
@@ -88,17 +82,11 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
         raise EngineError(remedy(path, error, settings, bool(runtime.gpus))) from error
     engine = VllmEngine(llm, checkpoint.chat_template, own_context)
     try:
-        require_fixed(checkpoint.chat_template or getattr(engine.tokenizer, "chat_template", None), path)
-        engine.render([{"role": "user", "content": "x"}])
-    except TokenizerError as error:
+        template = checkpoint.chat_template or getattr(engine.tokenizer, "chat_template", None)
+        require_template(engine.render, template, path)
+    except EngineError:
         engine.close()
-        raise EngineError(str(error)) from error
-    except (ValueError, VLLMClientError) as error:
-        engine.close()
-        raise EngineError(
-            f"{path}: the tokenizer's chat template is missing or fails: {line_of(error)}. Set `chat_template` in the "
-            "model registry to the template the model was trained on."
-        ) from error
+        raise
     return engine
 
 
@@ -108,8 +96,7 @@ class VllmEngine:
     def __init__(self, llm: Any, chat_template: str | None, own_context: int):
         self.llm = llm
         self.tokenizer = llm.get_tokenizer()
-        self.context = llm.model_config.max_model_len
-        self.own_context = own_context
+        self.context = Context(llm.model_config.max_model_len, own_context)
         self._renderer = ChatRenderer(llm, chat_template)
         # Refilled at the half: the scheduler always has the next request at hand.
         self._ahead = max(AHEAD, 4 * max_running(llm))
@@ -147,14 +134,13 @@ class VllmEngine:
                             owners[name] = job
                         except (ValueError, TypeError, VLLMClientError) as error:
                             # TypeError: text with lone surrogates.
-                            context_may_grow = isinstance(error, _DoesNotFit) and self.context < self.own_context
-                            yield Completion(request.request_id, error=line_of(error), permanent=not context_may_grow)
+                            yield self.context.failed(request.request_id, error)
                 if not owners:
                     return
                 for output in engine.step():
                     if output.finished:
                         job = owners.pop(output.request_id)
-                        yield self._whole(job.request, job.completion(output))
+                        yield self.context.checked(job.completion(output), job.request.decoding["max_tokens"])
         except (RuntimeError, MemoryError, VLLMServerError) as error:
             raise EngineError(
                 f"vLLM stopped while answering: {line_of(error)}. What was answered is kept; run again to go on, with "
@@ -171,34 +157,7 @@ class VllmEngine:
             self.llm = None
             gc.collect()
 
-    def _whole(self, request: Request, completion: Completion) -> Completion:
-        """The completion, or an error where a larger ``runtime.max_model_len`` would have made it longer."""
-        cut = completion.finish_reason == "length" and self.context < self.own_context
-        if not cut or completion.prompt_tokens + request.decoding["max_tokens"] <= self.context:
-            return completion
-        error = (
-            f"the answer is cut off: its prompt has {completion.prompt_tokens} tokens and the context holds "
-            f"{self.context}. Raise runtime.max_model_len (the model's own is {self.own_context})"
-        )
-        return Completion(
-            request.request_id,
-            error=error,
-            prompt_tokens=completion.prompt_tokens,
-            completion_tokens=completion.completion_tokens,
-            permanent=False,
-        )
-
     def _start(self, request: Request) -> Job:
         prompt = self.render(request.messages, request.decoding.get("reasoning") != "off")
         tokens = len(prompt["prompt_token_ids"])
-        if tokens >= self.context:
-            raise _DoesNotFit(
-                f"the prompt has {tokens} tokens and the context holds {self.context} (runtime.max_model_len; the "
-                f"model's own is {self.own_context}): no room for an answer"
-            )
-        max_tokens = min(request.decoding["max_tokens"], self.context - tokens)
-        return Job(request, prompt, max_tokens)
-
-
-class _DoesNotFit(ValueError):
-    """The prompt is longer than the context."""
+        return Job(request, prompt, self.context.max_tokens(tokens, request.decoding["max_tokens"]))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from polypref.requests.engines import line_of
+from polypref.requests.engines.decoders import is_out_of_memory
 
 STARTS, LESS = 3, 0.7
 """Maximum number of starts if memory runs out, and the factor by which each retry reduces the memory."""
@@ -26,7 +27,7 @@ def start_in_less_memory(start: Callable[..., Any], settings: dict[str, Any]) ->
         except Exception as error:
             # On GPUs the engine runs in its own process, and only the log has its error.
             error.add_note(_log_since(log))
-            if tried == STARTS or not _out_of_memory(error):
+            if tried == STARTS or not is_out_of_memory(error):
                 raise
             for name in ("gpu_memory_utilization", "kv_cache_memory_bytes"):
                 if name in settings:
@@ -59,17 +60,10 @@ def _log_since(log: tuple[str, int] | None) -> str:
         return file.read().decode("utf-8", "replace")
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    """Return whether less memory would help; 'no available memory for the cache blocks' means that it needs more."""
-    text = " ".join([str(error), *getattr(error, "__notes__", [])]).lower()
-    signs = ("out of memory", "free memory on device", "available memory on node", "can't allocate memory")
-    return isinstance(error, MemoryError) or any(sign in text for sign in signs)
-
-
 def remedy(path: str, error: BaseException, settings: dict[str, Any], gpu: bool) -> str:
     """Explain why vLLM did not start with some settings, and which option of the registry to change."""
     text, context = str(error).lower(), settings.get("max_model_len")
-    if _out_of_memory(error):
+    if is_out_of_memory(error):
         advice = "lower runtime.memory_fraction (others use the GPU too), or raise runtime.gpus and tensor_parallel"
         advice = advice if gpu else "lower runtime.kv_cache_gb"
         advice += f"; the last of {STARTS} starts was with {_memory(settings)}"
