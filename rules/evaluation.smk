@@ -3,7 +3,6 @@
 
 localrules:
     tabulate_win_rates,
-    tabulate_biases,
 
 
 rule tabulate_win_rates:
@@ -11,6 +10,11 @@ rule tabulate_win_rates:
         verdicts=expand(
             R / "verdicts/{policy}/{language}.parquet",
             policy=PLAN.policies,
+            language=CONFIG.all_languages,
+        ),
+        answers=expand(
+            R / "answers/{policy}/{language}.parquet",
+            policy=PLAN.answerers,
             language=CONFIG.all_languages,
         ),
         settings=R / "settings/verdicts.json",
@@ -21,6 +25,8 @@ rule tabulate_win_rates:
         estimates=R / "tables/estimates.csv",
         self_agreement=R / "tables/self_agreement.csv",
         improvement_by_language=R / "tables/improvement_by_language.csv",
+        length_bias=R / "tables/length_bias.csv",
+        wrong_languages=R / "tables/wrong_languages.csv",
     log:
         R / "logs/tabulate_win_rates.log",
     conda:
@@ -32,36 +38,9 @@ rule tabulate_win_rates:
         base="base",
         languages=CONFIG.all_languages,
     message:
-        "Counting wins, losses and ties"
+        "Counting wins, losses and ties, and measuring biases of the judge"
     script:
         "../workflow/scripts/tabulate_win_rates.py"
-
-
-rule tabulate_biases:
-    input:
-        verdicts=rules.tabulate_win_rates.input.verdicts,
-        answers=expand(
-            R / "answers/{policy}/{language}.parquet",
-            policy=[*PLAN.policies, *sorted(set(CONFIG.evaluation.opponents))],
-            language=CONFIG.all_languages,
-        ),
-        settings=R / "settings/verdicts.json",
-    output:
-        length_bias=R / "tables/length_bias.csv",
-        wrong_languages=R / "tables/wrong_languages.csv",
-    log:
-        R / "logs/tabulate_biases.log",
-    conda:
-        "../environment.yml"
-    params:
-        mode=CONFIG.judging.counting,
-        runs=CONFIG.judging.runs,
-        seed=CONFIG.judging.seed,
-        languages=CONFIG.all_languages,
-    message:
-        "Measuring biases of the judge"
-    script:
-        "../workflow/scripts/tabulate_biases.py"
 
 
 if CONFIG.judging.second:

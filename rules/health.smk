@@ -8,8 +8,9 @@ localrules:
 rule tabulate_health:
     input:
         verdicts=rules.tabulate_win_rates.input.verdicts,
-        sanity=expand(R / "verdicts/sanity/opponents/{language}.parquet", language=PLAN.sanity_languages),
-        answers=rules.tabulate_biases.input.answers,
+        sanity=[f"{R}/requests/judge/{stem}.parquet" for stem in PLAN.sanity_files],
+        completions=completions_of("judge", CONFIG.judging.judge),
+        answers=rules.tabulate_win_rates.input.answers,
         length_bias=R / "tables/length_bias.csv",
         wrong_languages=R / "tables/wrong_languages.csv",
         improvement=R / "tables/improvement_by_language.csv",
@@ -19,15 +20,17 @@ rule tabulate_health:
         datasets=rules.tabulate_datasets.input.datasets,
         diagnostics=rules.tabulate_datasets.input.diagnostics,
         training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
-        settings=R / "settings/health.json",
+        settings=[R / "settings/judge.json", R / "settings/tables.json"],
     output:
         health=R / "tables/health.csv",
         contamination=R / "tables/contamination.csv",
+        sanity=R / "verdicts/sanity.parquet",
     log:
         R / "logs/tabulate_health.log",
     conda:
         "../environment.yml"
     params:
+        parser=CONFIG.judging.parser,
         limits=CONFIG.health.model_dump(exclude={"sanity_prompts"}),
     message:
         "Checking whether the numbers can be believed"

@@ -5,7 +5,6 @@ localrules:
     ask_verdicts,
     collect_verdicts,
     ask_sanity,
-    collect_sanity,
 
 
 rule ask_verdicts:
@@ -40,7 +39,7 @@ rule collect_verdicts:
     input:
         requests=R / "requests/judge/{policy}/{language}.parquet",
         completions=completions_of("judge", CONFIG.judging.judge),
-        settings=R / "settings/parsers.json",
+        settings=R / "settings/judge.json",
     output:
         R / "verdicts/{policy}/{language}.parquet",
     log:
@@ -57,46 +56,30 @@ rule collect_verdicts:
 
 rule ask_sanity:
     input:
-        prompts=R / "prompts/{language}.parquet",
-        opponents=rules.ask_verdicts.input.opponents,
+        prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
+        opponents=expand(
+            R / "answers/{opponent}/{language}.parquet",
+            opponent=sorted(set(CONFIG.evaluation.opponents)),
+            language=CONFIG.all_languages,
+        ),
         template=local_file(CONFIG.judging.prompt),
         checkpoint=identity_of(CONFIG.judging.judge),
-        settings=[R / "settings/judge.json", R / "settings/sanity.json"],
+        settings=R / "settings/judge.json",
     output:
-        R / "requests/judge/sanity/opponents/{language}.parquet",
+        R / "requests/judge/sanity.parquet",
     log:
-        R / "logs/ask_sanity/{language}.log",
+        R / "logs/ask_sanity.log",
     conda:
         "../environment.yml"
     params:
         asked=PLAN.asked_of_judge(),
-        opponents=sorted(set(CONFIG.evaluation.opponents)),
-        language_name=lambda wc: LANGUAGES[wc.language].name,
+        languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
         number=CONFIG.health.sanity_prompts,
         seed=CONFIG.judging.seed,
     message:
-        "Making the judge's sanity set in {wildcards.language}"
+        "Writing requests to the judge with known verdicts (the sanity set)"
     script:
         "../workflow/scripts/ask_sanity.py"
-
-
-rule collect_sanity:
-    input:
-        requests=R / "requests/judge/sanity/opponents/{language}.parquet",
-        completions=completions_of("judge", CONFIG.judging.judge),
-        settings=R / "settings/parsers.json",
-    output:
-        R / "verdicts/sanity/opponents/{language}.parquet",
-    log:
-        R / "logs/collect_sanity/{language}.log",
-    conda:
-        "../environment.yml"
-    params:
-        parser=CONFIG.judging.parser,
-    message:
-        "Collecting the verdicts on the sanity set in {wildcards.language}"
-    script:
-        "../workflow/scripts/collect_verdicts.py"
 
 
 if CONFIG.judging.second:
@@ -129,7 +112,7 @@ if CONFIG.judging.second:
         input:
             requests=R / "requests/judge/second/{policy}/{language}.parquet",
             completions=completions_of("judge", CONFIG.judging.second.judge),
-            settings=R / "settings/parsers.json",
+            settings=R / "settings/second_judge.json",
         output:
             R / "verdicts/second/{policy}/{language}.parquet",
         log:

@@ -3,7 +3,6 @@
 
 localrules:
     tabulate_cost,
-    tabulate_estimate,
 
 
 rule preflight:
@@ -93,27 +92,13 @@ rule tabulate_cost:
     input:
         costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
     output:
-        R / "tables/cost.csv",
+        cost=R / "tables/cost.csv",
+        estimate=R / "tables/estimate.csv",
     log:
         R / "logs/tabulate_cost.log",
     conda:
         "../environment.yml"
     message:
-        "Summing the cost of the batches"
+        "Summing the cost of the batches, and comparing it with the estimate"
     script:
         "../workflow/scripts/tabulate_cost.py"
-
-
-rule tabulate_estimate:
-    input:
-        costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
-    output:
-        R / "tables/estimate.csv",
-    log:
-        R / "logs/tabulate_estimate.log",
-    conda:
-        "../environment.yml"
-    message:
-        "Comparing the estimate with the actual cost of the batches"
-    script:
-        "../workflow/scripts/tabulate_estimate.py"

@@ -32,7 +32,7 @@ rule build_report:
         dropped=rules.tabulate_datasets.input.datasets_dropped,
         pair_diagnostics=rules.tabulate_datasets.input.diagnostics,
         prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
-        answers=rules.tabulate_biases.input.answers,
+        answers=rules.tabulate_win_rates.input.answers,
         verdicts=rules.tabulate_win_rates.input.verdicts,
         cards=expand(R / "datasets/{architecture}/README.md", architecture=PLAN.architectures),
         policies=expand(R / "policies/{architecture}/policy.json", architecture=PLAN.architectures),

@@ -1,5 +1,6 @@
 """Planted judges are named from the first page of the report alone."""
 
+import io
 import re
 import shutil
 from html import unescape
@@ -11,7 +12,7 @@ import synthetic
 from reporting import make_report
 
 from polypref.files.result_tables import read_csv
-from polypref.running.summary import health_lines
+from polypref.running.summary import print_summary
 
 NAMED = {
     "always_a": ("The judge decides by position", "the answer shown first in 100% of its decided verdicts", True),
@@ -44,7 +45,9 @@ def test_judge_is_named_on_the_first_page(results, tmp_path, kind):
     health = read_csv(folder / "tables/health.csv")
     assert health["check"].nunique() >= 24 and set(health["status"]) <= {"pass", "warn", "fail", "unknown"}
     assert (read_csv(folder / "tables/improvement_by_language.csv")["detectable"].dropna() > 0).all()
-    assert health_lines(folder)[0].startswith("No conclusion can be drawn") == void
+    printed = io.StringIO()
+    print_summary(folder, 0, printed)
+    assert ("No conclusion can be drawn from this run." in printed.getvalue()) == void
 
 
 def test_headline_is_unchanged_without_health_checks():

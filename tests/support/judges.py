@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import synthetic
 
 from polypref.files import schemas
+from polypref.files.tables import write_table
 from polypref.requests.sanity import ITSELF, OTHER
 
 KINDS = ("always_a", "random", "length", "right_70", "good")
@@ -35,7 +35,7 @@ def plant(folder: Path, kind: str, prompts: int = 20) -> None:
         for code in synthetic.LANGUAGES
         for row in synthetic.answers(name, code, prompts).itertuples()
     }
-    template = synthetic.verdicts("base", "en", 1).iloc[0]
+    sanity = []
     for code in synthetic.LANGUAGES:
         for policy in synthetic.POLICIES:
             frame = synthetic.verdicts(policy, code, prompts)
@@ -46,14 +46,17 @@ def plant(folder: Path, kind: str, prompts: int = 20) -> None:
             ]
             frame["status"] = "parsed"
             synthetic.write(frame, folder / f"verdicts/{policy}/{code}.parquet", schemas.VERDICTS)
-        rows = []
         for number in range(prompts):
             own, other = rng.integers(50, 200, 2)
             for what, right, sizes in ((ITSELF, "tie", (own, own)), (OTHER, "policy", (own, other))):
                 for order in ("policy_first", "opponent_first"):
                     verdict = judge(kind, order, right, *sizes, rng)
+                    reply = "TIE" if verdict == "tie" else "A" if order == f"{verdict}_first" else "B"
                     item = {"item_id": f"{code}-{number:04d}", "prompt_id": f"p{number:04d}", "language": code}
-                    rows.append({**template, **item, "policy": what, "order": order, "verdict": verdict,
-                                 "status": "parsed"})  # fmt: skip
-        path = folder / f"verdicts/sanity/opponents/{code}.parquet"
-        synthetic.write(pd.DataFrame(rows), path, schemas.VERDICTS)
+                    sanity.append({**item, "request_id": f"sanity{len(sanity)}", "policy": what, "opponent": "mid",
+                                   "order": order, "text": reply, "finish_reason": "stop", "model": "judge",
+                                   "part": 0, "before": "", "after": ""})  # fmt: skip
+    for path, schema in (("requests/judge/sanity", schemas.JUDGE_REQUESTS),
+                         ("completions/judge/judge", schemas.COMPLETIONS)):  # fmt: skip
+        rows = [{name: row.get(name) for name in schema.names} for row in sanity]
+        write_table(folder / f"{path}.parquet", rows, schema)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import synthetic
+import yaml
 
 from polypref.config.health import Health
 from polypref.report.pages import FIGURES, KINDS
@@ -54,19 +55,13 @@ def make_report(folder: Path) -> Path:
     )  # fmt: skip
     rates = ("win_rates", "win_rates_by_language", "position_bias", "improvement_by_language", "estimates",
              "self_agreement")  # fmt: skip
-    run_script(
-        "tabulate_win_rates",
-        input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages]},
-        output={name: tables / f"{name}.csv" for name in rates},
-        params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages},
-    )
     names = [*synthetic.POLICIES, *synthetic.OPPONENTS]
     run_script(
-        "tabulate_biases",
+        "tabulate_win_rates",
         input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
                "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages]},
-        output={name: tables / f"{name}.csv" for name in ("length_bias", "wrong_languages")},
-        params={"mode": "paper", "runs": 5, "seed": 1, "languages": languages},
+        output={name: tables / f"{name}.csv" for name in (*rates, "length_bias", "wrong_languages")},
+        params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages},
     )  # fmt: skip
     counted = ("sources", "datasets")
     run_script(
@@ -84,7 +79,8 @@ def make_report(folder: Path) -> Path:
     run_script(
         "tabulate_health",
         input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
-               "sanity": sorted(folder.glob("verdicts/sanity/opponents/*.parquet")),
+               "sanity": sorted(folder.glob("requests/judge/sanity.parquet")),
+               "completions": folder / "completions/judge/judge.parquet",
                "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages],
                "prompts": [folder / f"prompts/{code}.parquet" for code in languages],
                "datasets": [folder / f"datasets/{name}.parquet" for name in "ABC"],
@@ -92,11 +88,13 @@ def make_report(folder: Path) -> Path:
                "training_logs": [folder / f"policies/{name}/log.csv" for name in "ABC"],
                "length_bias": tables / "length_bias.csv", "wrong_languages": tables / "wrong_languages.csv",
                "improvement": tables / "improvement_by_language.csv", "funnel": tables / "funnel.csv"},
-        output={name: tables / f"{name}.csv" for name in ("health", "contamination")},
-        params={"limits": Health().model_dump(exclude={"sanity_prompts"})},
+        output={**{name: tables / f"{name}.csv" for name in ("health", "contamination")},
+                "sanity": folder / "verdicts/sanity.parquet"},
+        params={"parser": "label", "limits": Health().model_dump(exclude={"sanity_prompts"})},
     )  # fmt: skip
-    run_script("tabulate_cost", input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
-               output={"cost": tables / "cost.csv"})  # fmt: skip
+    config = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8")) | {"results": str(folder)}
+    run_script("tabulate_cost", config=config, input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
+               output={name: tables / f"{name}.csv" for name in ("cost", "estimate")})  # fmt: skip
     plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
     style = {"style": ROOT / "resources/figures.mplstyle"}
     logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]

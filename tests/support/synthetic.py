@@ -278,7 +278,8 @@ def write_results(
         log.parent.mkdir(parents=True, exist_ok=True)
         training_log(number).to_csv(log, index=False)
         used = {"attn_implementation": "flash_attention_2" if architecture == "C" else "sdpa"}
-        log.with_name("policy.json").write_text(json.dumps({"settings": used}))
+        policy = {"digest": f"{number:016x}", "rows": 96, "steps": 3, "settings": used}
+        log.with_name("policy.json").write_text(json.dumps(policy))
     for task, checkpoint in [("translate", "nllb"), ("translate", "x-alma"), ("judge", "judge"), ("answer", "base")]:
         path = folder / f"completions/{task}/{checkpoint}.cost.json"
         path.parent.mkdir(parents=True, exist_ok=True)

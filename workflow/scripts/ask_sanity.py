@@ -1,4 +1,7 @@
-"""Create the judge's sanity set in one language: comparisons of opponents' answers with a known correct verdict."""
+"""Write the requests of the judge's sanity set: comparisons of opponents' answers with a known correct verdict.
+
+The paths of answer files are ``.../{opponent}/{language}.parquet``.
+"""
 
 from pathlib import Path
 
@@ -10,14 +13,16 @@ from polypref.running.logs import job
 
 if __name__ == "__main__":
     params, files = snakemake.params, snakemake.input
-    with job(f"sanity set in {snakemake.wildcards.language}", snakemake.log[0]):
-        rows = ask_sanity(
-            read_rows(files.prompts, PROMPTS),
-            {name: read_rows(path, TEXTS) for name, path in zip(params.opponents, files.opponents, strict=True)},
-            read_asked(params.asked, files.get("checkpoint", [])),
-            Path(files.template).read_text(encoding="utf-8"),
-            params.language_name,
-            params.number,
-            params.seed,
-        )
+    with job("sanity set", snakemake.log[0]):
+        asked = read_asked(params.asked, files.get("checkpoint", []))
+        template = Path(files.template).read_text(encoding="utf-8")
+        rows = []
+        for path in map(Path, files.prompts):
+            answers = {
+                Path(answer).parent.name: read_rows(answer, TEXTS)
+                for answer in files.opponents
+                if Path(answer).stem == path.stem
+            }
+            name = params.languages[path.stem]
+            rows += ask_sanity(read_rows(path, PROMPTS), answers, asked, template, name, params.number, params.seed)
         write_table(snakemake.output[0], rows, JUDGE_REQUESTS)

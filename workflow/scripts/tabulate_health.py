@@ -1,5 +1,8 @@
 """Check the validity of a run's results (``health.csv``), and list contaminated prompts (``contamination.csv``).
 
+The judge's verdicts on its sanity set are collected here (``verdicts/sanity.parquet``), because only the checks need
+them.
+
 A contaminated training prompt matches an evaluation prompt. The paths of answer files are
 ``.../{model}/{language}.parquet``; the files of data sets and diagnostics are named after their architecture.
 """
@@ -12,12 +15,14 @@ from polypref.evaluation.improvement import paired_differences
 from polypref.evaluation.win_rates import check_values
 from polypref.files import schemas
 from polypref.files.result_tables import read_all, read_csv, read_frame, write_csv
-from polypref.files.tables import read_table
+from polypref.files.tables import read_table, write_table
 from polypref.health.checks import CHECKS, COLUMNS
 from polypref.health.data import answer_checks, contaminated, contamination_checks, data_checks
 from polypref.health.design import design_checks
 from polypref.health.judge import judge_checks
 from polypref.health.training import training_checks
+from polypref.requests.collect import read_answered
+from polypref.requests.judge import collect_verdicts
 from polypref.running.logs import job
 
 if __name__ == "__main__":
@@ -38,7 +43,14 @@ if __name__ == "__main__":
         logs = {Path(path).parent.name: read_csv(path) for path in files.training_logs}
         listed = contaminated(datasets, prompts, list(dict.fromkeys(prompts["language"])))
         agreement = read_csv(files.judge_agreement) if files.get("judge_agreement") else None
-        sanity = read_all(files.sanity, schemas.VERDICTS)
+        judged = [
+            verdict
+            for path in files.sanity
+            for answered in read_answered(path, schemas.JUDGE_REQUESTS, files.completions)
+            for verdict in collect_verdicts(*answered, files.completions, snakemake.params.parser)
+        ]
+        write_table(snakemake.output.sanity, judged, schemas.VERDICTS)
+        sanity = read_frame(snakemake.output.sanity, schemas.VERDICTS)
         rows = [
             *judge_checks(verdicts, sanity, read_csv(files.length_bias), agreement, limits),
             *design_checks(read_csv(files.improvement), paired_differences(verdicts, "base"), limits),

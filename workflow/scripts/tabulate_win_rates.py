@@ -1,16 +1,23 @@
 """Turn verdicts into the tables of the evaluation.
 
-Reads the verdicts of all policies and languages. Writes win rates per policy and opponent, the same per language, all
-levels with their averages (``estimates``), position bias, the agreement of the judge with itself, and the paired
-difference to the base per opponent and language.
+Reads the verdicts of all policies and languages, and the answers of policies and opponents, whose paths are
+``.../{model}/{language}.parquet``. Writes win rates per policy and opponent, the same per language, all levels with
+their averages (``estimates``), the paired difference to the base per opponent and language, and what the judge may
+prefer besides the better answer: position bias, its agreement with itself, length bias per policy and opponent, and
+the share of answers in the wrong language per model and language.
 """
 
+from pathlib import Path
+
+import pandas as pd
+
 from polypref.evaluation.agreement import self_agreement
+from polypref.evaluation.biases import add_lengths, length_bias, wrong_languages
 from polypref.evaluation.estimates import estimate_rates, language_rows, pooled_rows
 from polypref.evaluation.improvement import paired_differences, tabulate_improvement
 from polypref.evaluation.win_rates import judgements, position_bias
 from polypref.files import schemas
-from polypref.files.result_tables import read_all, write_csv
+from polypref.files.result_tables import read_all, read_frame, write_csv
 from polypref.running.logs import job
 
 if __name__ == "__main__":
@@ -27,3 +34,9 @@ if __name__ == "__main__":
         paired = paired_differences(judged, params.base)
         improvement = tabulate_improvement(paired, params.languages, seed=params.seed)
         write_csv(improvement, tables.improvement_by_language)
+        answers = pd.concat(
+            [read_frame(path, schemas.TEXTS).assign(name=Path(path).parent.name) for path in snakemake.input.answers],
+            ignore_index=True,
+        )
+        write_csv(length_bias(add_lengths(judged, answers)), tables.length_bias)
+        write_csv(wrong_languages(answers, params.languages), tables.wrong_languages)

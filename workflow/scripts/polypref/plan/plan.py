@@ -20,8 +20,8 @@ from polypref.requests.judge import LABELS
 TASKS = ("translate", "generate", "answer", "judge")
 SECOND = "second/"
 """Folder of the second judge's files below those of its task."""
-SANITY = "sanity/opponents/"
-"""Folder of the judge's sanity set below those of its task."""
+SANITY = "sanity"
+"""Name of the judge's sanity set among the requests and verdicts of its task."""
 
 
 class Translation(NamedTuple):
@@ -120,9 +120,9 @@ class Plan:
         return [file for file in self._field_files() if isinstance(file, Response)]
 
     @property
-    def sanity_languages(self) -> list[str]:
-        """Languages in which the judge gets a sanity set: all, or none where it is switched off."""
-        return self.config.all_languages if self.config.health.sanity_prompts else []
+    def sanity_files(self) -> list[str]:
+        """The stem of the requests of the judge's sanity set, or nothing if the set is switched off."""
+        return [SANITY] if self.config.health.sanity_prompts else []
 
     # -- batches --------------------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class Plan:
                 for policy in self.policies
                 for code in self.config.all_languages
             ),
-            *(("judge", judging.judge, f"{SANITY}{code}") for code in self.sanity_languages),
+            *(("judge", judging.judge, stem) for stem in self.sanity_files),
         ]
         batches: dict[tuple[str, str], list[str]] = {}
         for task, checkpoint, stem in uses:

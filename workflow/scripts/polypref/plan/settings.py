@@ -28,16 +28,13 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
         "judge": lambda: {
             "asked": plan.asked_of_judge(),
             "opponents": sorted(set(config.evaluation.opponents)),
+            "parser": config.judging.parser,
+            "sanity": {"prompts": config.health.sanity_prompts, "seed": config.judging.seed},
             **({"sampled": plan.sampled_runs()} if plan.sampled_runs() else {}),
         },
-        "parsers": lambda: {
-            "first": config.judging.parser,
-            **({"second": config.judging.second.parser} if config.judging.second else {}),
-        },
-        "sanity": lambda: {"prompts": config.health.sanity_prompts, "seed": config.judging.seed},
-        "health": lambda: {"health": config.health.model_dump(), "languages": config.all_languages},
         "second_judge": lambda: {
             "asked": plan.asked_of_judge(second=True),
+            "parser": config.judging.second.parser,
             "share": config.judging.second.share,
             "seed": config.judging.seed,
         },
@@ -45,6 +42,7 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "policies": plan.policies,
             "languages": config.all_languages,
             "sources": sorted(config.sources),
+            "health": config.health.model_dump(),
         },
         "verdicts": lambda: {
             "judging": {"mode": config.judging.counting, "runs": config.judging.runs, "seed": config.judging.seed},

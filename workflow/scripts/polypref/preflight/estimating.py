@@ -75,16 +75,11 @@ def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
         return items, round(items * EVALUATION_PROMPT_TOKENS * GROWTH), round(items * ANSWER_TOKENS * GROWTH)
     judging = config.judging
     calls = judging.runs if judging.counting == "sampled" else 2
-    if stem.startswith(SANITY):
-        items = min(items, config.health.sanity_prompts)
-        read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))
-        return (
-            3 * items,
-            3 * items * read,
-            3 * items * 2,
-        )  # for an answer compared with itself, both orders are the same request
-    share = judging.second.share if judging.second and stem.startswith(SECOND) else 1
-    judged = round(items * share) * len(set(config.evaluation.opponents)) * calls
+    if stem == SANITY:  # for an answer compared with itself, both orders are the same request
+        judged = 3 * min(items, config.health.sanity_prompts) * len(config.all_languages)
+    else:
+        share = judging.second.share if judging.second and stem.startswith(SECOND) else 1
+        judged = round(items * share) * len(set(config.evaluation.opponents)) * calls
     read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))
     return judged, judged * read, judged * 2
 
