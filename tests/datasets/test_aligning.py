@@ -4,7 +4,7 @@ import pytest
 from reporting import run_script
 from synthetic import dataset, source, write
 
-from polypref.config.sections import Diagnostics
+from polypref.config.diagnostics import Diagnostics
 from polypref.datasets.counts import tabulate_funnel
 from polypref.datasets.diagnostics import FLAGS
 from polypref.files import schemas

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from polypref.config.sections import Parser
+from polypref.config.judging import Parser
 from polypref.requests.judge import parse_verdict
 from polypref.requests.verdict_parsers import PARSERS
 

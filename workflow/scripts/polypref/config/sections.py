@@ -7,11 +7,13 @@ out of date. Cross-checks between sections are in :mod:`polypref.config.loading`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field
 
+from polypref.config.diagnostics import Diagnostics
 from polypref.config.health import Health
+from polypref.config.judging import Judging
 from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
 
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -71,45 +73,6 @@ class Architecture(Section):
     rejected: Literal["english"] | Translate | Generate = Field(
         description="'english', {translate: MODEL} or {generate: MODEL}"
     )
-
-
-EQUAL = "chosen_equals_rejected"
-Flag = Literal[
-    "prompt_wrong_language", "prompt_copies_source", "prompt_truncated", "prompt_repeats",
-    "chosen_wrong_language", "chosen_copies_prompt", "chosen_copies_source", "chosen_truncated", "chosen_repeats",
-    "rejected_wrong_language", "rejected_copies_prompt", "rejected_copies_source", "rejected_truncated",
-    "rejected_repeats", "chosen_equals_rejected",
-]  # fmt: skip
-"""Flags that :mod:`polypref.datasets.diagnostics` can set on a pair."""
-
-
-PRESETS: dict[str, tuple[Flag, ...]] = {
-    "none": (EQUAL,),
-    "broken": (EQUAL, *(f for f in get_args(Flag) if f.endswith(("_repeats", "_truncated", "_wrong_language")))),
-    "strict": get_args(Flag),
-}
-"""Lists of flags for which pairs are left out. A pair without a preference is left out in all of them."""
-
-
-class Diagnostics(Section):
-    """The flags for which preference pairs are left out, and whether the data sets have the same pairs."""
-
-    drop: Literal["none", "broken", "strict"] | list[Flag] = Field(
-        [EQUAL],
-        description="flags for which a pair is left out, or a preset: 'none' (pairs whose chosen equals rejected), "
-        "'broken' (texts that repeat themselves, were cut off or are in the wrong language, too) or 'strict' (all "
-        "flags). A pair with a missing text is always left out",
-    )
-    align: bool = Field(
-        False,
-        description="keep only the pairs that every architecture has in a language, so that policies are trained on "
-        "the same prompts",
-    )
-
-    @property
-    def dropped_flags(self) -> list[str]:
-        """The flags for which a pair is left out, in alphabetical order."""
-        return sorted(PRESETS[self.drop] if isinstance(self.drop, str) else self.drop)
 
 
 class Wmt(Section):
@@ -187,50 +150,6 @@ class Training(Section):
     lora: Lora | None = None
     overlong: Literal["error", "drop", "cut"] = "drop"
     runtime: TrainingRuntime = TrainingRuntime()
-
-
-Parser = Literal["label", "brackets", "json", "answer_line"]
-"""Names of :data:`polypref.requests.verdict_parsers.PARSERS`."""
-_PARSER = Field(
-    "label",
-    description="how a verdict is found in the reply: 'label' (A, B or TIE alone; decoding is constrained to them), "
-    "'brackets' ([[A]], [[B]], [[C]]), 'json' ({\"winner\": \"A\"}) or 'answer_line' (\"Answer: B\" in the last such "
-    "line); all but 'label' decode freely and need a prompt that asks for the format and a larger max_tokens",
-)
-
-
-class SecondJudge(Section):
-    """Another judge that compares the same answers, to check whether the verdicts depend on the judge."""
-
-    judge: Name = Field(description="checkpoint of a judge of another family than the first")
-    decoding: Decoding = Decoding(temperature=0.0, max_tokens=20)
-    parser: Parser = _PARSER
-    share: float = Field(1.0, gt=0, le=1, description="share of the prompts that it judges, sampled with the seed")
-
-
-class Judging(Section):
-    """How the judge compares two answers."""
-
-    judge: Name = Field(description="checkpoint of the judge")
-    prompt: str = Field(
-        "resources/prompts/judge.txt", description="file with {language}, {prompt}, {answer_a}, {answer_b}"
-    )
-    decoding: Decoding = Decoding(temperature=0.0, max_tokens=20)
-    parser: Parser = _PARSER
-    mode: Literal["balanced", "paper"] = Field("balanced", description="judge both orders, or random-order runs")
-    runs: int = Field(
-        5,
-        ge=1,
-        description="random-order runs in mode 'paper': at temperature 0 taken from the verdicts of both orders, "
-        "else sampled",
-    )
-    seed: int = 1
-    second: SecondJudge | None = Field(None, description="second judge; its agreement with the first is reported")
-
-    @property
-    def counting(self) -> str:
-        """How verdicts are counted as runs (:func:`.judgements`): ``balanced``, ``paper`` or ``sampled``."""
-        return "sampled" if self.mode == "paper" and self.decoding.temperature > 0 else self.mode
 
 
 class Report(Section):

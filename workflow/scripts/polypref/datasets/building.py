@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from polypref.config.diagnostics import EQUAL
 from polypref.files.schemas import FIELDS
 from polypref.files.tables import TableError, by_id
 from polypref.files.visible import visible
@@ -13,7 +14,6 @@ from polypref.requests.collect import provenance
 from polypref.sources.sampling import left_out
 
 Row = dict[str, Any]
-EQUAL = "chosen_equals_rejected"
 ORIGINAL = json.dumps({"model": "source"})
 
 

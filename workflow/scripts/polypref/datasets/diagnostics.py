@@ -11,13 +11,13 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from polypref.config.sections import ENGLISH, Flag
+from polypref.config.diagnostics import EQUAL, Flag
+from polypref.config.sections import ENGLISH
 from polypref.files.schemas import FIELDS
 from polypref.files.visible import visible
 from polypref.sources.tokens import CountTexts
 
 Row = dict[str, Any]
-EQUAL = "chosen_equals_rejected"
 FLAGS: tuple[str, ...] = get_args(Flag)
 """All flags: ``{field}_{kind}`` and ``chosen_equals_rejected``."""
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from polypref.config.diagnostics import EQUAL
 from polypref.config.loading import checkpoint_of, serves
 from polypref.config.registry import Runtime
 from polypref.config.sections import ENGLISH, Architecture, Config, Decoding, Generate, Language, Translate
@@ -245,7 +246,7 @@ class Plan:
     @property
     def drops_by_diagnostics(self) -> bool:
         """Whether pairs are dropped for flags that only the diagnostics can set."""
-        return bool(set(self.config.diagnostics.dropped_flags) - {"chosen_equals_rejected"})
+        return bool(set(self.config.diagnostics.dropped_flags) - {EQUAL})
 
     def licenses(self, name: str) -> dict[str, str]:
         """Licence of every data set and model that an architecture uses."""

@@ -1,0 +1,48 @@
+"""The configuration section ``diagnostics``: flags of preference pairs, and the pairs that are dropped for them."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from polypref.config.registry import Section
+
+EQUAL = "chosen_equals_rejected"
+"""The only flag that needs no diagnostics, because the data set itself shows it."""
+Flag = Literal[
+    "prompt_wrong_language", "prompt_copies_source", "prompt_truncated", "prompt_repeats",
+    "chosen_wrong_language", "chosen_copies_prompt", "chosen_copies_source", "chosen_truncated", "chosen_repeats",
+    "rejected_wrong_language", "rejected_copies_prompt", "rejected_copies_source", "rejected_truncated",
+    "rejected_repeats", "chosen_equals_rejected",
+]  # fmt: skip
+"""Flags that :mod:`polypref.datasets.diagnostics` can set on a pair."""
+
+
+PRESETS: dict[str, tuple[Flag, ...]] = {
+    "none": (EQUAL,),
+    "broken": (EQUAL, *(f for f in get_args(Flag) if f.endswith(("_repeats", "_truncated", "_wrong_language")))),
+    "strict": get_args(Flag),
+}
+"""Lists of flags for which pairs are left out. A pair without a preference is left out in all of them."""
+
+
+class Diagnostics(Section):
+    """The flags for which preference pairs are left out, and whether the data sets have the same pairs."""
+
+    drop: Literal["none", "broken", "strict"] | list[Flag] = Field(
+        [EQUAL],
+        description="flags for which a pair is left out, or a preset: 'none' (pairs whose chosen equals rejected), "
+        "'broken' (texts that repeat themselves, were cut off or are in the wrong language, too) or 'strict' (all "
+        "flags). A pair with a missing text is always left out",
+    )
+    align: bool = Field(
+        False,
+        description="keep only the pairs that every architecture has in a language, so that policies are trained on "
+        "the same prompts",
+    )
+
+    @property
+    def dropped_flags(self) -> list[str]:
+        """The flags for which a pair is left out, in alphabetical order."""
+        return sorted(PRESETS[self.drop] if isinstance(self.drop, str) else self.drop)
