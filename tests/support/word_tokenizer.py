@@ -8,6 +8,13 @@ TEMPLATE = (
     "{% else %} [ASSISTANT] {{ m['content'] }} {{ eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %} [ASSISTANT]{% endif %}"
 )
+# Lengths in words of prompt, chosen and rejected, and what training with max_length 20 does with the pair. A prompt has
+# three tokens more than words, and a whole conversation one more than that. A prompt of 18 tokens leaves no room, and a
+# conversation of 21 tokens is cut.
+LENGTHS = {
+    (5, 5, 5): "kept", (14, 1, 1): "kept", (15, 1, 1): "dropped", (40, 1, 1): "dropped",
+    (8, 8, 8): "kept", (8, 9, 3): "cut", (8, 3, 9): "cut",
+}  # fmt: skip
 
 
 def words(number: int, first: int = 0) -> str:

@@ -3,9 +3,8 @@
 import os
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
-from word_tokenizer import TEMPLATE, pair, word_tokenizer
+from word_tokenizer import LENGTHS, TEMPLATE, pair, word_tokenizer
 
 from polypref.training import trainer_data
 from polypref.training.trainer_data import DataError
@@ -16,19 +15,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 @pytest.fixture(scope="module")
 def tokenizer():
     return word_tokenizer()
-
-
-# Prompts have three tokens more than words, whole conversations one more than that. Length 20: a prompt of 18 tokens
-# leaves no room, a conversation of 21 is cut.
-LENGTHS = {
-    (5, 5, 5): "kept", (14, 1, 1): "kept", (15, 1, 1): "dropped", (40, 1, 1): "dropped",
-    (8, 8, 8): "kept", (8, 9, 3): "cut", (8, 3, 9): "cut",
-}  # fmt: skip
-
-
-@pytest.fixture
-def pairs() -> pd.DataFrame:
-    return pd.DataFrame([pair(number, *lengths) for number, lengths in enumerate(LENGTHS)])
 
 
 def test_fates_at_the_edges(pairs, tokenizer):

@@ -5,9 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from word_tokenizer import pair, settings
+from word_tokenizer import settings
 
 from polypref.files.schemas import DATASET
 from polypref.files.tables import write_table
@@ -15,19 +14,6 @@ from polypref.training import trainer, trainer_data, training
 from polypref.training.trainer import TrainingError
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-
-# Prompts have three tokens more than words, whole conversations one more than that. Length 20: a prompt of 18 tokens
-# leaves no room, a conversation of 21 is cut.
-LENGTHS = {
-    (5, 5, 5): "kept", (14, 1, 1): "kept", (15, 1, 1): "dropped", (40, 1, 1): "dropped",
-    (8, 8, 8): "kept", (8, 9, 3): "cut", (8, 3, 9): "cut",
-}  # fmt: skip
-
-
-@pytest.fixture
-def pairs() -> pd.DataFrame:
-    return pd.DataFrame([pair(number, *lengths) for number, lengths in enumerate(LENGTHS)])
 
 
 def test_the_digest_covers_everything_that_training_reads(pairs):
