@@ -13,7 +13,7 @@ import common
 import numpy as np
 import pandas as pd
 import synthetic
-from synthetic import simulate
+from simulated_verdicts import simulate
 
 from polypref.evaluation.estimates import estimate_rates
 from polypref.translation_quality.scores import score_translations

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import synthetic
 from scipy import stats
+from simulated_verdicts import simulate
 
 from polypref.evaluation.estimates import MACRO, POOLED, estimate_rates, language_rows, pooled_rows
 from polypref.evaluation.win_rates import judgements
@@ -67,7 +68,7 @@ def test_rows_in_another_order_give_the_same_estimates():
 
 
 def test_wilson_is_for_one_run_of_one_language_only():
-    single, _ = synthetic.simulate(60, 1, 1)
+    single, _ = simulate(60, 1, 1)
     rows = language_rows(estimate_rates(single, 200))
     count = single["verdict"].eq("policy").sum()
     low, high = stats.binomtest(int(count), 60).proportion_ci(method="wilson")
@@ -83,7 +84,7 @@ def test_wilson_is_for_one_run_of_one_language_only():
 
 
 def test_graded_preferences_and_their_standard_error():
-    frame, rng = synthetic.simulate(200, 1, 3)
+    frame, rng = simulate(200, 1, 3)
     frame["points"] = rng.random(200)
     row = pooled_rows(estimate_rates(frame, 200)).iloc[0]
     assert row["score"] == pytest.approx(100 * frame["points"].mean())
@@ -92,7 +93,7 @@ def test_graded_preferences_and_their_standard_error():
 
 def test_doubling_every_judgement_changes_no_interval():
     """Runs that repeat each other add nothing: the interval is that of the prompts."""
-    frame, _ = synthetic.simulate(40, 3, 2)
+    frame, _ = simulate(40, 3, 2)
     doubled = pd.concat([frame, frame.assign(run=1)], ignore_index=True)
     one, two = (pooled_rows(estimate_rates(f, 2000)).iloc[0] for f in (frame, doubled))
     assert (one["difference_low"], one["difference_high"]) == (two["difference_low"], two["difference_high"])
@@ -101,7 +102,7 @@ def test_doubling_every_judgement_changes_no_interval():
 
 def test_unknown_verdicts_and_no_rows():
     with pytest.raises(TableError, match="verdict is 'win'; expected policy, opponent, tie"):
-        estimate_rates(synthetic.simulate(4, 1, 1)[0].assign(verdict="win"))
+        estimate_rates(simulate(4, 1, 1)[0].assign(verdict="win"))
     with pytest.raises(TableError, match="no rows"):
         estimate_rates(HAND.assign(run=0).head(0))
 
@@ -110,9 +111,7 @@ def test_unknown_verdicts_and_no_rows():
 @pytest.mark.parametrize(("prompts", "languages"), [(150, 3), (25, 2)])
 def test_intervals_cover_the_truth(prompts, languages):
     """Simulated verdicts, alike within prompts: 93% to 97% of 1,000 studies' 95% intervals hold the known truth."""
-    studies = [
-        synthetic.simulate(prompts, languages, study)[0].assign(policy=f"study {study}") for study in range(1000)
-    ]
+    studies = [simulate(prompts, languages, study)[0].assign(policy=f"study {study}") for study in range(1000)]
     table = estimate_rates(pd.concat(studies, ignore_index=True), 499)
     table = table[table["opponent"].ne("all") & table["language"].isin(["all", "l0"])]
     covered = (table["difference_low"].le(0) & table["difference_high"].ge(0)).groupby(table["average"]).mean()
