@@ -15,7 +15,7 @@ WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 .PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture tiny-models pictures lock gpu-lock gpu-check clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## create .venv from requirements/cpu.txt; for GPUs: tools/setup.sh gpu
 	@tools/setup.sh
