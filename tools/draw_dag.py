@@ -12,7 +12,7 @@ STAGES = {
     "#4477aa": ("normalise_source", "normalise_wmt", "normalise_prompts", "sample_pairs", "identify_checkpoint"),
     "#228833": ("ask_translations", "collect_translations", "ask_responses", "collect_responses"),
     "#aa3377": ("build_dataset", "write_card", "train_policy"),
-    "#997700": ("ask_answers", "collect_answers", "ask_verdicts", "collect_verdicts"),
+    "#997700": ("ask_answers", "collect_answers", "ask_verdicts", "ask_sanity", "collect_verdicts"),
 }
 ENGINES = ("complete", "train_policy")
 COLOURS = {rule: colour for colour, rules in STAGES.items() for rule in rules}

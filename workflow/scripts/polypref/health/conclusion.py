@@ -15,8 +15,9 @@ def void_reasons(health: pd.DataFrame) -> list[str]:
 
 def describe_judge(health: pd.DataFrame) -> str:
     """Describe the judge in one sentence."""
-    status = health.drop_duplicates("check").set_index("check")["status"].to_dict()
-    message = health.drop_duplicates("check").set_index("check")["message"].to_dict()
+    checks = health.drop_duplicates("check").set_index("check")
+    status = checks["status"].to_dict()
+    message = checks["message"].str.replace("the judge ", "it ", n=1).to_dict()
 
     def is_at(name: str, level: str) -> bool:
         return status.get(name) == level
@@ -28,7 +29,7 @@ def describe_judge(health: pd.DataFrame) -> str:
     if is_at("judge_unparsed", "fail") or is_at("judge_errors", "fail"):
         return "Too many judgements have no verdict."
     if is_at("judge_order_kappa", "fail"):
-        return f"The judge cannot be told from one that answers at random: {message['judge_order_kappa']}."
+        return f"The judge cannot be distinguished from one that answers at random: {message['judge_order_kappa']}."
     if is_at("judge_sanity_wins", "fail"):
         return f"The judge fails its sanity set: {message['judge_sanity_wins']}."
     if is_at("judge_order_kappa", "warn"):
