@@ -55,12 +55,15 @@ def languages_of(paths: set[str]) -> set[str]:
 
 
 def runtime_of_everything(config: dict) -> None:
-    """Change every runtime option of all vLLM checkpoints and of training."""
+    """Change every runtime option of all vLLM checkpoints and of training; beam search needs `tensor_parallel: 1`."""
     registry = yaml.safe_load((ROOT / "resources/models.yaml").read_text(encoding="utf-8"))
-    knobs = {"memory_fraction": 0.5, "tensor_parallel": 2, "gpus": 2, "flush_s": 1, "concurrency": 3, "shards": 4}
+    knobs = {"memory_fraction": 0.5, "gpus": 2, "flush_s": 1, "concurrency": 3, "shards": 4}
     knobs |= {"nodes": 2, "max_num_seqs": 7, "threads": 3, "hours": 1, "memory_gb": 5, "max_error_share": 0.5}
     config["checkpoints"] = {
-        name: {**entry, "runtime": {**entry.get("runtime", {}), **knobs}}
+        name: {
+            **entry,
+            "runtime": {**entry.get("runtime", {}), **knobs, "tensor_parallel": 1 if name.startswith("x-alma") else 2},
+        }
         for name, entry in registry["checkpoints"].items()
         if entry["engine"] == "vllm"
     }
@@ -113,7 +116,7 @@ def test_removing_a_language_affects_no_texts(paper):
 def test_another_judge_affects_verdicts_and_tables(paper):
     files = stale(paper, set_at("judging.judge", "qwen2.5-14b"))
     rerun = {rule for rule in files if not re.match("tabulate|plot|build_report", rule)}
-    assert rerun == {"check_before_gpu", "ask_verdicts", "complete", "collect_verdicts"}, (
+    assert rerun == {"check_before_gpu", "ask_verdicts", "ask_sanity", "complete", "collect_verdicts"}, (
         "the new judge is checked first"
     )
     assert len(files["collect_verdicts"]) == 4 * 8

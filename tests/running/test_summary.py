@@ -121,5 +121,14 @@ def test_truncated_or_empty_records_do_not_fail_a_run(tmp_path):
     assert "Engine starts: 1, batches with missing rows: 1" in lines
 
 
+def test_an_empty_table_of_health_checks_does_not_fail_a_run(tmp_path):
+    """``--touch`` creates the tables of a run that was never made."""
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/health.csv").touch()
+    out = io.StringIO()
+    print_summary(tmp_path, 0.0, out)
+    assert "Health" not in out.getvalue() and "no engine was started" in out.getvalue()
+
+
 def test_a_terminal_gets_a_ruled_table():
     assert run_table([RUN | {"batch": "b"}], terminal=True).box and not run_table([], terminal=False).box

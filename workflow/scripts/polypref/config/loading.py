@@ -23,7 +23,11 @@ class ConfigError(ValueError):
     """The configuration is invalid; the message lists every error."""
 
 
-def find_file(path: str, root: Path) -> Path:
+WORKFLOW = Path(__file__).resolve().parents[4]
+"""The folder of the workflow, which holds the Snakefile and ``resources/``."""
+
+
+def find_file(path: str, root: Path = WORKFLOW) -> Path:
     """Resolve a relative path in the working directory first, then in the workflow's folder."""
     return Path(path) if Path(path).exists() or Path(path).is_absolute() else _or_relative(root / path, path)
 

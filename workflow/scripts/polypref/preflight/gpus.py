@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from polypref.config.loading import find_file
 from polypref.plan.needs import gpu_batches
 from polypref.plan.plan import Plan
 from polypref.preflight.findings import Finding
@@ -25,7 +26,7 @@ def read_gpus() -> list[float] | None:
 
 def read_config(path: str, revision: str | None) -> Content | None:
     """Read a checkpoint's ``config.json`` from a folder or the Hub's cache; None if it is not there."""
-    file = Path(path) / "config.json"
+    file = find_file(path) / "config.json"
     if not file.is_file():
         from huggingface_hub import try_to_load_from_cache
 

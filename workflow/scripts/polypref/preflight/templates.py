@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+from polypref.config.loading import find_file
 from polypref.plan.plan import Plan
 from polypref.preflight.findings import Finding
 from polypref.sources.templates import EQUAL, UNTRAINABLE, fault_of, is_trainable, render_pair, use_template
@@ -19,10 +19,10 @@ def local_tokenizer(path: str, revision: str | None) -> Any:
     """Load a tokenizer from a folder or the Hub's cache, without downloads; None if it is in neither."""
     from transformers import AutoTokenizer  # takes seconds to import
 
+    folder = find_file(path)
+    place, commit = (str(folder), None) if folder.is_dir() else (path, revision)
     try:
-        return AutoTokenizer.from_pretrained(
-            path, revision=None if Path(path).is_dir() else revision, local_files_only=True
-        )
+        return AutoTokenizer.from_pretrained(place, revision=commit, local_files_only=True)
     except (OSError, ValueError, KeyError):
         return None
 
