@@ -116,7 +116,7 @@ rule report:
 onstart:
     STARTED.append(time.time())
     if submits_jobs() and shutil.which("squeue"):
-        print(take_over(Path.cwd()), end="")
+        print(cancel_queued(Path.cwd()), end="")
 
 
 onsuccess:

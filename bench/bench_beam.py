@@ -77,20 +77,22 @@ def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: 
     from polypref.files.tables import write_table
     from polypref.requests import complete as completing
     from polypref.requests import engines
-    from polypref.requests.asking import Asked
+    from polypref.requests.asking import RequestSettings
     from polypref.requests.checkpoints import content_revision
     from polypref.requests.generate import ask_responses
 
     runtime = {"threads": threads, "kv_cache_gb": 2, "max_model_len": 2048}
     checkpoint = Checkpoint(engine="vllm", path=model, dtype="float32", runtime=runtime)
     decoding = {"beam_size": width, "max_tokens": tokens}
-    asked = Asked("real", model, content_revision(Path(model)), True, decoding, "float32")
-    rows = ask_responses([{"item_id": str(n), "prompt": text} for n, text in enumerate(prompts)], asked, "de")
+    settings = RequestSettings("real", model, content_revision(Path(model)), True, decoding, "float32")
+    rows = ask_responses([{"item_id": str(n), "prompt": text} for n, text in enumerate(prompts)], settings, "de")
     write_table(folder / "requests.parquet", rows, REQUESTS)
     # Another checkout may have only one engine.
     kind = [engines.engine_of(checkpoint, decoding)] if hasattr(engines, "engine_of") else []
     engine = engines.open_engine(checkpoint, model, None, *kind)
-    list(engine.answer([engines.Request("first", [{"role": "user", "content": "one"}], {**decoding, "max_tokens": 2})]))
+    list(
+        engine.complete([engines.Request("first", [{"role": "user", "content": "one"}], {**decoding, "max_tokens": 2})])
+    )
 
     def run() -> tuple[list[str], int]:
         made, _ = completing.complete(

@@ -42,7 +42,7 @@ from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import write_table
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 
 SHAPES = {
     "tiny": Shape(width=128, inner=128, layers=2, heads=4, kv_heads=2, vocabulary=1_000),
@@ -130,8 +130,8 @@ class Bench:
         self.at_once = engine.llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
         self.stores = itertools.count()
 
-    def request_model(self, **decoding: Any) -> Asked:
-        return Asked("bench", self.checkpoint.path, "random weights", True, decoding, self.checkpoint.dtype)
+    def request_model(self, **decoding: Any) -> RequestSettings:
+        return RequestSettings("bench", self.checkpoint.path, "random weights", True, decoding, self.checkpoint.dtype)
 
     def without_cache(self, action: Callable[[], Any]) -> Cost:
         self.engine.llm.reset_prefix_cache()

@@ -39,11 +39,11 @@ def main() -> None:
         )
         prompts = [{"item_id": r["item_id"], "prompt": r["messages"][0]["content"], "language": "en"} for r in rows]
         write_table(folder / "prompts.parquet", prompts, PROMPTS)
-        asked = {"model": "m", "path": "owner/m", "revision": "1", "local": False, "decoding": {"max_tokens": 9}}
+        settings = {"model": "m", "path": "owner/m", "revision": "1", "local": False, "decoding": {"max_tokens": 9}}
         jobs = {
             "ask_responses": {
                 "input": {"prompts": str(folder / "prompts.parquet")}, "wildcards": {"language": "en"},
-                "output": {"requests": str(folder / "asked.parquet")}, "params": {"asked": asked},
+                "output": {"requests": str(folder / "asked.parquet")}, "params": {"request_settings": settings},
             },
             "collect_texts": {
                 "input": {"requests": str(requests), "completions": str(folder / "completions.parquet")},

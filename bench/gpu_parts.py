@@ -112,7 +112,7 @@ def _answers(kinds: dict[str, Any], registry: dict[str, Checkpoint], open_engine
             if owner != name:
                 continue
             start = time.monotonic()
-            found = {done.request_id: done for done in engine.answer([to_request(row) for row in rows])}
+            found = {done.request_id: done for done in engine.complete([to_request(row) for row in rows])}
             took = time.monotonic() - start
             done = [found[row["request_id"]] for row in rows]
             if failed := [one.error for one in done if one.error is not None]:

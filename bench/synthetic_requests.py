@@ -14,7 +14,7 @@ from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import COMPLETIONS, JUDGE_REQUESTS, REQUESTS
 from polypref.files.tables import write_table
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.checkpoints import content_revision
 from polypref.requests.complete import complete
 from polypref.requests.generate import ask_responses
@@ -45,10 +45,10 @@ def answer_batch(paths: list[Path], folder: Path, registry: Checkpoint, engine: 
     return len(completions)
 
 
-def request_model(name: str, **decoding: Any) -> Asked:
+def request_model(name: str, **decoding: Any) -> RequestSettings:
     """Return the model of the requests for that checkpoint."""
     path = DEMO / "models" / name
-    return Asked(name, str(path), content_revision(path), True, decoding, "float32")
+    return RequestSettings(name, str(path), content_revision(path), True, decoding, "float32")
 
 
 def sentences(count: int, seed: int = 1) -> list[str]:
@@ -74,7 +74,7 @@ def write_translations(folder: Path, count: int, fields: int = 1, languages: int
     return files
 
 
-def reply_rows(texts: list[str], model: Asked) -> list[dict]:
+def reply_rows(texts: list[str], model: RequestSettings) -> list[dict]:
     """Return requests to reply to prompts."""
     return ask_responses([{"item_id": f"{n:06d}", "prompt": text} for n, text in enumerate(texts)], model, "en")
 
@@ -86,7 +86,7 @@ def write_replies(folder: Path, count: int) -> list[Path]:
     return [path]
 
 
-def verdict_rows(texts: list[str], judge: Asked, prompt: str) -> list[dict]:
+def verdict_rows(texts: list[str], judge: RequestSettings, prompt: str) -> list[dict]:
     """Return requests to judge pairs of answers in both orders; a third of the texts are the prompts."""
     pairs = len(texts) // 3
     ids = [f"{n:06d}" for n in range(pairs)]

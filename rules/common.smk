@@ -17,7 +17,7 @@ from polypref.plan.needs import api_keys, nothing_outside, repositories
 from polypref.plan.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
 from polypref.plan.settings import settings
-from polypref.running.slurm import take_over
+from polypref.running.slurm import cancel_queued
 from polypref.running.slurm_executor import adapt_executor
 from polypref.running.summary import failure_summary, print_summary
 

@@ -24,7 +24,7 @@ rule ask_responses:
     conda:
         "../environment.yml"
     params:
-        asked=lambda wc: PLAN.asked_of_model(wc.model, wc.language),
+        request_settings=lambda wc: PLAN.request_settings_of_model(wc.model, wc.language),
     message:
         "Writing requests to {wildcards.model} for responses in {wildcards.language}"
     script:
@@ -59,7 +59,7 @@ rule ask_answers:
     conda:
         "../environment.yml"
     params:
-        asked=lambda wc: PLAN.asked_of_policy(wc.policy),
+        request_settings=lambda wc: PLAN.request_settings_of_policy(wc.policy),
     message:
         "Writing requests to {wildcards.policy} for answers in {wildcards.language}"
     script:

@@ -25,7 +25,7 @@ rule ask_verdicts:
     conda:
         "../environment.yml"
     params:
-        asked=PLAN.asked_of_judge(),
+        request_settings=PLAN.request_settings_of_judge(),
         opponents=sorted(set(CONFIG.evaluation.opponents)),
         sampled=PLAN.sampled_runs(),
         language_name=lambda wc: LANGUAGES[wc.language].name,
@@ -72,7 +72,7 @@ rule ask_sanity:
     conda:
         "../environment.yml"
     params:
-        asked=PLAN.asked_of_judge(),
+        request_settings=PLAN.request_settings_of_judge(),
         languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
         number=CONFIG.health.sanity_prompts,
         seed=CONFIG.judging.seed,
@@ -100,7 +100,7 @@ if CONFIG.judging.second:
         conda:
             "../environment.yml"
         params:
-            asked=PLAN.asked_of_judge(second=True),
+            request_settings=PLAN.request_settings_of_judge(second=True),
             share=CONFIG.judging.second.share,
             seed=CONFIG.judging.seed,
         message:

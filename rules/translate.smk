@@ -17,7 +17,7 @@ rule ask_translations:
     conda:
         "../environment.yml"
     params:
-        asked=lambda wc: PLAN.asked_of_model(wc.model, wc.language, translate=True),
+        request_settings=lambda wc: PLAN.request_settings_of_model(wc.model, wc.language, translate=True),
         prompt=lambda wc: CONFIG.models[wc.model].prompt,
         unit=lambda wc: CONFIG.models[wc.model].split,
         language_name=lambda wc: LANGUAGES[wc.language].name,

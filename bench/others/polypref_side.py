@@ -9,7 +9,7 @@ from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import COMPLETIONS, REQUESTS
 from polypref.files.tables import write_table
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.complete import complete
 from polypref.requests.generate import ask_responses
 
@@ -18,7 +18,7 @@ if __name__ == "__main__":
     os.environ["OPENAI_API_KEY"] = "none"
     lines = Path(prompts).read_text(encoding="utf-8").splitlines()
     items = [{"item_id": str(n), "prompt": json.loads(line)["instruction"]} for n, line in enumerate(lines)]
-    model = Asked("tiny", "tiny", None, False, {"temperature": 0.0, "max_tokens": int(max_tokens)})
+    model = RequestSettings("tiny", "tiny", None, False, {"temperature": 0.0, "max_tokens": int(max_tokens)})
     requests = Path(folder) / "requests.parquet"
     write_table(requests, ask_responses(items, model, "en"), REQUESTS)
     runtime = Runtime(concurrency=int(concurrency))

@@ -14,7 +14,7 @@ def data():
     sources = {name: synthetic.source(name) for name in synthetic.SOURCES}
     everything = pd.concat([kept for kept, _ in sources.values()], ignore_index=True)
     pairs, rest = everything[everything["row"] < 15], everything[everything["row"] >= 15]
-    left = rest.assign(language=None, step="sample", reason="not drawn")[DROPPED.names]
+    left = rest.assign(language=None, step="sample", reason="not sampled")[DROPPED.names]
     return {"sources": sources, "pairs": pairs, "pairs_dropped": left,
             "datasets": {name: synthetic.dataset(pairs, name) for name in "AB"}}  # fmt: skip
 

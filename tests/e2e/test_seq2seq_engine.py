@@ -120,7 +120,7 @@ def test_the_demo_checkpoint_completes_requests(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     path = str(ROOT / "resources/demo/models/nllb")
     engine = open_engine(Checkpoint(engine="seq2seq", path=path), path, None)
-    (completion,) = engine.answer([translation_request("r", "the dog sees the house .", beam_size=4)])
+    (completion,) = engine.complete([translation_request("r", "the dog sees the house .", beam_size=4)])
     assert completion.error is None
     assert completion.text
     engine.close()

@@ -58,7 +58,7 @@ def test_completions_are_yielded_before_the_batch_is_finished(engine):
             pulled.append(i)
             yield chat_request(f"r{i}", f"fox {i}", max_tokens=1 + i % 3)
 
-    stream = engine.answer(source())
+    stream = engine.complete(source())
     next(stream)
     assert len(pulled) <= AHEAD, "requests are read only as the engine needs them"
     stream.close()
@@ -164,10 +164,10 @@ def test_errors_at_start_name_the_setting_to_change(chat_model, tmp_path):
     engine = open_vllm(chat_checkpoint(bare, chat_template=CHAT_TEMPLATE, runtime={"max_model_len": 2048}))
     try:
         assert engine.context.size == 2048
-        (completion,) = engine.answer([chat_request("r", "zq" * 1100)])
+        (completion,) = engine.complete([chat_request("r", "zq" * 1100)])
         assert completion.error
         assert not completion.permanent, "a larger runtime.max_model_len would be enough"
-        (completion,) = engine.answer([chat_request("r", "zq" * 1000, max_tokens=200)])
+        (completion,) = engine.complete([chat_request("r", "zq" * 1000, max_tokens=200)])
         assert "cut off" in completion.error and not completion.permanent, (
             "a completion that the context cuts off is an error"
         )
@@ -212,7 +212,7 @@ def test_reasoning_is_switched_off_by_the_template(chat_model):
         thoughtful, quiet = (engine.render(messages, thinking)["prompt_token_ids"] for thinking in (True, False))
         assert engine.tokenizer.decode(quiet) == engine.tokenizer.decode(thoughtful) + "<think></think>"
         requests = [chat_request(mode, "the quick fox", reasoning=mode) for mode in ("off", "strip")]
-        tokens = {completion.request_id: completion.prompt_tokens for completion in engine.answer(requests)}
+        tokens = {completion.request_id: completion.prompt_tokens for completion in engine.complete(requests)}
         assert tokens == {"off": len(quiet), "strip": len(thoughtful)}
     finally:
         engine.close()

@@ -99,6 +99,10 @@ def test_params_do_not_contain_runtime(name):
     other = plan(config)
     for model in ("x-alma-bs", "strong"):
         if model in made.config.models:
-            assert other.asked_of_model(model, "de", True) == made.asked_of_model(model, "de", True)
-    assert other.asked_of_judge() == made.asked_of_judge() and other.asked_of_policy("A") == made.asked_of_policy("A")
+            assert other.request_settings_of_model(model, "de", True) == made.request_settings_of_model(
+                model, "de", True
+            )
+    assert other.request_settings_of_judge() == made.request_settings_of_judge() and other.request_settings_of_policy(
+        "A"
+    ) == made.request_settings_of_policy("A")
     assert other.config.shown() != {} and "threads" not in str(other.config.shown())

@@ -25,7 +25,7 @@ from polypref.preflight.estimating import (
     token_cost,
     tokens_in,
 )
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.generate import ask_responses
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def test_counts_that_the_configuration_implies(plan):
 
 
 def test_existing_requests_and_measured_throughput_replace_assumptions(plan, tmp_path):
-    asked = Asked("base", "o/n", None, False, {"max_tokens": 8})
+    asked = RequestSettings("base", "o/n", None, False, {"max_tokens": 8})
     items = [{"item_id": str(n), "prompt": "four" * 10 + str(n)} for n in range(5)]
     for stem in plan.batches()["answer", "base"]:
         write_table(tmp_path / f"requests/answer/{stem}.parquet", ask_responses(items, asked, "en"), REQUESTS)

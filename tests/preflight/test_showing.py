@@ -10,7 +10,7 @@ from polypref.files.schemas import REQUESTS
 from polypref.files.tables import write_table
 from polypref.plan.plan import Plan
 from polypref.preflight.showing import local_renderer, show
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.generate import ask_responses
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_every_model_of_the_design_is_shown_with_its_request(paper):
 def test_existing_requests_are_shown_as_rendered(tmp_path):
     plan = plan_of("demo")
     path = ROOT / "resources/demo/models/weak"
-    asked = Asked("weak", str(path), "digest", True, {"max_tokens": 8, "temperature": 0.7})
+    asked = RequestSettings("weak", str(path), "digest", True, {"max_tokens": 8, "temperature": 0.7})
     rows = ask_responses([{"item_id": "i", "prompt": "hello you"}], asked, "de")
     stem = plan.batches()["generate", "weak"][0]
     write_table(tmp_path / f"requests/generate/{stem}.parquet", rows, REQUESTS)

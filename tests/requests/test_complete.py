@@ -10,7 +10,7 @@ from polypref.files.digests import seed_of
 from polypref.files.schemas import COMPLETIONS, REQUESTS
 from polypref.files.tables import TableError, write_table
 from polypref.requests import complete as completing
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.complete import complete
 from polypref.requests.engines import Completion, EngineError
 from polypref.requests.generate import ask_responses
@@ -48,7 +48,7 @@ class Echo:
 
 
 def write_requests(path, prompts, temperature=0.0, revision="abc"):
-    asked = Asked("m", "owner/name", revision, False, {"temperature": temperature, "max_tokens": 8})
+    asked = RequestSettings("m", "owner/name", revision, False, {"temperature": temperature, "max_tokens": 8})
     write_table(path, ask_responses([{"item_id": p, "prompt": p} for p in prompts], asked, "de"), REQUESTS)
     return str(path)
 
@@ -64,7 +64,7 @@ def test_beam_search_and_sampling_are_two_engines_of_one_batch_one_after_the_oth
 
     engine, files = Named(), []
     for number, decoding in enumerate(({"beam_size": 5}, {"temperature": 0.6}, {"beam_size": 1})):
-        asked = Asked("m", "owner/name", "abc", False, {"max_tokens": 8, **decoding})
+        asked = RequestSettings("m", "owner/name", "abc", False, {"max_tokens": 8, **decoding})
         rows = ask_responses([{"item_id": p, "prompt": p} for p in ("a", "b")], asked, "de")
         write_table(tmp_path / str(number), rows, REQUESTS)
         files.append(str(tmp_path / str(number)))

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from polypref.files.schemas import JUDGE_REQUESTS, REQUESTS, TEXTS, VERDICTS
 from polypref.files.tables import TableError
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import NOT_ASKED, collect_texts
 from polypref.requests.generate import ask_responses
 from polypref.requests.judge import ask_verdicts, collect_verdicts, parse_verdict
 from polypref.requests.prompts import judge_messages, translation_messages
 from polypref.requests.translate import ask_translations
 
-ASKED = Asked("m", "owner/name", "abc", False, {"temperature": 0.0, "max_tokens": 8})
+ASKED = RequestSettings("m", "owner/name", "abc", False, {"temperature": 0.0, "max_tokens": 8})
 ITEMS = [
     {"item_id": f"i{n}", "prompt": text} for n, text in enumerate(["One. Two.\n\nThree", "1 + 1\n```\n2\n```", "Four"])
 ]
@@ -87,17 +87,17 @@ def test_a_missing_completion_is_an_error_that_names_the_file():
     ],
 )
 def test_the_id_changes_with_everything_that_determines_the_completion(change):
-    other = Asked(**{**ASKED.__dict__, **change})
+    other = RequestSettings(**{**ASKED.__dict__, **change})
     assert {r["request_id"] for r in asked_for()}.isdisjoint(
         r["request_id"] for r in asked_for(asked=other) if r["request_id"]
     )
 
 
 def test_the_id_does_not_change_with_the_model_name_or_a_local_path():
-    renamed = Asked(**{**ASKED.__dict__, "model": "another name"})
+    renamed = RequestSettings(**{**ASKED.__dict__, "model": "another name"})
     assert [r["request_id"] for r in asked_for()] == [r["request_id"] for r in asked_for(asked=renamed)]
-    here = Asked("m", "a/b/c", "digest", True, {})
-    there = Asked("m", "/elsewhere/c", "digest", True, {})
+    here = RequestSettings("m", "a/b/c", "digest", True, {})
+    there = RequestSettings("m", "/elsewhere/c", "digest", True, {})
     assert [r["request_id"] for r in asked_for(asked=here)] == [r["request_id"] for r in asked_for(asked=there)]
 
 

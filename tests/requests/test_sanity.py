@@ -2,10 +2,10 @@
 
 from synthetic import LANGUAGES, OPPONENTS, answers, prompts_of
 
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.sanity import ITSELF, OTHER, ask_sanity, sanity_pairs
 
-JUDGE = Asked("judge", "owner/judge", "abc", False, {"temperature": 0.0})
+JUDGE = RequestSettings("judge", "owner/judge", "abc", False, {"temperature": 0.0})
 TEMPLATE = "<p>{prompt}</p><a>{answer_a}</a><b>{answer_b}</b>"
 
 

@@ -11,16 +11,16 @@ from polypref.files.schemas import JUDGE_REQUESTS
 from polypref.files.tables import TableError
 from polypref.plan.plan import Plan
 from polypref.plan.settings import settings
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.judge import ask_second_judge, ask_verdicts, random_order
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = "{language} {prompt} {answer_a} {answer_b}"
-FIRST = Asked("one", "owner/one", "abc", False, {"temperature": 0.0, "max_tokens": 8})
-SECOND = Asked("two", "owner/two", "def", False, {"temperature": 0.0, "max_tokens": 4})
+FIRST = RequestSettings("one", "owner/one", "abc", False, {"temperature": 0.0, "max_tokens": 8})
+SECOND = RequestSettings("two", "owner/two", "def", False, {"temperature": 0.0, "max_tokens": 4})
 
 
-def requests(n: int = 40, sampled: dict | None = None, asked: Asked = FIRST) -> list[dict]:
+def requests(n: int = 40, sampled: dict | None = None, asked: RequestSettings = FIRST) -> list[dict]:
     prompts = [{"item_id": f"i{k}", "prompt_id": f"p{k}", "language": "de", "prompt": "Wer?"} for k in range(n)]
     answers = [{"item_id": f"i{k}", "text": f"Ich, {k}.", "error": "lost" if k == 1 else None} for k in range(n)]
     others = {"x": [{**row, "text": "Du."} for row in answers]}
@@ -54,7 +54,7 @@ def test_a_share_takes_all_requests_of_a_prompt_and_the_same_prompts_for_every_p
 
 
 def test_above_temperature_zero_every_run_has_its_own_request():
-    sampled_judge = Asked("one", "owner/one", "abc", False, {"temperature": 0.7, "max_tokens": 8})
+    sampled_judge = RequestSettings("one", "owner/one", "abc", False, {"temperature": 0.7, "max_tokens": 8})
     rows = requests(3, {"runs": 5, "seed": 3}, sampled_judge)
     assert len(rows) == 3 * 5
     for row in rows:

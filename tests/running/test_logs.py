@@ -32,7 +32,7 @@ with job("the job", {str(log)!r}) as terminal:
 
 def test_output_goes_to_the_log_and_progress_to_both(tmp_path):
     log = tmp_path / "logs/a.log"
-    done = run('print("detail"); os.system("echo native"); terminal.say("half way")', log)
+    done = run('print("detail"); os.system("echo native"); terminal.report("half way")', log)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "the job: half way\n")
     assert sorted(log.read_text().splitlines()) == ["detail", "half way", "native"]
 
@@ -74,7 +74,7 @@ def test_progress_in_a_file_is_a_plain_line_at_long_intervals(capsys, monkeypatc
     lines = stream.getvalue().splitlines()
     assert lines[0] == "translate/x: 60/20,000 rows (0%), 2.0 rows/s, 20 tokens/s, 2:46:10 left, 50 reused"
     assert 30 < len(lines) < 60, "every 30 s at first, then less often"
-    progress.say()
+    progress.report()
     assert stream.getvalue().endswith("20,000/20,000 rows (100%), 2.0 rows/s, 20 tokens/s, in 2:46:40, 50 reused\n")
     assert capsys.readouterr().out.splitlines()[0] in lines[0], "in the log too"
 
@@ -89,9 +89,9 @@ with logs.job({name!r}, {log!r}) as terminal:
     for _ in range(400):
         progress.add(1, 10)
         if _ % 50 == 0:
-            terminal.say("a message")
+            terminal.report("a message")
         time.sleep(0.001)
-    progress.say()
+    progress.report()
 """
 
 

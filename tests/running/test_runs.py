@@ -4,7 +4,7 @@ import json
 
 from full_disk import room_for
 
-from polypref.running.runs import RUNS, cost_so_far, keep_run, new_run, read_runs, spent_so_far
+from polypref.running.runs import RUNS, cost_so_far, new_run, read_runs, record_run, spent_so_far
 
 LAST = dict.fromkeys(("requests", "unique_requests", "reused", "errors"), 0)
 
@@ -15,12 +15,12 @@ def run_of(**figures) -> dict:
 
 def test_gpu_time_counts_every_gpu_that_a_batch_holds(tmp_path):
     for gpus in (4, 1):
-        keep_run(tmp_path, run_of(start_seconds=30.0, seconds=70.0, gpus=gpus))
+        record_run(tmp_path, run_of(start_seconds=30.0, seconds=70.0, gpus=gpus))
     assert cost_so_far(tmp_path, "answer", "m", "vllm", LAST)["gpu_seconds"] == 500
 
 
 def test_a_run_without_an_engine_is_not_recorded(tmp_path):
-    keep_run(tmp_path, run_of(engine_starts=0))
+    record_run(tmp_path, run_of(engine_starts=0))
     assert not (tmp_path / RUNS).exists()
 
 
@@ -29,16 +29,16 @@ def test_a_truncated_line_is_skipped(tmp_path):
     whole = json.dumps(run_of(cost_usd=1.5))
     (tmp_path / RUNS).write_text(f"{whole}\n{whole[:40]}")
     assert spent_so_far(tmp_path, {}) == 1.5
-    keep_run(tmp_path, run_of(cost_usd=2.0))
+    record_run(tmp_path, run_of(cost_usd=2.0))
     assert [run["cost_usd"] for run in read_runs(tmp_path / RUNS)] == [1.5, 2.0]
     assert cost_so_far(tmp_path, "answer", "m", "vllm", LAST)["cost_usd"] == 3.5
 
 
 def test_a_full_disk_preserves_the_statistics_of_earlier_runs(tmp_path):
     """Regression: the error about the full disk hid the error that had stopped the batch."""
-    keep_run(tmp_path, run_of(cost_usd=1.5))
+    record_run(tmp_path, run_of(cost_usd=1.5))
     messages = []
     with room_for((tmp_path / RUNS).stat().st_size + 20):
-        keep_run(tmp_path, run_of(), messages.append)
+        record_run(tmp_path, run_of(), messages.append)
     assert [run["cost_usd"] for run in read_runs(tmp_path / RUNS)] == [1.5]
     assert len(messages) == 1 and "cannot be saved (File too large)" in messages[0]

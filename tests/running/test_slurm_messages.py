@@ -151,18 +151,18 @@ def test_only_jobs_of_a_killed_run_in_the_same_folder_are_handled():
             "8|RUNNING|None|(null)|/run/here\n"
         )
 
-    text = slurm.take_over(Path("/run/here"), run)
+    text = slurm.cancel_queued(Path("/run/here"), run)
     assert commands[1:] == [["scancel", "--state=PENDING", "6"]]
     assert "  5  running  complete_on_gpu translate_strong\n" in text and "scancel 5\n" in text
     assert "in this folder: 6" in text and "judge" not in text and "8" not in text
-    assert slurm.take_over(Path("/run/other"), run) == ""
+    assert slurm.cancel_queued(Path("/run/other"), run) == ""
 
 
 def test_a_run_starts_although_slurm_does_not_respond():
     def run(command):
         raise OSError("no squeue")
 
-    assert "squeue --me" in slurm.take_over(Path("/run"), run)
+    assert "squeue --me" in slurm.cancel_queued(Path("/run"), run)
 
 
 def test_a_step_does_not_inherit_the_options_of_the_job():

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypref.files.digests import digest, pair_id
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.translate import ask_translations
 from polypref.sources import sampling
-from polypref.sources.sampling import Measured, left_out, pair_measure, prompt_key
+from polypref.sources.sampling import Measured, dropped_row, pair_measure, prompt_key
 from polypref.sources.templates import EMPTY, EQUAL, load_trainee
 from polypref.sources.tokens import TokenizerError
 
@@ -56,9 +56,9 @@ def one_at_a_time(sources, items, seed, max_tokens):
                 count([row])[0].tokens,
             )
             if key in prompts:
-                dropped.append(left_out(row, "deduplicate", f"the same prompt as {prompts[key]}"))
+                dropped.append(dropped_row(row, "deduplicate", f"the same prompt as {prompts[key]}"))
             elif tokens > max_tokens:
-                dropped.append(left_out(row, "length", f"{tokens} tokens, more than {max_tokens}"))
+                dropped.append(dropped_row(row, "length", f"{tokens} tokens, more than {max_tokens}"))
             else:
                 prompts[key] = row["item_id"]
                 yield row
@@ -73,7 +73,7 @@ def one_at_a_time(sources, items, seed, max_tokens):
                 drawn.append(pair)
     settled = {row["item_id"] for row in [*drawn, *dropped]}
     rows = [row for name in sources for row in sources[name] if row["item_id"] not in settled]
-    dropped += [left_out(row, "sample", "not drawn") for row in rows]
+    dropped += [dropped_row(row, "sample", "not sampled") for row in rows]
     return sorted(drawn, key=lambda r: r["item_id"]), sorted(dropped, key=lambda r: (r["source"], r["row"]))
 
 
@@ -142,7 +142,7 @@ def test_other_sources_make_up_for_small_ones():
     sources = {"big": pairs("big", [f"big {n}" for n in range(50)]), "small": pairs("small", ["s1", "s2"])}
     drawn, dropped = sample_pairs(sources, 20, 1, 100, count)
     assert [sum(r["source"] == s for r in drawn) for s in ("big", "small")] == [18, 2]
-    assert {r["reason"] for r in dropped} == {"not drawn"}
+    assert {r["reason"] for r in dropped} == {"not sampled"}
 
 
 def test_a_pair_that_renders_equal_is_replaced_by_another():
@@ -151,7 +151,7 @@ def test_a_pair_that_renders_equal_is_replaced_by_another():
 
     drawn, dropped = sample_pairs({"s": pairs("s", [f"p{n}" for n in range(12)])}, 6, 1, 100, measure)
     assert [int(row["prompt"][1:]) % 2 for row in drawn] == [0] * 6
-    assert {(row["step"], row["reason"]) for row in dropped} <= {("render", "equal"), ("sample", "not drawn")}
+    assert {(row["step"], row["reason"]) for row in dropped} <= {("render", "equal"), ("sample", "not sampled")}
 
 
 TEMPLATE = (
@@ -195,7 +195,7 @@ def test_another_seed_gives_another_sample():
 
 def test_fifty_more_items_need_fifty_more_requests_per_language_and_field():
     sources = {name: pairs(name, [f"{name} {n}" for n in range(400)]) for name in "vwxyz"}
-    asked = Asked("m", "owner/name", "abc", False, {"temperature": 0.0, "max_tokens": 8})
+    asked = RequestSettings("m", "owner/name", "abc", False, {"temperature": 0.0, "max_tokens": 8})
 
     def requests(items: int) -> dict[tuple[str, str], set[str]]:
         drawn, _ = sample_pairs(sources, items, 1, 100, count)

@@ -10,5 +10,5 @@ def ask(name: str = "r", content: str = "hi", **decoding) -> Request:
 
 
 def one(engine, **decoding) -> Completion:
-    (completion,) = engine.answer([ask(**decoding)])
+    (completion,) = engine.complete([ask(**decoding)])
     return completion

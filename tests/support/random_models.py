@@ -102,6 +102,6 @@ def translation_request(name, text, target="deu_Latn", source="eng_Latn", **deco
 
 def complete(engine, requests):
     """Complete requests and return the completions by request id; every request must have exactly one."""
-    completions = list(engine.answer(requests))
+    completions = list(engine.complete(requests))
     assert sorted(c.request_id for c in completions) == sorted(r.request_id for r in requests)
     return {c.request_id: c for c in completions}

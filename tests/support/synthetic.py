@@ -264,7 +264,7 @@ def write_results(
     chosen = everything["row"] < per_source * 3 // 4
     pairs, rest = everything[chosen], everything[~chosen]
     write(pairs, folder / "pairs.parquet", schemas.PAIRS)
-    left = rest.assign(language=None, step="sample", reason="not drawn")[schemas.DROPPED.names]
+    left = rest.assign(language=None, step="sample", reason="not sampled")[schemas.DROPPED.names]
     write(left, folder / "pairs.dropped.parquet", schemas.DROPPED)
     for name, (kept, left) in sources.items():
         write(kept, folder / f"sources/{name}.parquet", schemas.PAIRS)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from polypref.datasets.aligning import dropped_rows, missing_elsewhere
+from polypref.datasets.dropping import dropped_rows, missing_elsewhere
 from polypref.files.schemas import DATASET, DROPPED, PAIRS
 from polypref.files.tables import TableError, by_id, iter_rows, read_rows, write_table
 from polypref.running.logs import job
@@ -28,4 +28,4 @@ if __name__ == "__main__":
         write_table(
             snakemake.output.dropped, [*read_rows(files.dropped, DROPPED), *dropped_rows(missing, pairs)], DROPPED
         )
-        terminal.say(f"{kept:,} rows are in every data set, {len(missing):,} are not")
+        terminal.report(f"{kept:,} rows are in every data set, {len(missing):,} are not")

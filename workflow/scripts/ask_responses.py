@@ -2,7 +2,7 @@
 
 from polypref.files.schemas import PAIRS, PROMPTS, REQUESTS, TEXTS
 from polypref.files.tables import BATCH, batched, iter_rows, write_table
-from polypref.requests.asking import read_asked
+from polypref.requests.asking import read_request_settings
 from polypref.requests.generate import ask_responses
 from polypref.running.logs import job
 
@@ -16,6 +16,6 @@ if __name__ == "__main__":
         else:
             texts = iter_rows(path, TEXTS, ["item_id", "text"])
             items = ({"item_id": row["item_id"], "prompt": row["text"]} for row in texts)
-        asked = read_asked(snakemake.params.asked, snakemake.input.get("checkpoint", []))
-        rows = (row for batch in batched(items, BATCH) for row in ask_responses(batch, asked, wildcards.language))
+        settings = read_request_settings(snakemake.params.request_settings, snakemake.input.get("checkpoint", []))
+        rows = (row for batch in batched(items, BATCH) for row in ask_responses(batch, settings, wildcards.language))
         write_table(snakemake.output[0], rows, REQUESTS)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from polypref.files.schemas import JUDGE_REQUESTS, PROMPTS, TEXTS
 from polypref.files.tables import read_rows, write_table
-from polypref.requests.asking import read_asked
+from polypref.requests.asking import read_request_settings
 from polypref.requests.judge import ask_verdicts
 from polypref.running.logs import job
 
@@ -18,7 +18,7 @@ if __name__ == "__main__":
             read_rows(snakemake.input.prompts, PROMPTS),
             (policy, read_rows(snakemake.input.policy, TEXTS)),
             opponents,
-            read_asked(params.asked, snakemake.input.get("checkpoint", [])),
+            read_request_settings(params.request_settings, snakemake.input.get("checkpoint", [])),
             Path(snakemake.input.template).read_text(encoding="utf-8"),
             params.language_name,
             terminal.say,

@@ -28,4 +28,4 @@ if __name__ == "__main__":
             why = dropped[0]["reason"]
             raise TableError(f"{snakemake.output.dataset}: no row is left; the first was dropped for {why!r}")
         write_table(snakemake.output.dropped, dropped, DROPPED)
-        terminal.say(f"{kept:,} rows in {len(snakemake.params.fields)} languages, {len(dropped):,} left out")
+        terminal.report(f"{kept:,} rows in {len(snakemake.params.fields)} languages, {len(dropped):,} left out")

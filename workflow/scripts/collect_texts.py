@@ -19,4 +19,4 @@ if __name__ == "__main__":
 
         write_table(snakemake.output[0], texts(), TEXTS)
         if errors:
-            terminal.say(f"{len(errors)} have an error, the first: {errors[0]}")
+            terminal.report(f"{len(errors)} have an error, the first: {errors[0]}")

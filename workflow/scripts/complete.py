@@ -20,7 +20,7 @@ if __name__ == "__main__":
         rows, run = complete(list(snakemake.input.requests), store, checkpoint, terminal, name=f"{task}/{name}")
         cost = cost_so_far(store, task, name, checkpoint.engine, run)
         write_completions(snakemake.output.completions, rows, snakemake.output.cost, cost)
-        terminal.say(
+        terminal.report(
             f"done: {run['answered']:,} answered, {run['reused']:,} from the row store, {run['errors']:,} errors, "
             f"{run['engine_starts']} engine starts"
         )

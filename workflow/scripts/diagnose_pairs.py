@@ -30,4 +30,4 @@ if __name__ == "__main__":
                     yield row
 
         write_table(snakemake.output[0], found(), DIAGNOSTICS)
-        terminal.say(f"{sum(flagged):,} of {len(flagged):,} pairs have a flag")
+        terminal.report(f"{sum(flagged):,} of {len(flagged):,} pairs have a flag")

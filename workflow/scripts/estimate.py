@@ -24,8 +24,10 @@ if __name__ == "__main__":
         results = Path(plan.config.results)
         rows = estimate_batches(plan, results, measured_costs(results))
         peak = (training_bytes(plan) or 0) / 1e9
-        terminal.say("\n" + table(rows, estimate_training(plan, measured_training(plan, results)), disk_gb(plan), peak))
+        terminal.report(
+            "\n" + table(rows, estimate_training(plan, measured_training(plan, results)), disk_gb(plan), peak)
+        )
         longest = longest_requests(plan, results)
         for shown in (sizes.table(plan, longest), card_table(plan, longest)):
             if shown:
-                terminal.say("\n" + shown)
+                terminal.report("\n" + shown)

@@ -21,4 +21,4 @@ if __name__ == "__main__":
         prompts = normalise_prompts(configs, code, language, params.wanted, params.seed)
         write_table(snakemake.output[0], prompts, PROMPTS)
         edited = sum(row["config"] == "dolly_human_edited" for row in prompts)
-        terminal.say(f"{len(prompts):,} prompts, {edited:,} of them edited by people")
+        terminal.report(f"{len(prompts):,} prompts, {edited:,} of them edited by people")

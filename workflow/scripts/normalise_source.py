@@ -15,4 +15,4 @@ if __name__ == "__main__":
         pairs = normalise(name, source["format"], rows, path, source["bad_rows"], dropped)
         kept = write_table(snakemake.output.pairs, pairs, PAIRS)
         write_table(snakemake.output.dropped, dropped, DROPPED)
-        terminal.say(f"{kept + len(dropped):,} rows read, {kept:,} pairs, {len(dropped):,} rows left out")
+        terminal.report(f"{kept + len(dropped):,} rows read, {kept:,} pairs, {len(dropped):,} rows left out")

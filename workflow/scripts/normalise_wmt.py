@@ -15,4 +15,4 @@ if __name__ == "__main__":
         rows = read_data(path, WMT_COLUMNS, wmt_config(language), "train", params.revision)
         segments = normalise_wmt(rows, path, code, language, params.segments, params.seed)
         write_table(snakemake.output[0], segments, SEGMENTS)
-        terminal.say(f"{len(segments):,} segments of {len(rows):,} rows")
+        terminal.report(f"{len(segments):,} segments of {len(rows):,} rows")

@@ -25,7 +25,7 @@ if __name__ == "__main__":
             snakemake.params.here,
             longest_requests(plan, Path(plan.config.results)),
         )
-        terminal.say("\n" + listing(findings))
+        terminal.report("\n" + listing(findings))
         wrong = sum(finding.level == "wrong" for finding in findings)
         if wrong:
             raise RuntimeError(f"{wrong} of {len(findings)} findings above are wrong; nothing was started")

@@ -1,4 +1,4 @@
-"""Make ``pairs.parquet``, the English base set: de-duplicated, not too long, drawn evenly over the sources."""
+"""Make ``pairs.parquet``, the English base set: deduplicated, not too long, sampled evenly from the sources."""
 
 from collections import Counter
 from functools import partial
@@ -18,7 +18,7 @@ if __name__ == "__main__":
         tokenizer = load_trainee(path, revision, snakemake.params.trainee["chat_template"])
         sources = {Path(path).stem: partial(iter_rows, path, PAIRS) for path in snakemake.input.sources}
         pairs, rest = sample_pairs(sources, measure=pair_measure(tokenizer), **sampling)
-        drawn = write_table(snakemake.output.pairs, pairs, PAIRS)
+        sampled = write_table(snakemake.output.pairs, pairs, PAIRS)
         reasons = Counter()
 
         def counted():
@@ -27,11 +27,11 @@ if __name__ == "__main__":
                 yield row
 
         dropped = write_table(snakemake.output.dropped, counted(), DROPPED)
-        if not drawn:
+        if not sampled:
             why = "; ".join(f"{reason} ({number:,})" for reason, number in reasons.most_common(3))
             raise TableError(f"no pair is left for the base set. Left out, the commonest reasons: {why}")
         if faulty := sum(number for reason, number in reasons.items() if reason.startswith("render: ")):
-            terminal.say(f"{faulty:,} pairs are equal or empty as the chat template renders them and are left out")
-        terminal.say(f"{drawn:,} pairs drawn, {dropped:,} left out")
-        if drawn < sampling["items"]:
-            terminal.say(f"sampling.items asks for {sampling['items']:,}, but no more pairs are usable")
+            terminal.report(f"{faulty:,} pairs are equal or empty as the chat template renders them and are left out")
+        terminal.report(f"{sampled:,} pairs sampled, {dropped:,} left out")
+        if sampled < sampling["items"]:
+            terminal.report(f"sampling.items asks for {sampling['items']:,}, but no more pairs are usable")

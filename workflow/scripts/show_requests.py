@@ -12,4 +12,4 @@ if __name__ == "__main__":
         root = Path(__file__).resolve().parents[2]
         plan = Plan(load_config(snakemake.config, root), read_languages(root))
         template = find_file(plan.config.judging.prompt, root).read_text(encoding="utf-8")
-        terminal.say("\n" + show(plan, Path(plan.config.results), template, local_renderer()))
+        terminal.report("\n" + show(plan, Path(plan.config.results), template, local_renderer()))

@@ -107,7 +107,7 @@ def test_long_searches_do_not_delay_short_ones(engine, monkeypatch):
     monkeypatch.setattr(engine, "context", Context(1024, 1024))
     lengths = [400 if i % 20 == 7 else 5 + i % 36 for i in range(120)]
     requests = [ask(f"{i}", f"fox {i}", max_tokens=length) for i, length in enumerate(lengths)]
-    order = [completion.completion_tokens for completion in engine.answer(requests)]
+    order = [completion.completion_tokens for completion in engine.complete(requests)]
     assert order[-6:] == [400] * 6, "the long ones come last"
     steps = [rows for rows, tokens in passes if tokens == 1]
     assert sum(steps) == 5 * sum(length - 1 - (length > 128) for length in lengths), "no beam waits for another"
@@ -144,7 +144,7 @@ def test_the_error_gives_a_remedy_if_memory_runs_out(engine, monkeypatch):
     for name in ("room", "rows"):
         monkeypatch.setattr(engine, name, getattr(engine, name))
     with pytest.raises(EngineError, match=r"lower runtime\.memory_fraction \(on a CPU: kv_cache_gb\)"):
-        list(engine.answer([ask("r", "fox")]))
+        list(engine.complete([ask("r", "fox")]))
 
 
 def test_context_limit_stop_strings_and_errors(engine):

@@ -7,7 +7,7 @@ from openai_requests import ask, one
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import write_table
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.complete import complete
 from polypref.requests.engines import EngineError
 from polypref.requests.engines.budget import Budget
@@ -17,7 +17,7 @@ from polypref.requests.generate import ask_responses
 def test_the_limit_is_never_exceeded(serve):
     price = {"input": 1000, "output": 1000}  # 0.015 USD per answer, 0.086 to set aside
     server, engine = serve(lambda n, body: good(), price=price, max_cost_usd=0.2)
-    got = list(engine.answer([ask(f"r{i}") for i in range(30)]))
+    got = list(engine.complete([ask(f"r{i}") for i in range(30)]))
     assert len(got) == 30
     spent = sum(c.cost_usd for c in got)
     assert 0 < spent <= 0.2
@@ -46,7 +46,7 @@ def test_the_limit_holds_for_a_batch_over_all_its_runs(serve, tmp_path):
     checkpoint = Checkpoint(
         engine="openai", path="m", base_url=base_url, price=price, max_cost_usd=0.15, runtime=runtime
     )
-    asked = Asked("m", "m", None, False, {"max_tokens": 20, "temperature": 0.0})
+    asked = RequestSettings("m", "m", None, False, {"max_tokens": 20, "temperature": 0.0})
 
     def run(count: int) -> list[dict]:
         rows = ask_responses([{"item_id": str(n), "prompt": f"q{n}"} for n in range(count)], asked, "de")

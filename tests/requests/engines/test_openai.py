@@ -45,7 +45,7 @@ def test_bounded_concurrency_and_every_request_once(serve):
     server, engine = serve(slow)
     requests = [ask(f"r{i}", f"text {i}") for i in range(40)]
     taken = []
-    stream = engine.answer(taken.append(r) or r for r in requests)
+    stream = engine.complete(taken.append(r) or r for r in requests)
     first = next(stream)
     assert len(taken) <= 8, "requests are taken as they can be sent"
     got = {c.request_id: c.text for c in [first, *stream]}
@@ -150,7 +150,7 @@ def test_beam_search_is_refused(serve):
 
 def test_an_abandoned_batch_stops_sending(serve):
     server, engine = serve(lambda n, body: good())
-    stream = engine.answer(ask(f"r{i}") for i in range(1000))
+    stream = engine.complete(ask(f"r{i}") for i in range(1000))
     next(stream)
     stream.close()
     count = len(server.seen)

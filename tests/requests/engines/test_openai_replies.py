@@ -10,7 +10,7 @@ from openai_requests import ask, one
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import write_table
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.complete import complete
 from polypref.requests.engines import EngineError
 from polypref.requests.engines.openai import default_limit_field
@@ -35,7 +35,7 @@ def test_content_filter_and_refusal(serve):
         "cut": good("a", "length"),
     }
     _, engine = serve(lambda n, body: replies[body["messages"][0]["content"]], price={"input": 1, "output": 1})
-    got = {c.request_id: c for c in engine.answer([ask(name, name) for name in replies])}
+    got = {c.request_id: c for c in engine.complete([ask(name, name) for name in replies])}
     for name in ("filter", "refusal"):
         assert got[name].permanent
         assert got[name].error.startswith("refused")
@@ -55,7 +55,7 @@ def test_an_invalid_key_ends_the_batch_after_the_finished_completions(serve, tro
     requests = [ask("a"), ask("b"), ask("bad", "bad"), *(ask(f"r{i}") for i in range(50))]
     got = []
     with pytest.raises(EngineError, match="OPENAI_API_KEY"):
-        for completion in engine.answer(requests):
+        for completion in engine.complete(requests):
             got.append(completion.request_id)
     assert {"a", "b"} <= set(got), "what is paid for is kept"
     assert len(server.seen) <= 8
@@ -78,7 +78,7 @@ def test_a_reply_without_usage_is_accepted_and_its_tokens_are_estimates(serve):
 def test_estimated_usage_is_marked_in_the_statistics_of_the_run(serve, tmp_path):
     _, engine = serve(lambda n, body: body_of(usage=None))
     checkpoint = Checkpoint(engine="openai", path="m", base_url=str(engine.client.base_url))
-    asked = Asked("m", "m", None, False, {"max_tokens": 20, "temperature": 0.0})
+    asked = RequestSettings("m", "m", None, False, {"max_tokens": 20, "temperature": 0.0})
     rows = ask_responses([{"item_id": str(n), "prompt": f"q{n}"} for n in range(3)], asked, "de")
     write_table(tmp_path / "requests", rows, REQUESTS)
     completions, run = complete([str(tmp_path / "requests")], tmp_path / "store", checkpoint)
@@ -122,7 +122,7 @@ def test_an_error_instead_of_a_reply_is_retried_and_not_charged(serve):
 def test_the_first_refused_parameter_stops_the_batch(serve, message, code, remedy):
     server, engine = serve(lambda n, body: failure(400, message, code=code))
     with pytest.raises(EngineError, match=re.escape(remedy)):
-        list(engine.answer([ask(f"r{i}", seed=1) for i in range(50)]))
+        list(engine.complete([ask(f"r{i}", seed=1) for i in range(50)]))
     assert len(server.seen) <= 4, "what was under way"
 
 

@@ -1,6 +1,6 @@
 """Long inputs for NLLB are split; an input that can't be split is an error and is never truncated."""
 
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import collect_texts
 from polypref.requests.engines import Request
 from polypref.requests.engines.seq2seq import Seq2SeqEngine
@@ -49,11 +49,11 @@ def answers(rows: list[dict], positions: int) -> tuple[dict, Translator]:
     translator = Translator()
     engine = Seq2SeqEngine(translator, Tokenizer(), positions, 4096)
     asked = [Request(r["request_id"], r["messages"], {"max_tokens": 512, **CODES}) for r in rows if r["request_id"]]
-    return {c.request_id: vars(c) for c in engine.answer(asked)}, translator
+    return {c.request_id: vars(c) for c in engine.complete(asked)}, translator
 
 
 def ask(text: str) -> list[dict]:
-    asked = Asked("nllb", "o/n", "r", False, {"max_tokens": 512, **CODES})
+    asked = RequestSettings("nllb", "o/n", "r", False, {"max_tokens": 512, **CODES})
     return ask_translations(
         [{"item_id": "i", "rejected": text}], "rejected", asked, "text", "sentences", "de", "German"
     )

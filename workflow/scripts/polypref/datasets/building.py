@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from polypref.config.diagnostics import EQUAL
+from polypref.datasets.dropping import reason_to_drop
 from polypref.files.schemas import FIELDS
 from polypref.files.tables import TableError, by_id
-from polypref.files.visible import visible
 from polypref.requests.collect import provenance
-from polypref.sources.sampling import left_out
+from polypref.sources.dropping import dropped_row
 
 Row = dict[str, Any]
 ORIGINAL = json.dumps({"model": "source"})
@@ -48,15 +48,10 @@ def build_dataset(
         fields = {name: _by_item(rows, base, f"{name} in {language}") for name, rows in texts[language].items()}
         for item_id in sorted(base):
             pair = base[item_id]
-            row, reason = _join(pair, language, {name: fields[name].get(item_id) for name in FIELDS})
-            found = (flags or {}).get((item_id, language), [])
-            flagged = next((flag for flag in drop if flag != EQUAL and flag in found), None)
-            if row is None:
-                dropped.append(left_out(pair, "answer", reason, language))
-            elif EQUAL in drop and visible(row["chosen"]) == visible(row["rejected"]):
-                dropped.append(left_out(pair, "answer", "chosen equals rejected", language))
-            elif flagged:
-                dropped.append(left_out(pair, "diagnose", flagged.replace("_", " "), language))
+            row, error = _join(pair, language, {name: fields[name].get(item_id) for name in FIELDS})
+            reason = reason_to_drop(row, error, drop, (flags or {}).get((item_id, language), []))
+            if reason:
+                dropped.append(dropped_row(pair, *reason, language))
             else:
                 kept.append(row)
     return kept, dropped

@@ -71,9 +71,9 @@ def tabulate_funnel(
             raise TableError(f"source {source}: item_id more than once: {name_ids(set(twice))}")
         rows += _stage("source", source, "", len(kept) + len(dropped), dropped, len(kept))
     for source, (kept, _) in sources.items():
-        sampled, left_out = (frame[frame["source"].eq(source)] for frame in (pairs, pairs_dropped))
-        _check_accounted(f"base set, source {source}", kept["item_id"], sampled["item_id"], left_out["item_id"])
-        rows += _stage("base set", source, "", len(kept), left_out, len(sampled))
+        sampled, others = (frame[frame["source"].eq(source)] for frame in (pairs, pairs_dropped))
+        _check_accounted(f"base set, source {source}", kept["item_id"], sampled["item_id"], others["item_id"])
+        rows += _stage("base set", source, "", len(kept), others, len(sampled))
     unknown = sorted(set(pairs["source"]) - set(sources))
     if unknown:
         raise TableError(

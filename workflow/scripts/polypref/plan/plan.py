@@ -181,7 +181,7 @@ class Plan:
         name = self.config.training.base
         return {**self.weights(name), "chat_template": self.config.checkpoints[name].chat_template}
 
-    def _asked(self, model: str, name: str, decoding: Decoding, **extra: Any) -> dict[str, Any]:
+    def _request_settings(self, model: str, name: str, decoding: Decoding, **extra: Any) -> dict[str, Any]:
         checkpoint = self.config.checkpoints[name]
         if checkpoint.extra_body:
             extra["extra_body"] = checkpoint.extra_body
@@ -195,7 +195,7 @@ class Plan:
             "decoding": {**decoding.model_dump(exclude_none=True), **extra},
         }
 
-    def asked_of_model(self, model: str, language: str, translate: bool = False) -> dict[str, Any]:
+    def request_settings_of_model(self, model: str, language: str, translate: bool = False) -> dict[str, Any]:
         """Request parameters of a translator or generator in a language."""
         entry = self.config.models[model]
         name = checkpoint_of(entry, language)
@@ -203,22 +203,22 @@ class Plan:
         codes = {}
         if translate and checkpoint.engine == "seq2seq" and checkpoint.languages:
             codes = {"source_code": checkpoint.languages[ENGLISH], "target_code": checkpoint.languages[language]}
-        return self._asked(model, name, entry.decoding, **codes)
+        return self._request_settings(model, name, entry.decoding, **codes)
 
     def asked_of_generator(self, model: str) -> dict[str, Any]:
         """Request parameters of a generator by checkpoint; they do not depend on the configured languages."""
         entry = self.config.models[model]
-        return {name: self._asked(model, name, entry.decoding) for name in sorted(checkpoints_of(entry))}
+        return {name: self._request_settings(model, name, entry.decoding) for name in sorted(checkpoints_of(entry))}
 
-    def asked_of_policy(self, policy: str) -> dict[str, Any]:
+    def request_settings_of_policy(self, policy: str) -> dict[str, Any]:
         """Request parameters of a policy or an opponent; ``policy.json`` has the weights of a trained variant."""
-        return self._asked(policy, self.batch_checkpoint("answer", policy), self.config.evaluation.decoding)
+        return self._request_settings(policy, self.batch_checkpoint("answer", policy), self.config.evaluation.decoding)
 
-    def asked_of_judge(self, second: bool = False) -> dict[str, Any]:
+    def request_settings_of_judge(self, second: bool = False) -> dict[str, Any]:
         """Request parameters of a judge; its decoding is constrained to three labels if the engine supports it."""
         judge = self.config.judging.second if second else self.config.judging
         choices = {"choices": list(LABELS)} if judge.parser == "label" else {}
-        return self._asked(judge.judge, judge.judge, judge.decoding, **choices)
+        return self._request_settings(judge.judge, judge.judge, judge.decoding, **choices)
 
     def sampled_runs(self) -> dict[str, int] | None:
         """Number and seed of the runs if each run is judged separately; None if both orders are judged once."""

@@ -24,16 +24,16 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
     config = plan.config
     others = {
         "training": lambda: {"base": plan.trainee(), "training": config.training.model_dump(exclude={"runtime"})},
-        "answer": lambda: {**plan.asked_of_policy("base"), "model": "a policy"},
+        "answer": lambda: {**plan.request_settings_of_policy("base"), "model": "a policy"},
         "judge": lambda: {
-            "asked": plan.asked_of_judge(),
+            "request_settings": plan.request_settings_of_judge(),
             "opponents": sorted(set(config.evaluation.opponents)),
             "parser": config.judging.parser,
             "sanity": {"prompts": config.health.sanity_prompts, "seed": config.judging.seed},
             **({"sampled": plan.sampled_runs()} if plan.sampled_runs() else {}),
         },
         "second_judge": lambda: {
-            "asked": plan.asked_of_judge(second=True),
+            "request_settings": plan.request_settings_of_judge(second=True),
             "parser": config.judging.second.parser,
             "share": config.judging.second.share,
             "seed": config.judging.seed,

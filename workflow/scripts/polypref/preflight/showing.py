@@ -16,7 +16,7 @@ from polypref.files.schemas import REQUESTS
 from polypref.files.tables import read_table
 from polypref.plan.plan import SECOND, Plan
 from polypref.preflight.templates import Load, local_tokenizer
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.generate import ask_responses
 from polypref.requests.judge import ask_verdicts
 from polypref.requests.translate import ask_translations
@@ -34,16 +34,16 @@ def stand_in(plan: Plan, task: str, stem: str, template: str) -> Row:
     name = plan.languages[code].name
     if task == "translate":
         model, field = parts[2], parts[1]
-        asked = Asked(**plan.asked_of_model(model, code, translate=True))
+        settings = RequestSettings(**plan.request_settings_of_model(model, code, translate=True))
         item = {"item_id": "example", field: f"<{field} in English>"}
         prompt = config.models[model].prompt or "text"
-        return ask_translations([item], field, asked, prompt, "none", code, name)[0]
+        return ask_translations([item], field, settings, prompt, "none", code, name)[0]
     if task == "generate":
-        asked = Asked(**plan.asked_of_model(parts[1], code))
-        return ask_responses([{"item_id": "example", "prompt": f"<prompt in {name}>"}], asked, code)[0]
+        settings = RequestSettings(**plan.request_settings_of_model(parts[1], code))
+        return ask_responses([{"item_id": "example", "prompt": f"<prompt in {name}>"}], settings, code)[0]
     if task == "answer":
-        asked = Asked(**plan.asked_of_policy(parts[0]))
-        return ask_responses([{"item_id": "example", "prompt": f"<evaluation prompt in {name}>"}], asked, code)[0]
+        settings = RequestSettings(**plan.request_settings_of_policy(parts[0]))
+        return ask_responses([{"item_id": "example", "prompt": f"<evaluation prompt in {name}>"}], settings, code)[0]
     opponent = sorted(set(config.evaluation.opponents))[0]
     prompt = {"item_id": "example", "prompt_id": "example", "language": code, "prompt": f"<prompt in {name}>"}
     policy = parts[-2]
@@ -51,9 +51,9 @@ def stand_in(plan: Plan, task: str, stem: str, template: str) -> Row:
         who: [{"item_id": "example", "text": f"<answer of {who} in {name}>", "error": None}]
         for who in (policy, opponent)
     }
-    asked = Asked(**plan.asked_of_judge(second=stem.startswith(SECOND)))
+    settings = RequestSettings(**plan.request_settings_of_judge(second=stem.startswith(SECOND)))
     opponents = {opponent: answers[opponent]}
-    return ask_verdicts([prompt], (policy, answers[policy]), opponents, asked, template, name)[0]
+    return ask_verdicts([prompt], (policy, answers[policy]), opponents, settings, template, name)[0]
 
 
 def uses(plan: Plan) -> list[tuple[str, str, list[str]]]:

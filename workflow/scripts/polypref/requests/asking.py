@@ -14,8 +14,8 @@ from polypref.requests.prompts import Messages
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The model that receives requests, as rules pass it to scripts: all that affects a completion but the messages.
+class RequestSettings:
+    """What requests to a model share, as rules pass it to scripts: all that affects a completion but the messages.
 
     ``path`` and ``revision`` identify the checkpoint; if ``local`` is true, the revision is a digest of its content.
     ``decoding`` contains the parameters that are set, with ``source_code`` and ``target_code`` of a seq2seq model.
@@ -61,10 +61,10 @@ def read_weights(params: dict[str, Any], identity: Sequence[str]) -> tuple[str, 
     return params["path"], params["revision"]
 
 
-def read_asked(params: dict[str, Any], identity: Sequence[str]) -> Asked:
-    """Build an :class:`Asked` from a rule's params and, for a local checkpoint, the file with its path and digest."""
+def read_request_settings(params: dict[str, Any], identity: Sequence[str]) -> RequestSettings:
+    """Build the settings from a rule's params and, for a local checkpoint, the file with its path and digest."""
     fields = dict(params)
     if identity:
         found = json.loads(Path(identity[0]).read_text(encoding="utf-8"))
         fields |= {"path": found["path"], "revision": found["revision"], "local": True}
-    return Asked(**fields)
+    return RequestSettings(**fields)

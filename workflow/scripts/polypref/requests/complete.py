@@ -18,7 +18,7 @@ from polypref.requests.reasoning import apply_reasoning
 from polypref.requests.row_store import RowStore
 from polypref.requests.sharding import Shard, run_shards, split
 from polypref.running.logs import Progress, Terminal
-from polypref.running.runs import keep_run, new_run, spent_so_far
+from polypref.running.runs import new_run, record_run, spent_so_far
 
 _COLUMNS = tuple(COMPLETIONS.names)
 MAX_LOSS_S = 5.0
@@ -109,7 +109,7 @@ def complete(
                 else:
                     stored.update(_complete_missing(missing, rows, checkpoint, run, terminal, start))
             finally:
-                keep_run(store, run, report)
+                record_run(store, run, report)
     unanswered = [r["request_id"] for r in requests if r["request_id"] not in stored]
     if unanswered:
         raise EngineError(
@@ -221,9 +221,11 @@ def _complete_missing(
         run["engine_starts"] += 1
         run["start_seconds"] = round(run["start_seconds"] + time.monotonic() - starting, 1)
         if terminal:
-            terminal.say(f"engine started in {time.monotonic() - starting:.0f} s: {name}, {len(requests):,} requests")
+            terminal.report(
+                f"engine started in {time.monotonic() - starting:.0f} s: {name}, {len(requests):,} requests"
+            )
         try:
-            for completion in engine.answer(requests):
+            for completion in engine.complete(requests):
                 completion = apply_reasoning(completion, modes[completion.request_id])
                 record = to_record(completion)
                 completions[completion.request_id] = record
@@ -244,9 +246,9 @@ def _complete_missing(
                 rows.flush()
             finally:
                 engine.close()
-    progress.say()
+    progress.report()
     if terminal and run.get("estimated"):
-        terminal.say(f"{run['estimated']:,} replies without usage: their tokens and cost are estimates")
+        terminal.report(f"{run['estimated']:,} replies without usage: their tokens and cost are estimates")
     return completions
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from polypref.files.digests import digest
 from polypref.files.tables import require_same_ids
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import PROVENANCE, completions_for
 from polypref.requests.prompts import judge_messages
 from polypref.requests.verdict_parsers import PARSERS
@@ -29,7 +29,7 @@ def ask_verdicts(
     prompts: list[dict[str, Any]],
     policy: tuple[str, list[dict[str, Any]]],
     opponents: dict[str, list[dict[str, Any]]],
-    asked: Asked,
+    settings: RequestSettings,
     template: str,
     language_name: str,
     report: Callable[[str], None] = print,
@@ -71,7 +71,7 @@ def ask_verdicts(
             for sample, order in shown:
                 first, second = (mine, theirs) if order == "policy_first" else (theirs, mine)
                 messages = judge_messages(template, language_name, item["prompt"], first["text"], second["text"])
-                for row in asked.rows(item, [("", None if faulty else messages, "")], sample):
+                for row in settings.rows(item, [("", None if faulty else messages, "")], sample):
                     rows.append(
                         {**row, "prompt_id": item["prompt_id"], "policy": name, "opponent": opponent, "order": order}
                     )
@@ -82,7 +82,7 @@ def ask_verdicts(
 
 
 def ask_second_judge(
-    requests: Iterable[dict[str, Any]], asked: Asked, share: float = 1.0, seed: int = 1
+    requests: Iterable[dict[str, Any]], settings: RequestSettings, share: float = 1.0, seed: int = 1
 ) -> list[dict[str, Any]]:
     """Build a second judge's requests from the first judge's (rows in JUDGE_REQUESTS), with the same texts and order.
 
@@ -94,7 +94,7 @@ def ask_second_judge(
             continue
         kept = {name: row[name] for name in ("prompt_id", "policy", "opponent", "order")}
         messages = row["messages"] if row["request_id"] else None
-        rows += [{**again, **kept} for again in asked.rows(row, [("", messages, "")], row["sample"])]
+        rows += [{**again, **kept} for again in settings.rows(row, [("", messages, "")], row["sample"])]
     return rows
 
 

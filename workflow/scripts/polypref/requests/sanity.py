@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from polypref.files.digests import digest
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.judge import ORDERS
 from polypref.requests.prompts import judge_messages
 
@@ -60,7 +60,7 @@ def sanity_pairs(
 def ask_sanity(
     prompts: list[Row],
     answers: dict[str, list[Row]],
-    asked: Asked,
+    settings: RequestSettings,
     template: str,
     language_name: str,
     number: int,
@@ -80,6 +80,6 @@ def ask_sanity(
                 messages = judge_messages(template, language_name, prompt["prompt"], *shown)
                 rows += [
                     {**row, "prompt_id": prompt["prompt_id"], "policy": kind, "opponent": name, "order": order}
-                    for row in asked.rows(prompt, [("", messages, "")])
+                    for row in settings.rows(prompt, [("", messages, "")])
                 ]
     return rows

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from polypref.requests.asking import Asked
+from polypref.requests.asking import RequestSettings
 from polypref.requests.prompts import translation_messages
 from polypref.requests.splitting import split_text
 
 
 def ask_translations(
-    items: Iterable[dict[str, Any]], field: str, asked: Asked, prompt: str, unit: str, language: str, language_name: str
+    items: Iterable[dict[str, Any]],
+    field: str,
+    settings: RequestSettings,
+    prompt: str,
+    unit: str,
+    language: str,
+    language_name: str,
 ) -> list[dict[str, Any]]:
     """Build requests to translate one field of English items, split into units (see ``splitting``)."""
     rows = []
@@ -20,5 +26,5 @@ def ask_translations(
             (p.before, translation_messages(prompt, p.text, language_name) if p.text else None, p.after)
             for p in split_text(item[field], unit)
         ]
-        rows += asked.rows({"item_id": item["item_id"], "language": language}, pieces)
+        rows += settings.rows({"item_id": item["item_id"], "language": language}, pieces)
     return rows

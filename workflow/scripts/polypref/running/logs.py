@@ -51,7 +51,7 @@ class Terminal:
         """The stream itself, for other processes that write to it."""
         return self._console.file
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Print a line, prefixed with the job's name on the terminal, and write it to the log."""
         print(text, flush=True)
         self._write(Text.assemble((f"{self.name}: ", "cyan"), text))
@@ -59,7 +59,7 @@ class Terminal:
     def show(self, line: Table, plain: str) -> None:
         """Print the rich line on a terminal of at least `WIDE` columns, and the plain one elsewhere and in the log."""
         if not self.is_terminal or self._console.width < WIDE:
-            self.say(plain)
+            self.report(plain)
             return
         print(plain, flush=True)
         self._write(line)
@@ -135,9 +135,9 @@ class Progress:
         due = now - self._last >= min(max(self._first, (now - self._start) / 10), self._longest)
         if due and self.done < self.total:
             self._last = now
-            self.say()
+            self.report()
 
-    def say(self) -> None:
+    def report(self) -> None:
         """Print the current progress."""
         if not self._terminal:
             return

@@ -45,7 +45,7 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
     return [run for run in map(parse_record, lines) if run]
 
 
-def keep_run(store: Path, run: dict[str, Any], report: Callable[[str], Any] = print) -> None:
+def record_run(store: Path, run: dict[str, Any], report: Callable[[str], Any] = print) -> None:
     """Save the statistics of a run next to its row store, unless the run started no engine.
 
     A failure to save them is only reported, because the completions themselves are already in the row store.

@@ -55,7 +55,7 @@ def step_environment(environ: Mapping[str, str]) -> dict[str, str]:
 # -- jobs of a run that was killed ----------------------------------------------------------------------------------
 
 
-class Left(NamedTuple):
+class UnfinishedJob(NamedTuple):
     """A Slurm job that an earlier run in the same folder submitted: its id, state, rule with wildcards, and reason."""
 
     id: str
@@ -72,24 +72,24 @@ WAITS = (
 )
 
 
-def left_behind(folder: Path, run: Callable[[list[str]], str] = run_command) -> list[Left]:
+def unfinished_jobs(folder: Path, run: Callable[[list[str]], str] = run_command) -> list[UnfinishedJob]:
     """List the queued and running jobs that Snakemake submitted from a folder."""
     rows = [line.split("|", 4) for line in run(SQUEUE).splitlines() if line.count("|") >= 4]
     return [
-        Left(job, state, comment.removeprefix("rule_").replace("_wildcards_", " "), reason)
+        UnfinishedJob(job, state, comment.removeprefix("rule_").replace("_wildcards_", " "), reason)
         for job, state, reason, comment, where in rows
         if comment.startswith("rule_") and Path(where) == folder
     ]
 
 
-def take_over(folder: Path, run: Callable[[list[str]], str] = run_command) -> str:
+def cancel_queued(folder: Path, run: Callable[[list[str]], str] = run_command) -> str:
     """Handle the jobs of a killed run before another run starts in its folder; returns a message for the user.
 
     Queued jobs are cancelled, because they have done nothing and the new run submits them again. Running jobs continue:
     the new run's job for the same batch or training waits for them and reuses their completions or checkpoints.
     """
     try:
-        jobs = left_behind(folder, run)
+        jobs = unfinished_jobs(folder, run)
         queued = [job.id for job in jobs if job.state in ("PENDING", "CONFIGURING")]
         if queued:
             run(["scancel", "--state=PENDING", *queued])

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from polypref.running.slurm import ITS_TURN, WAITS, left_behind, run_command
+from polypref.running.slurm import ITS_TURN, WAITS, run_command, unfinished_jobs
 
 CHECK_PENDING_S = 30
 """Seconds between two checks of why jobs are pending."""
@@ -92,7 +92,7 @@ class StatusQuery:
     def waiting(self, folder: Path) -> str:
         """Describe the jobs that are pending for reasons other than their turn, each reason once."""
         try:
-            jobs = [job for job in left_behind(folder, self.run) if job.state == "PENDING"]
+            jobs = [job for job in unfinished_jobs(folder, self.run) if job.state == "PENDING"]
         except (OSError, subprocess.SubprocessError):
             return ""
         reasons = dict.fromkeys(job.reason for job in jobs if job.reason not in self.reported | ITS_TURN)

@@ -15,6 +15,7 @@ from typing import Any
 from polypref.files.digests import pair_id
 from polypref.files.tables import TableError
 from polypref.files.visible import visible
+from polypref.sources.dropping import DroppedRow, dropped_row
 from polypref.sources.layouts import exchange, is_conversation
 
 Row = dict[str, Any]
@@ -29,15 +30,6 @@ class Pair:
     prompt: str
     chosen: str
     rejected: str
-
-
-@dataclass(frozen=True)
-class Left:
-    """A dropped row: one that the format excludes (a tie, another language), or an unusable one (``bad``)."""
-
-    row: int
-    reason: str
-    bad: bool = False
 
 
 TURN = "<extra_id_1>"
@@ -60,20 +52,20 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """Columns that each format must have."""
 
 
-def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
     """lmsys/chatbot_arena_conversations: the winner of a vote is chosen; ties and multi-turn chats are dropped."""
     for n, row in enumerate(rows, 1):
         winner, a, b = row["winner"], row["conversation_a"], row["conversation_b"]
         if row["language"] != "English":
-            yield Left(n, "not English")
+            yield DroppedRow(n, "not English")
         elif winner not in ("model_a", "model_b"):
-            yield Left(n, f"the vote is {winner}")
+            yield DroppedRow(n, f"the vote is {winner}")
         elif not (is_conversation(a) and is_conversation(b)):
-            yield Left(n, "a conversation is no list of {role, content}", bad=True)
+            yield DroppedRow(n, "a conversation is no list of {role, content}", bad=True)
         elif not (_is_exchange(a) and _is_exchange(b)):
-            yield Left(n, "more than one exchange")
+            yield DroppedRow(n, "more than one exchange")
         elif a[0]["content"] != b[0]["content"]:
-            yield Left(n, "the two prompts differ", bad=True)
+            yield DroppedRow(n, "the two prompts differ", bad=True)
         else:
             chosen, rejected = (a, b) if winner == "model_a" else (b, a)
             yield Pair(n, "chat", a[0]["content"], chosen[1]["content"], rejected[1]["content"])
@@ -83,7 +75,7 @@ def _is_exchange(conversation: list[Row]) -> bool:
     return [turn["role"] for turn in conversation] == ["user", "assistant"]
 
 
-def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
     """nvidia/HelpSteer2: two rows per prompt, paired by helpfulness + correctness + coherence (each 0 to 4).
 
     Some prompts contain a whole chat, with turns marked by `TURN`. They are dropped, like the Arena's multi-turn chats.
@@ -91,28 +83,28 @@ def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | Left]:
     waiting: tuple[int, Row] | None = None
     for n, row in enumerate(rows, 1):
         if TURN in str(row["prompt"]):
-            yield Left(n, "more than one exchange")
+            yield DroppedRow(n, "more than one exchange")
             continue
         if _score(row) is None:
-            yield Left(n, f"{', '.join(SCORES)} are not all numbers", bad=True)
+            yield DroppedRow(n, f"{', '.join(SCORES)} are not all numbers", bad=True)
             continue
         if waiting is None or waiting[1]["prompt"] != row["prompt"]:
             if waiting is not None:
-                yield Left(waiting[0], "no second response to the prompt")
+                yield DroppedRow(waiting[0], "no second response to the prompt")
             waiting = (n, row)
             continue
         first, other = waiting
         waiting = None
         gap = _score(other) - _score(row)
         if gap == 0:
-            yield Left(first, "both responses have the same score")
-            yield Left(n, "both responses have the same score")
+            yield DroppedRow(first, "both responses have the same score")
+            yield DroppedRow(n, "both responses have the same score")
             continue
         chosen, rejected = (other, row) if gap > 0 else (row, other)
         yield Pair(first, "instruction", row["prompt"], chosen["response"], rejected["response"])
-        yield Left(n, "second response of a pair")
+        yield DroppedRow(n, "second response of a pair")
     if waiting is not None:
-        yield Left(waiting[0], "no second response to the prompt")
+        yield DroppedRow(waiting[0], "no second response to the prompt")
 
 
 def _score(row: Row) -> int | None:
@@ -123,19 +115,19 @@ def _score(row: Row) -> int | None:
         return None
 
 
-def tasksource(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+def tasksource(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
     """tasksource/tasksource_dpo_pairs: the pairs unchanged, with the name of their task."""
     for n, row in enumerate(rows, 1):
         yield Pair(n, str(row["task"]), row["prompt"], row["chosen"], row["rejected"])
 
 
-def gutenberg(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+def gutenberg(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
     """jondurbin/gutenberg-dpo-v0.1: a passage of a novel is chosen over a passage that a model wrote."""
     for n, row in enumerate(rows, 1):
         yield Pair(n, "novel", row["prompt"], row["chosen"], row["rejected"])
 
 
-def math_step(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+def math_step(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
     """xinlai/Math-Step-DPO-10K: the whole answers, not the single steps in ``chosen`` and ``rejected``.
 
     In the authors' pipeline (``generate_dataset.py`` of dvlab-research/Step-DPO), ``initial_reason_steps`` end with,
@@ -155,13 +147,13 @@ def _whole_answer(steps: str, rest: str) -> str:
     return f"{steps} {rest}"
 
 
-def preference(rows: Iterable[Row]) -> Iterator[Pair | Left]:
+def preference(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
     """TRL's preference formats: texts or messages, with or without a column ``prompt`` (see :mod:`.layouts`)."""
     for n, row in enumerate(rows, 1):
         try:
             prompt, chosen, rejected = exchange(row)
         except ValueError as error:
-            yield Left(n, str(error), bad=True)
+            yield DroppedRow(n, str(error), bad=True)
         else:
             yield Pair(n, str(row.get("task") or "preference"), prompt, chosen, rejected)
 
@@ -213,17 +205,18 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
         step = "normalise"
         if isinstance(found, Pair):
             found, step = _cleaned(found), "clean"
-        if isinstance(found, Left):
+        if isinstance(found, DroppedRow):
             if found.bad and bad_rows == "error":
                 raise TableError(
                     f"{path}, row {found.row}: {found.reason}. Fix or remove the row, or set "
                     f"sources.{name}.bad_rows: drop to leave such rows out and count them."
                 )
-            dropped.append(_dropped(name, found.row, None, step, found.reason))
+            dropped.append(dropped_row({"source": name, "row": found.row, "item_id": None}, step, found.reason))
             continue
         item_id = pair_id(name, found.prompt, found.chosen, found.rejected)
         if item_id in seen:
-            dropped.append(_dropped(name, found.row, item_id, "deduplicate", f"the same pair as row {seen[item_id]}"))
+            twin = {"source": name, "row": found.row, "item_id": item_id}
+            dropped.append(dropped_row(twin, "deduplicate", f"the same pair as row {seen[item_id]}"))
             continue
         seen[item_id] = found.row
         texts = {"prompt": found.prompt, "chosen": found.chosen, "rejected": found.rejected}
@@ -233,17 +226,13 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
         raise TableError(f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Check sources.{name}.format.")
 
 
-def _cleaned(pair: Pair) -> Pair | Left:
+def _cleaned(pair: Pair) -> Pair | DroppedRow:
     texts = {field: clean(getattr(pair, field)) for field in ("prompt", "chosen", "rejected")}
     for field, text in texts.items():
         if not visible(text):
-            return Left(pair.row, f"{field} is empty", bad=True)
+            return DroppedRow(pair.row, f"{field} is empty", bad=True)
         if _SURROGATE.search(text):  # JSON can escape a lone surrogate, but UTF-8 can't encode it
-            return Left(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
+            return DroppedRow(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
     if visible(texts["chosen"]) == visible(texts["rejected"]):
-        return Left(pair.row, "chosen equals rejected")
+        return DroppedRow(pair.row, "chosen equals rejected")
     return Pair(pair.row, pair.task, **texts)
-
-
-def _dropped(source: str, row: int, item_id: str | None, step: str, reason: str) -> Row:
-    return {"source": source, "row": row, "item_id": item_id, "language": "en", "step": step, "reason": reason}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from polypref.files.digests import digest
 from polypref.files.tables import ROW_GROUP, batched
+from polypref.sources.dropping import dropped_row
 from polypref.sources.templates import UNTRAINABLE, Rendered, fault_of, is_trainable, render_pair
 from polypref.sources.tokens import TokenizerError, token_counter
 
@@ -123,13 +124,13 @@ class _Source:
         for number in sorted(range(len(self.ids)), key=self.rows.__getitem__):
             pair = {"source": self.name, "row": self.rows[number], "item_id": self.ids[number]}
             if number in self.same:
-                yield left_out(pair, "deduplicate", f"the same prompt as {self.same[number]}")
+                yield dropped_row(pair, "deduplicate", f"the same prompt as {self.same[number]}")
             elif number in self.overlong:
-                yield left_out(pair, "length", f"{self.tokens[number]} tokens, more than {self.max_tokens}")
+                yield dropped_row(pair, "length", f"{self.tokens[number]} tokens, more than {self.max_tokens}")
             elif number in self.faults:
-                yield left_out(pair, "render", self.faults[number])
+                yield dropped_row(pair, "render", self.faults[number])
             elif pair["item_id"] not in self.sampled:
-                yield left_out(pair, "sample", "not drawn")
+                yield dropped_row(pair, "sample", "not sampled")
 
 
 def _sample(sources: list[_Source], items: int) -> None:
@@ -161,12 +162,6 @@ def _read_sample(sources: list[_Source]) -> Iterator[Row]:
 def prompt_key(prompt: str) -> str:
     """Digest of a prompt that is equal for prompts that differ only in case or white space."""
     return digest(" ".join(prompt.casefold().split()))
-
-
-def left_out(row: Row, step: str, reason: str, language: str = "en") -> Row:
-    """Convert a pair to a row in DROPPED."""
-    kept = {name: row[name] for name in ("source", "row", "item_id")}
-    return {**kept, "language": language, "step": step, "reason": reason}
 
 
 def pair_measure(tokenizer: Any) -> Measure:

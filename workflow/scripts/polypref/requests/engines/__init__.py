@@ -54,7 +54,7 @@ class EngineError(RuntimeError):
 class Engine(Protocol):
     """Interface of an engine."""
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Yield one completion per request, in any order, as soon as it is available."""
         ...
 

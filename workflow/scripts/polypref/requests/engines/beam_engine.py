@@ -81,7 +81,7 @@ class BeamSearchEngine:
         )
         return self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Yield one completion per request as soon as it is available.
 
         ``stop`` strings only truncate the best beam. As in vLLM's engine, a prompt that exceeds the context is an

@@ -86,7 +86,7 @@ class OpenAIEngine:
         self._key, self._key_name = key, key_name
         self._limit_name = limit_field or default_limit_field(str(client.base_url))
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Yield one completion per request as soon as it is available.
 
         ``choices`` are not enforced, so the caller has to parse the text. After rate limits, server errors, timeouts,

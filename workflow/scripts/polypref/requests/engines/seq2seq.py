@@ -74,7 +74,7 @@ class Seq2SeqEngine:
         self.vocabulary = tokenizer.get_vocab()
         self.special = set(tokenizer.all_special_ids)
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Yield one completion per request, several batches at a time.
 
         The content of the last message is one sentence. Decoding is greedy, or beam search with ``beam_size``. An input

@@ -105,7 +105,7 @@ class VllmEngine:
         """Chat messages as vLLM's engine input, the same token ids as ``LLM.chat``'s; ValueError if they can't be."""
         return self._renderer.render(messages, thinking)
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Yield one completion per request as soon as it is there.
 
         A prompt that leaves no room for an answer in the context is a permanent error. An answer that may outgrow the

@@ -1,0 +1,28 @@
+"""Rows that do not become pairs of the base set, and their records in a ``dropped.parquet``.
+
+What decides that a row is dropped, by the column ``step``:
+
+- ``normalise``, ``clean``, ``deduplicate`` (the same pair): :mod:`polypref.sources.formats`, per format;
+- ``deduplicate`` (the same prompt), ``length``, ``render``, ``sample``: :mod:`polypref.sources.sampling`;
+- ``answer``, ``diagnose``, ``align``: :mod:`polypref.datasets.dropping`, for the pairs of an architecture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DroppedRow:
+    """A row of a source that is no pair: the format excludes it (a tie, say), or it is unusable (``bad``)."""
+
+    row: int
+    reason: str
+    bad: bool = False
+
+
+def dropped_row(row: dict[str, Any], step: str, reason: str, language: str = "en") -> dict[str, Any]:
+    """Convert a pair to a row in DROPPED."""
+    kept = {name: row[name] for name in ("source", "row", "item_id")}
+    return {**kept, "language": language, "step": step, "reason": reason}
