@@ -95,7 +95,8 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
     for field, path in zip(FIELDS, files("requests", "de"), strict=True):
         add(f"ask ({field})", size, "ask_translations", input={"texts": str(pairs)}, output={"requests": str(path)},
             wildcards={"corpus": "pairs", "field": field, "model": "translator", "language": "de"},
-            params={"request_settings": SETTINGS, "prompt": "instruct", "unit": "none", "language_name": "German"})  # fmt: skip
+            params={"request_settings": SETTINGS, "prompt": "instruct", "unit": "none",
+                    "language_name": "German"})  # fmt: skip
     # the requests of the other languages differ only in language and id
     for language in LANGUAGES:
         for german, path in zip(files("requests", "de"), files("requests", language), strict=True):
