@@ -49,7 +49,7 @@ def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: 
     runtime = {"threads": threads, "kv_cache_gb": 2, "max_model_len": 2048}
     checkpoint = Checkpoint(engine="vllm", path=model, dtype="float32", runtime=runtime)
     decoding = {"beam_size": width, "max_tokens": tokens}
-    # An older checkout has another name for the settings, and only one engine.
+    # An older checkout has other names, and only one engine.
     settings_of = getattr(asking, "RequestSettings", None) or asking.Asked
     settings = settings_of("real", model, content_revision(Path(model)), True, decoding, "float32")
     rows = ask_responses([{"item_id": str(n), "prompt": text} for n, text in enumerate(prompts)], settings, "de")
@@ -57,7 +57,7 @@ def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: 
     kind = [engines.engine_of(checkpoint, decoding)] if hasattr(engines, "engine_of") else []
     engine = engines.open_engine(checkpoint, model, None, *kind)
     first = engines.Request("first", [{"role": "user", "content": "one"}], {**decoding, "max_tokens": 2})
-    list(engine.complete([first]))
+    list((engine.complete if hasattr(engine, "complete") else engine.answer)([first]))
     ids = record_tokens(engine)
 
     def run() -> tuple[list[str], list[Tokens] | None, int]:

@@ -30,6 +30,7 @@ from polypref.preflight.gpu_memory import GB, Content, context_of
 from polypref.preflight.gpu_packages import check_gpu_packages
 from polypref.preflight.gpus import check_gpus, read_config, read_gpus
 from polypref.preflight.pinning import unpinned
+from polypref.preflight.searched_types import check_searched_types
 from polypref.preflight.templates import check_templates
 from polypref.requests.checkpoints import NO_SAFETENSORS
 from polypref.requests.engines.conversion import converted_checkpoints
@@ -228,10 +229,10 @@ def preflight(
     gpus: Callable[[], list[float] | None] = read_gpus,
     packages: Callable[[Plan, bool], Iterable[Finding]] = check_gpu_packages,
 ) -> list[Finding]:
-    """Run all checks, or only that of chat templates if a run needs nothing external, like the miniature."""
+    """Run all checks, or only those of local checkpoints if a run needs nothing external, like the miniature."""
     if nothing_outside(plan):
         local = Finding("fine", "all data and models are local, and no job asks for a GPU")
-        return [local, *check_templates(plan)]
+        return [local, *check_searched_types(plan), *check_templates(plan)]
     found = repositories(plan)
     if any(environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in OFFLINE):
         hub = list(check_fetched(found, cache))
@@ -245,5 +246,6 @@ def preflight(
         *packages(plan, here),
         *check_disk(plan, cache, Path(plan.config.results)),
         *check_context(plan, longest),
+        *check_searched_types(plan),
         *check_templates(plan),
     ]
