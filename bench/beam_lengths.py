@@ -3,8 +3,8 @@
     python bench/beam_lengths.py
 
 One batch of 32 requests to SmolLM2-135M-Instruct, whose outputs have 5 to 400 tokens in geometric progression, in
-random order. All requests have the same max_tokens, 400, so the engine does not know the lengths; each search ends at its
-length as if it had found end tokens. The short ones are then completed alone.
+random order. All requests have the same max_tokens, 400, so the engine does not know the lengths; each search ends at
+its length as if it had found end tokens. The short ones are then completed alone.
 """
 
 from __future__ import annotations

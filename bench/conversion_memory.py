@@ -2,8 +2,8 @@
 
     python bench/conversion_memory.py
 
-Translators in the shape of NLLB-200 (615M parameters, and with half the layers) with random weights are converted in a
-separate process, from and to 32 and 16 bits.
+A translator in the shape of NLLB-200 (615M parameters) with random weights is converted in a separate process, from and
+to 32 and 16 bits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from pathlib import Path
 
 from common import DEMO, SCRIPTS, machine, note, options, run_process, table, temporary_folder, today, versions
 
-CONVERT = "import sys; from polypref.requests.engines.conversion import convert; convert(sys.argv[1], 'x', sys.argv[2], False)"
+CONVERT = """
+import sys
+from polypref.requests.engines.conversion import convert
+convert(sys.argv[1], "x", sys.argv[2], trust_remote_code=False)
+"""
 VOCABULARY, WIDTH, INNER, HEADS = 256_206, 1024, 4096, 16
 
 
@@ -37,21 +41,20 @@ def write_translator(folder: Path, layers: int, dtype: str, smoke: bool) -> int:
 
 def main() -> None:
     arguments = options(__doc__)
-    rows = []
-    for layers in (1, 2) if arguments.smoke else (6, 12):
-        for stored in ("float32", "float16"):
-            with temporary_folder("conversion") as folder:
-                writing = [sys.executable, __file__, "--write", str(folder / "model"), str(layers), stored]
-                printed = run_process([*writing, *(["--smoke"] if arguments.smoke else [])]).output
-                parameters = int(printed.split()[-1])
-                size = sum(file.stat().st_size for file in (folder / "model").glob("*.safetensors")) / 1e9
-                for kind in ("float32", "float16"):
-                    environment = {"PYTHONPATH": str(SCRIPTS), "XDG_CACHE_HOME": str(folder / kind)}
-                    cost = run_process([sys.executable, "-c", CONVERT, str(folder / "model"), kind], env=environment)
-                    made = sum(file.stat().st_size for file in (folder / kind).rglob("model.bin")) / 1e9
-                    cells = [f"{size:.2f}", f"{made:.2f}", f"{cost.memory / 1e3:.2f}", f"{cost.processor:.0f}"]
-                    rows.append([f"{parameters / 1e6:,.0f}M, {stored} to {kind}", *cells])
-                    note(" ".join(rows[-1]))
+    rows, layers = [], 2 if arguments.smoke else 12
+    for stored in ("float32", "float16"):
+        with temporary_folder("conversion") as folder:
+            writing = [sys.executable, __file__, "--write", str(folder / "model"), str(layers), stored]
+            printed = run_process([*writing, *(["--smoke"] if arguments.smoke else [])]).output
+            parameters = int(printed.split()[-1])
+            size = sum(file.stat().st_size for file in (folder / "model").glob("*.safetensors")) / 1e9
+            for kind in ("float32", "float16"):
+                environment = {"PYTHONPATH": str(SCRIPTS), "XDG_CACHE_HOME": str(folder / kind)}
+                cost = run_process([sys.executable, "-c", CONVERT, str(folder / "model"), kind], env=environment)
+                made = sum(file.stat().st_size for file in (folder / kind).rglob("model.bin")) / 1e9
+                cells = [f"{size:.2f}", f"{made:.2f}", f"{cost.memory / 1e3:.2f}", f"{cost.processor:.0f}"]
+                rows.append([f"{parameters / 1e6:,.0f}M, {stored} to {kind}", *cells])
+                note(" ".join(rows[-1]))
     print(table(["checkpoint", "safetensors GB", "converted GB", "peak memory GB", "processor s"], rows))
     print(f"\n*{today()}, {machine()}; {versions()}.*")
 
