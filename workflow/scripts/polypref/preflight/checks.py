@@ -18,6 +18,7 @@ from polypref.plan.needs import (
     Repository,
     api_keys,
     conversion_bytes,
+    conversion_memory,
     hub_checkpoints,
     nothing_outside,
     repositories,
@@ -33,7 +34,7 @@ from polypref.preflight.pinning import unpinned
 from polypref.preflight.searched_types import check_searched_types
 from polypref.preflight.templates import check_templates
 from polypref.requests.checkpoints import NO_SAFETENSORS
-from polypref.requests.engines.conversion import converted_checkpoints
+from polypref.requests.engines.conversion import converted_checkpoints, converted_folder
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Variables that keep huggingface_hub from the network."""
@@ -188,6 +189,21 @@ def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
             yield Finding("wrong" if free < size else "fine", text)
 
 
+def check_conversions(plan: Plan) -> Iterator[Finding]:
+    """Check that a job has enough main memory to convert its checkpoint for CTranslate2, unless that is done."""
+    for name, need in conversion_memory(plan).items():
+        checkpoint = plan.config.checkpoints[name]
+        memory, revision = checkpoint.runtime.of_node("memory_gb"), checkpoint.revision
+        if revision and any(converted_checkpoints().glob(converted_folder(checkpoint.path, revision, "*").name)):
+            continue
+        if need / GB > memory:
+            yield Finding(
+                "doubt",
+                f"{name}: converting it for CTranslate2 needs up to {need / GB:,.0f} GB of main memory, and its job "
+                f"requests {memory:,.0f}: raise runtime.memory_gb, or convert it before with `snakemake fetch`",
+            )
+
+
 def check_context(
     plan: Plan,
     longest: Mapping[tuple[str, str], tuple[int, int]],
@@ -245,6 +261,7 @@ def preflight(
         *check_gpus(plan, gpus() if here else None, here, longest),
         *packages(plan, here),
         *check_disk(plan, cache, Path(plan.config.results)),
+        *check_conversions(plan),
         *check_context(plan, longest),
         *check_searched_types(plan),
         *check_templates(plan),
