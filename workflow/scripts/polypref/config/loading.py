@@ -132,6 +132,8 @@ def _check_data(config: Config, root: Path) -> Iterator[str]:
     for name, source in config.sources.items():
         if is_local_data(source.path) and not find_file(source.path, root).is_file():
             yield fault(f"sources.{name}.path", source.path, "a file that exists, or the name of a data set on the Hub")
+        if source.turns and source.format not in ("preference", "chatbot_arena", "helpsteer2"):
+            yield fault(f"sources.{name}.turns", source.turns, f"none: format {source.format} has no conversations")
     for name, checkpoint in config.checkpoints.items():
         if checkpoint.base_url and "api_key_env" not in checkpoint.model_fields_set:
             yield (

@@ -33,9 +33,19 @@ class Source(Section):
     gated: bool = Field(False, description="needs HF_TOKEN and an accepted licence")
     bad_rows: Literal["error", "drop"] = Field(
         "error",
-        description="for unusable rows (empty response, several turns): stop with an error, or drop and count them",
+        description="for unusable rows (empty response, no list of messages): stop with an error, or drop and count "
+        "them",
+    )
+    turns: Literal["single", "any"] | None = Field(
+        None,
+        description="'any' keeps prompts with a system message or several turns, 'single' drops and counts them; by "
+        "default 'any' for preference, 'single' for chatbot_arena and helpsteer2. The other formats have none",
     )
     license: str = Field("unknown", description="licence of the data, for the data set card")
+
+    def reading(self) -> dict[str, Any]:
+        """The options that determine the pairs; ``turns`` only if it is set, so that older results are not stale."""
+        return self.model_dump(exclude={"license", "gated", *(() if self.turns else ("turns",))})
 
 
 class Sampling(Section):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
+from polypref.files.conversations import is_conversation, to_messages
 from polypref.files.digests import digest
 from polypref.files.tables import ROW_GROUP, batched
 from polypref.sources.dropping import dropped_row
@@ -161,7 +162,13 @@ def _read_sample(sources: list[_Source]) -> Iterator[Row]:
 
 def prompt_key(prompt: str) -> str:
     """Digest of a prompt that is equal for prompts that differ only in case or white space."""
-    return digest(" ".join(prompt.casefold().split()))
+    if is_conversation(prompt):
+        return digest(*([message["role"], _plain(message["content"])] for message in to_messages(prompt)))
+    return digest(_plain(prompt))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def pair_measure(tokenizer: Any) -> Measure:
@@ -176,16 +183,30 @@ def pair_measure(tokenizer: Any) -> Measure:
 
     def measure(pairs: list[Row]) -> list[Measured]:
         rendered = [_render(tokenizer, pair) for pair in pairs]
-        found = iter(count_texts([text for pair in rendered for text in (pair.chosen, pair.rejected)]))
-        return [Measured(max(next(found), next(found)), fault_of(pair, tokenizer.eos_token)) for pair in rendered]
+        fine = [pair for pair in rendered if isinstance(pair, Rendered)]
+        found = iter(count_texts([text for pair in fine for text in (pair.chosen, pair.rejected)]))
+        return [
+            Measured(max(next(found), next(found)), fault_of(pair, tokenizer.eos_token))
+            if isinstance(pair, Rendered)
+            else Measured(0, pair)
+            for pair in rendered
+        ]
 
     return measure
 
 
-def _render(tokenizer: Any, pair: Row) -> Rendered:
-    turn = {"role": "user", "content": pair["prompt"]}
-    sides = ([turn, {"role": "assistant", "content": pair[name]}] for name in ("chosen", "rejected"))
-    rendered = render_pair(tokenizer, *sides)
-    if not is_trainable(rendered):
+def _render(tokenizer: Any, pair: Row) -> Rendered | str:
+    """Render a pair, or return the reason why its conversation can't be rendered; a single turn must be."""
+    asked = to_messages(pair["prompt"])
+    sides = ([*asked, {"role": "assistant", "content": pair[name]}] for name in ("chosen", "rejected"))
+    try:
+        rendered = render_pair(tokenizer, *sides)
+    except Exception as error:  # a template may raise any error, for example for two turns of the user in a row
+        if len(asked) == 1:
+            raise
+        return f"the chat template refuses the conversation: {' '.join(str(error).split())[:200]}"
+    if is_trainable(rendered):
+        return rendered
+    if len(asked) == 1:
         raise TokenizerError(f"item {pair['item_id']} in English: {UNTRAINABLE}.")
-    return rendered
+    return "the chat template writes a conversation that does not begin with its own prompt"
