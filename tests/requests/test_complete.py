@@ -153,7 +153,7 @@ def test_the_cost_of_a_failed_run_is_counted(tmp_path):
 def test_an_engine_that_skips_requests_is_an_error(tmp_path):
     class Forgetful(Echo):
         def answer(self, requests):
-            yield from list(super().answer(requests))[1:]
+            yield from list(super().complete(requests))[1:]
 
     with pytest.raises(EngineError, match="returned no completion for 1 requests"):
         complete([write_requests(tmp_path / "1", ["a", "b"])], tmp_path / "store", CHECKPOINT, start=Forgetful())
