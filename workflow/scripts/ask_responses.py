@@ -3,7 +3,7 @@
 from polypref.files.schemas import PAIRS, PROMPTS, REQUESTS, TEXTS
 from polypref.files.tables import BATCH, batched, iter_rows, write_table
 from polypref.requests.asking import read_request_settings
-from polypref.requests.generate import ask_responses
+from polypref.requests.generate import ask_responses, system_fitter
 from polypref.running.logs import job
 
 if __name__ == "__main__":
@@ -17,5 +17,6 @@ if __name__ == "__main__":
             texts = iter_rows(path, TEXTS, ["item_id", "text"])
             items = ({"item_id": row["item_id"], "prompt": row["text"]} for row in texts)
         settings = read_request_settings(snakemake.params.request_settings, snakemake.input.get("checkpoint", []))
-        rows = (row for batch in batched(items, BATCH) for row in ask_responses(batch, settings, wildcards.language))
+        how = (settings, wildcards.language, system_fitter(settings))
+        rows = (row for batch in batched(items, BATCH) for row in ask_responses(batch, *how))
         write_table(snakemake.output[0], rows, REQUESTS)

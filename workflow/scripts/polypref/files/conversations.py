@@ -30,6 +30,11 @@ def has_heading(text: str) -> bool:
     return _START in text
 
 
+def without_heading(text: str) -> str:
+    """Return the content of a message with its heading, and any other text as it is."""
+    return text.partition(_END)[2] if text.startswith(_START) else text
+
+
 def is_conversation(text: str) -> bool:
     """Whether the text of a prompt is a conversation rather than a single user turn."""
     return text.startswith(_START)

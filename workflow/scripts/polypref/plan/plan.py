@@ -203,12 +203,22 @@ class Plan:
         codes = {}
         if translate and checkpoint.engine == "seq2seq" and checkpoint.languages:
             codes = {"source_code": checkpoint.languages[ENGLISH], "target_code": checkpoint.languages[language]}
-        return self._request_settings(model, name, entry.decoding, **codes)
+        settings = self._request_settings(model, name, entry.decoding, **codes)
+        return settings if translate else {**settings, **self._system_role(name)}
+
+    def _system_role(self, name: str) -> dict[str, str]:
+        """What a generator does with system messages; nothing if its chat template decides."""
+        checkpoint = self.config.checkpoints[name]
+        role = checkpoint.system_role or ("keep" if checkpoint.engine == "openai" else None)
+        return {"system_role": role} if role else {}
 
     def asked_of_generator(self, model: str) -> dict[str, Any]:
         """Request parameters of a generator by checkpoint; they do not depend on the configured languages."""
         entry = self.config.models[model]
-        return {name: self._request_settings(model, name, entry.decoding) for name in sorted(checkpoints_of(entry))}
+        return {
+            name: {**self._request_settings(model, name, entry.decoding), **self._system_role(name)}
+            for name in sorted(checkpoints_of(entry))
+        }
 
     def request_settings_of_policy(self, policy: str) -> dict[str, Any]:
         """Request parameters of a policy or an opponent; ``policy.json`` has the weights of a trained variant."""
