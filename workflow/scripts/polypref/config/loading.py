@@ -13,7 +13,17 @@ import yaml
 from pydantic import ValidationError
 
 from polypref.config.faults import explain_all, fault, one_of
-from polypref.config.sections import ENGLISH, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
+from polypref.config.sections import (
+    CONVERSATIONAL,
+    ENGLISH,
+    Checkpoint,
+    Config,
+    Generate,
+    Language,
+    Model,
+    Translate,
+    is_local_data,
+)
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
 from polypref.config.uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
 from polypref.config.yaml_guesses import misread_numbers
@@ -132,7 +142,7 @@ def _check_data(config: Config, root: Path) -> Iterator[str]:
     for name, source in config.sources.items():
         if is_local_data(source.path) and not find_file(source.path, root).is_file():
             yield fault(f"sources.{name}.path", source.path, "a file that exists, or the name of a data set on the Hub")
-        if source.turns and source.format not in ("preference", "chatbot_arena", "helpsteer2"):
+        if source.turns and source.format not in CONVERSATIONAL:
             yield fault(f"sources.{name}.turns", source.turns, f"none: format {source.format} has no conversations")
     for name, checkpoint in config.checkpoints.items():
         if checkpoint.base_url and "api_key_env" not in checkpoint.model_fields_set:

@@ -20,6 +20,10 @@ LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 ENGLISH = "en"
 
 
+CONVERSATIONAL = {"chatbot_arena": "single", "helpsteer2": "single", "preference": "any"}
+"""Formats of sources that have conversations, and the default of their option ``turns``."""
+
+
 class Source(Section):
     """A preference set: a local file or a data set on the Hub."""
 
@@ -42,6 +46,11 @@ class Source(Section):
         "default 'any' for preference, 'single' for chatbot_arena and helpsteer2. The other formats have none",
     )
     license: str = Field("unknown", description="licence of the data, for the data set card")
+
+    @property
+    def has_conversations(self) -> bool:
+        """Whether prompts with a system message or several turns are kept."""
+        return (self.turns or CONVERSATIONAL.get(self.format)) == "any"
 
     def reading(self) -> dict[str, Any]:
         """The options that determine the pairs; ``turns`` only if it is set, so that older results are not stale."""

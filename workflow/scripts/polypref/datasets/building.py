@@ -8,6 +8,7 @@ from typing import Any
 
 from polypref.config.diagnostics import EQUAL
 from polypref.datasets.dropping import reason_to_drop
+from polypref.files.conversations import to_messages, to_transcript
 from polypref.files.schemas import FIELDS
 from polypref.files.tables import TableError, by_id
 from polypref.requests.collect import provenance
@@ -81,10 +82,11 @@ def _join(pair: Row, language: str, found: dict[str, Row | None]) -> tuple[Row |
             return None, f"{name}: {row['error']}"
         values[name] = pair[name] if row["text"] is None else row["text"]
         sources[f"{name}_provenance"] = ORIGINAL if row["text"] is None else provenance(row)
-    turn = {"role": "user", "content": values["prompt"]}
+    asked = to_messages(values["prompt"])
     messages = {
-        "prompt_messages": [turn],
-        **{f"{name}_messages": [turn, {"role": "assistant", "content": values[name]}] for name in FIELDS[1:]},
+        "prompt_messages": asked,
+        **{f"{name}_messages": [*asked, {"role": "assistant", "content": values[name]}] for name in FIELDS[1:]},
     }
+    values["prompt"] = to_transcript(values["prompt"])
     head = {"item_id": pair["item_id"], "language": language, "source": pair["source"], "task": pair["task"]}
     return {**head, **values, **messages, **sources}, ""

@@ -13,6 +13,7 @@ import pandas as pd
 
 from polypref.config.diagnostics import EQUAL, Flag
 from polypref.config.sections import ENGLISH
+from polypref.files.conversations import contents, to_messages
 from polypref.files.schemas import FIELDS
 from polypref.files.visible import visible
 from polypref.sources.tokens import CountTexts
@@ -122,26 +123,32 @@ def diagnose(
     Returns
     -------
     Rows in DIAGNOSTICS, one per pair in the same order. English fields are not compared with the source text, because
-    in English the original is the expected text.
+    in English the original is the expected text. A prompt of several messages is examined without their roles, and its
+    language is that of the first message in another language than expected, if there is one.
     """
-    found, rows = [], list(rows)
+    found = []
+    rows = [{**row, "prompt": contents(row["prompt_messages"])} for row in rows]
     texts = list(dict.fromkeys(row[field] for row in rows for field in FIELDS))
-    languages = dict(zip(texts, identify(texts), strict=True))
+    turns = (message["content"] for row in rows for message in row["prompt_messages"])
+    known = list(dict.fromkeys([*texts, *turns]))
+    languages = dict(zip(known, identify(known), strict=True))
     lengths = dict(zip(texts, count(texts), strict=True))
     for row in rows:
         item, language = row["item_id"], row["language"]
         tokens = {field: lengths[row[field]] for field in FIELDS}
         signals: Row = {key: row[key] for key in ("item_id", "language", "source")}
         flags = []
+        turns = [languages[message["content"]] for message in row["prompt_messages"]]
+        wrong = next((code for code in turns if code not in ("", language)), "")
         for field in FIELDS:
             text = row[field]
             foreign = language != ENGLISH
             signals |= {
-                f"{field}_language": languages[text],
+                f"{field}_language": (wrong if field == "prompt" else "") or languages[text],
                 f"{field}_tokens": tokens[field],
                 f"{field}_characters": len(text),
                 f"{field}_repetition": repetition(text),
-                f"{field}_source_overlap": overlap(text, originals[item][field]) if foreign else 0.0,
+                f"{field}_source_overlap": overlap(text, _original(originals[item], field)) if foreign else 0.0,
                 f"{field}_prompt_overlap": overlap(text, row["prompt"]) if field != "prompt" else 0.0,
                 f"{field}_truncated": item in cut.get((language, field), ()),
             }
@@ -150,6 +157,10 @@ def diagnose(
             flags.append(EQUAL)
         found.append({**signals, "token_gap": tokens["chosen"] - tokens["rejected"], "flags": flags})
     return found
+
+
+def _original(pair: Row, field: str) -> str:
+    return contents(to_messages(pair[field])) if field == "prompt" else pair[field]
 
 
 def _kinds(signals: Row, field: str, language: str) -> list[str]:

@@ -19,7 +19,7 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 # An English preference pair. `item_id`: digest of (source, prompt, chosen, rejected), 16 hex digits, assigned when the
 # source is normalised. `row`: position in the source file or split, for error messages. `task`: task as named by the
-# source.
+# source. `prompt`: a prompt of several messages is in the text form of files.conversations, also in TEXTS.
 PAIRS = _schema(
     item_id=pa.string(), source=pa.string(), row=pa.int64(), task=pa.string(),
     prompt=pa.string(), chosen=pa.string(), rejected=pa.string(),
@@ -78,9 +78,10 @@ TEXTS = pa.schema(
     ]
 )  # fmt: skip
 
-# A preference pair in one language. chosen_messages and rejected_messages are whole conversations (user, assistant),
-# prompt_messages the user turn alone. *_provenance: JSON {model, checkpoint, revision, decoding}, or
-# {"model": "source"} for the English original.
+# A preference pair in one language. chosen_messages and rejected_messages are whole conversations: the messages of the
+# prompt, and the answer. prompt_messages are those of the prompt alone. `prompt`: a transcript for reading if the
+# prompt has several messages. *_provenance: JSON {model, checkpoint, revision, decoding}, or {"model": "source"} for
+# the English original.
 DATASET = pa.schema(
     [
         ("item_id", pa.string()), ("language", pa.string()), ("source", pa.string()), ("task", pa.string()),

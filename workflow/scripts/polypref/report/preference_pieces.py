@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from polypref.datasets.diagnostics import FLAGS
+from polypref.files.conversations import to_transcript
 from polypref.files.schemas import FIELDS
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
 
@@ -37,6 +38,7 @@ def write_preferences(
     datasets, dropped, diagnostics : architecture to schema DATASET (only `COLUMNS`), DROPPED and DIAGNOSTICS.
     languages : ISO 639-1 codes.
     """
+    pairs = pairs.assign(prompt=pairs["prompt"].map(to_transcript))
     originals = write_rows(folder, "original", pairs[list(FIELDS)].itertuples(index=False, name=None))
     items = [[row.item_id, row.source, row.task, snippet(row.prompt)] for row in pairs.itertuples()]
     architectures = list(datasets)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from polypref.config.sections import CONVERSATIONAL
 from polypref.files.conversations import Turn, to_text
 from polypref.files.digests import pair_id
 from polypref.files.tables import TableError
@@ -193,9 +194,6 @@ NORMALISERS = {
     "math_step": math_step,
     "preference": preference,
 }
-
-CONVERSATIONAL = {"chatbot_arena": "single", "helpsteer2": "single", "preference": "any"}
-"""Formats that have conversations, and the default of the option ``turns``."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]")

@@ -30,7 +30,14 @@ from polypref.training import log as training_log
 from polypref.training import trainer
 from polypref.training.attention import attention_used
 from polypref.training.trainer import TrainingError
-from polypref.training.trainer_data import check_lengths, choose_rows, conversations, read_pairs, write_pairs
+from polypref.training.trainer_data import (
+    check_lengths,
+    choose_rows,
+    conversations,
+    fit_systems,
+    read_pairs,
+    write_pairs,
+)
 
 OUTCOME = (
     "learning_rate", "lr_scheduler", "warmup_ratio", "max_norm", "beta", "batch_size", "epochs", "max_length", "seed",
@@ -146,6 +153,9 @@ def _prepare(
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
+    pairs, merged = fit_systems(pairs, tokenizer)
+    if merged:
+        say(f"the chat template has no system role: {merged:,} system messages are put before the first user turn")
     lengths = check_lengths(pairs, tokenizer, settings.max_length)
     rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed)
     fates = rows["fate"].value_counts()
