@@ -203,3 +203,17 @@ def test_an_invalid_registry(demo, tmp_path, text, expected):
 def test_values_that_are_not_sections_or_names(demo, key, value, expected):
     demo[key] = value
     assert expected in error_of(demo)
+
+
+def test_turns_are_an_option_of_formats_with_conversations(demo):
+    demo["sources"]["gutenberg"]["turns"] = "any"
+    assert "sources.gutenberg.turns: found 'any'; allowed: none: format gutenberg has no conversations" in error_of(
+        demo
+    )
+    demo["sources"]["gutenberg"]["turns"] = "several"
+    assert "sources.gutenberg.turns: found 'several'; allowed: 'single' or 'any'" in error_of(demo)
+
+
+def test_options_that_are_not_set_do_not_change_the_parameters_of_reading(demo):
+    source = load_config(demo, ROOT).sources["gutenberg"]
+    assert "turns" not in source.reading() and "turns" in source.model_copy(update={"turns": "any"}).reading()

@@ -106,3 +106,20 @@ def test_params_do_not_contain_runtime(name):
         "A"
     ) == made.request_settings_of_policy("A")
     assert other.config.shown() != {} and "threads" not in str(other.config.shown())
+
+
+def test_requests_to_a_generator_say_what_it_does_with_system_messages_unless_its_template_decides():
+    def settings(**checkpoint) -> dict:
+        config = raw("demo.yaml")
+        config["checkpoints"] = {"g": {"engine": "vllm", "path": "o/n", **checkpoint}}
+        config["models"] = {"g": {"checkpoint": "g", "prompt": "instruct"}}
+        config["architectures"]["B"]["chosen"] = {"generate": "g"}
+        made = plan(config)
+        assert "system_role" not in made.request_settings_of_model("g", "de", translate=True)
+        assert made.asked_of_generator("g")["g"] == made.request_settings_of_model("g", "de")
+        return made.request_settings_of_model("g", "de")
+
+    assert "system_role" not in settings()
+    assert settings(system_role="merge")["system_role"] == "merge"
+    assert settings(engine="openai")["system_role"] == "keep"
+    assert settings(engine="openai", system_role="merge")["system_role"] == "merge"

@@ -118,6 +118,10 @@ def check_runtimes(config: Config) -> Iterator[str]:
                 yield fault(f"checkpoints.{name}.{field}", getattr(checkpoint, field), "none: it is for engine openai")
         if checkpoint.engine == "seq2seq" and checkpoint.reasoning is not None:
             yield fault(f"checkpoints.{name}.reasoning", checkpoint.reasoning, "none: a seq2seq model does not reason")
+        if checkpoint.engine == "seq2seq" and checkpoint.system_role is not None:
+            yield fault(
+                f"checkpoints.{name}.system_role", checkpoint.system_role, "none: a seq2seq model does not chat"
+            )
         if runtime.gpus and runtime.tensor_parallel > runtime.gpus:
             allowed = f"at most runtime.gpus, {runtime.gpus}"
             yield fault(f"checkpoints.{name}.runtime.tensor_parallel", runtime.tensor_parallel, allowed)
