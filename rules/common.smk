@@ -41,6 +41,7 @@ wildcard_constraints:
     checkpoint="[^/]+",
     model="[^/]+",
     origin="[^/]+",
+    native="[^/]+",
     policy="[^/]+",
     what="[^/]+",
     architecture="|".join(PLAN.architectures),

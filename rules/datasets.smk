@@ -108,6 +108,7 @@ rule tabulate_datasets:
         sources_dropped=expand(R / "sources/{source}.dropped.parquet", source=sorted(CONFIG.sources)),
         pairs=R / "pairs.parquet",
         pairs_dropped=R / "pairs.dropped.parquet",
+        native=PLAN.all_native_files(),
         datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
         datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
         diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),

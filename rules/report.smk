@@ -28,6 +28,7 @@ rule build_report:
         rules_svg=local_file("docs/pictures/rulegraph.svg"),
         captions=[local_file(f"docs/captions/{name}.rst") for name in (*FIGURES, "rules")],
         pairs=R / "pairs.parquet",
+        native=PLAN.all_native_files(),
         datasets=rules.tabulate_datasets.input.datasets,
         dropped=rules.tabulate_datasets.input.datasets_dropped,
         pair_diagnostics=rules.tabulate_datasets.input.diagnostics,

@@ -1,5 +1,7 @@
 """Make requests to respond to the prompts of the base set, or to answer the evaluation prompts, in one language."""
 
+import pyarrow.parquet as pq
+
 from polypref.files.schemas import PAIRS, PROMPTS, REQUESTS, TEXTS
 from polypref.files.tables import BATCH, batched, iter_rows, write_table
 from polypref.requests.asking import read_request_settings
@@ -11,7 +13,7 @@ if __name__ == "__main__":
     with job(f"ask in {wildcards.language}", snakemake.log[0]):
         path = snakemake.input.prompts
         origin = wildcards.get("origin")
-        if origin is None or origin == "english":
+        if origin is None or "prompt" in pq.read_schema(path).names:  # else the prompts are translations
             items = iter_rows(path, PAIRS if origin else PROMPTS, ["item_id", "prompt"])
         else:
             texts = iter_rows(path, TEXTS, ["item_id", "text"])

@@ -41,6 +41,7 @@ if __name__ == "__main__":
             policies={Path(path).parent.name: json.loads(read_text(path)) for path in files.policies},
             paper={Path(path).stem: read_csv(path) for path in files.get("paper", [])},
             pairs=read_frame(files.pairs, schemas.PAIRS),
+            native=read_all(files.native, schemas.PAIRS) if files.native else None,
             datasets={
                 Path(path).stem: read_table(path, schemas.DATASET, COLUMNS).to_pandas() for path in files.datasets
             },

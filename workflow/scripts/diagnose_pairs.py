@@ -6,7 +6,7 @@ from polypref.datasets.building import build_dataset
 from polypref.datasets.diagnostics import diagnose, language_identifier, truncated
 from polypref.datasets.texts import read_texts
 from polypref.files.schemas import DIAGNOSTICS
-from polypref.files.tables import by_id, write_table
+from polypref.files.tables import by_id, read_json, write_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.tokens import load_tokenizer, token_counter
@@ -19,11 +19,14 @@ if __name__ == "__main__":
         tokenizer = load_tokenizer(path, revision)
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
+        native = read_json(snakemake.input.settings).get("native", {})
         flagged = []
 
         def found():
-            for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
+            for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
                 rows, _ = build_dataset(pairs, texts, drop=())
+                if not native.keys().isdisjoint(texts):  # a native prompt is no copy of an English original
+                    pairs = [{**pair, "prompt": ""} for pair in pairs]
                 originals = by_id(pairs, "the base set")
                 for row in diagnose(rows, originals, truncated(texts), identify, count):
                     flagged.append(bool(row["flags"]))

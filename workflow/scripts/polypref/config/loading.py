@@ -21,6 +21,7 @@ from polypref.config.sections import (
     Generate,
     Language,
     Model,
+    Native,
     Translate,
     is_local_data,
 )
@@ -122,6 +123,7 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from _check_models(config)
     yield from _check_served(config, languages)
     yield from _check_architectures(config, known)
+    yield from _check_native(config, {code: languages[code] for code in known}, root)
     yield from _check_wmt(config, known, languages)
     yield from check_roles(config)
     yield from check_decodings(config)
@@ -231,6 +233,30 @@ def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
                     if line not in seen:
                         seen.add(line)
                         yield line
+
+
+def _check_native(config: Config, targets: dict[str, Language], root: Path) -> Iterator[str]:
+    """Check the sets of native prompts, and the architectures that use them."""
+    for name in sorted(config.native.keys() & {*config.models, *config.sources, ENGLISH, "english"}):
+        yield fault(f"native.{name}", name, "a name other than 'english' and the names of models and sources")
+    for name, architecture in config.architectures.items():
+        if not isinstance(architecture.prompt, Native):
+            continue
+        key, native = f"architectures.{name}", architecture.prompt.native
+        for field in ("chosen", "rejected"):
+            if not isinstance(getattr(architecture, field), Generate):
+                yield fault(
+                    f"{key}.{field}", "not generated", "{generate: MODEL}, since a native prompt has no answers"
+                )
+        if config.diagnostics.align:
+            yield fault("diagnostics.align", True, f"false: the pairs of {key} have no counterpart in other data sets")
+        if native not in config.native:
+            yield fault(f"{key}.prompt", native, f"a set in `native`: {one_of(config.native, native)}")
+            continue
+        for code, language in targets.items():
+            path = config.native[native].of_language(code, language.iso639_3).path
+            if is_local_data(path) and not find_file(path, root).is_file():
+                yield fault(f"native.{native}.path", path, "a file that exists, or the name of a data set on the Hub")
 
 
 def _check_wmt(config: Config, targets: list[str], languages: dict[str, Language]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from polypref.config.diagnostics import Diagnostics
 from polypref.config.health import Health
 from polypref.config.judging import Judging
+from polypref.config.native_prompts import NativePrompts
 from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
 
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -82,10 +83,18 @@ class Generate(Section):
     generate: Name = Field(description="a generator from the registry's models")
 
 
+class Native(Section):
+    """A prompt that was written in the language."""
+
+    native: Name = Field(description="a set of prompts from the section `native`")
+
+
 class Architecture(Section):
     """The origin of the prompt, chosen and rejected texts. English is never translated: the original text is kept."""
 
-    prompt: Literal["english"] | Translate = Field(description="'english' or {translate: MODEL}")
+    prompt: Literal["english"] | Translate | Native = Field(
+        description="'english', {translate: MODEL} or {native: NAME of a set in `native`}"
+    )
     chosen: Literal["english"] | Translate | Generate = Field(
         description="'english', {translate: MODEL} or {generate: MODEL}"
     )
@@ -204,6 +213,7 @@ class Config(Section):
     models: dict[Name, Model] = Field({}, description="models that extend or override the registry's")
     languages: list[str] = Field(min_length=1, description="ISO 639-1 codes from resources/languages.yaml")
     sources: dict[Name, Source] = Field(min_length=1)
+    native: dict[Name, NativePrompts] = Field({}, description="sets of prompts written in the languages themselves")
     sampling: Sampling = Sampling()
     architectures: dict[Name, Architecture] = Field(min_length=1)
     diagnostics: Diagnostics = Diagnostics()
@@ -238,6 +248,8 @@ class Config(Section):
                 shown[section][names] = sorted(set(shown[section][names]))
         for names in ("checkpoints", "models", "sources", "architectures"):
             shown[names] = dict(sorted(shown.get(names, {}).items()))
+        if "native" in shown:
+            shown["native"] = dict(sorted(shown["native"].items()))
         return shown
 
 

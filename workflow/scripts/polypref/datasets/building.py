@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from polypref.config.diagnostics import EQUAL
@@ -16,6 +16,8 @@ from polypref.sources.dropping import dropped_row
 
 Row = dict[str, Any]
 ORIGINAL = json.dumps({"model": "source"})
+NATIVE = json.dumps({"model": "native"})
+"""Provenance of a prompt that was written in the language."""
 
 
 def build_dataset(
@@ -23,6 +25,7 @@ def build_dataset(
     texts: dict[str, dict[str, list[Row] | None]],
     drop: Sequence[str] = (EQUAL,),
     flags: dict[tuple[str, str], list[str]] | None = None,
+    native: Collection[str] = (),
 ) -> tuple[list[Row], list[Row]]:
     """Join the fields of an architecture on ``item_id``.
 
@@ -32,6 +35,7 @@ def build_dataset(
     texts : {language: {field: rows in TEXTS, or None for the English original}}
     drop : flags for which a pair is dropped; a pair with an error is always dropped
     flags : {(item_id, language): flags of the pair}, needed for flags other than ``chosen_equals_rejected``
+    native : languages whose prompts were written in the language
 
     Returns
     -------
@@ -50,6 +54,8 @@ def build_dataset(
         for item_id in sorted(base):
             pair = base[item_id]
             row, error = _join(pair, language, {name: fields[name].get(item_id) for name in FIELDS})
+            if row and language in native:
+                row["prompt_provenance"] = NATIVE
             reason = reason_to_drop(row, error, drop, (flags or {}).get((item_id, language), []))
             if reason:
                 dropped.append(dropped_row(pair, *reason, language))

@@ -32,7 +32,7 @@ def card(
 
     Parameters
     ----------
-    architecture : {field: "english", {"translate": model} or {"generate": model}}
+    architecture : {field: "english", {"translate": model}, {"generate": model} or {"native": set}}
     languages : {code: English name}
     licenses : {source or checkpoint: licence}
     rows : rows with at least ``language`` and ``source``; with ``prompt_messages``, conversations are counted
@@ -122,6 +122,8 @@ def _conversations(rows: list[Row]) -> list[str]:
 
 
 def _made(made: Any) -> str:
+    if isinstance(made, dict) and "native" in made:
+        return f"written in the language (set `{made['native']}`), in English the original of the base set"
     if isinstance(made, dict) and "translate" in made:
         return f"the English original translated by `{made['translate']}`"
     if isinstance(made, dict):

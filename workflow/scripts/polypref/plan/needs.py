@@ -45,6 +45,12 @@ def data_repositories(plan: Plan) -> list[Repository]:
         for _, s in sorted(config.sources.items())
         if not is_local_data(s.path)
     ]
+    for name, native in sorted(config.native.items()):
+        used = [code for code in config.targets if plan.native_file(name, code) in plan.all_native_files()]
+        filled = [native.of_language(code, languages[code].iso639_3) for code in used]
+        for path in sorted({one.path for one in filled if not is_local_data(one.path)}):
+            parts = tuple(dict.fromkeys((one.subset, one.split) for one in filled if one.path == path))
+            found.append(Repository("dataset", path, native.revision, native.gated, parts))
     if plan.all_wmt_languages and not is_local_data(config.wmt.path):
         parts = tuple((wmt_config(languages[code]), "train") for code in plan.all_wmt_languages)
         found.append(Repository("dataset", config.wmt.path, config.wmt.revision, parts=parts))

@@ -20,7 +20,8 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
         return plan.asked_of_generator(name)
     if kind == "dataset":
         aligned = {"align": plan.architectures} if plan.config.diagnostics.align else {}
-        return {"fields": plan.dataset_fields(name), "drop": plan.config.diagnostics.dropped_flags, **aligned}
+        native = {"native": plan.native_files(name)} if plan.native_files(name) else {}
+        return {"fields": plan.dataset_fields(name), "drop": plan.config.diagnostics.dropped_flags, **aligned, **native}
     config = plan.config
     others = {
         "training": lambda: {"base": plan.trainee(), "training": config.training.model_dump(exclude={"runtime"})},
@@ -43,6 +44,11 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "languages": config.all_languages,
             "sources": sorted(config.sources),
             "health": config.health.model_dump(),
+            **(
+                {"native": {name: plan.native_files(name) for name in plan.architectures}}
+                if plan.all_native_files()
+                else {}
+            ),
         },
         "verdicts": lambda: {
             "judging": {"mode": config.judging.counting, "runs": config.judging.runs, "seed": config.judging.seed},

@@ -68,7 +68,7 @@ def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Findin
 
 def _with_conversations(plan: Plan) -> set[str]:
     """Return the checkpoints that see the prompts of the sources as messages, if these may be conversations."""
-    if not any(source.has_conversations for source in plan.config.sources.values()):
+    if not (plan.config.native or any(source.has_conversations for source in plan.config.sources.values())):
         return set()
     return {plan.config.training.base, *(name for task, name in plan.batches() if task == "generate")}
 

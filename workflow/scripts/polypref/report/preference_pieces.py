@@ -112,5 +112,7 @@ def _made_by(provenance: str) -> str:
     made = json.loads(provenance)
     if made["model"] == "source":
         return "the English original"
+    if made["model"] == "native":
+        return "written in the language"
     revision = f" at {str(made['revision'])[:12]}" if made.get("revision") else ""
     return f"{made['model']}: {made.get('checkpoint') or ''}{revision} {made.get('decoding') or ''}".strip()

@@ -59,6 +59,7 @@ class Results:
     prompts: pd.DataFrame
     answers: Mapping[str, pd.DataFrame]
     verdicts: pd.DataFrame
+    native: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,8 @@ def write_report(results: Results, settings: Settings, folder: str | Path) -> No
     data.mkdir(parents=True, exist_ok=True)
     for old in data.glob("*.js"):  # left by an earlier run, possibly with other languages
         old.unlink()
-    write_preferences(data, results.pairs, results.datasets, results.dropped, results.diagnostics, languages)
+    shown = results.pairs if results.native is None else pd.concat([results.pairs, results.native], ignore_index=True)
+    write_preferences(data, shown, results.datasets, results.dropped, results.diagnostics, languages)
     write_verdicts(data, results.verdicts, results.prompts, results.answers, languages)
     (folder / PICTURES).mkdir(exist_ok=True)
     for path in map(Path, results.figure_files):

@@ -242,7 +242,7 @@ def normalise(
     for found in NORMALISERS[kind](rows, **several):
         step = "normalise"
         if isinstance(found, Pair):
-            found, step = _cleaned(found), "clean"
+            found, step = cleaned(found), "clean"
         if isinstance(found, DroppedRow):
             if found.bad and bad_rows == "error":
                 raise TableError(
@@ -264,7 +264,7 @@ def normalise(
         raise TableError(f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Check sources.{name}.format.")
 
 
-def _cleaned(pair: Pair) -> Pair | DroppedRow:
+def cleaned(pair: Pair) -> Pair | DroppedRow:
     """Clean the texts of a pair, and convert its prompt to text (see :mod:`polypref.files.conversations`).
 
     An empty system message is left out: it says the same as none.

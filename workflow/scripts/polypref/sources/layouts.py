@@ -45,6 +45,21 @@ def exchange(row: Row) -> tuple[tuple[Turn, ...], str, str]:
     return tuple(asked), _answer("chosen", one), _answer("rejected", two)
 
 
+def prompt_turns(value: Any) -> tuple[Turn, ...]:
+    """Return the turns of a prompt that is a text or a list of messages.
+
+    Raises
+    ------
+    ValueError
+        It is no prompt; the message is the reason.
+    """
+    if not isinstance(value, str | list | dict):
+        raise ValueError("prompt must be a text or a list of messages")
+    turns = _turns("prompt", value, "user")
+    require_prompt(turns)
+    return tuple(turns)
+
+
 def require_prompt(turns: Sequence[Turn]) -> None:
     """Check that turns are a prompt: at most one system message at the start, then turns up to one of the user.
 

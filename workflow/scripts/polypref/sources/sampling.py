@@ -15,7 +15,7 @@ from polypref.files.conversations import is_conversation, to_messages
 from polypref.files.digests import digest
 from polypref.files.tables import ROW_GROUP, batched
 from polypref.sources.dropping import dropped_row
-from polypref.sources.templates import UNTRAINABLE, Rendered, fault_of, is_trainable, render_pair
+from polypref.sources.templates import UNTRAINABLE, Rendered, fault_of, fit_system, is_trainable, render_pair
 from polypref.sources.tokens import TokenizerError, token_counter
 
 Row = dict[str, Any]
@@ -195,6 +195,31 @@ def pair_measure(tokenizer: Any) -> Measure:
     return measure
 
 
+def prompt_measure(tokenizer: Any) -> Measure:
+    """Measure prompts without answers (native prompts), like :func:`pair_measure`."""
+    count_texts = token_counter(tokenizer)
+
+    def measure(pairs: list[Row]) -> list[Measured]:
+        rendered = [_render_prompt(tokenizer, pair) for pair in pairs]
+        tokens = count_texts([text for text, _ in rendered])
+        return [Measured(number, fault) for number, (_, fault) in zip(tokens, rendered, strict=True)]
+
+    return measure
+
+
+def _render_prompt(tokenizer: Any, pair: Row) -> tuple[str, str]:
+    """Render the prompt of a pair; return the text, and the reason if the template refuses it."""
+    asked = fit_system(tokenizer, to_messages(pair["prompt"]))
+    try:
+        return tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True), ""
+    except Exception as error:  # a template may raise any error
+        return "", _refused(error)
+
+
+def _refused(error: Exception) -> str:
+    return f"the chat template refuses the conversation: {' '.join(str(error).split())[:200]}"
+
+
 def _render(tokenizer: Any, pair: Row) -> Rendered | str:
     """Render a pair, or return the reason why its conversation can't be rendered; a single turn must be."""
     asked = to_messages(pair["prompt"])
@@ -204,7 +229,7 @@ def _render(tokenizer: Any, pair: Row) -> Rendered | str:
     except Exception as error:  # a template may raise any error, for example for two turns of the user in a row
         if len(asked) == 1:
             raise
-        return f"the chat template refuses the conversation: {' '.join(str(error).split())[:200]}"
+        return _refused(error)
     if is_trainable(rendered):
         return rendered
     if len(asked) == 1:
