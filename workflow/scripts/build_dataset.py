@@ -1,9 +1,9 @@
 """Make ``datasets/{architecture}.parquet``: a preference pair per English pair and language."""
 
 from polypref.datasets.building import build_dataset
-from polypref.datasets.texts import read_texts
+from polypref.datasets.texts import native_files, read_texts
 from polypref.files.schemas import DATASET, DIAGNOSTICS, DROPPED
-from polypref.files.tables import TableError, iter_rows, read_json, write_table
+from polypref.files.tables import TableError, iter_rows, write_table
 from polypref.running.logs import job
 
 if __name__ == "__main__":
@@ -15,7 +15,7 @@ if __name__ == "__main__":
             for row in iter_rows(path, DIAGNOSTICS, ["item_id", "language", "flags"])
             if row["flags"]
         }
-        native = read_json(snakemake.input.settings).get("native", {})
+        native = native_files(snakemake.input.get("settings"))
         dropped = []
 
         def pairs():

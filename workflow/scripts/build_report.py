@@ -28,6 +28,11 @@ def by_architecture(paths, schema, suffix: str = "") -> dict[str, pd.DataFrame]:
     return {Path(path).stem.removesuffix(suffix): read_frame(path, schema) for path in paths}
 
 
+def native_prompts(paths) -> pd.DataFrame:
+    """Prompts of files that are named by their language."""
+    return pd.concat([read_frame(path, schemas.PAIRS).assign(language=Path(path).stem) for path in paths])
+
+
 if __name__ == "__main__":
     with job("report", snakemake.log[0]):
         files, params = snakemake.input, snakemake.params
@@ -41,7 +46,7 @@ if __name__ == "__main__":
             policies={Path(path).parent.name: json.loads(read_text(path)) for path in files.policies},
             paper={Path(path).stem: read_csv(path) for path in files.get("paper", [])},
             pairs=read_frame(files.pairs, schemas.PAIRS),
-            native=read_all(files.native, schemas.PAIRS) if files.native else None,
+            native=native_prompts(files.native) if files.get("native") else None,
             datasets={
                 Path(path).stem: read_table(path, schemas.DATASET, COLUMNS).to_pandas() for path in files.datasets
             },

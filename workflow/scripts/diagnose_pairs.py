@@ -4,9 +4,9 @@ import os
 
 from polypref.datasets.building import build_dataset
 from polypref.datasets.diagnostics import diagnose, language_identifier, truncated
-from polypref.datasets.texts import read_texts
+from polypref.datasets.texts import native_files, read_texts
 from polypref.files.schemas import DIAGNOSTICS
-from polypref.files.tables import by_id, read_json, write_table
+from polypref.files.tables import by_id, write_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.tokens import load_tokenizer, token_counter
@@ -19,7 +19,7 @@ if __name__ == "__main__":
         tokenizer = load_tokenizer(path, revision)
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
-        native = read_json(snakemake.input.settings).get("native", {})
+        native = native_files(snakemake.input.get("settings"))
         flagged = []
 
         def found():

@@ -27,7 +27,7 @@ if __name__ == "__main__":
     with job("counts of the data sets", snakemake.log[0]):
         files, languages = snakemake.input, snakemake.params.languages
         datasets = _read_both(files.datasets, files.datasets_dropped, schemas.DATASET)
-        named = read_json(files.settings).get("native", {})
+        named = read_json(files.settings).get("native", {}) if files.get("native") else {}
         native = {
             (name, code): read_frame(path, schemas.PAIRS)
             for name, paths in named.items()

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from polypref.files.schemas import PAIRS, TEXTS
-from polypref.files.tables import BATCH, batched, iter_rows
+from polypref.files.tables import BATCH, batched, iter_rows, read_json
 
 Row = dict[str, Any]
 
@@ -39,6 +39,11 @@ def read_texts(
             last = batch[-1]["item_id"] if left else None
             texts = {field: files[field].until(last) if path else None for field, path in fields[language].items()}
             yield batch, {language: texts}
+
+
+def native_files(settings: str | None) -> dict[str, str]:
+    """Return the files of an architecture's native prompts by language, from its file of settings."""
+    return read_json(settings).get("native", {}) if settings else {}
 
 
 class _Ordered:

@@ -34,13 +34,18 @@ def write_preferences(
 
     Parameters
     ----------
-    pairs : English base set, schema PAIRS, in the order of the reader.
+    pairs : English base set, schema PAIRS, in the order of the reader; then the native prompts, which have a
+        ``language`` (NaN in the base set).
     datasets, dropped, diagnostics : architecture to schema DATASET (only `COLUMNS`), DROPPED and DIAGNOSTICS.
     languages : ISO 639-1 codes.
     """
     pairs = pairs.assign(prompt=pairs["prompt"].map(to_transcript))
     originals = write_rows(folder, "original", pairs[list(FIELDS)].itertuples(index=False, name=None))
-    items = [[row.item_id, row.source, row.task, snippet(row.prompt)] for row in pairs.itertuples()]
+    own = pairs["language"].fillna("") if "language" in pairs else [""] * len(pairs)
+    items = [
+        [row.item_id, row.source, row.task, snippet(row.prompt), *([code] if code else [])]
+        for row, code in zip(pairs.itertuples(), own, strict=True)
+    ]
     architectures = list(datasets)
     write_piece(
         folder,

@@ -42,7 +42,7 @@ class Results:
     bleu and chrf, or is empty. ``figures`` has the keys of :data:`polypref.report.pages.FIGURES` and rules;
     ``captions`` has the same keys. ``figure_files`` lists the files of the figures, named ``{figure}.{kind}``.
     ``policies`` (contents of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are keyed by
-    architecture, ``answers`` by policy or opponent.
+    architecture, ``answers`` by policy or opponent. ``native`` has the native prompts: schema PAIRS and ``language``.
     """
 
     tables: Mapping[str, pd.DataFrame]
