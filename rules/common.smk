@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from polypref.sources.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
+from polypref.sources.benchmarks import AYA_CONFIGS, MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
 from polypref.config.sections import is_local_data
 from polypref.config.loading import ConfigError, checkpoint_of, find_file, load_config, read_languages
 from polypref.plan.needs import api_keys, nothing_outside, repositories
@@ -54,6 +54,17 @@ def local_file(path):
 def local_data(path):
     """The local file of a data path as a list; an empty list if the path is a data set on the Hub."""
     return [local_file(path)] if is_local_data(path) else []
+
+
+def evaluation_files():
+    """The local files of the evaluation set in all languages, configured or not; nothing for a set on the Hub."""
+    paths = {
+        file
+        for language in LANGUAGES.values()
+        for name in AYA_CONFIGS
+        for file in local_data(aya_path(CONFIG.evaluation, language, name))
+    }
+    return sorted(path for path in paths if Path(path).exists())
 
 
 def identity_of(name):

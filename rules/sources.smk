@@ -30,6 +30,7 @@ rule sample_pairs:
     input:
         sources=expand(R / "sources/{source}.parquet", source=sorted(CONFIG.sources)),
         trainee=identity_of(CONFIG.training.base),
+        evaluation=evaluation_files() if CONFIG.sampling.contaminated == "drop" else [],
     output:
         pairs=R / "pairs.parquet",
         dropped=R / "pairs.dropped.parquet",
@@ -38,7 +39,8 @@ rule sample_pairs:
     conda:
         "../environment.yml"
     params:
-        sampling=CONFIG.sampling.model_dump(),
+        sampling=CONFIG.sampling.model_dump(exclude={"contaminated"}),
+        evaluation=PLAN.compared_evaluation(),
         trainee=PLAN.trainee(),
     message:
         "Sampling the English base set"

@@ -49,6 +49,12 @@ class Sampling(Section):
         description="maximum length of the prompt plus the longer response, in tokens of the trained model with its "
         "chat template",
     )
+    contaminated: Literal["drop", "keep"] = Field(
+        "drop",
+        description="pairs whose prompt matches a prompt of the evaluation set, in any of its languages: leave them "
+        "out, or keep them and only report them. A prompt matches if it is equal after normalisation, has a 13-gram in "
+        "common or contains 70% of the other's 8-grams",
+    )
 
 
 class Translate(Section):

@@ -25,7 +25,8 @@ PAIRS = _schema(
     prompt=pa.string(), chosen=pa.string(), rejected=pa.string(),
 )  # fmt: skip
 
-# A dropped row and the reason. `step`: normalise, clean, deduplicate, length, sample, answer or diagnose.
+# A dropped row and the reason. `step`: normalise, clean, contamination, deduplicate, length, render, sample, answer,
+# diagnose or align (see sources.dropping).
 DROPPED = _schema(
     source=pa.string(), row=pa.int64(), item_id=pa.string(), language=pa.string(), step=pa.string(), reason=pa.string(),
 )  # fmt: skip
