@@ -40,7 +40,7 @@ rule sample_pairs:
         "../environment.yml"
     params:
         sampling=CONFIG.sampling.model_dump(exclude={"contaminated"}),
-        evaluation=PLAN.compared_evaluation(),
+        evaluation=compared_evaluation(PLAN),
         trainee=PLAN.trainee(),
     message:
         "Sampling the English base set"
@@ -62,7 +62,7 @@ rule normalise_wmt:
         revision=CONFIG.wmt.revision,
         segments=CONFIG.wmt.segments,
         seed=CONFIG.sampling.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+        language=lambda wc: LANGUAGES[wc.language].model_dump(exclude={"length_ratio"}),
     message:
         "Reading WMT24++ in {wildcards.language}"
     script:
@@ -88,7 +88,7 @@ rule normalise_prompts:
         revision=CONFIG.evaluation.revision,
         wanted=CONFIG.evaluation.prompts_per_language,
         seed=CONFIG.evaluation.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+        language=lambda wc: LANGUAGES[wc.language].model_dump(exclude={"length_ratio"}),
     message:
         "Reading the evaluation prompts in {wildcards.language}"
     script:

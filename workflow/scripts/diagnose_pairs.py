@@ -3,7 +3,7 @@
 import os
 
 from polypref.datasets.building import build_dataset
-from polypref.datasets.diagnostics import diagnose, language_identifier, truncated
+from polypref.datasets.diagnostics import Expected, diagnose, language_identifier, truncated
 from polypref.datasets.texts import read_texts
 from polypref.files.schemas import DIAGNOSTICS
 from polypref.files.tables import by_id, write_table
@@ -19,13 +19,14 @@ if __name__ == "__main__":
         tokenizer = load_tokenizer(path, revision)
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
+        expected = Expected(**snakemake.params.expected)
         flagged = []
 
         def found():
             for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
                 rows, _ = build_dataset(pairs, texts, drop=())
                 originals = by_id(pairs, "the base set")
-                for row in diagnose(rows, originals, truncated(texts), identify, count):
+                for row in diagnose(rows, originals, truncated(texts), identify, count, expected):
                     flagged.append(bool(row["flags"]))
                     yield row
 

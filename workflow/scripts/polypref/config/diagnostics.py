@@ -11,10 +11,13 @@ from polypref.config.registry import Section
 EQUAL = "chosen_equals_rejected"
 """The only flag that needs no diagnostics, because the data set itself shows it."""
 Flag = Literal[
-    "prompt_wrong_language", "prompt_copies_source", "prompt_truncated", "prompt_repeats",
-    "chosen_wrong_language", "chosen_copies_prompt", "chosen_copies_source", "chosen_truncated", "chosen_repeats",
-    "rejected_wrong_language", "rejected_copies_prompt", "rejected_copies_source", "rejected_truncated",
-    "rejected_repeats", "chosen_equals_rejected",
+    "prompt_wrong_language", "prompt_wrong_script", "prompt_copies_source", "prompt_truncated", "prompt_repeats",
+    "prompt_incomplete", "prompt_too_long", "prompt_loses_markup",
+    "chosen_wrong_language", "chosen_wrong_script", "chosen_copies_prompt", "chosen_copies_source", "chosen_truncated",
+    "chosen_repeats", "chosen_incomplete", "chosen_too_long", "chosen_loses_markup",
+    "rejected_wrong_language", "rejected_wrong_script", "rejected_copies_prompt", "rejected_copies_source",
+    "rejected_truncated", "rejected_repeats", "rejected_incomplete", "rejected_too_long", "rejected_loses_markup",
+    "chosen_equals_rejected",
 ]  # fmt: skip
 """Flags that :mod:`polypref.datasets.diagnostics` can set on a pair."""
 
@@ -35,6 +38,20 @@ class Diagnostics(Section):
         description="flags for which a pair is left out, or a preset: 'none' (pairs whose chosen equals rejected), "
         "'broken' (texts that repeat themselves, were cut off or are in the wrong language, too) or 'strict' (all "
         "flags). A pair with a missing text is always left out",
+    )
+    length_ratio: list[float] = Field(
+        [0.5, 2.0],
+        min_length=2,
+        max_length=2,
+        description="limits of a translation's length over the length that is usual in its language (`length_ratio` in "
+        "resources/languages.yaml); a translation below the first is flagged as incomplete, above the second as too "
+        "long. Measured with tools/measure_lengths.py",
+    )
+    sentence_ratio: float = Field(
+        0.5,
+        ge=0,
+        description="a translation with fewer sentences than this share of its source's is flagged as incomplete; "
+        "sources with fewer than three sentences are not compared",
     )
     align: bool = Field(
         False,

@@ -244,6 +244,9 @@ class Language(Section):
     wmt24pp: str | None = Field(None, description="target code in WMT24++, e.g. de_DE")
     bleu_tokenizer: Literal["13a", "zh", "ja-mecab", "ko-mecab", "flores200"] = "13a"
     direction: Literal["ltr", "rtl"] = "ltr"
+    length_ratio: float | None = Field(
+        None, gt=0, description="characters of a translation per character of its English source"
+    )
 
 
 def is_local_data(path: str) -> bool:

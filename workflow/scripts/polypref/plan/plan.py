@@ -13,20 +13,10 @@ from typing import Any, NamedTuple
 from polypref.config.diagnostics import EQUAL
 from polypref.config.loading import checkpoint_of, serves
 from polypref.config.registry import Runtime
-from polypref.config.sections import (
-    ENGLISH,
-    Architecture,
-    Config,
-    Decoding,
-    Generate,
-    Language,
-    Translate,
-    is_local_data,
-)
+from polypref.config.sections import ENGLISH, Architecture, Config, Decoding, Generate, Language, Translate
 from polypref.config.uses import checkpoints_of
 from polypref.files.schemas import FIELDS
 from polypref.requests.judge import LABELS
-from polypref.sources.benchmarks import AYA_CONFIGS, aya_configs
 
 TASKS = ("translate", "generate", "answer", "judge")
 SECOND = "second/"
@@ -190,14 +180,6 @@ class Plan:
         """The base model, as an input of training."""
         name = self.config.training.base
         return {**self.weights(name), "chat_template": self.config.checkpoints[name].chat_template}
-
-    def compared_evaluation(self) -> dict[str, Any]:
-        """What is read of an evaluation set on the Hub to find its prompts in the sources; local files are inputs."""
-        evaluation = self.config.evaluation
-        if self.config.sampling.contaminated == "keep" or is_local_data(evaluation.path):
-            return {"configs": []}
-        configs = AYA_CONFIGS if self.config.targets else aya_configs(ENGLISH)
-        return {"path": evaluation.path, "revision": evaluation.revision, "configs": list(configs)}
 
     def _request_settings(self, model: str, name: str, decoding: Decoding, **extra: Any) -> dict[str, Any]:
         checkpoint = self.config.checkpoints[name]
