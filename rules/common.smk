@@ -80,7 +80,7 @@ def policy_identity(name):
 
 
 def checked():
-    """The preflight as an input of every GPU job, unless there is nothing to check. It does not make files stale."""
+    """The preflight as an input of every GPU job, unless nothing from outside is needed. It does not make files stale."""
     return [] if nothing_outside(PLAN) else [ancient(f"{R}/preflight.txt")]
 
 

@@ -17,6 +17,7 @@ from polypref.config.judging import Judging
 from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
 
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+ENDINGS = f"{', '.join(LOCAL_SUFFIXES[:-1])} or {LOCAL_SUFFIXES[-1]}"
 ENGLISH = "en"
 
 
@@ -24,9 +25,11 @@ class Source(Section):
     """A preference set: a local file or a data set on the Hub."""
 
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
-        "preference", description="column format of the set; 'preference' is TRL's standard or conversational format"
+        "preference",
+        description="column format of the set; 'preference' is TRL's standard or conversational format, one "
+        "exchange per row and no system message",
     )
-    path: str = Field(description="local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub")
+    path: str = Field(description=f"local {ENDINGS} file, or the name of a data set on the Hub")
     subset: str | None = Field(None, description="configuration name on the Hub")
     split: str = "train"
     revision: str | None = Field(None, description="commit on the Hub")
