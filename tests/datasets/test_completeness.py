@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from polypref.config.diagnostics import PRESETS, Diagnostics
 from polypref.config.loading import WORKFLOW, read_languages
@@ -125,3 +126,9 @@ def test_presets():
     assert set(PRESETS["strict"]) == set(FLAGS) and "chosen_incomplete" in FLAGS
     assert len(FLAGS) <= 31, "the report's reader keeps them in the bits of a 32-bit integer"
     assert json.dumps(Diagnostics().model_dump())
+
+
+@pytest.mark.parametrize("limits", [[2.0, 0.5], [-1, 1], [1]])
+def test_limits_in_the_wrong_order_are_an_error(limits):
+    with pytest.raises(ValidationError, match=r"lowest, highest|at least 2 items"):
+        Diagnostics(length_ratio=limits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from polypref.config.registry import Section
 
@@ -58,6 +58,13 @@ class Diagnostics(Section):
         description="keep only the pairs that every architecture has in a language, so that policies are trained on "
         "the same prompts",
     )
+
+    @field_validator("length_ratio")
+    @classmethod
+    def _is_ordered(cls, limits: list[float]) -> list[float]:
+        if not 0 <= limits[0] < limits[1]:
+            raise ValueError("[lowest, highest], for example [0.5, 2.0]")
+        return limits
 
     @property
     def dropped_flags(self) -> list[str]:
