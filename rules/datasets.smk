@@ -73,6 +73,7 @@ rule diagnose_pairs:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
         trainee=PLAN.weights(CONFIG.training.base),
         languages=CONFIG.all_languages,
+        expected=lambda wc: expected_texts(PLAN, wc.architecture),
     message:
         "Running diagnostics on the pairs of data set {wildcards.architecture}"
     script:

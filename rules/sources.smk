@@ -36,6 +36,7 @@ rule sample_pairs:
     input:
         sources=expand(R / "sources/{source}.parquet", source=sorted(CONFIG.sources)),
         trainee=identity_of(CONFIG.training.base),
+        evaluation=evaluation_files() if CONFIG.sampling.contaminated == "drop" else [],
     output:
         pairs=R / "pairs.parquet",
         dropped=R / "pairs.dropped.parquet",
@@ -44,7 +45,8 @@ rule sample_pairs:
     conda:
         "../environment.yml"
     params:
-        sampling=CONFIG.sampling.model_dump(),
+        sampling=CONFIG.sampling.model_dump(exclude={"contaminated"}),
+        evaluation=compared_evaluation(PLAN),
         trainee=PLAN.trainee(),
     message:
         "Sampling the English base set"
@@ -88,7 +90,7 @@ rule normalise_wmt:
         revision=CONFIG.wmt.revision,
         segments=CONFIG.wmt.segments,
         seed=CONFIG.sampling.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+        language=lambda wc: LANGUAGES[wc.language].model_dump(exclude={"length_ratio"}),
     message:
         "Reading WMT24++ in {wildcards.language}"
     script:
@@ -114,7 +116,7 @@ rule normalise_prompts:
         revision=CONFIG.evaluation.revision,
         wanted=CONFIG.evaluation.prompts_per_language,
         seed=CONFIG.evaluation.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+        language=lambda wc: LANGUAGES[wc.language].model_dump(exclude={"length_ratio"}),
     message:
         "Reading the evaluation prompts in {wildcards.language}"
     script:

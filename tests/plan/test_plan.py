@@ -118,7 +118,7 @@ def test_requests_to_a_generator_say_what_it_does_with_system_messages_unless_it
         config["architectures"]["B"]["chosen"] = {"generate": "g"}
         made = plan(config)
         assert "system_role" not in made.request_settings_of_model("g", "de", translate=True)
-        assert made.asked_of_generator("g")["g"] == made.request_settings_of_model("g", "de")
+        assert made.request_settings_of_generator("g")["g"] == made.request_settings_of_model("g", "de")
         return made.request_settings_of_model("g", "de")
 
     assert "system_role" not in asked()

@@ -3,7 +3,7 @@
 import os
 
 from polypref.datasets.building import build_dataset
-from polypref.datasets.diagnostics import diagnose, language_identifier, truncated
+from polypref.datasets.diagnostics import Expected, diagnose, language_identifier, truncated
 from polypref.datasets.texts import native_files, read_texts
 from polypref.files.schemas import DIAGNOSTICS
 from polypref.files.tables import by_id, write_table
@@ -20,6 +20,7 @@ if __name__ == "__main__":
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
         native = native_files(snakemake.input.get("settings"))
+        expected = Expected(**snakemake.params.expected)
         flagged = []
 
         def found():
@@ -28,7 +29,7 @@ if __name__ == "__main__":
                 if not native.keys().isdisjoint(texts):  # a native prompt is no copy of an English original
                     pairs = [{**pair, "prompt": ""} for pair in pairs]
                 originals = by_id(pairs, "the base set")
-                for row in diagnose(rows, originals, truncated(texts), identify, count):
+                for row in diagnose(rows, originals, truncated(texts), identify, count, expected):
                     flagged.append(bool(row["flags"]))
                     yield row
 

@@ -18,6 +18,7 @@ from polypref.config.native_prompts import NativePrompts
 from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
 
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+ENDINGS = f"{', '.join(LOCAL_SUFFIXES[:-1])} or {LOCAL_SUFFIXES[-1]}"
 ENGLISH = "en"
 
 
@@ -29,9 +30,11 @@ class Source(Section):
     """A preference set: a local file or a data set on the Hub."""
 
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
-        "preference", description="column format of the set; 'preference' is TRL's standard or conversational format"
+        "preference",
+        description="column format of the set; 'preference' is TRL's standard or conversational format, one "
+        "exchange per row and no system message",
     )
-    path: str = Field(description="local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub")
+    path: str = Field(description=f"local {ENDINGS} file, or the name of a data set on the Hub")
     subset: str | None = Field(None, description="configuration name on the Hub")
     split: str = "train"
     revision: str | None = Field(None, description="commit on the Hub")
@@ -68,6 +71,12 @@ class Sampling(Section):
         ge=1,
         description="maximum length of the prompt plus the longer response, in tokens of the trained model with its "
         "chat template",
+    )
+    contaminated: Literal["drop", "keep"] = Field(
+        "drop",
+        description="pairs whose prompt matches a prompt of the evaluation set, in any of its languages: leave them "
+        "out, or keep them and only report them. A prompt matches if it is equal after normalisation, has a 13-gram in "
+        "common or contains 70% of the other's 8-grams",
     )
 
 
@@ -269,6 +278,9 @@ class Language(Section):
     wmt24pp: str | None = Field(None, description="target code in WMT24++, e.g. de_DE")
     bleu_tokenizer: Literal["13a", "zh", "ja-mecab", "ko-mecab", "flores200"] = "13a"
     direction: Literal["ltr", "rtl"] = "ltr"
+    length_ratio: float | None = Field(
+        None, gt=0, description="characters of a translation per character of its English source"
+    )
 
 
 def is_local_data(path: str) -> bool:

@@ -212,7 +212,7 @@ class Plan:
         role = checkpoint.system_role or ("keep" if checkpoint.engine == "openai" else None)
         return {"system_role": role} if role else {}
 
-    def asked_of_generator(self, model: str) -> dict[str, Any]:
+    def request_settings_of_generator(self, model: str) -> dict[str, Any]:
         """Request parameters of a generator by checkpoint; they do not depend on the configured languages."""
         entry = self.config.models[model]
         return {
