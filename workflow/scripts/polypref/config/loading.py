@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from polypref.config.faults import explain_all, fault, one_of
+from polypref.config.searches import check_searches
 from polypref.config.sections import (
     CONVERSATIONAL,
     ENGLISH,
@@ -127,6 +128,7 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from _check_wmt(config, known, languages)
     yield from check_roles(config)
     yield from check_decodings(config)
+    yield from check_searches(config, lambda path: find_file(path, root))
     yield from check_runtimes(config)
     reserved = set(config.architectures) & (set(config.checkpoints) | {"base"})
     for name in sorted(reserved):

@@ -9,6 +9,8 @@ from polypref.plan.plan import Plan
 from polypref.sources.benchmarks import aya_configs, wmt_config
 
 BYTES = {"float32": 4, "auto": 2, "bfloat16": 2, "float16": 2}
+CONVERTER = 1e9
+"""Bytes of main memory that a conversion for CTranslate2 needs besides the weights: see docs/benchmarks.md."""
 
 
 class Repository(NamedTuple):
@@ -93,6 +95,15 @@ def conversion_bytes(plan: Plan) -> float:
     """Return the bytes of the converted (CTranslate2) copies of the checkpoints of engine seq2seq."""
     sizes = {c.path: weight_bytes(c) or 0.0 for c in used_checkpoints(plan).values() if c.engine == "seq2seq"}
     return sum(sizes.values())
+
+
+def conversion_memory(plan: Plan) -> dict[str, float]:
+    """Estimate the main memory in bytes that each conversion for CTranslate2 needs, by the name of the checkpoint.
+
+    This is an upper bound: the weights as stored, assumed in 32 bits, the converted ones, and `CONVERTER` for the rest.
+    """
+    used = {n: c for n, c in used_checkpoints(plan).items() if c.engine == "seq2seq" and c.parameters}
+    return {name: c.parameters * (BYTES["float32"] + BYTES[c.dtype]) + CONVERTER for name, c in used.items()}
 
 
 def training_bytes(plan: Plan) -> float | None:
