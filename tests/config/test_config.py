@@ -16,7 +16,7 @@ from polypref.config.sections import json_schema
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "single_gpu.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "laptop.yaml", "single_gpu.yaml"])
 def test_shipped_configurations_are_valid(name):
     load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), ROOT)
 

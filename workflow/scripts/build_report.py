@@ -14,7 +14,7 @@ from polypref.report.report import Results, Settings, write_report
 from polypref.running.logs import job
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
-          "estimates", "self_agreement", "length_bias", "wrong_languages", "translation_comparisons",
+          "estimates", "self_agreement", "length_bias", "wrong_languages", "answer_flags", "translation_comparisons",
           "judge_agreement", "health", "funnel", "dataset_counts", "diagnostics", "cost", "estimate")  # fmt: skip
 
 
@@ -58,6 +58,7 @@ if __name__ == "__main__":
                 for name in names
             },
             verdicts=read_all(files.verdicts, schemas.VERDICTS),
+            sanity=read_frame(files.sanity, schemas.VERDICTS),
         )
         settings = Settings(
             title=params.title, subtitle=params.subtitle, languages=params.languages, mode=params.mode,

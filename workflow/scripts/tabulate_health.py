@@ -53,11 +53,12 @@ if __name__ == "__main__":
         write_table(snakemake.output.sanity, judged, schemas.VERDICTS)
         sanity = read_frame(snakemake.output.sanity, schemas.VERDICTS)
         funnel = read_csv(files.funnel)
+        wrong, flagged = read_csv(files.wrong_languages), read_csv(files.answer_flags)
         rows = [
             *judge_checks(verdicts, sanity, read_csv(files.length_bias), agreement, limits),
             *design_checks(read_csv(files.improvement), paired_differences(verdicts, "base"), limits),
             *contamination_checks(listed, datasets, funnel, limits),
-            *answer_checks(answers, read_csv(files.wrong_languages), limits),
+            *answer_checks(answers, wrong, flagged, set(verdicts["policy"]), limits),
             *data_checks(diagnostics, datasets, funnel, limits),
             *training_checks(logs, limits),
         ]
