@@ -17,7 +17,7 @@ from random_model import Shape, words, write_model
 from synthetic_requests import LABELS, NAMES, checkpoint, reply_rows, request_model, sentences, verdict_rows
 
 from polypref.config.registry import Checkpoint, Runtime
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.files.schemas import DATASET
 from polypref.files.tables import write_table
 from polypref.requests.complete import to_request

@@ -57,7 +57,7 @@ if __name__ == "__main__":
             *contamination_checks(listed, datasets, limits),
             *answer_checks(answers, read_csv(files.wrong_languages), limits),
             *data_checks(diagnostics, datasets, read_csv(files.funnel), limits),
-            *training_checks(logs, limits),
+            *training_checks(logs, limits, snakemake.params.training_loss),
         ]
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         order = {name: number for number, name in enumerate(CHECKS)}

@@ -11,7 +11,9 @@ from polypref.figures.translation_quality import heatmap_frame
 from polypref.files.schemas import FIELDS
 from polypref.health.conclusion import describe_judge
 
-CURVES = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
+CURVES = (
+    "loss", "margin", "accuracy", "chosen_reward", "rejected_reward", "held_out_loss", "held_out_accuracy",
+)  # fmt: skip
 
 
 def win_rate_groups(table: pd.DataFrame, paper: pd.DataFrame | None) -> list[dict]:
