@@ -119,6 +119,8 @@ def check_runtimes(config: Config) -> Iterator[str]:
                 yield fault(f"checkpoints.{name}.{field}", getattr(checkpoint, field), "none: it is for engine openai")
         if checkpoint.engine == "seq2seq" and checkpoint.reasoning is not None:
             yield fault(f"checkpoints.{name}.reasoning", checkpoint.reasoning, "none: a seq2seq model does not reason")
+        if runtime.batch_api and (checkpoint.engine != "openai" or runtime.shards > 1):
+            yield fault(f"checkpoints.{name}.runtime.batch_api", True, "only with engine openai and `shards: 1`")
         if runtime.gpus and runtime.tensor_parallel > runtime.gpus:
             allowed = f"at most runtime.gpus, {runtime.gpus}"
             yield fault(f"checkpoints.{name}.runtime.tensor_parallel", runtime.tensor_parallel, allowed)
