@@ -1,6 +1,7 @@
 # Configuration, plan, and helpers shared by several stages.
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -75,7 +76,7 @@ def identity_of(name):
 
 def policy_identity(name):
     """The file that identifies the weights of a policy or an opponent."""
-    if name in CONFIG.architectures:
+    if name in PLAN.trained:
         return [f"{R}/policies/{name}/policy.json"]
     return identity_of(PLAN.batch_checkpoint("answer", name))
 

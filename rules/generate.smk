@@ -55,7 +55,7 @@ rule ask_answers:
     input:
         prompts=R / "prompts/{language}.parquet",
         checkpoint=lambda wc: policy_identity(wc.policy),
-        settings=lambda wc: [f"{R}/settings/answer.json"] if wc.policy in CONFIG.architectures else [],
+        settings=lambda wc: [f"{R}/settings/answer.json"] if wc.policy in PLAN.trained else [],
     output:
         R / "requests/answer/{policy}/{language}.parquet",
     log:

@@ -20,7 +20,7 @@ rule tabulate_health:
         prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
         datasets=rules.tabulate_datasets.input.datasets,
         diagnostics=rules.tabulate_datasets.input.diagnostics,
-        training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        training_logs=expand(R / "policies/{policy}/log.csv", policy=PLAN.trained),
         settings=[R / "settings/judge.json", R / "settings/tables.json"],
     output:
         health=R / "tables/health.csv",
@@ -32,6 +32,8 @@ rule tabulate_health:
         "../environment.yml"
     params:
         parser=CONFIG.judging.parser,
+        trained=PLAN.trained_names,
+        training_loss=CONFIG.training.loss,
         limits=CONFIG.health.model_dump(exclude={"sanity_prompts"}),
     message:
         "Checking whether the numbers can be believed"

@@ -38,8 +38,8 @@ rule build_report:
         verdicts=rules.tabulate_win_rates.input.verdicts,
         sanity=R / "verdicts/sanity.parquet",
         cards=expand(R / "datasets/{architecture}/README.md", architecture=PLAN.architectures),
-        policies=expand(R / "policies/{architecture}/policy.json", architecture=PLAN.architectures),
-        training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        policies=expand(R / "policies/{policy}/policy.json", policy=PLAN.trained),
+        training_logs=expand(R / "policies/{policy}/log.csv", policy=PLAN.trained),
         paper=(
             [local_file(f"resources/paper/{name}.csv") for name in ("win_rates", "bleu", "chrf")]
             if CONFIG.report.paper

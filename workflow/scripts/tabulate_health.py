@@ -60,7 +60,7 @@ if __name__ == "__main__":
             *contamination_checks(listed, datasets, funnel, limits),
             *answer_checks(answers, wrong, flagged, set(verdicts["policy"]), limits),
             *data_checks(diagnostics, datasets, funnel, limits),
-            *training_checks(logs, limits),
+            *training_checks(logs, limits, snakemake.params.training_loss),
         ]
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         order = {name: number for number, name in enumerate(CHECKS)}

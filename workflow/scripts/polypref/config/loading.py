@@ -130,9 +130,13 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from check_decodings(config)
     yield from check_searches(config, lambda path: find_file(path, root))
     yield from check_runtimes(config)
-    reserved = set(config.architectures) & (set(config.checkpoints) | {"base"})
-    for name in sorted(reserved):
+    reserved = set(config.checkpoints) | {"base"}
+    for name in sorted(set(config.architectures) & reserved):
         yield fault(f"architectures.{name}", name, "a name other than 'base' and the names of checkpoints")
+    others = reserved | set(config.architectures)
+    for taken in sorted({f"{name}.s{seed}" for name in config.architectures for seed in config.training.all_seeds}):
+        if taken in others:
+            yield fault("training.seeds", config.training.all_seeds, f"none whose policy is named {taken}, as another")
     prompt = find_file(config.judging.prompt, root)
     if prompt.is_file():
         yield from check_judge_prompt(config.judging.prompt, prompt.read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ from polypref.config.health import Health
 from polypref.config.judging import Judging
 from polypref.config.native_prompts import NativePrompts
 from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
+from polypref.config.training import Training
 
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 ENDINGS = f"{', '.join(LOCAL_SUFFIXES[:-1])} or {LOCAL_SUFFIXES[-1]}"
@@ -138,55 +139,6 @@ class Evaluation(Section):
     seed: int = 1
     opponents: list[Name] = Field(min_length=1, description="checkpoints that the policies are judged against")
     decoding: Decoding = Decoding(temperature=0.3, max_tokens=2048)
-
-
-class Lora(Section):
-    """LoRA adapters, trained instead of all weights."""
-
-    rank: int = Field(16, ge=1)
-    alpha: int = Field(16, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
-
-
-class TrainingRuntime(Section):
-    """How training is run. Changing these options does not make any file stale."""
-
-    launcher: Literal["deepspeed", "cpu"] = "deepspeed"
-    gpus: int = Field(8, ge=0, description="GPUs per node")
-    nodes: int = Field(1, ge=1)
-    hostfile: str | None = Field(None, description="DeepSpeed host file, for more than one node")
-    save_steps: int = Field(50, ge=-1, description="steps between resumable checkpoints")
-    threads: int = Field(1, ge=1)
-    memory_gb: float = Field(64, gt=0)
-    hours: float = Field(24, gt=0)
-
-
-class Training(Section):
-    """Direct preference optimisation (DPO) with OpenRLHF."""
-
-    base: Name = Field(description="checkpoint that is trained")
-    learning_rate: float = Field(5e-6, gt=0)
-    lr_scheduler: str = "cosine_with_min_lr"
-    warmup_ratio: float = Field(0.03, ge=0, le=1)
-    max_norm: float = Field(1.0, gt=0, description="gradient clipping")
-    beta: float = Field(0.1, gt=0)
-    batch_size: int = Field(128, ge=1)
-    micro_batch_size: int = Field(1, ge=1)
-    epochs: int = Field(1, ge=1)
-    max_length: int = Field(4096, ge=1, description="tokens of prompt plus response")
-    seed: int = 42
-    zero_stage: Literal[0, 1, 2, 3] = 3
-    gradient_checkpointing: bool = True
-    adam_offload: bool = False
-    ref_offload: bool = False
-    attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
-        "auto", description="'auto': flash_attention_2 on GPUs where flash-attn is installed, else sdpa"
-    )
-    param_dtype: Literal["bf16", "fp16"] = "bf16"
-    lora: Lora | None = None
-    overlong: Literal["error", "drop", "cut"] = "drop"
-    runtime: TrainingRuntime = TrainingRuntime()
 
 
 class Report(Section):

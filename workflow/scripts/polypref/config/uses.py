@@ -9,6 +9,7 @@ from polypref.config.batch_size import micro_steps
 from polypref.config.faults import fault, one_of
 from polypref.config.registry import Decoding, Model
 from polypref.config.sections import Config
+from polypref.config.training import Training
 
 JUDGED = {"prompt", "answer_a", "answer_b"}
 """Required placeholders of a judge prompt; ``language`` is optional."""
@@ -78,6 +79,18 @@ def check_runtimes(config: Config) -> Iterator[str]:
         micro_steps(config.training)
     except ValueError as error:
         yield str(error)
+    yield from _check_training(config.training)
+
+
+def _check_training(training: Training) -> Iterator[str]:
+    if training.loss == "ipo" and training.label_smoothing:
+        yield fault("training.label_smoothing", training.label_smoothing, "0 with training.loss 'ipo'")
+    if not all(0 <= beta < 1 for beta in training.adam_betas):
+        yield fault("training.adam_betas", training.adam_betas, "two numbers from 0 to below 1")
+    if training.seeds and (len(set(training.seeds)) < len(training.seeds) or min(training.seeds) < 0):
+        yield fault("training.seeds", training.seeds, "different whole numbers, 0 or larger")
+    if training.liger_kernel and training.runtime.launcher == "cpu":
+        yield fault("training.liger_kernel", True, "false with training.runtime.launcher 'cpu'")
 
 
 def check_judge_prompt(name: str, text: str) -> Iterator[str]:

@@ -107,7 +107,7 @@ def conversion_memory(plan: Plan) -> dict[str, float]:
 
 
 def training_bytes(plan: Plan) -> float | None:
-    """Estimate the peak disk usage of training in bytes: one model per architecture, and two resumable checkpoints.
+    """Estimate the peak disk usage of training in bytes: one model per policy, and two resumable checkpoints.
 
     A resumable checkpoint takes 16 bytes per parameter (weights, their 32-bit copy and Adam's two moments). With LoRA,
     only the adapter is trained, and the peak is a merged copy of the model.
@@ -116,7 +116,7 @@ def training_bytes(plan: Plan) -> float | None:
     if not parameters:
         return None
     spare = 2 if plan.config.training.lora else 2 * 16
-    return parameters * (2 * len(plan.architectures) + spare)
+    return parameters * (2 * len(plan.trained) + spare)
 
 
 def nothing_outside(plan: Plan) -> bool:

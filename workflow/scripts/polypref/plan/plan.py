@@ -66,7 +66,28 @@ class Plan:
     @property
     def policies(self) -> list[str]:
         """The base model and the trained variants."""
-        return ["base", *self.architectures]
+        return ["base", *self.trained]
+
+    @property
+    def trained(self) -> dict[str, tuple[str, int]]:
+        """Architecture and seed of each trained policy, by name.
+
+        The name is the architecture's for the seed ``training.seed``; another seed follows the architecture's name, so
+        that a further seed renames no file.
+        """
+        training = self.config.training
+        return {
+            name if seed == training.seed else f"{name}.s{seed}": (name, seed)
+            for name in self.architectures
+            for seed in training.all_seeds
+        }
+
+    @property
+    def trained_names(self) -> dict[str, tuple[str, str]]:
+        """Architecture and label of each trained policy; empty if each policy has the name of its architecture."""
+        several = len(self.config.training.all_seeds) > 1
+        names = {name: (own, f"{own}.s{seed}" if several else own) for name, (own, seed) in self.trained.items()}
+        return {} if all(name == label for name, (_, label) in names.items()) else names
 
     @property
     def answerers(self) -> list[str]:
@@ -175,6 +196,10 @@ class Plan:
         """Path and revision of a registry checkpoint; the revision of a local one is in its identity file."""
         checkpoint = self.config.checkpoints[name]
         return {"path": checkpoint.path, "revision": checkpoint.revision, "local": checkpoint.is_local}
+
+    def training_settings(self, policy: str) -> dict[str, Any]:
+        """The settings of a training other than ``runtime``, with the seed of the policy."""
+        return self.config.training.recipe() | {"seed": self.trained[policy][1]}
 
     def trainee(self) -> dict[str, Any]:
         """The base model, as an input of training."""

@@ -29,7 +29,7 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
         return {"fields": plan.dataset_fields(name), "drop": drop, **aligned, **native, **flagged}
     config = plan.config
     others = {
-        "training": lambda: {"base": plan.trainee(), "training": config.training.model_dump(exclude={"runtime"})},
+        "training": lambda: {"base": plan.trainee(), "training": config.training.recipe()},
         "answer": lambda: {**plan.request_settings_of_policy("base"), "model": "a policy"},
         "judge": lambda: {
             "request_settings": plan.request_settings_of_judge(),

@@ -13,7 +13,9 @@ from polypref.health.conclusion import describe_judge
 from polypref.report.pieces import snippet
 from polypref.requests.sanity import ITSELF, OTHER
 
-CURVES = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
+CURVES = (
+    "loss", "margin", "accuracy", "chosen_reward", "rejected_reward", "held_out_loss", "held_out_accuracy",
+)  # fmt: skip
 
 
 def win_rate_groups(table: pd.DataFrame, paper: pd.DataFrame | None) -> list[dict]:
