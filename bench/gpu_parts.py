@@ -18,7 +18,7 @@ from random_model import Shape, words, write_model
 from synthetic_requests import LABELS, NAMES, checkpoint, reply_rows, request_model, sentences, verdict_rows
 
 from polypref.config.registry import Checkpoint, Runtime
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.files.digests import request_id
 from polypref.files.schemas import COMPLETIONS, DATASET, REQUESTS
 from polypref.files.tables import read_rows, read_table, write_table

@@ -9,6 +9,7 @@ from polypref.config.batch_size import micro_steps
 from polypref.config.faults import fault, one_of
 from polypref.config.registry import Decoding, Model
 from polypref.config.sections import Config
+from polypref.config.training import Training
 
 JUDGED = {"prompt", "answer_a", "answer_b"}
 """Required placeholders of a judge prompt; ``language`` is optional."""
@@ -65,6 +66,10 @@ def check_runtimes(config: Config) -> Iterator[str]:
                 yield fault(f"checkpoints.{name}.{field}", getattr(checkpoint, field), "none: it is for engine openai")
         if checkpoint.engine == "seq2seq" and checkpoint.reasoning is not None:
             yield fault(f"checkpoints.{name}.reasoning", checkpoint.reasoning, "none: a seq2seq model does not reason")
+        if checkpoint.engine == "seq2seq" and checkpoint.system_role is not None:
+            yield fault(
+                f"checkpoints.{name}.system_role", checkpoint.system_role, "none: a seq2seq model does not chat"
+            )
         if runtime.batch_api and (checkpoint.engine != "openai" or runtime.shards > 1):
             yield fault(f"checkpoints.{name}.runtime.batch_api", True, "only with engine openai and `shards: 1`")
         if runtime.gpus and runtime.tensor_parallel > runtime.gpus:
@@ -74,6 +79,18 @@ def check_runtimes(config: Config) -> Iterator[str]:
         micro_steps(config.training)
     except ValueError as error:
         yield str(error)
+    yield from _check_training(config.training)
+
+
+def _check_training(training: Training) -> Iterator[str]:
+    if training.loss == "ipo" and training.label_smoothing:
+        yield fault("training.label_smoothing", training.label_smoothing, "0 with training.loss 'ipo'")
+    if not all(0 <= beta < 1 for beta in training.adam_betas):
+        yield fault("training.adam_betas", training.adam_betas, "two numbers from 0 to below 1")
+    if training.seeds and (len(set(training.seeds)) < len(training.seeds) or min(training.seeds) < 0):
+        yield fault("training.seeds", training.seeds, "different whole numbers, 0 or larger")
+    if training.liger_kernel and training.runtime.launcher == "cpu":
+        yield fault("training.liger_kernel", True, "false with training.runtime.launcher 'cpu'")
 
 
 def check_judge_prompt(name: str, text: str) -> Iterator[str]:

@@ -47,6 +47,12 @@ def data_repositories(plan: Plan) -> list[Repository]:
         for _, s in sorted(config.sources.items())
         if not is_local_data(s.path)
     ]
+    for name, native in sorted(config.native.items()):
+        used = [code for code in config.targets if plan.native_file(name, code) in plan.all_native_files()]
+        filled = [native.of_language(code, languages[code].iso639_3) for code in used]
+        for path in sorted({one.path for one in filled if not is_local_data(one.path)}):
+            parts = tuple(dict.fromkeys((one.subset, one.split) for one in filled if one.path == path))
+            found.append(Repository("dataset", path, native.revision, native.gated, parts))
     if plan.all_wmt_languages and not is_local_data(config.wmt.path):
         parts = tuple((wmt_config(languages[code]), "train") for code in plan.all_wmt_languages)
         found.append(Repository("dataset", config.wmt.path, config.wmt.revision, parts=parts))
@@ -101,7 +107,7 @@ def conversion_memory(plan: Plan) -> dict[str, float]:
 
 
 def training_bytes(plan: Plan) -> float | None:
-    """Estimate the peak disk usage of training in bytes: one model per architecture, and two resumable checkpoints.
+    """Estimate the peak disk usage of training in bytes: one model per policy, and two resumable checkpoints.
 
     A resumable checkpoint takes 16 bytes per parameter (weights, their 32-bit copy and Adam's two moments). With LoRA,
     only the adapter is trained, and the peak is a merged copy of the model.
@@ -110,7 +116,7 @@ def training_bytes(plan: Plan) -> float | None:
     if not parameters:
         return None
     spare = 2 if plan.config.training.lora else 2 * 16
-    return parameters * (2 * len(plan.architectures) + spare)
+    return parameters * (2 * len(plan.trained) + spare)
 
 
 def nothing_outside(plan: Plan) -> bool:

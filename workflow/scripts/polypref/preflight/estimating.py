@@ -181,16 +181,16 @@ def estimate_training(plan: Plan, measured: dict[str, Row] | None = None) -> Row
     training = plan.config.training
     pairs = plan.config.sampling.items * len(plan.config.all_languages)
     per_pair = 2 * min(training.max_length, round(GROWTH * (TEXT_TOKENS["prompt"] + TEXT_TOKENS["chosen"])))
-    tokens = pairs * per_pair * training.epochs * len(plan.architectures)
+    tokens = pairs * per_pair * training.epochs * len(plan.trained)
     parameters = plan.config.checkpoints[training.base].parameters or 0.0
     gpus = max(1, training.runtime.gpus * training.runtime.nodes)
     gpu_hours = TRAINING_FLOPS * parameters * tokens / GPU_FLOPS / gpu_share(plan) / 3600
     if measured:
         work = sum(run["seconds"] * run["processes"] for run in measured.values())
         per_row = work / sum(run["rows"] for run in measured.values())
-        gpu_hours = per_row * pairs * training.epochs * len(plan.architectures) / 3600
+        gpu_hours = per_row * pairs * training.epochs * len(plan.trained) / 3600
     return {
-        "pairs": pairs * len(plan.architectures),
+        "pairs": pairs * len(plan.trained),
         "tokens": tokens,
         "hours": gpu_hours / gpus,
         "gpu_hours": gpu_hours,
