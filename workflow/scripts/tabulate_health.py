@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from polypref.evaluation.improvement import paired_differences
+from polypref.evaluation.trained import Trained
 from polypref.evaluation.win_rates import check_values
 from polypref.files import schemas
 from polypref.files.result_tables import read_all, read_csv, read_frame, write_csv
@@ -28,11 +29,15 @@ from polypref.running.logs import job
 if __name__ == "__main__":
     with job("health checks", snakemake.log[0]):
         files, limits = snakemake.input, snakemake.params.limits
+        trained = Trained(snakemake.params.trained)
         verdicts = read_all(files.verdicts, schemas.VERDICTS)
         check_values(verdicts)
         prompts = read_all(files.prompts, schemas.PROMPTS)
         answers = pd.concat(
-            [read_frame(path, schemas.TEXTS).assign(name=Path(path).parent.name) for path in files.answers],
+            [
+                read_frame(path, schemas.TEXTS).assign(name=trained.label(Path(path).parent.name))
+                for path in files.answers
+            ],
             ignore_index=True,
         )
         datasets = {
@@ -40,7 +45,7 @@ if __name__ == "__main__":
             for path in files.datasets
         }
         diagnostics = {Path(path).stem: read_frame(path, schemas.DIAGNOSTICS) for path in files.diagnostics}
-        logs = {Path(path).parent.name: read_csv(path) for path in files.training_logs}
+        logs = {trained.label(Path(path).parent.name): read_csv(path) for path in files.training_logs}
         listed = contaminated(datasets, prompts, list(dict.fromkeys(prompts["language"])))
         agreement = read_csv(files.judge_agreement) if files.get("judge_agreement") else None
         judged = [
@@ -53,7 +58,7 @@ if __name__ == "__main__":
         sanity = read_frame(snakemake.output.sanity, schemas.VERDICTS)
         rows = [
             *judge_checks(verdicts, sanity, read_csv(files.length_bias), agreement, limits),
-            *design_checks(read_csv(files.improvement), paired_differences(verdicts, "base"), limits),
+            *design_checks(read_csv(files.improvement), trained.pooled(paired_differences(verdicts, "base")), limits),
             *contamination_checks(listed, datasets, limits),
             *answer_checks(answers, read_csv(files.wrong_languages), limits),
             *data_checks(diagnostics, datasets, read_csv(files.funnel), limits),

@@ -19,6 +19,7 @@ from polypref.evaluation.bootstrap import (
     sign_flip_test,
 )
 from polypref.evaluation.intervals import bounded_interval, degrees_of_freedom
+from polypref.evaluation.seeds import added_variance, contributions, p_values, seed_sums, widen
 from polypref.evaluation.win_rates import ALL
 from polypref.files.result_tables import TableError, name_ids
 
@@ -71,7 +72,7 @@ def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
 
 
 @lru_cache
-def _detectable_effect(clusters: int, alpha: float) -> float:
+def _detectable_effect(clusters: float, alpha: float) -> float:
     """Smallest mean in standard deviations that a two-sided paired t-test detects with probability `POWER`."""
     return float(np.squeeze(TTestPower().solve_power(nobs=clusters, alpha=alpha, power=POWER)))
 
@@ -93,7 +94,7 @@ def detectable_difference(standard_error: float, clusters: int, alpha: float = A
     """
     if clusters < 3 or np.isnan(standard_error):
         return np.nan
-    return _detectable_effect(int(clusters), alpha) * standard_error * np.sqrt(clusters)
+    return _detectable_effect(clusters, alpha) * standard_error * np.sqrt(clusters)
 
 
 def _family(opponent: str, language: str) -> str:
@@ -119,7 +120,7 @@ def tabulate_improvement(
 
     Parameters
     ----------
-    paired : output of :func:`paired_differences`.
+    paired : output of :func:`paired_differences`; with a column ``seed``, a policy is the mean over its seeds.
     languages : language codes in the order of the rows.
     draws, seed : number of resamples and seed, of the bootstrap over source prompts and of the sign flips.
 
@@ -133,7 +134,9 @@ def tabulate_improvement(
     primary tests, variant x opponent, and over the overall tests, one per variant; Benjamini-Hochberg over the language
     cells), detectable (:func:`detectable_difference` at 5%) and detectable_adjusted (at 5% divided by the number of
     tests in the family, Holm's first step), improvement_macro, macro_low and macro_high (unweighted mean over
-    languages; nan for one language).
+    languages; nan for one language). With several seeds also seeds (their number) and seed_deviation (estimated
+    standard deviation of a seed's improvement beyond the choice of prompts); the error, the intervals, the p-value and
+    the power then contain the variance of the seeds (:mod:`polypref.evaluation.seeds`).
     """
     cells, labels = [], []
     order = [code for code in languages if paired["language"].eq(code).any()]
@@ -146,6 +149,7 @@ def tabulate_improvement(
     cells, labels = [cells[number] for number in keep], [labels[number] for number in keep]
     if not cells:
         return pd.DataFrame()
+    several = "seed" in paired
 
     prompts = pd.Index(paired["prompt_id"].unique())
     groups = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
@@ -156,21 +160,49 @@ def tabulate_improvement(
     clusters = (sums[..., 1] > 0).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         residuals = (sums[..., 0] - _means(sums.sum(axis=0)) * sums[..., 1]) / sums[..., 1].sum(axis=0)
-    low, high = _interval(drawn, _means(sums.sum(axis=0)), residuals, clusters)
+    means, freedom = _means(sums.sum(axis=0)), degrees_of_freedom(residuals, clusters)
+    low, high = _interval(drawn, means, residuals, clusters)
+    error, p_value = ratio_error(sums[..., 0], sums[..., 1]), sign_flip_test(sums[..., 0], draws, seed)
+    parts = _seed_parts(cells, prompts) if several else []
+    seeds = np.array([part.shape[1] for part in parts] if several else [1] * len(cells))
+    added = np.array([added_variance(part[:, None])[0] for part in parts] if several else [0.0] * len(cells))
+    for number in sorted(set(seeds) - {1}):
+        at = seeds == number
+        low[at], high[at] = widen(low[at], high[at], means[at], added[at], number)
+        # The flips of signs test prompts alone, but exactly so; they also hold if prompts and seeds do not vary.
+        p_value[at] = np.fmax(p_value[at], p_values(means[at], error[at], freedom[at], added[at], number))
     table = pd.DataFrame(labels, columns=["policy", "opponent", "language"]).assign(
         prompts=clusters, comparisons=[len(cell) for cell in cells],
         policy_difference=[cell["policy_points"].mean() for cell in cells],
         base_difference=[cell["base_points"].mean() for cell in cells],
-        improvement=_means(sums.sum(axis=0)), standard_error=ratio_error(sums[..., 0], sums[..., 1]),
-        low=low, high=high, p_value=sign_flip_test(sums[..., 0], draws, seed),
+        improvement=means, standard_error=np.sqrt(error**2 + added), low=low, high=high, p_value=p_value,
         family=[_family(opponent, language) for _, opponent, language in labels],
     )  # fmt: skip
     table = adjust(table)
     tests = table["family"].map(table["family"].value_counts())
-    errors = list(zip(_error_for_power(table), clusters, tests, strict=True))
+    effective = _effective_clusters(error**2, added, clusters, seeds)
+    errors = list(zip(_error_for_power(table), effective, tests, strict=True))
     table["detectable"] = [detectable_difference(error, n) for error, n, _ in errors]
     table["detectable_adjusted"] = [detectable_difference(error, n, ALPHA / size) for error, n, size in errors]
-    return _add_macro(table, drawn, residuals)
+    table = _add_macro(table, drawn, residuals, parts)
+    return table.assign(seeds=seeds, seed_deviation=np.sqrt(added * seeds)) if several else table
+
+
+def _seed_parts(cells: Sequence[pd.DataFrame], prompts: pd.Index) -> list[np.ndarray]:
+    """Compute what each prompt and seed contributes to the error of each cell, each as an array (prompts, seeds)."""
+    parts, of_policy = [], {}
+    for cell in cells:  # the first cell of a policy has all its seeds
+        seeds = of_policy.setdefault(cell["policy"].iloc[0], pd.Index(cell["seed"].unique()))
+        parts.append(contributions(seed_sums(cell, cell[["improvement"]], prompts, seeds))[:, 0])
+    return parts
+
+
+def _effective_clusters(prompts: np.ndarray, added: np.ndarray, clusters: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Return the number of clusters whose degrees of freedom equal those of the sum of both variances (Welch)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = prompts**2 / (clusters - 1) + np.where(added > 0, added**2 / np.maximum(seeds - 1, 1), 0)
+        freedom = (prompts + added) ** 2 / spread
+    return np.where(added > 0, np.maximum(np.rint(np.nan_to_num(freedom)), 2) + 1, clusters)
 
 
 def _error_for_power(table: pd.DataFrame) -> pd.Series:
@@ -201,7 +233,9 @@ def _interval(
     return low, high
 
 
-def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) -> pd.DataFrame:
+def _add_macro(
+    table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray, parts: Sequence[np.ndarray]
+) -> pd.DataFrame:
     """Add the unweighted mean over languages to the rows of all languages."""
     macro = pd.DataFrame(np.nan, table.index, ["improvement_macro", "macro_low", "macro_high"])
     for number in table.index[table["language"].eq(ALL)]:
@@ -211,5 +245,8 @@ def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) ->
         clusters = np.array([row["prompts"]])
         mean = table.loc[same, "improvement"].mean()
         low, high = _interval(draws, mean, residuals[:, same.to_numpy()].mean(axis=1)[:, None], clusters)
+        if parts and parts[number].shape[1] > 1:
+            of_seeds = np.mean([parts[place] for place in np.flatnonzero(same)], axis=0)
+            low, high = widen(low, high, mean, added_variance(of_seeds[:, None]), of_seeds.shape[1])
         macro.loc[number] = mean, low[0], high[0]
     return table.join(macro)
