@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -113,6 +114,47 @@ def adjust(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(p_adjusted=adjusted, correction=table["family"].map(FAMILIES))
 
 
+class Means(NamedTuple):
+    """Means of paired differences with intervals and tests, one value per cell.
+
+    ``drawn`` (draws, cells) are the resampled means, ``residuals`` (clusters, cells) the contributions to the error,
+    ``clusters`` the numbers of prompts, ``error`` the standard errors over prompts.
+    """
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p_value: np.ndarray
+    error: np.ndarray
+    clusters: np.ndarray
+    drawn: np.ndarray
+    residuals: np.ndarray
+
+
+def estimate_means(sums: np.ndarray, added: np.ndarray, seeds: np.ndarray, draws: int, seed: int) -> Means:
+    """Compute means over prompts and seeds, their intervals and p-values.
+
+    Parameters
+    ----------
+    sums : (clusters, cells, 2), sums of the differences of each prompt over all seeds, and their numbers.
+    added, seeds : variance that the seeds add (:func:`.added_variance`), and number of seeds, of each cell.
+    draws, seed : see :func:`tabulate_improvement`.
+    """
+    drawn, clusters = bootstrap(sums, _means, draws, seed), (sums[..., 1] > 0).sum(axis=0)
+    mean = _means(sums.sum(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        residuals = (sums[..., 0] - mean * sums[..., 1]) / sums[..., 1].sum(axis=0)
+    low, high = _interval(drawn, mean, residuals, clusters)
+    error, p_value = ratio_error(sums[..., 0], sums[..., 1]), sign_flip_test(sums[..., 0], draws, seed)
+    freedom = degrees_of_freedom(residuals, clusters)
+    for number in sorted(set(seeds) - {1}):
+        at = seeds == number
+        low[at], high[at] = widen(low[at], high[at], mean[at], added[at], number)
+        # The flips of signs test prompts alone, but exactly so; they also hold if prompts and seeds do not vary.
+        p_value[at] = np.fmax(p_value[at], p_values(mean[at], error[at], freedom[at], added[at], number))
+    return Means(mean, low, high, p_value, error, clusters, drawn, residuals)
+
+
 def tabulate_improvement(
     paired: pd.DataFrame, languages: Sequence[str], draws: int = DRAWS, seed: int = 1
 ) -> pd.DataFrame:
@@ -156,35 +198,26 @@ def tabulate_improvement(
     stacked = pd.concat(cells)
     values = np.column_stack([stacked["improvement"], np.ones(len(stacked))])
     sums = cluster_sums(prompts.get_indexer(stacked["prompt_id"]), groups, values, (len(prompts), len(cells)))
-    drawn = bootstrap(sums, _means, draws, seed)
-    clusters = (sums[..., 1] > 0).sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        residuals = (sums[..., 0] - _means(sums.sum(axis=0)) * sums[..., 1]) / sums[..., 1].sum(axis=0)
-    means, freedom = _means(sums.sum(axis=0)), degrees_of_freedom(residuals, clusters)
-    low, high = _interval(drawn, means, residuals, clusters)
-    error, p_value = ratio_error(sums[..., 0], sums[..., 1]), sign_flip_test(sums[..., 0], draws, seed)
     parts = _seed_parts(cells, prompts) if several else []
     seeds = np.array([part.shape[1] for part in parts] if several else [1] * len(cells))
     added = np.array([added_variance(part[:, None])[0] for part in parts] if several else [0.0] * len(cells))
-    for number in sorted(set(seeds) - {1}):
-        at = seeds == number
-        low[at], high[at] = widen(low[at], high[at], means[at], added[at], number)
-        # The flips of signs test prompts alone, but exactly so; they also hold if prompts and seeds do not vary.
-        p_value[at] = np.fmax(p_value[at], p_values(means[at], error[at], freedom[at], added[at], number))
+    found = estimate_means(sums, added, seeds, draws, seed)
+    clusters = found.clusters
     table = pd.DataFrame(labels, columns=["policy", "opponent", "language"]).assign(
         prompts=clusters, comparisons=[len(cell) for cell in cells],
         policy_difference=[cell["policy_points"].mean() for cell in cells],
         base_difference=[cell["base_points"].mean() for cell in cells],
-        improvement=means, standard_error=np.sqrt(error**2 + added), low=low, high=high, p_value=p_value,
+        improvement=found.mean, standard_error=np.sqrt(found.error**2 + added), low=found.low, high=found.high,
+        p_value=found.p_value,
         family=[_family(opponent, language) for _, opponent, language in labels],
     )  # fmt: skip
     table = adjust(table)
     tests = table["family"].map(table["family"].value_counts())
-    effective = _effective_clusters(error**2, added, clusters, seeds)
+    effective = _effective_clusters(found.error**2, added, clusters, seeds)
     errors = list(zip(_error_for_power(table), effective, tests, strict=True))
     table["detectable"] = [detectable_difference(error, n) for error, n, _ in errors]
     table["detectable_adjusted"] = [detectable_difference(error, n, ALPHA / size) for error, n, size in errors]
-    table = _add_macro(table, drawn, residuals, parts)
+    table = _add_macro(table, found.drawn, found.residuals, parts)
     return table.assign(seeds=seeds, seed_deviation=np.sqrt(added * seeds)) if several else table
 
 
