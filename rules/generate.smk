@@ -13,7 +13,11 @@ rule ask_responses:
         prompts=lambda wc: (
             f"{R}/pairs.parquet"
             if wc.origin == "english"
-            else f"{R}/translations/pairs/prompt/{wc.origin}/{wc.language}.parquet"
+            else (
+                PLAN.native_file(wc.origin, wc.language)
+                if wc.origin in CONFIG.native
+                else f"{R}/translations/pairs/prompt/{wc.origin}/{wc.language}.parquet"
+            )
         ),
         checkpoint=lambda wc: identity_of(model_checkpoint(wc.model, wc.language)),
         settings=R / "settings/generate.{model}.json",

@@ -13,6 +13,7 @@ rule tabulate_health:
         answers=rules.tabulate_win_rates.input.answers,
         length_bias=R / "tables/length_bias.csv",
         wrong_languages=R / "tables/wrong_languages.csv",
+        answer_flags=R / "tables/answer_flags.csv",
         improvement=R / "tables/improvement_by_language.csv",
         funnel=R / "tables/funnel.csv",
         judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],

@@ -3,8 +3,8 @@
 Reads the verdicts of all policies and languages, and the answers of policies and opponents, whose paths are
 ``.../{model}/{language}.parquet``. Writes win rates per policy and opponent, the same per language, all levels with
 their averages (``estimates``), the paired difference to the base per opponent and language, and what the judge may
-prefer besides the better answer: position bias, its agreement with itself, length bias per policy and opponent, and
-the share of answers in the wrong language per model and language.
+prefer besides the better answer: position bias, its agreement with itself, length bias per policy and opponent.
+Also writes the share of answers in the wrong language per model and language, and lists the faulty answers.
 
 With several training seeds, the policies of an architecture count as one in the win rates and differences, ``seeds``
 has the results of each seed, and the other tables have a row for each seed.
@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from polypref.evaluation.agreement import self_agreement
-from polypref.evaluation.biases import add_lengths, length_bias, wrong_languages
+from polypref.evaluation.biases import add_lengths, detect_languages, flag_answers, length_bias, wrong_languages
 from polypref.evaluation.estimates import estimate_rates, language_rows, pooled_rows
 from polypref.evaluation.improvement import paired_differences, tabulate_improvement
 from polypref.evaluation.seed_rates import tabulate_seeds, widen_rates
@@ -48,7 +48,10 @@ if __name__ == "__main__":
             ignore_index=True,
         )
         write_csv(length_bias(trained.labelled(add_lengths(judged, answers))), tables.length_bias)
-        write_csv(wrong_languages(trained.labelled(answers, "name"), params.languages), tables.wrong_languages)
+        answers = trained.labelled(answers, "name")
+        detected = detect_languages(answers, params.languages)
+        write_csv(wrong_languages(answers, detected), tables.wrong_languages)
+        write_csv(flag_answers(answers, detected), tables.answer_flags)
         if trained.several:
             seeds = tabulate_seeds(judged, paired, estimates, improvement, trained, params.languages, seed=params.seed)
             write_csv(seeds, tables.seeds)

@@ -92,6 +92,11 @@ class Checkpoint(Section):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
     chat_template: str | None = Field(None, description="Jinja template, needed if the tokenizer has none")
+    system_role: Literal["keep", "merge"] | None = Field(
+        None,
+        description="system messages of prompts: keep them, or merge them into the first turn of the user; by default, "
+        "an API keeps them, and other models if their chat template writes them",
+    )
     reasoning: Literal["strip", "keep", "off"] | None = Field(
         None,
         description="what to do with reasoning before an answer (<think>...</think>, reasoning_content): strip it, "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from polypref.config.sections import ENGLISH, Evaluation, Language, Wmt
 from polypref.files.digests import digest
 from polypref.files.tables import TableError
 from polypref.sources.formats import clean
+from polypref.sources.reading import read_data
 
 Row = dict[str, Any]
 WMT_COLUMNS = ("lp", "domain", "document_id", "segment_id", "is_bad_source", "source", "target")
@@ -123,3 +125,21 @@ def normalise_prompts(
 def aya_configs(code: str) -> tuple[str, ...]:
     """Return the configurations to read for a language; the English prompts were never edited or translated."""
     return (MACHINE_TRANSLATED,) if code == ENGLISH else AYA_CONFIGS
+
+
+def read_evaluation(files: Iterable[str], compared: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Read the whole evaluation set, from local files or the Hub, as :func:`evaluation_texts`.
+
+    ``compared`` has the path, revision and configurations of a set on the Hub; without configurations, none is read.
+    """
+    for path in files:
+        yield from evaluation_texts(read_data(path, AYA_COLUMNS))
+    for name in compared["configs"]:
+        yield from evaluation_texts(read_data(compared["path"], AYA_COLUMNS, name, "test", compared["revision"]))
+
+
+def evaluation_texts(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
+    """Yield a name and the text of each evaluation prompt in the set, in all its languages, sampled or not."""
+    for row in rows:
+        if text := clean(row["inputs"]):
+            yield f"{row['id']} in {row['language']}", text

@@ -26,6 +26,7 @@ from polypref.sources.templates import (
     UNTRAINABLE,
     Rendered,
     fault_of,
+    fit_system,
     is_trainable,
     render_pair,
     use_template,
@@ -52,6 +53,19 @@ def read_pairs(path: Path) -> pd.DataFrame:
 def write_pairs(pairs: pd.DataFrame, path: Path) -> None:
     """Write pairs as the Parquet file that the trainer reads."""
     write_table(path, pairs[COLUMNS].to_dict("records"), SCHEMA)
+
+
+def fit_systems(pairs: pd.DataFrame, tokenizer: Any) -> tuple[pd.DataFrame, int]:
+    """Merge system messages into the first turn of the user if the tokenizer's template has no system role.
+
+    Returns
+    -------
+    The pairs as the trainer can render them, and the number of pairs that were changed.
+    """
+    sides = ("chosen_messages", "rejected_messages")
+    fitted = pairs.assign(**{side: [fit_system(tokenizer, m) for m in _messages(pairs[side])] for side in sides})
+    before, after = (frame["chosen_messages"].map(len) for frame in (pairs, fitted))
+    return fitted, int((before != after).sum())
 
 
 def _messages(column: Sequence[Any]) -> list[list[dict[str, str]]]:

@@ -37,6 +37,7 @@ from polypref.training.trainer_data import (
     check_lengths,
     choose_rows,
     conversations,
+    fit_systems,
     hold_out,
     read_pairs,
     steps_between_evaluations,
@@ -167,6 +168,9 @@ def _prepare(
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
+    pairs, merged = fit_systems(pairs, tokenizer)
+    if merged:
+        say(f"the chat template has no system role: {merged:,} system messages are put before the first user turn")
     lengths = check_lengths(pairs, tokenizer, settings.max_length)
     rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed, _held_out(pairs, settings))
     fates = rows["fate"].value_counts()
