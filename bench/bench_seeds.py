@@ -32,6 +32,11 @@ SPREAD = 0.8
 SHARED = 0.7
 """Correlation between policies of the normal scores that determine their win probabilities on a prompt."""
 JUDGEMENTS = 4
+NOTE = """
+Each row summarises 2,000 simulated studies, in which the base and each seed's policy are judged four times on each
+prompt. With several seeds, the interval is about the architecture. With one seed it is about the trained model: the
+last column counts how often it also contains the improvement of the architecture, which it does not claim. With three
+seeds that differ much, the interval is wide, because Student's quantile for two degrees of freedom is 4.3."""
 PROMPTS, SEEDS, DEVIATIONS = (40, 186), (1, 3, 5), (2.0, 6.0, 18.0)
 
 
@@ -83,6 +88,7 @@ def main() -> None:
                 print(f"| {prompts} | {seeds} | {deviation:g} points | {about} | {cell} | {width:.1f} | "
                       f"{architecture:.1f} |", flush=True)  # fmt: skip
     print(f"\n{outside} of {rows} values of the coverage are below 93% or above 97%.")
+    print(NOTE)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def main() -> None:
                     (("policy", "policy.json"), ("log", "log.csv"), ("overlong", "overlong.csv"))}  # fmt: skip
             params = {"base": {"path": str(base), "revision": None}, "training": {"max_length": settings.max_length}}
             job = {"input": {"dataset": str(dataset), "checkpoint": [str(identity)]}, "output": outputs,
-                   "params": params, "wildcards": {"architecture": "A"}, "config": {"training": section}}  # fmt: skip
+                   "params": params, "wildcards": {"policy": "A"}, "config": {"training": section}}  # fmt: skip
             (folder / "job.json").write_text(json.dumps({**job, "log": str(folder / "log.txt")}), encoding="utf-8")
             runner = str(Path(__file__).parent / "as_snakemake.py")
             cost = run_process(

@@ -34,6 +34,7 @@ ITEMS = {
     "slurm": "A batch through Slurm",
     "statistics": "Statistics",
     "coverage": "Coverage of the intervals",
+    "seeds": "Coverage with several training seeds",
 }
 """Benchmarks in the order of the page. bench_gpu.py is run by hand on a machine with a GPU."""
 

@@ -43,8 +43,12 @@ def run_script(name: str, **directives) -> None:
             os.close(saved)
 
 
-def make_report(folder: Path) -> Path:
-    """Build tables, figures and the report from the results below `folder`, and return the report's first page."""
+def make_report(folder: Path, trained: dict | None = None) -> Path:
+    """Build tables, figures and the report from the results below `folder`, and return the report's first page.
+
+    ``trained`` names the architecture and label of the policies, if they were trained with several seeds.
+    """
+    trained = trained or {}
     languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
     run_script(
         "score_translations",
@@ -60,8 +64,9 @@ def make_report(folder: Path) -> Path:
         "tabulate_win_rates",
         input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
                "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages]},
-        output={name: tables / f"{name}.csv" for name in (*rates, "length_bias", "wrong_languages", "answer_flags")},
-        params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages},
+        output={name: tables / f"{name}.csv"
+                for name in (*rates, "length_bias", "wrong_languages", "answer_flags", "seeds")},
+        params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages, "trained": trained},
     )  # fmt: skip
     counted = ("sources", "datasets")
     run_script(
@@ -91,7 +96,8 @@ def make_report(folder: Path) -> Path:
                "improvement": tables / "improvement_by_language.csv", "funnel": tables / "funnel.csv"},
         output={**{name: tables / f"{name}.csv" for name in ("health", "contamination")},
                 "sanity": folder / "verdicts/sanity.parquet"},
-        params={"parser": "label", "limits": Health().model_dump(exclude={"sanity_prompts"})},
+        params={"parser": "label", "limits": Health().model_dump(exclude={"sanity_prompts"}), "trained": trained,
+                "training_loss": "dpo"},
     )  # fmt: skip
     config = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8")) | {"results": str(folder)}
     run_script("tabulate_cost", config=config, input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
@@ -106,11 +112,11 @@ def make_report(folder: Path) -> Path:
     run_script("plot_datasets", input={name: tables / f"{name}.csv" for name in ("lengths", "diagnostics")} | style,
                output=plots, params={"languages": NAMES})  # fmt: skip
     run_script("plot_training", input={"logs": logs} | style, output=plots,
-               params=Named(architectures=list("ABC"), batch_size=32))  # fmt: skip
-    trained = [{"task": "train", "checkpoint": name, "estimated_requests": 450, "requests": 416, "estimated_tokens": 9,
+               params=Named(trained=trained, batch_size=32, loss="dpo"))  # fmt: skip
+    costs = [{"task": "train", "checkpoint": name, "estimated_requests": 450, "requests": 416, "estimated_tokens": 9,
                 "tokens": None, "estimated_hours": 2.0, "hours": 1.5, "estimated_usd": 0.0, "usd": 0.0,
                 "gpu_hours": 12.0} for name in "ABC"]  # fmt: skip
-    pd.DataFrame(trained).to_csv(tables / "estimate.csv", index=False)
+    pd.DataFrame(costs).to_csv(tables / "estimate.csv", index=False)
     run_script(
         "build_report",
         input={path.stem: path for path in tables.glob("*.csv")} | plots | {
@@ -130,7 +136,7 @@ def make_report(folder: Path) -> Path:
         },
         output={"page": folder / "report/index.html"},
         params={
-            "title": "Tea & <b>biscuits</b>", "subtitle": "A test", "mode": "paper",
+            "title": "Tea & <b>biscuits</b>", "subtitle": "A test", "mode": "paper", "trained": trained,
             "languages": {code: {"name": name, "endonym": name, "direction": "rtl" if code == "ar" else "ltr"}
                           for code, name in NAMES.items()},
             "config": {"title": "</pre><script>alert(4)</script>", "api_key": "sk-very-secret"}, "command": "snakemake",
