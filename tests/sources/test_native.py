@@ -82,7 +82,9 @@ def test_prompts_of_the_evaluation_set_are_left_out(tmp_path):
     run_script(
         "sample_native",
         wildcards=SimpleNamespace(native="n", language="de"),
-        input=SimpleNamespace(data=[str(tmp_path / "own.jsonl")], trainee=[], evaluation=[str(tmp_path / "eval.jsonl")]),
+        input=SimpleNamespace(
+            data=[str(tmp_path / "own.jsonl")], trainee=[], evaluation=[str(tmp_path / "eval.jsonl")]
+        ),
         output=Named(out),
         params=SimpleNamespace(
             native={"path": str(tmp_path / "own.jsonl")}, iso="deu", evaluation={"configs": []},
