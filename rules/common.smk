@@ -36,7 +36,7 @@ wildcard_constraints:
     task="translate|generate|answer|judge",
     corpus="pairs|wmt",
     field="prompt|chosen|rejected|source",
-    language="|".join(LANGUAGES),
+    language="|".join(CONFIG.all_languages),
     source="[^/]+",
     checkpoint="[^/]+",
     model="[^/]+",

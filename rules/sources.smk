@@ -60,7 +60,7 @@ rule normalise_wmt:
         revision=CONFIG.wmt.revision,
         segments=CONFIG.wmt.segments,
         seed=CONFIG.sampling.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+        language=lambda wc: LANGUAGES[wc.language].of_data(),
     message:
         "Reading WMT24++ in {wildcards.language}"
     script:
@@ -86,7 +86,7 @@ rule normalise_prompts:
         revision=CONFIG.evaluation.revision,
         wanted=CONFIG.evaluation.prompts_per_language,
         seed=CONFIG.evaluation.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+        language=lambda wc: LANGUAGES[wc.language].of_data(),
     message:
         "Reading the evaluation prompts in {wildcards.language}"
     script:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from polypref.config.faults import explain_all, fault, one_of
+from polypref.config.faults import explain_all, fault, language_like, one_of
 from polypref.config.sections import ENGLISH, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
 from polypref.config.uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
@@ -37,7 +37,7 @@ def _or_relative(candidate: Path, path: str) -> Path:
 
 
 def read_languages(root: Path) -> dict[str, Language]:
-    """Read the table of languages, ``resources/languages.yaml``, by ISO 639-1 code."""
+    """Read the table of languages, ``resources/languages.yaml``, by code."""
     text = find_file("resources/languages.yaml", root).read_text(encoding="utf-8")
     return {code: Language.model_validate(entry) for code, entry in yaml.safe_load(text).items()}
 
@@ -106,12 +106,12 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     """Yield the errors that involve several sections, files or the table of languages."""
     for code in config.languages:
         if code not in languages:
-            yield fault("languages", code, f"{one_of(languages, code)} (resources/languages.yaml)")
+            yield fault("languages", code, language_like(code, languages))
     known = [code for code in config.targets if code in languages]
     yield from _check_data(config, root)
     yield from _check_models(config)
     yield from _check_served(config, languages)
-    yield from _check_architectures(config, known)
+    yield from _check_architectures(config, known, languages)
     yield from _check_wmt(config, known, languages)
     yield from check_roles(config)
     yield from check_decodings(config)
@@ -159,15 +159,15 @@ def _check_models(config: Config) -> Iterator[str]:
 
 def _check_served(config: Config, languages: dict[str, Language]) -> Iterator[str]:
     """Check the language codes of models and checkpoints; a typo would silently leave the language's cells empty."""
-    named = {f"checkpoints.{name}.languages": checkpoint.languages for name, checkpoint in config.checkpoints.items()}
+    named = {f"checkpoints.{name}.languages": entry.languages for name, entry in config.checkpoints.items()}
     for name, model in config.models.items():
         named[f"models.{name}.languages"] = model.languages
         if isinstance(model.checkpoint, dict):
             named[f"models.{name}.checkpoint"] = model.checkpoint
     for key, codes in named.items():
-        for code in codes or ():
+        for code in () if codes in (None, "nllb") else codes:
             if code not in languages:
-                yield fault(key, code, f"{one_of(languages, code)} (resources/languages.yaml)")
+                yield fault(key, code, language_like(code, languages))
 
 
 def serves(model: Model, language: str) -> bool:
@@ -182,7 +182,9 @@ def checkpoint_of(model: Model, language: str) -> str:
     return model.checkpoint[language] if isinstance(model.checkpoint, dict) else model.checkpoint
 
 
-def _check_use(config: Config, key: str, name: str, language: str, translator: bool) -> Iterator[str]:
+def _check_use(
+    config: Config, key: str, name: str, language: str, languages: dict[str, Language], translator: bool
+) -> Iterator[str]:
     """Check that a model supports a language, and that it has the language code that its engine needs."""
     model = config.models[name]
     if not serves(model, language):
@@ -196,12 +198,12 @@ def _check_use(config: Config, key: str, name: str, language: str, translator: b
         yield fault(key, name, f"a model that generates responses; {name} is a translator (engine seq2seq)")
     elif checkpoint and checkpoint.engine == "seq2seq":
         for code in ("en", language):
-            if code not in (checkpoint.languages or {}):
+            if checkpoint.code_of(code, languages[code].nllb if code in languages else None) is None:
                 where = f"checkpoints.{checkpoint_of(model, language)}.languages"
                 yield fault(where, f"no code for {code!r}", f"a code for every language that it is used for ({key})")
 
 
-def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
+def _check_architectures(config: Config, targets: list[str], languages: dict[str, Language]) -> Iterator[str]:
     seen, english = set(), [ENGLISH] * (ENGLISH in config.languages)
     for name, architecture in config.architectures.items():
         for field in ("prompt", "chosen", "rejected"):
@@ -215,7 +217,7 @@ def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
                 continue
             # English responses are generated as in other languages, but English is never translated
             for language in targets if translator else [*english, *targets]:
-                for line in _check_use(config, key, model, language, translator):
+                for line in _check_use(config, key, model, language, languages, translator):
                     if line not in seen:
                         seen.add(line)
                         yield line
@@ -228,4 +230,4 @@ def _check_wmt(config: Config, targets: list[str], languages: dict[str, Language
             continue
         for language in targets:
             if serves(config.models[name], language) and languages[language].wmt24pp:
-                yield from _check_use(config, "wmt.translators", name, language, True)
+                yield from _check_use(config, "wmt.translators", name, language, languages, True)

@@ -183,7 +183,7 @@ class Config(Section):
     registry: str = Field("resources/models.yaml", description="file that defines checkpoints and models")
     checkpoints: dict[Name, Checkpoint] = Field({}, description="checkpoints that extend or override the registry's")
     models: dict[Name, Model] = Field({}, description="models that extend or override the registry's")
-    languages: list[str] = Field(min_length=1, description="ISO 639-1 codes from resources/languages.yaml")
+    languages: list[str] = Field(min_length=1, description="codes from resources/languages.yaml, e.g. de, fil or pt-PT")
     sources: dict[Name, Source] = Field(min_length=1)
     sampling: Sampling = Sampling()
     architectures: dict[Name, Architecture] = Field(min_length=1)
@@ -238,6 +238,11 @@ class Language(Section):
     wmt24pp: str | None = Field(None, description="target code in WMT24++, e.g. de_DE")
     bleu_tokenizer: Literal["13a", "zh", "ja-mecab", "ko-mecab", "flores200"] = "13a"
     direction: Literal["ltr", "rtl"] = "ltr"
+    nllb: str | None = Field(None, description="code in NLLB-200's tokenizer, e.g. deu_Latn")
+
+    def of_data(self) -> dict[str, Any]:
+        """The fields that decide which rows are read from the data sets."""
+        return self.model_dump(exclude={"nllb"})
 
 
 def is_local_data(path: str) -> bool:

@@ -202,7 +202,8 @@ class Plan:
         checkpoint = self.config.checkpoints[name]
         codes = {}
         if translate and checkpoint.engine == "seq2seq" and checkpoint.languages:
-            codes = {"source_code": checkpoint.languages[ENGLISH], "target_code": checkpoint.languages[language]}
+            own = {code: checkpoint.code_of(code, self.languages[code].nllb) for code in (ENGLISH, language)}
+            codes = {"source_code": own[ENGLISH], "target_code": own[language]}
         return self._request_settings(model, name, entry.decoding, **codes)
 
     def asked_of_generator(self, model: str) -> dict[str, Any]:
