@@ -9,7 +9,7 @@ DEMO := config/demo.yaml
 # With models this small, two engines at once are faster, even on two cores; see profiles/default for real models.
 SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
 # Tests often wait for Slurm or for the start of an engine, so they are divided among two workers (tests/conftest.py).
-WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder
+WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder --durations 20 --durations-min 10
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture languages tiny-models pictures lock gpu-lock gpu-check clean

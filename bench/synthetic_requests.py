@@ -39,7 +39,7 @@ def answer_batch(paths: list[Path], folder: Path, registry: Checkpoint, engine: 
 
     The row store and the file of completions are written to a new folder, and the engine is not closed.
     """
-    started = SimpleNamespace(answer=engine.answer, close=lambda: None)
+    started = SimpleNamespace(complete=engine.complete, close=lambda: None)
     completions, _ = complete(list(map(str, paths)), folder, registry, start=lambda *_: started)
     write_table(folder / "completions.parquet", completions, COMPLETIONS)
     return len(completions)

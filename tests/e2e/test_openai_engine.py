@@ -52,7 +52,7 @@ def test_the_openai_engine_against_vllms_server(chat_model, monkeypatch):
         monkeypatch.setenv("LOCAL_KEY", "wrong")
         client = open_engine(checkpoint, "tiny", None)
         with pytest.raises(EngineError, match="LOCAL_KEY is refused"):
-            list(client.answer([chat_request("r", "fox")]))
+            list(client.complete([chat_request("r", "fox")]))
         client.close()
     finally:
         os.killpg(server.pid, signal.SIGTERM)

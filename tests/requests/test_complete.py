@@ -32,7 +32,7 @@ class Echo:
         self.starts += 1
         return self
 
-    def answer(self, requests):
+    def complete(self, requests):
         for n, request in enumerate(requests):
             if n == self.stops_after:
                 raise KeyboardInterrupt
@@ -152,8 +152,8 @@ def test_the_cost_of_a_failed_run_is_counted(tmp_path):
 
 def test_an_engine_that_skips_requests_is_an_error(tmp_path):
     class Forgetful(Echo):
-        def answer(self, requests):
-            yield from list(super().answer(requests))[1:]
+        def complete(self, requests):
+            yield from list(super().complete(requests))[1:]
 
     with pytest.raises(EngineError, match="returned no completion for 1 requests"):
         complete([write_requests(tmp_path / "1", ["a", "b"])], tmp_path / "store", CHECKPOINT, start=Forgetful())

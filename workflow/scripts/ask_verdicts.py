@@ -21,7 +21,7 @@ if __name__ == "__main__":
             read_request_settings(params.request_settings, snakemake.input.get("checkpoint", [])),
             Path(snakemake.input.template).read_text(encoding="utf-8"),
             params.language_name,
-            terminal.say,
+            terminal.report,
             params.sampled,
         )
         write_table(snakemake.output[0], rows, JUDGE_REQUESTS)

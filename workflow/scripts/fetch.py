@@ -15,5 +15,5 @@ if __name__ == "__main__":
 
         root = Path(__file__).resolve().parents[2]
         plan = Plan(load_config(snakemake.config, root), read_languages(root))
-        fetch(plan, load_dataset, snapshot_download, terminal.say, convert)
+        fetch(plan, load_dataset, snapshot_download, terminal.report, convert)
         terminal.report("everything is in the cache; from here on HF_HUB_OFFLINE=1 will do")

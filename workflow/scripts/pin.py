@@ -14,4 +14,4 @@ if __name__ == "__main__":
         root = Path(__file__).resolve().parents[2]
         plan = Plan(load_config(snakemake.config, root), read_languages(root))
         files = [Path(file) for file in snakemake.params.files]
-        pin(plan, [*files, find_file(plan.config.registry, root)], hub_commits(get_token()), terminal.say)
+        pin(plan, [*files, find_file(plan.config.registry, root)], hub_commits(get_token()), terminal.report)

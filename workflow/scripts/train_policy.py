@@ -19,6 +19,6 @@ if __name__ == "__main__":
         settings = Training(**{**snakemake.config["training"], **snakemake.params.training})
         folder = train(
             settings, Path(given.dataset), {**snakemake.params.base, **base},
-            results=Path(made.policy).parents[2], say=terminal.say,
+            results=Path(made.policy).parents[2], say=terminal.report,
         )  # fmt: skip
         publish(folder, Path(made.policy), Path(made.log), Path(made.overlong))

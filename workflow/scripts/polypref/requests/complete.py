@@ -90,7 +90,7 @@ def complete(
     requests, total = read_requests(paths)
     run = {"requests": total, "unique_requests": len(requests), **new_run()}
     run["gpus"] = checkpoint.runtime.of_batch("gpus")
-    report = terminal.say if terminal else print
+    report = terminal.report if terminal else print
     shards = checkpoint.runtime.shards
     with RowStore(store, report=report, flush_s=flush_interval(checkpoint)) as rows:
         stored = rows.get(request["request_id"] for request in requests)
@@ -135,7 +135,7 @@ def complete_shard(shard: Shard, terminal: Terminal) -> None:
     errors = []
     checkpoint = Checkpoint.model_validate(shard.checkpoint)
     flush_s = flush_interval(checkpoint)
-    with RowStore(Path(shard.store), report=terminal.say, shard=True, flush_s=flush_s) as rows:
+    with RowStore(Path(shard.store), report=terminal.report, shard=True, flush_s=flush_s) as rows:
         stored = rows.get(request["request_id"] for request in requests)
         missing = [request for request in requests if request["request_id"] not in stored]
         run["reused"] = len(stored)

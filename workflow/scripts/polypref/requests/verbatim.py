@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 LIST_MARKS = r"\s*(?:(?:[-*+•>]|#{1,6}|\(?\d{1,3}[.)]|\\item(?:\[[^\]\n]*\])?)\s+)*"
 """Markers of lists, quotations and headings at the start of a line, and the spaces around them."""
@@ -166,4 +168,6 @@ def _is_closed(block: list[str], markup: str) -> bool:
 @cache
 def _parser() -> MarkdownIt:
     """Return a parser for block structure only; it finds fences at any depth of quotations and lists."""
+    from markdown_it import MarkdownIt  # jobs that only collect texts do not need it
+
     return MarkdownIt("zero").enable(["fence", "blockquote", "list"]).disable("inline")

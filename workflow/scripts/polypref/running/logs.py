@@ -14,13 +14,14 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:  # most small jobs print nothing, and rich is a quarter of the time that such a job takes
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 BAR = 16
 """Width of a progress bar in characters."""
@@ -30,6 +31,8 @@ WIDE = 120
 
 def console_on(stream: TextIO) -> Console:
     """Create a rich console as wide as the stream's terminal; for other streams, it writes unwrapped plain text."""
+    from rich.console import Console
+
     width = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 200
     return Console(file=stream, width=width or 80, highlight=False, markup=False, emoji=False,
                    soft_wrap=not stream.isatty())  # fmt: skip
@@ -39,20 +42,23 @@ class Terminal:
     """The stream that the user sees, in addition to the log file."""
 
     def __init__(self, stream: TextIO, name: str, log: str) -> None:
-        self.name, self.log, self._console = name, log, console_on(stream)
+        self.name, self.log = name, log
+        self.stream = stream
+        """The stream itself, for other processes that write to it."""
 
     @property
     def is_terminal(self) -> bool:
         """Whether the stream is a terminal rather than a file."""
-        return self._console.file.isatty()
+        return self.stream.isatty()
 
-    @property
-    def stream(self) -> TextIO:
-        """The stream itself, for other processes that write to it."""
-        return self._console.file
+    @cached_property
+    def _console(self) -> Console:
+        return console_on(self.stream)
 
     def report(self, text: str) -> None:
         """Print a line, prefixed with the job's name on the terminal, and write it to the log."""
+        from rich.text import Text
+
         print(text, flush=True)
         self._write(Text.assemble((f"{self.name}: ", "cyan"), text))
 
@@ -66,14 +72,18 @@ class Terminal:
 
     def fail(self, message: str) -> None:
         """Print why the job failed and where its log file is."""
+        from rich.text import Text
+
         self._write(Text.assemble("\n", (f"ERROR in {self.name}: ", "bold red"), f"{message}\nThe log is {self.log}\n"))
 
     def _write(self, line: Text | Table) -> None:
         """Write a line in one call, because rich writes it in parts and other processes could write in between."""
+        from rich.text import Text
+
         with self._console.capture() as captured:
             self._console.print(line, soft_wrap=isinstance(line, Text))
-        self._console.file.write(captured.get())
-        self._console.file.flush()
+        self.stream.write(captured.get())
+        self.stream.flush()
 
 
 @contextlib.contextmanager
@@ -158,6 +168,9 @@ class Progress:
 
     def _line(self, share: str, *parts: str) -> Table:
         """The progress line with a bar, in columns of fixed width so that the lines of several jobs are aligned."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
         line = Table.grid(padding=(0, 2, 0, 0))
         line.add_column(no_wrap=True, min_width=18, style="cyan")
         line.add_column(width=BAR)
