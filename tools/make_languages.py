@@ -26,7 +26,7 @@ from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
 
 TABLE = Path(__file__).parents[1] / "resources/languages.yaml"
 HEAD = """\
-# The languages of FLORES-200 (NLLB) and WMT24++. `make languages` adds new ones; tools/make_languages.py names the sources.
+# The languages of FLORES-200 (NLLB) and WMT24++; `make languages` (tools/make_languages.py) adds missing ones.
 # Key: BCP 47 tag, with a script or region only where the language has several. `iso639_3`, `script`: codes of the Aya
 # suite and FLORES-200. `wmt24pp`: target code of WMT24++. `nllb`: code of NLLB-200. To add a language: docs/adding.md.
 """
@@ -35,62 +35,12 @@ ONLY_FLORES = ("arb_Latn", "min_Arab")
 SCRIPTS = {"sat_Beng": "Olck"}
 """FLORES-200 has Santali in Ol Chiki; NLLB's code names another script."""
 WMT24PP = [
-    "ar_EG",
-    "ar_SA",
-    "bg_BG",
-    "bn_IN",
-    "ca_ES",
-    "cs_CZ",
-    "da_DK",
-    "de_DE",
-    "el_GR",
-    "es_MX",
-    "et_EE",
-    "fa_IR",
-    "fi_FI",
-    "fil_PH",
-    "fr_CA",
-    "fr_FR",
-    "gu_IN",
-    "he_IL",
-    "hi_IN",
-    "hr_HR",
-    "hu_HU",
-    "id_ID",
-    "is_IS",
-    "it_IT",
-    "ja_JP",
-    "kn_IN",
-    "ko_KR",
-    "lt_LT",
-    "lv_LV",
-    "ml_IN",
-    "mr_IN",
-    "nl_NL",
-    "no_NO",
-    "pa_IN",
-    "pl_PL",
-    "pt_BR",
-    "pt_PT",
-    "ro_RO",
-    "ru_RU",
-    "sk_SK",
-    "sl_SI",
-    "sr_RS",
-    "sv_SE",
-    "sw_KE",
-    "sw_TZ",
-    "ta_IN",
-    "te_IN",
-    "th_TH",
-    "tr_TR",
-    "uk_UA",
-    "ur_PK",
-    "vi_VN",
-    "zh_CN",
-    "zh_TW",
-    "zu_ZA",
-]
+    "ar_EG", "ar_SA", "bg_BG", "bn_IN", "ca_ES", "cs_CZ", "da_DK", "de_DE", "el_GR", "es_MX", "et_EE", "fa_IR",
+    "fi_FI", "fil_PH", "fr_CA", "fr_FR", "gu_IN", "he_IL", "hi_IN", "hr_HR", "hu_HU", "id_ID", "is_IS", "it_IT",
+    "ja_JP", "kn_IN", "ko_KR", "lt_LT", "lv_LV", "ml_IN", "mr_IN", "nl_NL", "no_NO", "pa_IN", "pl_PL", "pt_BR",
+    "pt_PT", "ro_RO", "ru_RU", "sk_SK", "sl_SI", "sr_RS", "sv_SE", "sw_KE", "sw_TZ", "ta_IN", "te_IN", "th_TH",
+    "tr_TR", "uk_UA", "ur_PK", "vi_VN", "zh_CN", "zh_TW", "zu_ZA",
+]  # fmt: skip
 OF_FLORES = {"fuv": "ff", "pbt": "ps", "quy": "qu"}
 """Macrolanguages of which FLORES-200 has one language, but not the one that CLDR regards as usual."""
 OF_WMT = {"no": "nb"}
@@ -182,7 +132,7 @@ def table(known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         code = codes.get(key) or codes[wmt[key][1]]
         several = scripts[key.split("-")[0]] > 1 and not Language.get(key).territory
         found[key] = entry(key, code, several, wmt[key][0] if key in wmt else None)
-    kept = {key: {**own, "nllb": found[key]["nllb"]} if key in found else own for key, own in known.items()}
+    kept = {key: {**own, **{k: v for k, v in found.get(key, {}).items() if k == "nllb"}} for key, own in known.items()}
     return {**kept, **{key: own for key, own in found.items() if key not in kept}}
 
 
