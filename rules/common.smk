@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from polypref.sources.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
-from polypref.config.sections import is_local_data
+from polypref.config.data import data_files, is_local_data
 from polypref.config.loading import ConfigError, checkpoint_of, find_file, load_config, read_languages
 from polypref.plan.needs import api_keys, nothing_outside, repositories
 from polypref.plan.plan import Plan
@@ -52,8 +52,8 @@ def local_file(path):
 
 
 def local_data(path):
-    """The local file of a data path as a list; an empty list if the path is a data set on the Hub."""
-    return [local_file(path)] if is_local_data(path) else []
+    """The local files of a data path; an empty list if the path is a data set on the Hub."""
+    return data_files(path, ROOT) if is_local_data(path) else []
 
 
 def identity_of(name):

@@ -19,7 +19,7 @@ rule normalise_source:
     conda:
         "../environment.yml"
     params:
-        source=lambda wc: CONFIG.sources[wc.source].model_dump(exclude={"license", "gated"}),
+        source=lambda wc: CONFIG.sources[wc.source].reading(),
     message:
         "Reading the preference set {wildcards.source}"
     script:

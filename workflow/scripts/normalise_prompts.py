@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from polypref.config.sections import Language, is_local_data
+from polypref.config.data import is_local_data
+from polypref.config.sections import Language
 from polypref.files.schemas import PROMPTS
 from polypref.files.tables import write_table
 from polypref.running.logs import job

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from polypref.config.data import data_files, find_file, is_local_data
 from polypref.config.faults import explain_all, fault, language_like, one_of
-from polypref.config.sections import ENGLISH, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
+from polypref.config.sections import ENGLISH, Checkpoint, Config, Generate, Language, Model, Translate
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
 from polypref.config.uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
 from polypref.config.yaml_guesses import misread_numbers
@@ -21,19 +22,6 @@ from polypref.config.yaml_guesses import misread_numbers
 
 class ConfigError(ValueError):
     """The configuration is invalid; the message lists every error."""
-
-
-WORKFLOW = Path(__file__).resolve().parents[4]
-"""The folder of the workflow, which holds the Snakefile and ``resources/``."""
-
-
-def find_file(path: str, root: Path = WORKFLOW) -> Path:
-    """Resolve a relative path in the working directory first, then in the workflow's folder."""
-    return Path(path) if Path(path).exists() or Path(path).is_absolute() else _or_relative(root / path, path)
-
-
-def _or_relative(candidate: Path, path: str) -> Path:
-    return candidate if candidate.exists() else Path(path)
 
 
 def read_languages(root: Path) -> dict[str, Language]:
@@ -130,8 +118,12 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
 
 def _check_data(config: Config, root: Path) -> Iterator[str]:
     for name, source in config.sources.items():
-        if is_local_data(source.path) and not find_file(source.path, root).is_file():
-            yield fault(f"sources.{name}.path", source.path, "a file that exists, or the name of a data set on the Hub")
+        if is_local_data(source.path):
+            files = data_files(source.path, root)
+            if not files:
+                yield fault(f"sources.{name}.path", source.path, "a path with at least one data file")
+            for file in (file for file in files if not Path(file).is_file()):
+                yield fault(f"sources.{name}.path", file, "a file that exists, or the name of a data set on the Hub")
     for name, checkpoint in config.checkpoints.items():
         if checkpoint.base_url and "api_key_env" not in checkpoint.model_fields_set:
             yield (

@@ -6,7 +6,6 @@ out of date. Cross-checks between sections are in :mod:`polypref.config.loading`
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,7 +15,6 @@ from polypref.config.health import Health
 from polypref.config.judging import Judging
 from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
 
-LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 ENGLISH = "en"
 
 
@@ -26,7 +24,13 @@ class Source(Section):
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
         "preference", description="column format of the set; 'preference' is TRL's standard or conversational format"
     )
-    path: str = Field(description="local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub")
+    path: str | list[str] = Field(
+        description="local .jsonl, .json, .csv (each also .gz or .zst) or .parquet file, a folder, a pattern (*.jsonl) "
+        "or a list of these; or the name of a data set on the Hub"
+    )
+    columns: dict[str, str] | None = Field(
+        None, description="columns with other names than the format's, e.g. {prompt: question}"
+    )
     subset: str | None = Field(None, description="configuration name on the Hub")
     split: str = "train"
     revision: str | None = Field(None, description="commit on the Hub")
@@ -36,6 +40,11 @@ class Source(Section):
         description="for unusable rows (empty response, several turns): stop with an error, or drop and count them",
     )
     license: str = Field("unknown", description="licence of the data, for the data set card")
+
+    def reading(self) -> dict[str, Any]:
+        """The options that determine the pairs; new ones only if they are set, so that older results are not stale."""
+        unset = {"columns"} if self.columns is None else set()
+        return self.model_dump(exclude={"license", "gated"} | unset)
 
 
 class Sampling(Section):
@@ -243,14 +252,6 @@ class Language(Section):
     def of_data(self) -> dict[str, Any]:
         """The fields that decide which rows are read from the data sets."""
         return self.model_dump(exclude={"nllb"})
-
-
-def is_local_data(path: str) -> bool:
-    """Whether a data path is a local file rather than the name of a data set on the Hub.
-
-    It is local if it exists or if one of its endings is that of a data file (``pairs.jsonl.gz``).
-    """
-    return Path(path).is_file() or not set(Path(path).suffixes).isdisjoint(LOCAL_SUFFIXES)
 
 
 def json_schema() -> dict[str, Any]:

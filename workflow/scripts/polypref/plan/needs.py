@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from polypref.config.sections import Checkpoint, is_local_data
+from polypref.config.data import is_local_data
+from polypref.config.sections import Checkpoint
 from polypref.plan.plan import Plan
 from polypref.sources.benchmarks import aya_configs, wmt_config
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "preference": ("chosen", "rejected"),
 }
 """Columns that each format must have."""
+OPTIONAL = {"preference": ("prompt", "task")}
+"""Further columns that a format reads if they are there."""
 
 
 def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
@@ -179,7 +181,29 @@ def clean(text: Any) -> str:
     return _CONTROL.sub("", text).strip()
 
 
-def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: str, dropped: list[Row]) -> Iterator[Row]:
+def check_columns(name: str, kind: str, columns: Mapping[str, str] | None) -> None:
+    """Check that the columns that a source renames are some that its format reads.
+
+    Raises
+    ------
+    TableError
+        A column is unknown; the message names the format's columns.
+    """
+    known = (*COLUMNS[kind], *OPTIONAL.get(kind, ()))
+    for column in columns or ():
+        if column not in known:
+            raise TableError(f"sources.{name}.columns: {column} is no column of {kind}; allowed: {', '.join(known)}.")
+
+
+def normalise(
+    name: str,
+    kind: str,
+    rows: Iterable[Row],
+    path: str,
+    bad_rows: str,
+    dropped: list[Row],
+    place: Callable[[int], str] | None = None,
+) -> Iterator[Row]:
     """Normalise and clean a data set row by row.
 
     Parameters
@@ -190,6 +214,7 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
     path : path to name in messages
     bad_rows : "error" stops at the first unusable row; "drop" drops such rows
     dropped : list to which the dropped rows are appended, in schema DROPPED
+    place : function that returns the file and row to name in messages; by default the path and the row's number
 
     Yields
     ------
@@ -207,8 +232,9 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
             found, step = _cleaned(found), "clean"
         if isinstance(found, DroppedRow):
             if found.bad and bad_rows == "error":
+                where = place(found.row) if place else f"{path}, row {found.row}"
                 raise TableError(
-                    f"{path}, row {found.row}: {found.reason}. Fix or remove the row, or set "
+                    f"{where}: {found.reason}. Fix or remove the row, or set "
                     f"sources.{name}.bad_rows: drop to leave such rows out and count them."
                 )
             dropped.append(dropped_row({"source": name, "row": found.row, "item_id": None}, step, found.reason))
@@ -229,10 +255,14 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
 def _cleaned(pair: Pair) -> Pair | DroppedRow:
     texts = {field: clean(getattr(pair, field)) for field in ("prompt", "chosen", "rejected")}
     for field, text in texts.items():
+        if not isinstance(value := getattr(pair, field), str | None):
+            return DroppedRow(pair.row, f"{field} is no text but a value of type {type(value).__name__}", bad=True)
         if not visible(text):
             return DroppedRow(pair.row, f"{field} is empty", bad=True)
         if _SURROGATE.search(text):  # JSON can escape a lone surrogate, but UTF-8 can't encode it
             return DroppedRow(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
     if visible(texts["chosen"]) == visible(texts["rejected"]):
         return DroppedRow(pair.row, "chosen equals rejected")
+    if _SURROGATE.search(pair.task):
+        return DroppedRow(pair.row, "task has half a character (a lone surrogate)", bad=True)
     return Pair(pair.row, pair.task, **texts)

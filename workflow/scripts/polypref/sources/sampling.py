@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from polypref.files.digests import digest
 from polypref.files.tables import ROW_GROUP, batched
+from polypref.files.visible import visible
 from polypref.sources.dropping import dropped_row
 from polypref.sources.templates import UNTRAINABLE, Rendered, fault_of, is_trainable, render_pair
 from polypref.sources.tokens import TokenizerError, token_counter
@@ -79,8 +80,8 @@ class _Source:
         for row in read(["item_id", "row", "prompt"]):
             self.ids.append(row["item_id"])
             self.rows.append(row["row"])
-            key = prompt_key(row["prompt"])
-            self.prompts.append(int(key, 16))
+            key, prompt = prompt_key(row["prompt"]), row["prompt"]
+            self.prompts.append(int(key if prompt.isascii() else prompt_key(visible(prompt)), 16))
             turns.append(int(digest(seed, key), 16))
         self.order = array("q", sorted(range(len(turns)), key=turns.__getitem__))
         self.tokens = array("q", [UNKNOWN]) * len(turns)
