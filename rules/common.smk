@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 from polypref.sources.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
 from polypref.config.data import data_files, is_local_data
 from polypref.config.loading import ConfigError, checkpoint_of, find_file, load_config, read_languages
+from polypref.datasets.exports import CHATS, TEXTS, file_of, splits
 from polypref.plan.needs import api_keys, nothing_outside, repositories
 from polypref.plan.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
@@ -54,6 +55,37 @@ def local_file(path):
 def local_data(path):
     """The local files of a data path; an empty list if the path is a data set on the Hub."""
     return data_files(path, ROOT) if is_local_data(path) else []
+
+
+def prompt_files(language):
+    """The local files with the evaluation prompts of a language; an empty list if they are on the Hub."""
+    if CONFIG.evaluation.format != "aya":
+        return local_data(CONFIG.evaluation.own_prompts(language)["path"])
+    return [
+        file
+        for name in aya_configs(language)
+        for file in local_data(aya_path(CONFIG.evaluation, LANGUAGES[language], name))
+        if Path(file).exists() or name == MACHINE_TRANSLATED
+    ]
+
+
+def prompts_path(language):
+    """Where the evaluation prompts of a language are: the Aya suite's path, or what to read of one's own set."""
+    own = CONFIG.evaluation.format != "aya"
+    kind = {"format": CONFIG.evaluation.format}
+    return {**kind, **CONFIG.evaluation.own_prompts(language)} if own else CONFIG.evaluation.path
+
+
+def segments_path(language):
+    """Where the segments of a language are: WMT24++'s path, or what to read of one's own set."""
+    own = CONFIG.wmt.format == "own"
+    return CONFIG.wmt.own(CONFIG.wmt.path, language) if own else wmt_path(CONFIG.wmt, LANGUAGES[language])
+
+
+def segment_files(language):
+    """The local files with the segments of a language; an empty list if they are on the Hub."""
+    path = segments_path(language)
+    return local_data(path if isinstance(path, str) else path["path"])
 
 
 def identity_of(name):

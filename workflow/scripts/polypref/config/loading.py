@@ -97,6 +97,7 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
             yield fault("languages", code, language_like(code, languages))
     known = [code for code in config.targets if code in languages]
     yield from _check_data(config, root)
+    yield from dict.fromkeys(_check_test_sets(config, root))
     yield from _check_models(config)
     yield from _check_served(config, languages)
     yield from _check_architectures(config, known, languages)
@@ -215,11 +216,33 @@ def _check_architectures(config: Config, targets: list[str], languages: dict[str
                         yield line
 
 
+def _check_test_sets(config: Config, root: Path) -> Iterator[str]:
+    """Check the paths of own test sets, and that options of own sets are not set for others."""
+    for key, section, known in (("wmt", config.wmt, "wmt24pp"), ("evaluation", config.evaluation, "aya")):
+        if section.format == known:
+            for name in ("subset", "split", "columns"):
+                if getattr(section, name) is not None:
+                    yield f"{key}.{name}: is only for own sets; set {key}.format"
+            if not isinstance(section.path, str):
+                yield fault(f"{key}.path", section.path, f"one path; several only with {key}.format: own")
+            continue
+        scored = [code for code in config.targets if config.wmt.translators and config.wmt.scores(code, None)]
+        for code in scored if key == "wmt" else config.all_languages:
+            path = section.own(section.path, code)["path"]
+            if is_local_data(path):
+                files = data_files(path, root)
+                for file in [] if files and all(Path(file).is_file() for file in files) else files or [path]:
+                    yield fault(f"{key}.path", file, "a file that exists, or the name of a data set on the Hub")
+    for code in config.wmt.languages or ():
+        if code not in config.languages:
+            yield fault("wmt.languages", code, one_of(config.targets, code))
+
+
 def _check_wmt(config: Config, targets: list[str], languages: dict[str, Language]) -> Iterator[str]:
     for name in config.wmt.translators:
         if name not in config.models:
             yield fault("wmt.translators", name, f"a model: {one_of(config.models, name)}")
             continue
         for language in targets:
-            if serves(config.models[name], language) and languages[language].wmt24pp:
+            if serves(config.models[name], language) and config.wmt.scores(language, languages[language].wmt24pp):
                 yield from _check_use(config, "wmt.translators", name, language, languages, True)

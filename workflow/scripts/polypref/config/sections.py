@@ -13,7 +13,8 @@ from pydantic import Field
 from polypref.config.diagnostics import Diagnostics
 from polypref.config.health import Health
 from polypref.config.judging import Judging
-from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
+from polypref.config.registry import Checkpoint, Model, Name, Section
+from polypref.config.test_sets import Evaluation, Wmt
 
 ENGLISH = "en"
 
@@ -84,34 +85,6 @@ class Architecture(Section):
     )
 
 
-class Wmt(Section):
-    """WMT24++, the benchmark on which the translators are scored."""
-
-    path: str = Field("google/wmt24pp", description="Hub name, or local files with {config} in the name, e.g. en-de_DE")
-    revision: str | None = None
-    translators: list[Name] = Field([], description="models that are scored")
-    segments: int | None = Field(
-        None, ge=1, description="size of a seeded subset of the segments; by default, all segments"
-    )
-    license: str = "apache-2.0"
-    comet: str | None = Field(
-        None, description="COMET checkpoint (a .ckpt file, or a name on the Hub), used in addition to BLEU and chrF++"
-    )
-
-
-class Evaluation(Section):
-    """The evaluation prompts, and how policies and opponents answer them."""
-
-    path: str = Field(
-        "CohereLabs/aya_evaluation_suite", description="Hub name, or local files with {config} and {iso} in the name"
-    )
-    revision: str | None = None
-    prompts_per_language: int = Field(150, ge=1)
-    seed: int = 1
-    opponents: list[Name] = Field(min_length=1, description="checkpoints that the policies are judged against")
-    decoding: Decoding = Decoding(temperature=0.3, max_tokens=2048)
-
-
 class Lora(Section):
     """LoRA adapters, trained instead of all weights."""
 
@@ -175,6 +148,18 @@ class Figures(Section):
     style: str = Field("resources/figures.mplstyle", description="matplotlib style file: fonts, colours, resolution")
 
 
+class Export(Section):
+    """The folder of each data set (``datasets/NAME/``), as other tools load it."""
+
+    test_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the items in a split `test`, the same items in every language and architecture; the "
+        "training of this workflow uses all",
+    )
+
+
 class Machines(Section):
     """The machines that jobs run on; used by `estimate`, and by `preflight` if jobs run on other machines."""
 
@@ -198,6 +183,7 @@ class Config(Section):
     architectures: dict[Name, Architecture] = Field(min_length=1)
     diagnostics: Diagnostics = Diagnostics()
     wmt: Wmt = Wmt()
+    export: Export = Export()
     training: Training
     evaluation: Evaluation
     judging: Judging

@@ -195,6 +195,11 @@ def check_columns(name: str, kind: str, columns: Mapping[str, str] | None) -> No
             raise TableError(f"sources.{name}.columns: {column} is no column of {kind}; allowed: {', '.join(known)}.")
 
 
+def is_broken(text: str) -> bool:
+    """Whether a text has half a character: JSON can escape a lone surrogate, but UTF-8 can't encode it."""
+    return _SURROGATE.search(text) is not None
+
+
 def normalise(
     name: str,
     kind: str,
@@ -259,10 +264,10 @@ def _cleaned(pair: Pair) -> Pair | DroppedRow:
             return DroppedRow(pair.row, f"{field} is no text but a value of type {type(value).__name__}", bad=True)
         if not visible(text):
             return DroppedRow(pair.row, f"{field} is empty", bad=True)
-        if _SURROGATE.search(text):  # JSON can escape a lone surrogate, but UTF-8 can't encode it
+        if is_broken(text):
             return DroppedRow(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
     if visible(texts["chosen"]) == visible(texts["rejected"]):
         return DroppedRow(pair.row, "chosen equals rejected")
-    if _SURROGATE.search(pair.task):
+    if is_broken(pair.task):
         return DroppedRow(pair.row, "task has half a character (a lone surrogate)", bad=True)
     return Pair(pair.row, pair.task, **texts)
