@@ -85,9 +85,12 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
         output=source_output, params=params)  # fmt: skip
     pairs = folder / "pairs.parquet"
     trainee = {"path": str(DEMO / "models/base"), "revision": None, "local": True, "chat_template": None}
-    add("sample", size, "sample_pairs", input={"sources": [source_output["pairs"]], "trainee": []},
+    evaluation = sorted(map(str, (DEMO / "aya").glob("*/*.jsonl")))
+    add("sample", size, "sample_pairs",
+        input={"sources": [source_output["pairs"]], "trainee": [], "evaluation": evaluation},
         output={"pairs": str(pairs), "dropped": str(folder / "dropped.parquet")},
-        params={"sampling": {"items": size, "seed": 1, "max_tokens": 4096}, "trainee": trainee})  # fmt: skip
+        params={"sampling": {"items": size, "seed": 1, "max_tokens": 4096}, "trainee": trainee,
+                "evaluation": {"configs": []}})  # fmt: skip
 
     def files(kind: str, language: str) -> list[Path]:
         return [folder / kind / field / f"{language}.parquet" for field in FIELDS]

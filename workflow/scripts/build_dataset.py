@@ -1,7 +1,7 @@
 """Make ``datasets/{architecture}.parquet``: a preference pair per English pair and language."""
 
 from polypref.datasets.building import build_dataset
-from polypref.datasets.texts import read_texts
+from polypref.datasets.texts import native_files, read_texts
 from polypref.files.schemas import DATASET, DIAGNOSTICS, DROPPED
 from polypref.files.tables import TableError, iter_rows, write_table
 from polypref.running.logs import job
@@ -15,11 +15,12 @@ if __name__ == "__main__":
             for row in iter_rows(path, DIAGNOSTICS, ["item_id", "language", "flags"])
             if row["flags"]
         }
+        native = native_files(snakemake.input.get("settings"))
         dropped = []
 
         def pairs():
-            for batch, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
-                rows, left = build_dataset(batch, texts, snakemake.params.drop, flags)
+            for batch, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
+                rows, left = build_dataset(batch, texts, snakemake.params.drop, flags, native)
                 dropped.extend(left)
                 yield from rows
 

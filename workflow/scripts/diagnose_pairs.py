@@ -3,8 +3,8 @@
 import os
 
 from polypref.datasets.building import build_dataset
-from polypref.datasets.diagnostics import diagnose, language_identifier, truncated
-from polypref.datasets.texts import read_texts
+from polypref.datasets.diagnostics import Expected, diagnose, language_identifier, truncated
+from polypref.datasets.texts import native_files, read_texts
 from polypref.files.schemas import DIAGNOSTICS
 from polypref.files.tables import by_id, write_table
 from polypref.requests.asking import read_weights
@@ -19,13 +19,17 @@ if __name__ == "__main__":
         tokenizer = load_tokenizer(path, revision)
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
+        native = native_files(snakemake.input.get("settings"))
+        expected = Expected(**snakemake.params.expected)
         flagged = []
 
         def found():
-            for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
+            for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
                 rows, _ = build_dataset(pairs, texts, drop=())
+                if not native.keys().isdisjoint(texts):  # a native prompt is no copy of an English original
+                    pairs = [{**pair, "prompt": ""} for pair in pairs]
                 originals = by_id(pairs, "the base set")
-                for row in diagnose(rows, originals, truncated(texts), identify, count):
+                for row in diagnose(rows, originals, truncated(texts), identify, count, expected):
                     flagged.append(bool(row["flags"]))
                     yield row
 

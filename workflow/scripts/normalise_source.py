@@ -14,7 +14,8 @@ if __name__ == "__main__":
         path = list(snakemake.input) or source["path"]
         rows = Data(path, COLUMNS[kind], source["subset"], source["split"], source["revision"], columns)
         dropped = []
-        pairs = normalise(name, kind, rows, str(rows), source["bad_rows"], dropped, rows.place)
+        turns = source.get("turns")
+        pairs = normalise(name, kind, rows, str(rows), source["bad_rows"], dropped, turns, place=rows.place)
         kept = write_table(snakemake.output.pairs, pairs, PAIRS)
         write_table(snakemake.output.dropped, dropped, DROPPED)
         terminal.report(f"{kept + len(dropped):,} rows read, {kept:,} pairs, {len(dropped):,} rows left out")

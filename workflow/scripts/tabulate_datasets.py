@@ -10,6 +10,7 @@ from polypref.datasets.counts import tabulate_dataset_counts, tabulate_funnel
 from polypref.datasets.diagnostics import tabulate_diagnostics, tabulate_lengths
 from polypref.files import schemas
 from polypref.files.result_tables import read_frame, write_csv
+from polypref.files.tables import read_json
 from polypref.running.logs import job
 
 
@@ -26,12 +27,19 @@ if __name__ == "__main__":
     with job("counts of the data sets", snakemake.log[0]):
         files, languages = snakemake.input, snakemake.params.languages
         datasets = _read_both(files.datasets, files.datasets_dropped, schemas.DATASET)
+        named = read_json(files.settings).get("native", {}) if files.get("native") else {}
+        native = {
+            (name, code): read_frame(path, schemas.PAIRS)
+            for name, paths in named.items()
+            for code, path in paths.items()
+        }
         funnel = tabulate_funnel(
             _read_both(files.sources, files.sources_dropped, schemas.PAIRS),
             read_frame(files.pairs, schemas.PAIRS),
             read_frame(files.pairs_dropped, schemas.DROPPED),
             datasets,
             languages,
+            native,
         )
         write_csv(funnel, snakemake.output.funnel)
         counts = tabulate_dataset_counts({name: kept for name, (kept, _) in datasets.items()}, languages)

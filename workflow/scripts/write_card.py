@@ -14,7 +14,7 @@ from polypref.running.logs import job
 if __name__ == "__main__":
     name, params = snakemake.wildcards.architecture, snakemake.params
     with job(f"card {name}", snakemake.log[0]):
-        rows = read_table(snakemake.input.dataset, DATASET, ["language", "source"]).to_pylist()
+        rows = read_table(snakemake.input.dataset, DATASET, ["language", "source", "prompt_messages"]).to_pylist()
         dropped = read_table(snakemake.input.dropped, DROPPED, ["language", "reason"]).to_pylist()
         found = read_table(snakemake.input.diagnostics, DIAGNOSTICS, ["language", "token_gap", "flags"]).to_pylist()
         made = (params.architecture, params.languages, params.licenses)

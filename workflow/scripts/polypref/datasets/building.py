@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from polypref.config.diagnostics import EQUAL
 from polypref.datasets.dropping import reason_to_drop
+from polypref.files.conversations import to_messages, to_transcript
 from polypref.files.schemas import FIELDS
 from polypref.files.tables import TableError, by_id
 from polypref.requests.collect import provenance
@@ -15,6 +16,8 @@ from polypref.sources.dropping import dropped_row
 
 Row = dict[str, Any]
 ORIGINAL = json.dumps({"model": "source"})
+NATIVE = json.dumps({"model": "native"})
+"""Provenance of a prompt that was written in the language."""
 
 
 def build_dataset(
@@ -22,6 +25,7 @@ def build_dataset(
     texts: dict[str, dict[str, list[Row] | None]],
     drop: Sequence[str] = (EQUAL,),
     flags: dict[tuple[str, str], list[str]] | None = None,
+    native: Collection[str] = (),
 ) -> tuple[list[Row], list[Row]]:
     """Join the fields of an architecture on ``item_id``.
 
@@ -31,6 +35,7 @@ def build_dataset(
     texts : {language: {field: rows in TEXTS, or None for the English original}}
     drop : flags for which a pair is dropped; a pair with an error is always dropped
     flags : {(item_id, language): flags of the pair}, needed for flags other than ``chosen_equals_rejected``
+    native : languages whose prompts were written in the language
 
     Returns
     -------
@@ -49,6 +54,8 @@ def build_dataset(
         for item_id in sorted(base):
             pair = base[item_id]
             row, error = _join(pair, language, {name: fields[name].get(item_id) for name in FIELDS})
+            if row and language in native:
+                row["prompt_provenance"] = NATIVE
             reason = reason_to_drop(row, error, drop, (flags or {}).get((item_id, language), []))
             if reason:
                 dropped.append(dropped_row(pair, *reason, language))
@@ -81,10 +88,11 @@ def _join(pair: Row, language: str, found: dict[str, Row | None]) -> tuple[Row |
             return None, f"{name}: {row['error']}"
         values[name] = pair[name] if row["text"] is None else row["text"]
         sources[f"{name}_provenance"] = ORIGINAL if row["text"] is None else provenance(row)
-    turn = {"role": "user", "content": values["prompt"]}
+    asked = to_messages(values["prompt"])
     messages = {
-        "prompt_messages": [turn],
-        **{f"{name}_messages": [turn, {"role": "assistant", "content": values[name]}] for name in FIELDS[1:]},
+        "prompt_messages": asked,
+        **{f"{name}_messages": [*asked, {"role": "assistant", "content": values[name]}] for name in FIELDS[1:]},
     }
+    values["prompt"] = to_transcript(values["prompt"])
     head = {"item_id": pair["item_id"], "language": language, "source": pair["source"], "task": pair["task"]}
     return {**head, **values, **messages, **sources}, ""

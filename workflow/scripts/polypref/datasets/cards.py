@@ -34,10 +34,10 @@ def card(
 
     Parameters
     ----------
-    architecture : {field: "english", {"translate": model} or {"generate": model}}
+    architecture : {field: "english", {"translate": model}, {"generate": model} or {"native": set}}
     languages : {code: English name}
     licenses : {source or checkpoint: licence}
-    rows : rows with at least ``language`` and ``source``
+    rows : rows with at least ``language`` and ``source``; with ``prompt_messages``, conversations are counted
     dropped : rows with at least ``language`` and ``reason``
     diagnostics : rows with at least ``language``, ``token_gap`` and ``flags``
     test_share : share of the items in the test split
@@ -79,6 +79,7 @@ def card(
         "`rejected` are texts; `prompt_messages`, `chosen_messages` and `rejected_messages` are the same as chat",
         "messages, whole conversations for the last two (as OpenRLHF and TRL read them). `*_provenance` says by which",
         "checkpoint, revision and decoding a field was made.\n",
+        *_conversations(rows),
         "## Loading\n",
         "```python\nfrom datasets import load_dataset\n\n"
         f'pairs = load_dataset("path/to/datasets/{name}", split="train")\n'
@@ -118,7 +119,23 @@ def _diagnosed(diagnostics: list[Row], languages: dict[str, str]) -> list[str]:
     return [*lines, ""]
 
 
+def _conversations(rows: list[Row]) -> list[str]:
+    """Write the paragraph on prompts of several messages, if there are any."""
+    roles = [[message["role"] for message in row.get("prompt_messages") or ()] for row in rows]
+    several = sum(len(found) > 1 for found in roles)
+    system = sum("system" in found for found in roles)
+    if not several:
+        return []
+    return [
+        f"In {several:,} of {len(rows):,} rows the prompt is a conversation: a system message ({system:,} rows),",
+        "several turns, or both. There `prompt` is a transcript for reading, with the role before each message; train",
+        "on `chosen_messages` and `rejected_messages`, which have the roles and differ in the last message only.\n",
+    ]
+
+
 def _made(made: Any) -> str:
+    if isinstance(made, dict) and "native" in made:
+        return f"written in the language (set `{made['native']}`), in English the original of the base set"
     if isinstance(made, dict) and "translate" in made:
         return f"the English original translated by `{made['translate']}`"
     if isinstance(made, dict):

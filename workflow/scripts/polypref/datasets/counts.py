@@ -6,6 +6,7 @@ dropped + rows kept, and the next stage reads the rows that this stage keeps.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -44,6 +45,7 @@ def tabulate_funnel(
     pairs_dropped: pd.DataFrame,
     datasets: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
     languages: Sequence[str],
+    native: Mapping[tuple[str, str], pd.DataFrame] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Account for every row from the sources to the data sets.
 
@@ -53,6 +55,7 @@ def tabulate_funnel(
     pairs, pairs_dropped : the base set and the rows dropped in sampling: schemas PAIRS and DROPPED.
     datasets : architecture to (kept, dropped): schemas DATASET and DROPPED.
     languages : languages of the data sets, in the order of the rows.
+    native : (architecture, language) to the native prompts in schema PAIRS, which take the place of the base set.
 
     Returns
     -------
@@ -86,8 +89,9 @@ def tabulate_funnel(
         for language in languages:
             kept, dropped = (frame[frame["language"].eq(language)] for frame in frames)
             where = f"architecture {architecture}, {language}"
-            _check_accounted(where, pairs["item_id"], kept["item_id"], dropped["item_id"])
-            rows += _stage("architecture", architecture, language, len(pairs), dropped, len(kept))
+            given = native.get((architecture, language), pairs)
+            _check_accounted(where, given["item_id"], kept["item_id"], dropped["item_id"])
+            rows += _stage("architecture", architecture, language, len(given), dropped, len(kept))
     return pd.DataFrame(rows, columns=FUNNEL_COLUMNS)
 
 

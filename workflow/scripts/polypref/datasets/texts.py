@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from polypref.files.schemas import PAIRS, TEXTS
-from polypref.files.tables import BATCH, batched, iter_rows
+from polypref.files.tables import BATCH, batched, iter_rows, read_json
 
 Row = dict[str, Any]
 
 
 def read_texts(
-    pairs: str, fields: dict[str, dict[str, str | None]]
+    pairs: str, fields: dict[str, dict[str, str | None]], native: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[tuple[list[Row], dict[str, dict[str, list[Row] | None]]]]:
     """Read the fields of an architecture in batches of a few thousand pairs of one language.
 
@@ -22,6 +23,7 @@ def read_texts(
     ----------
     pairs : file in PAIRS, sorted by ``item_id`` like the files of texts
     fields : {language: {field: file in TEXTS, None for the original}}
+    native : {language: file of native prompts in PAIRS}, which take the place of ``pairs`` in these languages
 
     Yields
     ------
@@ -30,12 +32,18 @@ def read_texts(
     """
     for language in sorted(fields):
         files = {field: _Ordered(path) for field, path in fields[language].items() if path}
-        left = pq.read_metadata(pairs).num_rows
-        for batch in batched(iter_rows(pairs, PAIRS), BATCH):
+        own = native.get(language, pairs)
+        left = pq.read_metadata(own).num_rows
+        for batch in batched(iter_rows(own, PAIRS), BATCH):
             left -= len(batch)
             last = batch[-1]["item_id"] if left else None
             texts = {field: files[field].until(last) if path else None for field, path in fields[language].items()}
             yield batch, {language: texts}
+
+
+def native_files(settings: str | None) -> dict[str, str]:
+    """Return the files of an architecture's native prompts by language, from its file of settings."""
+    return read_json(settings).get("native", {}) if settings else {}
 
 
 class _Ordered:

@@ -226,3 +226,8 @@ def _some(ids: Sequence[str], most: int = 5) -> str:
 def canonical_json(value: Any) -> str:
     """Serialise as JSON with sorted keys and no spaces, so that equal values have equal digests."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file, for example of settings."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))

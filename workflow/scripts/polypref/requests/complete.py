@@ -217,7 +217,7 @@ def _complete_missing(
     for name, requests in _by_engine(missing, checkpoint):
         modes = {request.request_id: request.decoding.get("reasoning") for request in requests}
         starting = time.monotonic()
-        engine = start(checkpoint, path, None if checkpoint.is_local else revision, name)
+        engine = start(checkpoint, path, None if checkpoint.is_local else revision, name, rows.folder)
         run["engine_starts"] += 1
         run["start_seconds"] = round(run["start_seconds"] + time.monotonic() - starting, 1)
         if terminal:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from polypref.config.sections import Language
 from polypref.files.digests import digest
 from polypref.files.tables import TableError
-from polypref.sources.formats import clean, is_broken
+from polypref.sources.cleaning import clean, is_broken
 
 Row = dict[str, Any]
 PROMPT_COLUMNS = ("prompt",)
