@@ -30,8 +30,7 @@ class Source(Section):
 
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
         "preference",
-        description="column format of the set; 'preference' is TRL's standard or conversational format, one "
-        "exchange per row and no system message",
+        description="column format of the set; 'preference' is TRL's standard or conversational format",
     )
     path: str | list[str] = Field(
         description="local .jsonl, .json, .csv (each also .gz or .zst) or .parquet file, a folder, a pattern (*.jsonl) "
