@@ -1,8 +1,12 @@
 """Make the folder ``datasets/{architecture}/``: the data set and its card, as ``datasets.load_dataset`` reads them."""
 
-import shutil
+import json
+from pathlib import Path
 
+from polypref.config.licenses import compose
 from polypref.datasets.cards import card
+from polypref.datasets.croissant import croissant
+from polypref.datasets.exports import write_exports
 from polypref.files.schemas import DATASET, DIAGNOSTICS, DROPPED
 from polypref.files.tables import atomic_write, read_table
 from polypref.running.logs import job
@@ -14,8 +18,13 @@ if __name__ == "__main__":
         dropped = read_table(snakemake.input.dropped, DROPPED, ["language", "reason"]).to_pylist()
         found = read_table(snakemake.input.diagnostics, DIAGNOSTICS, ["language", "token_gap", "flags"]).to_pylist()
         made = (params.architecture, params.languages, params.licenses)
-        text = card(name, params.title, *made, rows, dropped, found)
+        share = params.get("test_share", 0.0)
+        text = card(name, params.title, *made, rows, dropped, found, share)
         with atomic_write(snakemake.output.card, "w") as file:
             file.write(text)
-        with open(snakemake.input.dataset, "rb") as source, atomic_write(snakemake.output.data) as file:
-            shutil.copyfileobj(source, file)
+        folder = Path(snakemake.output.card).parent
+        write_exports(snakemake.input.dataset, folder, share)
+        license = compose(params.licenses).license
+        described = croissant(folder, name, params.title, license, sorted(params.languages), share)
+        with atomic_write(snakemake.output.croissant, "w") as file:
+            file.write(json.dumps(described, indent=2, ensure_ascii=False) + "\n")

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from polypref.config.licenses import compose
+from polypref.datasets.exports import data_files
 
 Row = dict[str, Any]
 _SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
@@ -27,6 +28,7 @@ def card(
     rows: list[Row],
     dropped: list[Row],
     diagnostics: list[Row] | None = None,
+    test_share: float = 0.0,
 ) -> str:
     """Write the README of a data set.
 
@@ -38,6 +40,7 @@ def card(
     rows : rows with at least ``language`` and ``source``; with ``prompt_messages``, conversations are counted
     dropped : rows with at least ``language`` and ``reason``
     diagnostics : rows with at least ``language``, ``token_gap`` and ``flags``
+    test_share : share of the items in the test split
     """
     composed = compose(licenses)
     header = {
@@ -48,7 +51,7 @@ def card(
         "task_categories": ["text-generation"],
         "tags": ["preference", "dpo", "synthetic", "multilingual", "polypref"],
         "size_categories": [size_category(len(rows))],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train.parquet"}]}],
+        "configs": data_files(test_share),
     }
     kept, lost = Counter(row["language"] for row in rows), Counter(row["language"] for row in dropped)
     table = [f"| {languages[code]} (`{code}`) | {kept[code]:,} | {lost[code]:,} |" for code in languages]
@@ -79,7 +82,16 @@ def card(
         *_conversations(rows),
         "## Loading\n",
         "```python\nfrom datasets import load_dataset\n\n"
-        f'pairs = load_dataset("path/to/datasets/{name}", split="train")\n```\n',
+        f'pairs = load_dataset("path/to/datasets/{name}", split="train")\n'
+        f'chats = load_dataset("path/to/datasets/{name}", "conversations", split="train")  # for TRL\n```\n',
+        "In the configuration `conversations`, `prompt`, `chosen` and `rejected` are lists of messages, to which",
+        "trainers apply the chat template of the model. `croissant.json` describes all files (Croissant 1.0).",
+        *(
+            [f"The split `test` has {test_share:.0%} of the items, the same in every language and architecture."]
+            if test_share
+            else []
+        ),
+        "",
         "## Licence\n",
         f"Made from data and models under the licences below. The strictest of them is of the kind *{composed.kind}* "
         f"({', '.join(composed.strictest)}); each keeps applying to what came from it. This is no legal advice.\n",

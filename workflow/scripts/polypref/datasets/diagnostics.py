@@ -23,6 +23,7 @@ from polypref.datasets.completeness import (
     prose,
     sentence_ratio,
 )
+from polypref.datasets.identification import is_wrong_language, lingua_codes
 from polypref.datasets.scripts import OTHER_SCRIPT, other_script
 from polypref.files.conversations import contents, to_messages
 from polypref.files.schemas import FIELDS
@@ -110,15 +111,14 @@ def repetition(text: str) -> float:
 
 
 def language_identifier(languages: Iterable[str]) -> Identify:
-    """Return a function that identifies languages with lingua among the given ISO 639-1 codes and `NEIGHBOURS`.
+    """Return a function that identifies languages with lingua among the given ones and `NEIGHBOURS`.
 
     With all 75 languages, lingua would load a gigabyte of models. With only those of the experiment, a text in any
     other language would be identified as the most similar of them.
     """
     from lingua import IsoCode639_1, LanguageDetectorBuilder
 
-    codes = {code.upper() for code in (*languages, *NEIGHBOURS)}
-    known = [getattr(IsoCode639_1, code) for code in sorted(codes) if hasattr(IsoCode639_1, code)]
+    known = [getattr(IsoCode639_1, code.upper()) for code in sorted(lingua_codes((*languages, *NEIGHBOURS)))]
     detector = LanguageDetectorBuilder.from_iso_codes_639_1(*known).build()
 
     def identify(texts: list[str]) -> list[str]:
@@ -213,7 +213,7 @@ def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[
     """Return the kinds of flags that the signals of a field imply."""
     (shortest, longest), length = expected.lengths, signals[f"{field}_length_ratio"]
     tests = {
-        "wrong_language": signals[f"{field}_language"] not in ("", language),
+        "wrong_language": is_wrong_language(signals[f"{field}_language"], language),
         "copies_prompt": signals[f"{field}_prompt_overlap"] >= COPY,
         "copies_source": signals[f"{field}_source_overlap"] >= COPY,
         "truncated": signals[f"{field}_truncated"],

@@ -10,13 +10,21 @@ _SELECTORS = range(0xFE00, 0xFE10)
 _SPACES = re.compile(r"[^\S\n]")
 
 
+class _Visible(dict[int, str | None]):
+    """A table for str.translate that leaves out invisible characters."""
+
+    def __missing__(self, code: int) -> str | None:
+        self[code] = found = None if _is_invisible(chr(code)) else chr(code)
+        return found
+
+
 def visible(text: str) -> str:
     """A text without invisible characters (zero-width ones, soft hyphens, marks of direction), every blank a space.
 
     Blanks at the ends of lines and of the text are left out; indentation stays, since code means something by it.
     """
     if not text.isascii():
-        text = "".join(char for char in unicodedata.normalize("NFC", text) if not _is_invisible(char))
+        text = unicodedata.normalize("NFC", text).translate(_VISIBLE)
     lines = _SPACES.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     return "\n".join(line.rstrip() for line in lines).strip()
 
@@ -24,3 +32,6 @@ def visible(text: str) -> str:
 def _is_invisible(char: str) -> bool:
     code = ord(char)
     return char in _FILLERS or code in _SELECTORS or 0xE0100 <= code < 0xE01F0 or unicodedata.category(char) == "Cf"
+
+
+_VISIBLE = _Visible()
