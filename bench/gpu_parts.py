@@ -20,7 +20,7 @@ from polypref.config.registry import Checkpoint, Runtime
 from polypref.config.sections import Training
 from polypref.files.schemas import DATASET
 from polypref.files.tables import write_table
-from polypref.requests.complete import to_request
+from polypref.requests.batch import to_request
 from polypref.requests.translate import ask_translations
 
 COUNT = 60

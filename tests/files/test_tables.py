@@ -115,7 +115,8 @@ def test_requests_are_joined_with_completions_in_any_order(tmp_path, small):
     batches = list(
         collect.read_answered(str(tmp_path / "requests.parquet"), REQUESTS, str(tmp_path / "completions.parquet"))
     )
-    assert [row for rows, _ in batches for row in rows] == asked
+    without_messages = [{name: value for name, value in row.items() if name != "messages"} for row in asked]
+    assert [row for rows, _ in batches for row in rows] == without_messages
     items = [{row["item_id"] for row in rows} for rows, _ in batches]
     assert len(items) > 1 and not set.intersection(*items), "the parts of an item stay together"
     for rows, found in batches:

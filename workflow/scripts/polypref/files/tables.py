@@ -7,11 +7,11 @@ import itertools
 import json
 import os
 import sys
-from array import array
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
@@ -171,10 +171,38 @@ def iter_rows(
             yield from batch.select(wanted.names).cast(wanted).to_pylist()
 
 
-def take_rows(table: pa.Table | pa.RecordBatch, numbers: Sequence[int]) -> pa.Table | pa.RecordBatch:
+def iter_row_groups(
+    path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Iterate over the row groups of a Parquet file; raises the errors of :func:`read_table`."""
+    with _opened(path, schema, columns) as (file, wanted):
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, wanted.names, use_threads=False).select(wanted.names).cast(wanted)
+
+
+def take_rows(table: pa.Table | pa.RecordBatch, numbers: Sequence[int] | np.ndarray) -> pa.Table | pa.RecordBatch:
     """Select rows by position without importing pandas, as ``table.take`` with a list would."""
-    data = pa.py_buffer(array("q", numbers))
-    return table.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, data]))
+    return table.take(integers(numbers))
+
+
+def integers(numbers: Sequence[int] | np.ndarray) -> pa.Array:
+    """Convert numbers to a column without importing pandas, as ``pa.array`` would."""
+    data = np.ascontiguousarray(numbers, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(data), [None, pa.py_buffer(data)])
+
+
+def is_valid(column: pa.ChunkedArray) -> np.ndarray:
+    """Return whether each value of a column is not null, without importing pandas."""
+    if not column.null_count:
+        return np.ones(len(column), bool)
+    parts = [np.empty(0, bool)]
+    for chunk in column.chunks:
+        bitmap = chunk.buffers()[0]
+        bits = None if bitmap is None else np.unpackbits(np.frombuffer(bitmap, np.uint8), bitorder="little")
+        parts.append(
+            np.ones(len(chunk), bool) if bits is None else bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
+        )
+    return np.concatenate(parts)
 
 
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:
