@@ -6,7 +6,7 @@ from polypref.datasets.building import build_dataset
 from polypref.datasets.diagnostics import diagnose, language_identifier, truncated
 from polypref.datasets.texts import read_texts
 from polypref.files.schemas import DIAGNOSTICS
-from polypref.files.tables import by_id, write_table
+from polypref.files.tables import by_id, open_table, to_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.tokens import load_tokenizer, token_counter
@@ -19,15 +19,12 @@ if __name__ == "__main__":
         tokenizer = load_tokenizer(path, revision)
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
-        flagged = []
-
-        def found():
-            for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
-                rows, _ = build_dataset(pairs, texts, drop=())
-                originals = by_id(pairs, "the base set")
-                for row in diagnose(rows, originals, truncated(texts), identify, count):
-                    flagged.append(bool(row["flags"]))
-                    yield row
-
-        write_table(snakemake.output[0], found(), DIAGNOSTICS)
-        terminal.report(f"{sum(flagged):,} of {len(flagged):,} pairs have a flag")
+        flagged = 0
+        with open_table(snakemake.output[0], DIAGNOSTICS) as writer:
+            for language, pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
+                rows, _ = build_dataset(pairs, texts, language, drop=())
+                originals = by_id(pairs.to_pylist(), "the base set")
+                found = diagnose(rows.to_pylist(), originals, truncated(language, texts), identify, count)
+                flagged += sum(bool(row["flags"]) for row in found)
+                writer.write(to_table(found, DIAGNOSTICS))
+        terminal.report(f"{flagged:,} of {writer.rows:,} pairs have a flag")

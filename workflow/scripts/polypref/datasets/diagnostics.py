@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from polypref.config.diagnostics import EQUAL, Flag
 from polypref.config.sections import ENGLISH
@@ -164,12 +166,12 @@ def _kinds(signals: Row, field: str, language: str) -> list[str]:
     return [kind for kind, holds in tests.items() if holds]
 
 
-def truncated(texts: dict[str, dict[str, list[Row] | None]]) -> dict[tuple[str, str], set[str]]:
-    """Return the ids of truncated texts by (language, field), from {language: {field: rows in TEXTS}}."""
+def truncated(language: str, texts: dict[str, pa.Table | None]) -> dict[tuple[str, str], set[str]]:
+    """Return the ids of truncated texts by (language, field), from {field: table in TEXTS}."""
     return {
-        (language, field): {row["item_id"] for row in rows or () if row["finish_reason"] == "length"}
-        for language, fields in texts.items()
-        for field, rows in fields.items()
+        (language, field): set(table["item_id"].filter(pc.equal(table["finish_reason"], "length")).to_pylist())
+        for field, table in texts.items()
+        if table is not None
     }
 
 

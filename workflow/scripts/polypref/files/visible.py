@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 _SELECTORS = range(0xFE00, 0xFE10)
 _SPACES = re.compile(r"[^\S\n]")
+_UNSEEN = frozenset(_FILLERS) | set(map(chr, (*_SELECTORS, *range(0xE0100, 0xE01F0))))
+_START = 32
+"""Characters by which two texts are compared first."""
 
 
 def visible(text: str) -> str:
@@ -16,9 +20,38 @@ def visible(text: str) -> str:
     Blanks at the ends of lines and of the text are left out; indentation stays, since code means something by it.
     """
     if not text.isascii():
-        text = "".join(char for char in unicodedata.normalize("NFC", text) if not _is_invisible(char))
+        text = _invisible().sub("", unicodedata.normalize("NFC", text))
     lines = _SPACES.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     return "\n".join(line.rstrip() for line in lines).strip()
+
+
+def look_equal(one: str, two: str) -> bool:
+    """Whether two texts are equal but for invisible characters; most unequal texts differ in their first characters."""
+    if one == two:
+        return True
+    first, second = _certain(one), _certain(two)
+    shared = min(len(first), len(second))
+    return first[:shared] == second[:shared] and visible(one) == visible(two)
+
+
+def _certain(text: str) -> str:
+    """Return characters with which the visible text certainly begins."""
+    start = text[:_START]
+    if not start.isprintable() or not (start.isascii() or unicodedata.is_normalized("NFC", start)):
+        return ""
+    if not _UNSEEN.isdisjoint(start):
+        return ""
+    end = len(start) - 1  # what follows may combine with the last character and its marks, or end a line of blanks
+    while end > 0 and (unicodedata.combining(start[end]) or start[end - 1] == " "):
+        end -= 1
+    return start[: max(end, 0)].lstrip(" ")
+
+
+@cache
+def _invisible() -> re.Pattern[str]:
+    """Characters that are removed: those of the category Cf, which has some ten ranges, fillers and selectors."""
+    found = [code for code in (*range(0x80, 0x20000), *range(0xE0000, 0xE0200)) if _is_invisible(chr(code))]
+    return re.compile(f"[{''.join(map(chr, found))}]")
 
 
 def _is_invisible(char: str) -> bool:

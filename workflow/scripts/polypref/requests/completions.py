@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polypref.files.schemas import COMPLETIONS
-from polypref.files.tables import ROW_GROUP, atomic_write, integers, read_table, row_group_sizes, take_rows
+from polypref.files.tables import ROW_GROUP, integers, open_table, read_table, row_group_sizes, take_rows
 from polypref.requests.batch import Batch
 from polypref.requests.keys import keys_of
 
-SECTIONS = b"polypref.sections"
+SECTIONS = "polypref.sections"
 """Metadata of a file of completions: JSON {request file, relative to the folder of the file: [first row, rows]}."""
 MEMORY_BYTES = 256 * 2**20
 """Size of the rows that are held in memory before they are written to the buckets' files."""
@@ -142,31 +142,16 @@ def new_rows(batch: Batch, table: pa.Table, missing: np.ndarray) -> tuple[np.nda
 
 def _write(path: Path, batch: Batch, tables: Iterable[pa.Table]) -> None:
     sections = {os.path.relpath(name, path.parent): section for name, section in batch.sections.items()}
-    with (
-        atomic_write(path) as file,
-        pq.ParquetWriter(file, COMPLETIONS, compression="zstd", version="2.6", store_schema=False) as writer,
-    ):
-        for table in _row_groups(tables):
-            writer.write_table(table.combine_chunks())  # chunks would shift the pages, and so change the file's bytes
-        writer.add_key_value_metadata({SECTIONS: json.dumps(sections, ensure_ascii=False)})
-
-
-def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Cut a sequence of tables into row groups."""
-    rest = COMPLETIONS.empty_table()
-    for table in tables:
-        rest = pa.concat_tables([rest, table])
-        while len(rest) >= ROW_GROUP:
-            yield rest.slice(0, ROW_GROUP)
-            rest = rest.slice(ROW_GROUP)
-    if len(rest):
-        yield rest
+    with open_table(path, COMPLETIONS) as writer:
+        for table in tables:
+            writer.write(table)
+        writer.add_metadata({SECTIONS: json.dumps(sections, ensure_ascii=False)})
 
 
 def section_of(path: str | os.PathLike[str], requests: str | os.PathLike[str]) -> tuple[int, int] | None:
     """Return the first row and the number of rows of a request file's section, or None if it has none."""
     metadata = pq.read_metadata(path).metadata or {}
-    sections = json.loads(metadata.get(SECTIONS, b"{}"))
+    sections = json.loads(metadata.get(SECTIONS.encode(), b"{}"))
     found = sections.get(os.path.relpath(requests, Path(path).parent))
     return tuple(found) if found else None
 

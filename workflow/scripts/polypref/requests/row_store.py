@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import io
 import itertools
 import os
 import threading
@@ -223,7 +224,7 @@ class RowStore(StoreReader):
 
     def _open_journal(self) -> None:
         name = f"journal-{time.time_ns():x}-{os.getpid()}.jsonl"
-        self._journal = open(self.folder / name, "ab", buffering=0)
+        self._journal = io.FileIO(self.folder / name, "a")
         fcntl.flock(self._journal, fcntl.LOCK_EX)
 
     def _close_files(self) -> None:
