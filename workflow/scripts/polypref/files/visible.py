@@ -9,9 +9,10 @@ from functools import cache
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 _SELECTORS = range(0xFE00, 0xFE10)
 _SPACES = re.compile(r"[^\S\n]")
-_UNSEEN = frozenset(_FILLERS) | set(map(chr, (*_SELECTORS, *range(0xE0100, 0xE01F0))))
-_START = 32
-"""Characters by which two texts are compared first."""
+_PLAIN = "!-~¡-¬®-ɏΈ-ϿЀ-҂Ҋ-ԯא-תؠ-يぁ-ゖァ-ヺー、-〃〈-】㐀-䶿一-鿿가-힣！-～"
+"""Visible characters that are the same in a normalised text, unless a combining mark follows them."""
+_START = re.compile(f"[{_PLAIN}](?:[{_PLAIN} ]{{0,30}}[{_PLAIN}])?(?=[{_PLAIN} ])")
+"""Start of a text that is also the start of the visible text."""
 
 
 def visible(text: str) -> str:
@@ -29,22 +30,12 @@ def look_equal(one: str, two: str) -> bool:
     """Whether two texts are equal but for invisible characters; most unequal texts differ in their first characters."""
     if one == two:
         return True
-    first, second = _certain(one), _certain(two)
-    shared = min(len(first), len(second))
-    return first[:shared] == second[:shared] and visible(one) == visible(two)
-
-
-def _certain(text: str) -> str:
-    """Return characters with which the visible text certainly begins."""
-    start = text[:_START]
-    if not start.isprintable() or not (start.isascii() or unicodedata.is_normalized("NFC", start)):
-        return ""
-    if not _UNSEEN.isdisjoint(start):
-        return ""
-    end = len(start) - 1  # what follows may combine with the last character and its marks, or end a line of blanks
-    while end > 0 and (unicodedata.combining(start[end]) or start[end - 1] == " "):
-        end -= 1
-    return start[: max(end, 0)].lstrip(" ")
+    first, second = _START.match(one), _START.match(two)
+    if first and second:
+        shared = min(first.end(), second.end())
+        if one[:shared] != two[:shared]:
+            return False
+    return visible(one) == visible(two)
 
 
 @cache

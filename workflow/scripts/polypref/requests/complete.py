@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from polypref.config.sections import Checkpoint
-from polypref.files.schemas import COMPLETIONS
 from polypref.files.tables import atomic_write, canonical_json, take_rows
 from polypref.requests.batch import Batch
 from polypref.requests.completions import new_rows, write_completions
@@ -24,7 +23,6 @@ from polypref.requests.sharding import Shard, run_shards, split
 from polypref.running.logs import Progress, Terminal
 from polypref.running.runs import new_run, record_run, spent_so_far
 
-_COLUMNS = tuple(COMPLETIONS.names)
 MAX_LOSS_S = 5.0
 """Upper limit of the flush interval, whatever ``flush_s`` in the registry is."""
 
@@ -36,10 +34,17 @@ def flush_interval(checkpoint: Checkpoint) -> float:
 
 def to_record(completion: Completion) -> dict[str, Any]:
     """Convert a completion to a row in COMPLETIONS."""
-    record = {name: getattr(completion, name) for name in _COLUMNS}  # dataclasses.asdict makes slow deep copies
     logprobs = completion.logprobs
-    record["logprobs"] = None if logprobs is None else canonical_json({k: round(v, 6) for k, v in logprobs.items()})
-    return record
+    return {
+        "request_id": completion.request_id,
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "logprobs": None if logprobs is None else canonical_json({k: round(v, 6) for k, v in logprobs.items()}),
+        "cost_usd": completion.cost_usd,
+        "error": completion.error,
+    }
 
 
 def complete(

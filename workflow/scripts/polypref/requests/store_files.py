@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +119,14 @@ def write_part(part: Path, records: Iterable[tuple[dict[str, Any], int]]) -> Non
 
 def to_table(records: Iterable[dict[str, Any]], schema: pa.Schema = COMPLETIONS, **columns: list[Any]) -> pa.Table:
     """Convert records to a table; ``columns`` are further columns of the schema."""
-    records = list(records)
-    values = {name: [record.get(name) for record in records] for name in schema.names if name not in columns} | columns
-    return pa.table([pa.array(values[field.name], field.type) for field in schema], schema=schema)
+    names = [name for name in schema.names if name not in columns]
+    columns |= dict(zip(names, zip(*map(itemgetter(*names), records), strict=True), strict=True))
+    return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
 def to_line(record: dict[str, Any]) -> bytes:
     """Encode a record as a journal line: CRC-32 in hexadecimal, a space, JSON."""
-    body = _encode({name: record.get(name) for name in _COLUMNS})
+    body = _encode(record)
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
