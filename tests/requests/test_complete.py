@@ -184,3 +184,34 @@ def test_cost_adds_up_over_runs(tmp_path):
     cost = cost_so_far(store, "answer", "m", "vllm", run)
     assert (cost["answered"], cost["completion_tokens"], cost["engine_starts"], cost["reused"]) == (3, 6, 2, 2)
     assert len(cost["runs"]) == 2
+
+
+def test_shards_complete_their_own_requests_and_the_batch_collects_them(tmp_path, monkeypatch):
+    engines = []
+
+    def start(*_):
+        engines.append(Echo(fails=["c"]))
+        return engines[-1]
+
+    def in_this_process(shards, *_):
+        for shard in shards:
+            completing.complete_shard(shard, terminal)
+            outcome = json.loads(shard.outcome.read_text())
+            shard.outcome.unlink()
+            yield shard, outcome if shard.index < running else None
+
+    monkeypatch.setattr(completing, "open_engine", start)
+    monkeypatch.setattr(completing, "run_shards", in_this_process)
+    terminal = Terminal(io.StringIO(), "judge/m", str(tmp_path / "m.log"))
+    prompts = list("abcdefgh")
+    files = [write_requests(tmp_path / "1", prompts[:5]), write_requests(tmp_path / "2", prompts[3:])]
+    checkpoint = CHECKPOINT.model_copy(update={"runtime": CHECKPOINT.runtime.model_copy(update={"shards": 3})})
+    running = 2
+    with pytest.raises(EngineError, match="1 of 3 shards failed; all completions so far are in the row store"):
+        completed(files, tmp_path / "store", checkpoint, terminal=terminal)
+    sent = [[request.messages[0]["content"] for request in engine.requests] for engine in engines]
+    assert sorted(prompt for each in sent for prompt in each) == prompts and all(sent)
+    running = 3
+    rows, run = completed(files, tmp_path / "store", checkpoint, terminal=terminal)
+    assert [row["text"] for row in rows] == ["a", "b", "", *"de", *"defgh"]
+    assert (run["answered"], run["reused"], run["errors"]) == (1, 7, 1)

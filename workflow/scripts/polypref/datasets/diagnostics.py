@@ -6,7 +6,7 @@ This module drops no pairs. If a configuration lists flags under ``diagnostics.d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 import pandas as pd
@@ -39,6 +39,9 @@ NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
 """Languages to identify besides those of the experiment: models switch to them, or they are easily confused."""
 EXCERPT = 2000
 """Number of characters at the start of a text that its language is identified from."""
+
+DIAGNOSED = ("language", "source", *(f"{field}_tokens" for field in FIELDS), "token_gap", "flags")
+"""Columns of the diagnostics that the tables are made from."""
 
 Identify = Callable[[list[str]], list[str]]
 """Identifies the languages of texts as ISO 639-1 codes; the code is empty if the language is unknown."""
@@ -175,7 +178,7 @@ def truncated(language: str, texts: dict[str, pa.Table | None]) -> dict[tuple[st
     }
 
 
-def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Tabulate flag counts and mean lengths per architecture, language and source.
 
     Parameters
@@ -189,7 +192,8 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """
     keys = ["architecture", "language", "source"]
     tables = []
-    for name, frame in sorted(diagnostics.items()):
+    for name in sorted(diagnostics):
+        frame = diagnostics[name]
         flags = frame["flags"].map(lambda found: set(found))
         marked = frame.assign(
             architecture=name,
@@ -203,7 +207,7 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
+def tabulate_lengths(diagnostics: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
     """Tabulate the distribution of lengths per architecture, language and field.
 
     Parameters
@@ -218,7 +222,8 @@ def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[s
     """
     shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
     tables = []
-    for name, frame in sorted(diagnostics.items()):
+    for name in sorted(diagnostics):
+        frame = diagnostics[name]
         columns = {f"{field}_tokens": field for field in FIELDS}
         long = frame.rename(columns=columns).melt("language", list(FIELDS), var_name="field", value_name="tokens")
         groups = long.groupby(["language", "field"])["tokens"]
