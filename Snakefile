@@ -63,7 +63,7 @@ rule all:
     input:
         rules.build_report.output,
         [*rules.build_report.input],
-        expand(R / "policies/{architecture}/policy.json", architecture=PLAN.architectures),
+        expand(R / "policies/{policy}/policy.json", policy=PLAN.trained),
         R / "figures/lengths.svg",
         R / "tables/estimate.csv",
 
@@ -84,7 +84,7 @@ rule datasets:
 rule train:
     """A policy trained on each data set."""
     input:
-        expand(R / "policies/{architecture}/policy.json", architecture=PLAN.architectures),
+        expand(R / "policies/{policy}/policy.json", policy=PLAN.trained),
         R / "figures/training.svg",
 
 

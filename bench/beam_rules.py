@@ -10,10 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from beam_differences import differences
+from beam_sides import record_tokens, rendered
 from common import DEMO, note, temporary_folder
-from synthetic_requests import sentences
+from synthetic_requests import checkpoint, sentences
 
-COUNT, WIDTH, TOKENS = 120, 5, 64
+COUNT, WIDTH, TOKENS = 200, 5, 64
 PROMPT = "Translate this from English to German:\nEnglish: {}\nGerman:"
 Found = list[tuple[list[int], int]]
 
@@ -49,15 +51,11 @@ def compared(count: int = COUNT) -> list[list[Any]]:
     """Return the rows of the table: model and side, prompts, best beams that differ from `generate`'s, steps."""
     import ctranslate2
     from ctranslate2.converters import TransformersConverter
-    from transformers import AutoTokenizer
 
     rows: list[list[Any]] = []
     for name in ("strong", "weak"):
         model = DEMO / "models" / name
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        chats = [[{"role": "user", "content": PROMPT.format(text)}] for text in sentences(count)]
-        options = {"add_generation_prompt": True, "return_dict": True}
-        ids = [tokenizer.apply_chat_template(chat, **options)["input_ids"] for chat in chats]
+        tokenizer, ids = rendered(str(model), [PROMPT.format(text) for text in sentences(count)])
         end = tokenizer.eos_token_id
         found = {"`generate`": by_generate(model, ids, end)}
         with temporary_folder("rules") as folder:
@@ -71,3 +69,30 @@ def compared(count: int = COUNT) -> list[list[Any]]:
             rows.append([f"{name}, {side}", count, other, f"{sum(steps for _, steps in one):,}"])
         note(f"rules: {name} done")
     return rows
+
+
+def searched(count: int = COUNT) -> tuple[list[list[Any]], list[list[Any]]]:
+    """Compare complete's engine with `generate`.
+
+    Returns
+    -------
+    model, prompts and equal best beams of each model; the explained differences, as rows of :mod:`beam_differences`
+    """
+    from polypref.requests.engines import Request
+    from polypref.requests.engines.transformers import open_engine
+
+    rows, explained = [], []
+    for name in ("strong", "weak"):
+        model, prompts = DEMO / "models" / name, [PROMPT.format(text) for text in sentences(count)]
+        tokenizer, ids = rendered(str(model), prompts)
+        engine = open_engine(checkpoint(name), str(model), None)
+        kept, decoding = record_tokens(engine), {"beam_size": WIDTH, "max_tokens": TOKENS}
+        list(
+            engine.complete(Request(str(n), [{"role": "user", "content": t}], decoding) for n, t in enumerate(prompts))
+        )
+        engine.close()
+        ours = [kept[str(n)] for n in range(count)]
+        theirs = [tokens for tokens, _ in by_generate(model, ids, tokenizer.eos_token_id)]
+        rows.append([name, count, sum(a == b for a, b in zip(ours, theirs, strict=True))])
+        explained += [[f"{name}, {n}", *more] for n, *more in differences(model, ids, ours, theirs, TOKENS)]
+    return rows, explained

@@ -1,4 +1,4 @@
-"""Measure jobs, time and memory of a dry run by number of languages, with 8 translators and 4 architectures.
+"""Measure jobs, time and memory of a dry run by number of languages, architectures and opponents, with 8 translators.
 
 python bench/bench_dag.py
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 import yaml
 from common import Cost, options, snakemake, table, temporary_folder
 
-LANGUAGES = (9, 25, 50, 100)
+SIZES = ((9, 4, 1), (25, 4, 1), (50, 4, 1), (100, 4, 1), (100, 10, 10))
+"""Numbers of languages, architectures and opponents."""
 TRANSLATORS = 8
 
 
@@ -26,7 +27,7 @@ def codes(count: int) -> list[str]:
     return ["en", *itertools.islice((code for code in letters if code != "en"), count - 1)]
 
 
-def write_config(folder: Path, count: int) -> Path:
+def write_config(folder: Path, count: int, architectures: int, opponents: int) -> Path:
     """Write the configuration of an experiment of this size and its table of languages; the models do not exist."""
     languages = {
         code: {"name": code, "endonym": code, "iso639_3": f"{code}x", "script": "Latn", "wmt24pp": f"{code}_XX"}
@@ -35,21 +36,27 @@ def write_config(folder: Path, count: int) -> Path:
     (folder / "resources").mkdir(parents=True, exist_ok=True)
     (folder / "resources/languages.yaml").write_text(yaml.safe_dump(languages), encoding="utf-8")
     translators = [f"translator-{n}" for n in range(TRANSLATORS)]
-    names = [*translators, "strong", "weak", "base", "opponent", "judge"]
+    others = [f"opponent-{n}" for n in range(opponents)]
+    names = [*translators, "strong", "weak", "base", "judge", *others]
     translated = {"translate": translators[0]}
+    entries = [
+        {"prompt": translated, "chosen": translated, "rejected": translated},
+        {"prompt": translated, "chosen": {"generate": "strong"}, "rejected": {"generate": "weak"}},
+        {"prompt": translated, "chosen": {"generate": "strong"}, "rejected": {"translate": translators[1]}},
+        {"prompt": "english", "chosen": "english", "rejected": "english"},
+        *(
+            {"prompt": {"translate": name}, "chosen": {"generate": "strong"}, "rejected": {"generate": "weak"}}
+            for name in translators[1:]
+        ),
+    ]
     settings = {
         "registry": "registry.yaml",
         "languages": list(languages),
         "sources": {"one": {"path": "owner/pairs"}},
-        "architectures": {
-            "A": {"prompt": translated, "chosen": translated, "rejected": translated},
-            "B": {"prompt": translated, "chosen": {"generate": "strong"}, "rejected": {"generate": "weak"}},
-            "C": {"prompt": translated, "chosen": {"generate": "strong"}, "rejected": {"translate": translators[1]}},
-            "D": {"prompt": "english", "chosen": "english", "rejected": "english"},
-        },
+        "architectures": dict(zip(string.ascii_uppercase, entries[:architectures], strict=False)),
         "wmt": {"path": "owner/wmt", "translators": translators},
         "training": {"base": "base"},
-        "evaluation": {"path": "owner/prompts", "opponents": ["opponent"]},
+        "evaluation": {"path": "owner/prompts", "opponents": others},
         "judging": {"judge": "judge"},
     }
     registry = {
@@ -77,10 +84,10 @@ def create_outputs(folder: Path, summary: str) -> int:
     return len(files)
 
 
-def measure(count: int) -> tuple[int, int, Cost, Cost]:
+def measure(*size: int) -> tuple[int, int, Cost, Cost]:
     """Return the numbers of jobs and files, and the costs of the first dry run and of one with nothing to do."""
     with temporary_folder("dag") as folder:
-        config = write_config(folder, count)
+        config = write_config(folder, *size)
         first = snakemake(folder, "--dry-run", config=config)
         found = re.search(r"^total +(\d+)$", first.output, re.MULTILINE)
         files = create_outputs(folder, snakemake(folder, "--summary", config=config).output)
@@ -93,11 +100,11 @@ def measure(count: int) -> tuple[int, int, Cost, Cost]:
 def main() -> None:
     smoke = options(__doc__).smoke
     rows = []
-    for count in (2,) if smoke else LANGUAGES:
-        jobs, files, first, again = measure(count)
+    for size in ((2, 4, 1),) if smoke else SIZES:
+        jobs, files, first, again = measure(*size)
         rows.append(
             [
-                count,
+                *size,
                 f"{jobs:,}",
                 f"{files:,}",
                 *(f"{value:.1f}" for value in (first.wall, first.processor, first.processor / jobs * 1000)),
@@ -106,10 +113,11 @@ def main() -> None:
             ]
         )
     print("The first dry run of the whole workflow, and one after all files exist, so that nothing is to be done. The")
-    print("experiment has eight translators on WMT24++, four architectures and one opponent. The budget is 20 s for")
-    print("100 languages.\n")
+    print("experiment has eight translators on WMT24++. The budget is 15 s and 500 MB for the largest one.\n")
     header = [
         "languages",
+        "architectures",
+        "opponents",
         "jobs",
         "files",
         "first run: wall s",

@@ -33,7 +33,7 @@ from common import (
 )
 from synthetic_requests import sentences
 
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.files.schemas import DATASET
 from polypref.files.tables import write_table
 from polypref.requests.checkpoints import content_revision

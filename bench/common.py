@@ -45,7 +45,8 @@ def options(description: str, **more: Any) -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="use tiny sizes, as a test of the script")
     parser.add_argument("--repeats", type=int, default=more.pop("repeats", 3), help="number of interleaved repeats")
     for name, default in more.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+        flag = {"action": "store_true"} if default is False else {"type": type(default), "default": default}
+        parser.add_argument(f"--{name.replace('_', '-')}", **flag)
     return parser.parse_args()
 
 

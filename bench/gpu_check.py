@@ -7,7 +7,8 @@
 2. Complete the same requests as on the CPU (greedy, beam search, sampled, labels with their log-probabilities). The
    CPU's completions are read from --cpu-answers, which a dry run writes. The CPU computes in float32 and the GPU in
    bfloat16, so a few texts may differ.
-3. Run the miniature with one architecture, from data to report, by Snakemake: vLLM, CTranslate2 and OpenRLHF.
+3. Run the miniature with one architecture, from data to report, by Snakemake: vLLM, CTranslate2 and OpenRLHF. All its
+   completions are compared as well; requests that contain other texts than the CPU's are not.
 4. Run a DPO step of a Llama-shaped 1B model with random weights, with LoRA and without (ZeRO-2, adam_offload).
 
 Each part runs in a separate process with a time limit. If a part fails, it is listed as failed, and the other parts
@@ -67,16 +68,15 @@ def last_words(printed: str) -> str:
 
 
 def comparison(given: dict[str, Any], expected: dict[str, Any]) -> list[list[str]]:
-    """Return a row per kind: completions, those with the CPU's text, and the maximum log-probability difference."""
+    """Return a row per kind: completions, those that the CPU has, equal texts, and the maximum log-probability gap."""
     rows = []
     for kind, here in given.items():
-        if kind not in expected:
-            rows.append([kind, str(len(here)), "not compared", ""])
-            continue
-        pairs = list(zip(here, expected[kind], strict=True))
+        here, there = (dict(enumerate(one)) if isinstance(one, list) else one for one in (here, expected.get(kind, {})))
+        pairs = [(one, there[key]) for key, one in here.items() if key in there]
         same = sum(a[0] == b[0] for a, b in pairs)
         apart = [abs(a[1][label] - b[1][label]) for a, b in pairs if a[1] for label in a[1]]
-        rows.append([kind, str(len(here)), str(same), f"{max(apart):.3f}" if apart else ""])
+        counts = map(str, (len(here), len(pairs), same))
+        rows.append([kind, *counts, f"{max(apart):.3f}" if apart else ""])
     return rows
 
 
@@ -90,7 +90,7 @@ def page(found: dict[str, dict[str, Any]], expected: dict[str, Any], where: str)
     compared = comparison(answers, expected) if expected else []
     lines = [f"On {where}.", "", table(["part", "what ran", "s"], ran)]
     if compared:
-        head = ["requests", "answers", "the same text as on the CPU", "log-probabilities differ by at most"]
+        head = ["requests", "answers", "of the CPU's requests", "same text", "log-probabilities differ by at most"]
         lines += ["", table(head, compared)]
     return "\n".join([*lines, "", f"*{today()}, {machine()}; {versions()}.*"])
 

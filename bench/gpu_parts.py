@@ -1,6 +1,7 @@
 """The parts of `make gpu-check`. Each runs on the GPU, or on the CPU if ``dry``, and returns its figures.
 
-Figures have ``ran``, a text for the page, and, with completions, ``answers``: {kind: [[text, log-probabilities]]}.
+Figures have ``ran``, a text for the page, and, with completions, ``answers``: {kind: [[text, log-probabilities]]}, or
+{kind: {request: [text, log-probabilities]}} if other devices may send other requests.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from random_model import Shape, words, write_model
 from synthetic_requests import LABELS, NAMES, checkpoint, reply_rows, request_model, sentences, verdict_rows
 
 from polypref.config.registry import Checkpoint, Runtime
-from polypref.config.sections import Training
-from polypref.files.schemas import DATASET
-from polypref.files.tables import write_table
+from polypref.config.training import Training
+from polypref.files.digests import request_id
+from polypref.files.schemas import COMPLETIONS, DATASET, REQUESTS
+from polypref.files.tables import read_rows, read_table, write_table
 from polypref.requests.batch import to_request
 from polypref.requests.translate import ask_translations
 
@@ -158,10 +160,28 @@ def miniature(dry: bool) -> dict[str, Any]:
         attention = policy["settings"]["attn_implementation"]
         if not (results / "report/index.html").is_file():
             raise SystemExit("there is no report")
+        answers = completions_by_request(results)
     return {
+        "answers": answers,
         "ran": f"to the report: {rows:,} rows and {tokens:,} tokens in {len(costs)} batches, {tokens / seconds:,.0f} "
-        f"tokens/s without engine starts; {policy['steps']} DPO steps (attention: {attention})"
+        f"tokens/s without engine starts; {policy['steps']} DPO steps (attention: {attention})",
     }
+
+
+def completions_by_request(results: Path) -> dict[str, dict[str, list[Any]]]:
+    """Return all completions of a run by task and request; the number format does not distinguish requests."""
+    completions = {
+        row["request_id"]: row for f in results.glob("completions/*/*.parquet") for row in read_rows(f, COMPLETIONS)
+    }
+    found: dict[str, dict[str, list[Any]]] = {}
+    for file in sorted(results.glob("requests/*/**/*.parquet")):
+        kind = f"miniature, {file.relative_to(results / 'requests').parts[0]}"
+        for row in read_table(file, REQUESTS, ["request_id", "model", "messages", "decoding", "sample"]).to_pylist():
+            if done := completions.get(row["request_id"]):
+                key = request_id(row["model"], row["messages"], json.loads(row["decoding"]), row["sample"])
+                logprobs = json.loads(done["logprobs"]) if done["logprobs"] else None
+                found.setdefault(kind, {})[key] = [done["text"], logprobs]
+    return found
 
 
 def dpo_lora(dry: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if CONFIG.training.runtime.gpus:
 
     use rule train_policy as train_policy_on_gpu with:
         message:
-            "Training a policy on data set {wildcards.architecture} on GPUs"
+            "Training the policy {wildcards.policy} on GPUs"
 
     ruleorder: train_policy_on_gpu > train_policy
 

@@ -1,6 +1,7 @@
 # Configuration, plan, and helpers shared by several stages.
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -10,13 +11,13 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from polypref.sources.benchmarks import MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
+from polypref.sources.benchmarks import AYA_CONFIGS, MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
 from polypref.config.sections import is_local_data
 from polypref.config.loading import ConfigError, checkpoint_of, find_file, load_config, read_languages
 from polypref.plan.needs import api_keys, nothing_outside, repositories
 from polypref.plan.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
-from polypref.plan.settings import settings
+from polypref.plan.settings import compared_evaluation, expected_texts, settings
 from polypref.running.slurm import cancel_queued
 from polypref.running.slurm_executor import adapt_executor
 from polypref.running.summary import failure_summary, print_summary
@@ -41,6 +42,7 @@ wildcard_constraints:
     checkpoint="[^/]+",
     model="[^/]+",
     origin="[^/]+",
+    native="[^/]+",
     policy="[^/]+",
     what="[^/]+",
     architecture="|".join(PLAN.architectures),
@@ -56,6 +58,17 @@ def local_data(path):
     return [local_file(path)] if is_local_data(path) else []
 
 
+def evaluation_files():
+    """The local files of the evaluation set in all languages, configured or not; nothing for a set on the Hub."""
+    paths = {
+        file
+        for language in LANGUAGES.values()
+        for name in AYA_CONFIGS
+        for file in local_data(aya_path(CONFIG.evaluation, language, name))
+    }
+    return sorted(path for path in paths if Path(path).exists())
+
+
 def identity_of(name):
     """The file with a local checkpoint's content digest as a list; an empty list for a checkpoint on the Hub."""
     return [f"{R}/checkpoints/{name}.json"] if CONFIG.checkpoints[name].is_local else []
@@ -63,13 +76,13 @@ def identity_of(name):
 
 def policy_identity(name):
     """The file that identifies the weights of a policy or an opponent."""
-    if name in CONFIG.architectures:
+    if name in PLAN.trained:
         return [f"{R}/policies/{name}/policy.json"]
     return identity_of(PLAN.batch_checkpoint("answer", name))
 
 
 def checked():
-    """The preflight as an input of every GPU job, unless there is nothing to check. It does not make files stale."""
+    """The preflight as an input of every GPU job, unless nothing from outside is needed. It does not make files stale."""
     return [] if nothing_outside(PLAN) else [ancient(f"{R}/preflight.txt")]
 
 

@@ -73,6 +73,7 @@ rule diagnose_pairs:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
         trainee=PLAN.weights(CONFIG.training.base),
         languages=CONFIG.all_languages,
+        expected=lambda wc: expected_texts(PLAN, wc.architecture),
     message:
         "Running diagnostics on the pairs of data set {wildcards.architecture}"
     script:
@@ -108,6 +109,7 @@ rule tabulate_datasets:
         sources_dropped=expand(R / "sources/{source}.dropped.parquet", source=sorted(CONFIG.sources)),
         pairs=R / "pairs.parquet",
         pairs_dropped=R / "pairs.dropped.parquet",
+        native=PLAN.all_native_files(),
         datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
         datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
         diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),

@@ -27,6 +27,7 @@ rule tabulate_win_rates:
         improvement_by_language=R / "tables/improvement_by_language.csv",
         length_bias=R / "tables/length_bias.csv",
         wrong_languages=R / "tables/wrong_languages.csv",
+        answer_flags=R / "tables/answer_flags.csv",
     log:
         R / "logs/tabulate_win_rates.log",
     conda:

@@ -53,7 +53,7 @@ rule plot_datasets:
 
 rule plot_training:
     input:
-        logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        logs=expand(R / "policies/{policy}/log.csv", policy=PLAN.trained),
         settings=R / "settings/tables.json",
         style=local_file(CONFIG.figures.style),
     output:
@@ -63,8 +63,9 @@ rule plot_training:
     conda:
         "../environment.yml"
     params:
-        architectures=PLAN.architectures,
+        trained=PLAN.trained_names,
         batch_size=CONFIG.training.batch_size,
+        loss=CONFIG.training.loss,
     message:
         "Plotting the training curves"
     script:

@@ -13,7 +13,11 @@ rule ask_responses:
         prompts=lambda wc: (
             f"{R}/pairs.parquet"
             if wc.origin == "english"
-            else f"{R}/translations/pairs/prompt/{wc.origin}/{wc.language}.parquet"
+            else (
+                PLAN.native_file(wc.origin, wc.language)
+                if wc.origin in CONFIG.native
+                else f"{R}/translations/pairs/prompt/{wc.origin}/{wc.language}.parquet"
+            )
         ),
         checkpoint=lambda wc: identity_of(model_checkpoint(wc.model, wc.language)),
         settings=R / "settings/generate.{model}.json",
@@ -51,7 +55,7 @@ rule ask_answers:
     input:
         prompts=R / "prompts/{language}.parquet",
         checkpoint=lambda wc: policy_identity(wc.policy),
-        settings=lambda wc: [f"{R}/settings/answer.json"] if wc.policy in CONFIG.architectures else [],
+        settings=lambda wc: [f"{R}/settings/answer.json"] if wc.policy in PLAN.trained else [],
     output:
         R / "requests/answer/{policy}/{language}.parquet",
     log:

@@ -13,13 +13,14 @@ rule tabulate_health:
         answers=rules.tabulate_win_rates.input.answers,
         length_bias=R / "tables/length_bias.csv",
         wrong_languages=R / "tables/wrong_languages.csv",
+        answer_flags=R / "tables/answer_flags.csv",
         improvement=R / "tables/improvement_by_language.csv",
         funnel=R / "tables/funnel.csv",
         judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
         prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
         datasets=rules.tabulate_datasets.input.datasets,
         diagnostics=rules.tabulate_datasets.input.diagnostics,
-        training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        training_logs=expand(R / "policies/{policy}/log.csv", policy=PLAN.trained),
         settings=[R / "settings/judge.json", R / "settings/tables.json"],
     output:
         health=R / "tables/health.csv",
@@ -31,6 +32,8 @@ rule tabulate_health:
         "../environment.yml"
     params:
         parser=CONFIG.judging.parser,
+        trained=PLAN.trained_names,
+        training_loss=CONFIG.training.loss,
         limits=CONFIG.health.model_dump(exclude={"sanity_prompts"}),
     message:
         "Checking whether the numbers can be believed"

@@ -16,6 +16,7 @@ rule build_report:
         self_agreement=R / "tables/self_agreement.csv",
         length_bias=R / "tables/length_bias.csv",
         wrong_languages=R / "tables/wrong_languages.csv",
+        answer_flags=R / "tables/answer_flags.csv",
         translation_scores=R / "tables/translation_scores.csv",
         translation_comparisons=R / "tables/translation_comparisons.csv",
         funnel=R / "tables/funnel.csv",
@@ -28,15 +29,17 @@ rule build_report:
         rules_svg=local_file("docs/pictures/rulegraph.svg"),
         captions=[local_file(f"docs/captions/{name}.rst") for name in (*FIGURES, "rules")],
         pairs=R / "pairs.parquet",
+        native=PLAN.all_native_files(),
         datasets=rules.tabulate_datasets.input.datasets,
         dropped=rules.tabulate_datasets.input.datasets_dropped,
         pair_diagnostics=rules.tabulate_datasets.input.diagnostics,
         prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
         answers=rules.tabulate_win_rates.input.answers,
         verdicts=rules.tabulate_win_rates.input.verdicts,
+        sanity=R / "verdicts/sanity.parquet",
         cards=expand(R / "datasets/{architecture}/README.md", architecture=PLAN.architectures),
-        policies=expand(R / "policies/{architecture}/policy.json", architecture=PLAN.architectures),
-        training_logs=expand(R / "policies/{architecture}/log.csv", architecture=PLAN.architectures),
+        policies=expand(R / "policies/{policy}/policy.json", policy=PLAN.trained),
+        training_logs=expand(R / "policies/{policy}/log.csv", policy=PLAN.trained),
         paper=(
             [local_file(f"resources/paper/{name}.csv") for name in ("win_rates", "bleu", "chrf")]
             if CONFIG.report.paper

@@ -4,8 +4,14 @@
 localrules:
     normalise_source,
     sample_pairs,
+    sample_native,
     normalise_wmt,
     normalise_prompts,
+
+
+def native_prompts(wildcards):
+    """The section of a set of native prompts, for one language."""
+    return CONFIG.native[wildcards.native].of_language(wildcards.language, LANGUAGES[wildcards.language].iso639_3)
 
 
 rule normalise_source:
@@ -19,7 +25,7 @@ rule normalise_source:
     conda:
         "../environment.yml"
     params:
-        source=lambda wc: CONFIG.sources[wc.source].model_dump(exclude={"license", "gated"}),
+        source=lambda wc: CONFIG.sources[wc.source].reading(),
     message:
         "Reading the preference set {wildcards.source}"
     script:
@@ -30,6 +36,7 @@ rule sample_pairs:
     input:
         sources=expand(R / "sources/{source}.parquet", source=sorted(CONFIG.sources)),
         trainee=identity_of(CONFIG.training.base),
+        evaluation=evaluation_files() if CONFIG.sampling.contaminated == "drop" else [],
     output:
         pairs=R / "pairs.parquet",
         dropped=R / "pairs.dropped.parquet",
@@ -38,12 +45,35 @@ rule sample_pairs:
     conda:
         "../environment.yml"
     params:
-        sampling=CONFIG.sampling.model_dump(),
+        sampling=CONFIG.sampling.model_dump(exclude={"contaminated"}),
+        evaluation=compared_evaluation(PLAN),
         trainee=PLAN.trainee(),
     message:
         "Sampling the English base set"
     script:
         "../workflow/scripts/sample_pairs.py"
+
+
+rule sample_native:
+    input:
+        data=lambda wc: local_data(native_prompts(wc).path),
+        trainee=identity_of(CONFIG.training.base),
+    output:
+        prompts=R / "native/{native}/{language}.parquet",
+        dropped=R / "native/{native}/{language}.dropped.parquet",
+    log:
+        R / "logs/sample_native/{native}.{language}.log",
+    conda:
+        "../environment.yml"
+    params:
+        native=lambda wc: native_prompts(wc).model_dump(exclude={"license", "gated"}),
+        iso=lambda wc: LANGUAGES[wc.language].iso639_3,
+        sampling=CONFIG.sampling.model_dump(),
+        trainee=PLAN.trainee(),
+    message:
+        "Sampling the native prompts {wildcards.native} in {wildcards.language}"
+    script:
+        "../workflow/scripts/sample_native.py"
 
 
 rule normalise_wmt:
@@ -60,7 +90,7 @@ rule normalise_wmt:
         revision=CONFIG.wmt.revision,
         segments=CONFIG.wmt.segments,
         seed=CONFIG.sampling.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+        language=lambda wc: LANGUAGES[wc.language].model_dump(exclude={"length_ratio"}),
     message:
         "Reading WMT24++ in {wildcards.language}"
     script:
@@ -86,7 +116,7 @@ rule normalise_prompts:
         revision=CONFIG.evaluation.revision,
         wanted=CONFIG.evaluation.prompts_per_language,
         seed=CONFIG.evaluation.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(),
+        language=lambda wc: LANGUAGES[wc.language].model_dump(exclude={"length_ratio"}),
     message:
         "Reading the evaluation prompts in {wildcards.language}"
     script:

@@ -3,18 +3,20 @@
 
 rule train_policy:
     input:
-        dataset=R / "datasets/{architecture}.parquet",
+        dataset=lambda wc: f"{R}/datasets/{PLAN.trained[wc.policy][0]}.parquet",
         checkpoint=identity_of(CONFIG.training.base),
         checked=checked(),
         settings=R / "settings/training.json",
     output:
-        policy=R / "policies/{architecture}/policy.json",
-        log=R / "policies/{architecture}/log.csv",
-        overlong=R / "policies/{architecture}/overlong.csv",
+        policy=R / "policies/{policy}/policy.json",
+        log=R / "policies/{policy}/log.csv",
+        overlong=R / "policies/{policy}/overlong.csv",
     log:
-        R / "logs/train_policy/{architecture}.log",
+        R / "logs/train_policy/{policy}.log",
     benchmark:
-        R / "benchmarks/train_policy/{architecture}.tsv"
+        R / "benchmarks/train_policy/{policy}.tsv"
+    wildcard_constraints:
+        policy="|".join(map(re.escape, PLAN.trained)),
     conda:
         "../environment.yml"
     threads: CONFIG.training.runtime.threads
@@ -28,8 +30,8 @@ rule train_policy:
         runtime=lambda wc, attempt: attempt * int(60 * CONFIG.training.runtime.hours),
     params:
         base=PLAN.trainee(),
-        training=CONFIG.training.model_dump(exclude={"runtime"}),
+        training=lambda wc: PLAN.training_settings(wc.policy),
     message:
-        "Training a policy on data set {wildcards.architecture}"
+        "Training the policy {wildcards.policy}"
     script:
         "../workflow/scripts/train_policy.py"

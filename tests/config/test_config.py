@@ -16,7 +16,7 @@ from polypref.config.sections import json_schema
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "single_gpu.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "laptop.yaml", "single_gpu.yaml"])
 def test_shipped_configurations_are_valid(name):
     load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), ROOT)
 
@@ -146,7 +146,8 @@ def test_a_custom_endpoint_does_not_get_openais_key_by_default(demo):
 def test_an_error_in_an_architecture_is_one_line(demo):
     demo["architectures"]["B"]["prompt"] = {"generate": "strong"}
     assert error_of(demo).splitlines()[1:] == [
-        "  architectures.B.prompt: found {'generate': 'strong'}; allowed: 'english' or {translate: MODEL}"
+        "  architectures.B.prompt: found {'generate': 'strong'}; allowed: 'english', {translate: MODEL} or {native: "
+        "NAME of a set in `native`}"
     ]
 
 
@@ -203,3 +204,33 @@ def test_an_invalid_registry(demo, tmp_path, text, expected):
 def test_values_that_are_not_sections_or_names(demo, key, value, expected):
     demo[key] = value
     assert expected in error_of(demo)
+
+
+def test_turns_are_an_option_of_formats_with_conversations(demo):
+    demo["sources"]["gutenberg"]["turns"] = "any"
+    assert "sources.gutenberg.turns: found 'any'; allowed: none: format gutenberg has no conversations" in error_of(
+        demo
+    )
+    demo["sources"]["gutenberg"]["turns"] = "several"
+    assert "sources.gutenberg.turns: found 'several'; allowed: 'single' or 'any'" in error_of(demo)
+
+
+def test_options_that_are_not_set_do_not_change_the_parameters_of_reading(demo):
+    source = load_config(demo, ROOT).sources["gutenberg"]
+    assert "turns" not in source.reading() and "turns" in source.model_copy(update={"turns": "any"}).reading()
+
+
+def test_native_prompts_need_generated_answers_and_a_set(demo):
+    answers = {"chosen": {"generate": "strong"}, "rejected": {"generate": "weak"}}
+    demo["architectures"]["N"] = {"prompt": {"native": "own"}, **answers}
+    assert "architectures.N.prompt: found 'own'; allowed: a set in `native`: nothing" in error_of(demo)
+    demo["native"] = {"own": {"path": "o/n"}, "strong": {"path": "o/n"}, "files": {"path": "no/{language}.jsonl"}}
+    assert "native.strong: found 'strong'; allowed: a name other than" in error_of(demo)
+    del demo["native"]["strong"]
+    load_config(demo, ROOT)
+    demo["architectures"]["N"] = {"prompt": {"native": "files"}, **answers, "rejected": {"translate": "strong"}}
+    demo["diagnostics"] = {"align": True}
+    error = error_of(demo)
+    assert "architectures.N.rejected: found 'not generated'; allowed: {generate: MODEL}, since a native" in error
+    assert "diagnostics.align: found True; allowed: false" in error
+    assert "native.files.path: found 'no/ar.jsonl'; allowed: a file that exists" in error

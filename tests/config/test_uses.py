@@ -1,11 +1,13 @@
 """Uses of models that their engines do not support are errors at loading."""
 
+import json
 from pathlib import Path
 
 import pytest
 from config_errors import error_of
 
 from polypref.config.loading import ConfigError, load_config
+from polypref.config.searches import read_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,3 +104,35 @@ def test_a_model_with_a_recurrent_state_is_not_searched(demo, tmp_path):
     demo["models"]["recurrent"]["decoding"] = {"beam_size": 5}
     with pytest.raises(ConfigError, match=r"not 'mamba': models\.recurrent uses beam search.*Leave beam_size out"):
         load_config(demo, ROOT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model_type": "qwen3_next"},
+        {"model_type": "new", "layer_types": ["full_attention", "conv"]},
+        {"model_type": "gemma9", "text_config": {"layer_types": ["linear_attention"]}},
+    ],
+)
+def test_a_model_in_the_hub_cache_is_checked_before_a_search(demo, tmp_path, monkeypatch, content):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    (tmp_path / "models--o--hybrid/snapshots/abc").mkdir(parents=True)
+    file = tmp_path / "models--o--hybrid/snapshots/abc/config.json"
+    file.write_text(json.dumps(content))
+    demo["checkpoints"] = {"hybrid": {"engine": "vllm", "path": "o/hybrid", "revision": "abc"}}
+    demo["models"] = {"hybrid": {"checkpoint": "hybrid", "decoding": {"beam_size": 5}}}
+    with pytest.raises(ConfigError, match=r"checkpoints\.hybrid\.path: found 'o/hybrid'.*models\.hybrid uses beam"):
+        load_config(demo, ROOT)
+    file.write_text(json.dumps({"model_type": "llama", "layer_types": ["full_attention", "sliding_attention"]}))
+    load_config(demo, ROOT)
+
+
+def test_the_config_of_a_branch_is_found_in_the_hub_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name, text in (("refs/main", "abc\n"), ("snapshots/abc/config.json", '{"model_type": "llama"}')):
+        file = tmp_path / "models--o--plain" / name
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    assert read_config(tmp_path / "none", "o/plain", None) == {"model_type": "llama"}
+    assert read_config(tmp_path / "none", "o/plain", "def") is None
+    assert read_config(tmp_path / "none", "o/other", None) is None

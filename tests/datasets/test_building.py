@@ -4,6 +4,7 @@ import pytest
 from building import build_dataset
 
 from polypref.datasets.cards import card
+from polypref.files.conversations import to_text
 from polypref.files.schemas import DATASET, DROPPED
 from polypref.files.tables import TableError, write_table
 
@@ -21,6 +22,21 @@ def texts(values: dict, error: dict | None = None) -> list[dict]:
 def german(**fields) -> dict:
     base = {name: texts({"a": f"{name} A", "b": f"{name} B"}) for name in ("prompt", "chosen", "rejected")}
     return {"de": {**base, **fields}}
+
+
+def test_a_conversation_becomes_messages_and_a_transcript():
+    turns = [("system", "Kurz."), ("user", "A?"), ("assistant", "B."), ("user", "C?")]
+    prompts = texts({"a": to_text(turns), "b": "Hallo"})
+    rows, _ = build_dataset(PAIRS, german(prompt=prompts))
+    expected = [{"role": role, "content": content} for role, content in turns]
+    assert rows[0]["prompt_messages"] == expected
+    assert rows[0]["rejected_messages"] == [*expected, {"role": "assistant", "content": "rejected A"}]
+    assert rows[0]["prompt"] == "System: Kurz.\n\nUser: A?\n\nAssistant: B.\n\nUser: C?"
+    assert rows[1]["prompt"] == "Hallo" and rows[1]["prompt_messages"] == [{"role": "user", "content": "Hallo"}]
+    made = ("A", "T", {"prompt": "english"}, {"de": "German"}, {"s": "mit"})
+    paragraph = "In 1 of 2 rows the prompt is a conversation: a system message (1 rows)"
+    assert paragraph in card(*made, rows, [])
+    assert "conversation: a" not in card(*made, rows[1:], [])
 
 
 def test_fields_are_joined_by_id_and_not_by_position():

@@ -23,7 +23,7 @@ TRAIN = """
 import os, sys
 from pathlib import Path
 from polypref.training import trainer
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.running.slurm import job_nodes
 settings = Training(base="x", runtime={"gpus": 2, "nodes": 2})
 command = trainer.command(

@@ -162,6 +162,20 @@ def test_another_revision_of_a_data_set_affects_it_and_later_rules(paper):
     assert "score_translations" not in files
 
 
+def test_the_base_set_depends_on_the_evaluation_set_but_not_on_its_sample(paper):
+    fewer = stale(paper, set_at("evaluation.prompts_per_language", 100))
+    assert fewer["normalise_prompts"] and not {"sample_pairs", "ask_translations", "build_dataset"} & set(fewer)
+    assert stale(paper, set_at("evaluation.revision", "0" * 40))["sample_pairs"]
+    kept = stale(paper, set_at("sampling.contaminated", "keep"))
+    assert kept["sample_pairs"] and kept["ask_translations"] and "normalise_prompts" not in kept
+
+
+def test_limits_of_the_diagnostics_affect_no_data_set(paper):
+    files = stale(paper, set_at("diagnostics", {"length_ratio": [0.4, 2.5]}))
+    assert files["diagnose_pairs"] == {f"results/diagnostics/{name}.parquet" for name in "ABC"}
+    assert not {"build_dataset", "train_policy", "ask_answers"} & set(files)
+
+
 def test_a_new_architecture_affects_only_what_does_not_exist(paper):
     translated = {"translate": "x-alma-bs"}
     new = {"prompt": translated, "chosen": {"generate": "command-r-35b"}, "rejected": translated}

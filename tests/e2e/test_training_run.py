@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.files.schemas import DATASET
 from polypref.files.tables import write_table
 from polypref.requests.checkpoints import content_revision, tokenizer_files
@@ -104,6 +104,17 @@ def test_a_training_writes_model_log_and_policy(trained, base):
     assert not (trained / "checkpoints").exists() and not (trained / "cache").exists()
 
 
+def test_tensorboard_shows_the_curves(trained, tmp_path):
+    training.publish(trained, *(tmp_path / "A" / name for name in ("policy.json", "log.csv", "overlong.csv")))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "A" / "tensorboard")).Reload()
+    shown = pd.DataFrame([(event.step, event.value) for event in events.Scalars("train/loss_mean")])
+    log = pd.read_csv(trained / "log.csv")
+    assert shown[0].tolist() == log["step"].tolist()
+    assert shown[1].tolist() == pytest.approx(log["loss"].tolist(), abs=2e-3)
+
+
 def test_the_model_loads_and_prefers_chosen_words(trained, base):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -131,7 +142,7 @@ def test_a_finished_training_is_reused_within_seconds(trained, base, dataset):
 def test_a_killed_training_resumes_and_gives_the_same_model(trained, base, dataset, tmp_path):
     code = (
         "import json, sys; from pathlib import Path;"
-        "from polypref.training import training; from polypref.config.sections import Training;"
+        "from polypref.training import training; from polypref.config.training import Training;"
         "settings, data, base, results = sys.argv[1:];"
         "training.train(Training(**json.loads(settings)), Path(data), json.loads(base), Path(results))"
     )
@@ -165,3 +176,24 @@ def test_an_adapter_is_merged_into_its_base(base, dataset, tmp_path):
             names.append((set(weights.keys()), weights.get_tensor("model.layers.0.self_attn.q_proj.weight")))
     assert names[0][0] == names[1][0] and not names[0][1].equal(names[1][1])
     assert not list((folder / "model").glob("adapter*"))
+
+
+def test_held_out_pairs_and_the_options_of_the_loss(base, dataset, tmp_path, monkeypatch):
+    """Loss and accuracy on items that the trainer does not see; curves for Weights & Biases, without its key."""
+    secret = "0123456789" * 4
+    monkeypatch.setenv("WANDB_API_KEY", secret)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    changes = {"held_out": 0.2, "loss": "ipo", "nll_coefficient": 0.05, "weight_decay": 0.01, "adam_betas": [0.9, 0.99]}
+    folder = training.train(settings(**changes), dataset, base, tmp_path)
+    seen, unseen = (set(pd.read_parquet(folder / name)["item_id"]) for name in ("data.parquet", "held_out.parquet"))
+    policy, log = json.loads((folder / "policy.json").read_text()), pd.read_csv(folder / "log.csv")
+    assert not seen & unseen and policy["rows_held_out"] == len(unseen) > 0
+    assert policy["settings"].items() >= changes.items()
+    assert log.columns.tolist() == [*training_log.LOG_COLUMNS, *training_log.HELD_OUT]
+    measured = log.dropna(subset="held_out_loss")
+    assert measured["step"].iloc[-1] == policy["steps"] and 5 <= len(measured) <= 10
+    assert measured["held_out_loss"].iloc[-1] < measured["held_out_loss"].iloc[0]
+    assert measured["held_out_accuracy"].iloc[-1] > 0.8, "the rule of the pairs holds for new pairs"
+    assert list(folder.glob("wandb/offline-run-*"))
+    files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 1e8]
+    assert not [path for path in files if secret.encode() in path.read_bytes()]

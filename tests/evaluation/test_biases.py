@@ -8,7 +8,14 @@ import pytest
 import statsmodels.api as sm
 import synthetic
 
-from polypref.evaluation.biases import add_lengths, length_bias, wrong_languages
+from polypref.evaluation.biases import (
+    ANSWER_FLAGS,
+    add_lengths,
+    detect_languages,
+    flag_answers,
+    length_bias,
+    wrong_languages,
+)
 
 
 def simulate(prompts: int, slope: float, quality: float, seed: int = 1) -> pd.DataFrame:
@@ -85,15 +92,27 @@ def test_wrong_languages():
     right = pd.concat([synthetic.answers("B", code, 5).assign(name="B") for code in ("de", "ja", "ar")])
     english = right.assign(name="A", text=synthetic.SAMPLES["en"])
     short = right.assign(name="C", text="Ja .")
-    table = wrong_languages(pd.concat([right, english, short], ignore_index=True), ["en", "de", "ja", "ar"])
+    answers = pd.concat([right, english, short], ignore_index=True)
+    detected = detect_languages(answers, ["en", "de", "ja", "ar"])
+    table = wrong_languages(answers, detected)
     overall = table[table["language"].eq("all")].set_index("name")
     assert overall.loc["B", ["answers", "short", "wrong"]].tolist() == [15, 0, 0]
     assert overall.loc["A", ["wrong_percent", "instead"]].tolist() == [100, "en"]
     assert overall.loc["C", ["answers", "short", "wrong_percent"]].tolist() == [0, 15, 0]
+    flags = flag_answers(answers, detected)
+    assert flags.loc[flags["flag"].eq("wrong_language"), "name"].tolist() == ["A"] * 15
+
+
+def test_an_answer_can_have_several_faults():
+    texts = ["again and again " * 20, "Das ist ein Haus am See und am Wald."]
+    answers = pd.DataFrame({"name": "a", "language": "de", "item_id": ["i1", "i2"], "text": texts,
+                            "finish_reason": ["length", "stop"]})  # fmt: skip
+    flags = flag_answers(answers, detect_languages(answers, ["en", "de"]))
+    assert flags[["item_id", "flag"]].to_numpy().tolist() == [["i1", flag] for flag in ANSWER_FLAGS]
 
 
 def test_a_line_of_a_megabyte_takes_no_time():
     answers = synthetic.answers("B", "de", 1).assign(name="B", text=synthetic.SAMPLES["de"] * 40 + "W" * 10**6)
     began = time.monotonic()
-    table = wrong_languages(answers, ["en", "de"])
+    table = wrong_languages(answers, detect_languages(answers, ["en", "de"]))
     assert time.monotonic() - began < 20 and table["wrong"].tolist() == [0, 0]

@@ -11,7 +11,11 @@ import pytest
 import synthetic
 from reporting import make_report
 
+from polypref.config.health import Health
+from polypref.evaluation.biases import add_lengths, length_bias
 from polypref.files.result_tables import read_csv
+from polypref.health.conclusion import describe_judge, no_conclusion
+from polypref.health.judge import judge_checks
 from polypref.running.summary import print_summary
 
 NAMED = {
@@ -40,6 +44,7 @@ def test_judge_is_named_on_the_first_page(results, tmp_path, kind):
     name, reason, void = NAMED[kind]
     start = text[: text.index("Checks The worst")]
     assert name in start and re.search(reason, start), start
+    assert [other for other, (words, _, _) in NAMED.items() if words in start] == [kind]
     assert ("No conclusion can be drawn" in start) == void
     assert not void or not re.search(r"gains the most|clear winner|best variant", start)
     health = read_csv(folder / "tables/health.csv")
@@ -48,6 +53,24 @@ def test_judge_is_named_on_the_first_page(results, tmp_path, kind):
     printed = io.StringIO()
     print_summary(folder, 0, printed)
     assert ("No conclusion can be drawn from this run." in printed.getvalue()) == void
+
+
+@pytest.mark.parametrize("kind", judges.KINDS)
+def test_judge_is_named_whatever_the_seed(kind):
+    answers = pd.concat(
+        synthetic.answers(name, code, 20).assign(name=name)
+        for name in [*synthetic.POLICIES, *synthetic.OPPONENTS]
+        for code in synthetic.LANGUAGES
+    )
+    limits = Health().model_dump(exclude={"sanity_prompts"})
+    for seed in range(5):
+        frames, sanity = judges.judged(kind, seed=seed)
+        verdicts = pd.concat(frames.values(), ignore_index=True)
+        bias = length_bias(add_lengths(verdicts, answers))
+        health = pd.DataFrame(judge_checks(verdicts, sanity, bias, None, limits))
+        named = [other for other, (words, _, _) in NAMED.items() if words in describe_judge(health)]
+        assert named == [kind], seed
+        assert bool(no_conclusion(health)) == NAMED[kind][2]
 
 
 def test_headline_is_unchanged_without_health_checks():

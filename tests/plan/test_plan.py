@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 from polypref.config.loading import load_config, read_languages
+from polypref.plan.needs import data_repositories
 from polypref.plan.plan import Plan, Response, Translation
+from polypref.plan.settings import settings
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ["ar", "de", "es", "is", "ja", "nl", "ru", "zh"]
@@ -106,3 +108,40 @@ def test_params_do_not_contain_runtime(name):
         "A"
     ) == made.request_settings_of_policy("A")
     assert other.config.shown() != {} and "threads" not in str(other.config.shown())
+
+
+def test_requests_to_a_generator_say_what_it_does_with_system_messages_unless_its_template_decides():
+    def asked(**checkpoint) -> dict:
+        config = raw("demo.yaml")
+        config["checkpoints"] = {"g": {"engine": "vllm", "path": "o/n", **checkpoint}}
+        config["models"] = {"g": {"checkpoint": "g", "prompt": "instruct"}}
+        config["architectures"]["B"]["chosen"] = {"generate": "g"}
+        made = plan(config)
+        assert "system_role" not in made.request_settings_of_model("g", "de", translate=True)
+        assert made.request_settings_of_generator("g")["g"] == made.request_settings_of_model("g", "de")
+        return made.request_settings_of_model("g", "de")
+
+    assert "system_role" not in asked()
+    assert asked(system_role="merge")["system_role"] == "merge"
+    assert asked(engine="openai")["system_role"] == "keep"
+    assert asked(engine="openai", system_role="merge")["system_role"] == "merge"
+
+
+def test_native_prompts_take_the_place_of_translations_except_in_english():
+    config = raw("demo.yaml")
+    config["native"] = {"own": {"path": "o/n", "subset": "{iso}", "license": "cc0-1.0"}, "unused": {"path": "o/m"}}
+    config["architectures"]["N"] = {
+        "prompt": {"native": "own"}, "chosen": {"generate": "strong"}, "rejected": {"generate": "weak"},
+    }  # fmt: skip
+    made = plan(config)
+    assert made.field_file("N", "prompt", "de") is None
+    assert made.field_file("N", "chosen", "de") == Response("own", "strong", "de")
+    assert made.field_file("N", "chosen", "en") == Response("english", "strong", "en")
+    assert made.native_files("N")["de"] == "results/native/own/de.parquet" and not made.native_files("A")
+    assert set(made.native_files("N").values()) <= set(made.dataset_inputs("N"))
+    assert made.licenses("N")["own"] == "cc0-1.0" and "own" not in made.licenses("A")
+    (repository,) = [found for found in data_repositories(made) if found.path in ("o/n", "o/m")]
+    assert repository.path == "o/n" and ("deu", "train") in repository.parts
+    assert "native" in settings(made, "dataset.N") and "native" not in settings(made, "dataset.A")
+    assert set(settings(made, "tables")["native"]) == set(made.architectures)
+    assert "native" not in settings(plan(raw("demo.yaml")), "tables")

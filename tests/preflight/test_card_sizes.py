@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from polypref.config.loading import load_config, read_languages
-from polypref.config.uses import searched_decoders
+from polypref.config.searches import searched_decoders
 from polypref.plan.plan import Plan
 from polypref.preflight.card_sizes import FITS, SIZES, TIGHT, card_rows, card_table
 from polypref.preflight.estimating import longest_requests

@@ -13,6 +13,7 @@ from polypref.plan.needs import Repository, api_keys, nothing_outside, repositor
 from polypref.plan.plan import Plan
 from polypref.preflight.checks import (
     check_context,
+    check_conversions,
     check_disk,
     check_fetched,
     check_hub,
@@ -80,7 +81,8 @@ def test_all_faults_are_listed_together_and_an_unreachable_hub_is_reported(paper
     assert any("1 GPUs are here" in what and "training asks for 8" in what for what in wrong)
     assert any("GPU memory" in what and "qwen2.5-32b" in what for what in wrong)
     assert any("haoranxu/X-ALMA-13B-Group3" in f.what and "snakemake pin" in f.what for f in findings)
-    unchecked, templates = [finding.what for finding in findings if finding.level == "unchecked"]
+    unchecked, searches, templates = [finding.what for finding in findings if finding.level == "unchecked"]
+    assert searches.startswith("beam search: no config.json is available yet for") and "x-alma-group1" in searches
     assert "no tokenizer at hand yet for aya-23-8b" in templates
     assert "24 of 24" in unchecked or "repositories on the Hub" in unchecked
 
@@ -217,3 +219,16 @@ def test_context(paper):
     ]
     (unknown,) = check_context(paper, {("answer", "base"): (1, 1)}, lambda path, revision: None)
     assert unknown.level == "unchecked"
+
+
+def test_a_job_that_has_too_little_memory_for_a_conversion_is_doubted(paper, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert list(check_conversions(paper)) == []
+    nllb = paper.config.checkpoints["nllb-200-3.3b"]
+    small = nllb.model_copy(update={"runtime": nllb.runtime.model_copy(update={"memory_gb": 16})})
+    checkpoints = paper.config.checkpoints | {"nllb-200-3.3b": small}
+    plan = Plan(paper.config.model_copy(update={"checkpoints": checkpoints}), paper.languages)
+    (found,) = check_conversions(plan)
+    assert found.level == "doubt" and "needs up to 21 GB of main memory, and its job requests 16" in found.what
+    (tmp_path / "polypref/ct2" / f"facebook-nllb-200-3.3B-{nllb.revision[:16]}-float16").mkdir(parents=True)
+    assert list(check_conversions(plan)) == []

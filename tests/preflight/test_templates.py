@@ -17,15 +17,16 @@ TEMPLATE = (
 )
 
 
-def plan_with(template: str | None) -> Plan:
+def plan_with(template: str | None, **sources) -> Plan:
     raw = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+    raw["sources"] = {name: {**entry, **sources.get(name, {})} for name, entry in raw["sources"].items()}
     registry = yaml.safe_load((ROOT / "resources/demo/models.yaml").read_text(encoding="utf-8"))
     raw["checkpoints"] = {"base": {**registry["checkpoints"]["base"], "chat_template": template}}
     return Plan(load_config(raw, ROOT), read_languages(ROOT))
 
 
-def findings(template: str | None, load=local_tokenizer) -> list[tuple[str, str]]:
-    return [(finding.level, finding.what) for finding in check_templates(plan_with(template), load)]
+def findings(template: str | None, load=local_tokenizer, **sources) -> list[tuple[str, str]]:
+    return [(finding.level, finding.what) for finding in check_templates(plan_with(template, **sources), load)]
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,16 @@ def test_a_tokenizer_without_a_template_needs_one_in_the_configuration():
 def test_tokenizers_that_are_not_on_this_machine_are_not_checked():
     ((level, what),) = findings(None, lambda path, revision: None)
     assert level == "unchecked" and "base, judge" in what
+
+
+def test_templates_without_a_system_role_or_several_turns_are_reported_if_the_sources_have_conversations():
+    strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
+    single = TEMPLATE.replace("for m in messages", "for m in messages[-2:]")
+    some = {"helpsteer2": {"turns": "any"}}
+    assert not any("system role" in what for _, what in findings(strict))
+    assert [
+        level for level, what in findings(strict, **some) if "base: its chat template has no system role" in what
+    ] == ["fine"]
+    doubts = [what for level, what in findings(single, **some) if level == "doubt"]
+    assert len(doubts) == 1 and "does not write prompts of several turns" in doubts[0]
+    assert not [what for level, what in findings(TEMPLATE, **some) if level != "fine" or "system role" in what]

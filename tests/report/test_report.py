@@ -6,6 +6,7 @@ import html.parser
 import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import hostile
 import pandas as pd
@@ -105,6 +106,16 @@ def test_ids_are_unique_and_links_lead_somewhere(pages):
             file, _, target = (attributes.get("href") or attributes.get("xlink:href") or "").partition("#")
             if target and "=" not in target:
                 assert target in ids[file.removesuffix(".html") or name]
+
+
+def test_checks_lead_to_their_rows(pages, report):
+    """The links of the health checks set filters that exist on the page."""
+    links = pd.read_csv(report.parent / "tables/health.csv").set_index("check")["link"]
+    for page, _, target in (link.partition("#") for link in links):
+        options = {a["value"] for tag, a in pages[page.removesuffix(".html")].tags if tag == "option"}
+        assert "=" not in target or {value for _, value in parse_qsl(target)} <= options, target
+    whole = {link for link in links if "#" not in link}
+    assert all(link.startswith(("data.html", "training.html")) for link in whole)
 
 
 def test_untrusted_text_is_text(pages):

@@ -14,7 +14,7 @@ from snakemake.cli import get_argument_parser
 
 from polypref.cli import score_verdicts
 from polypref.evaluation.agreement import judge_agreement
-from polypref.evaluation.biases import wrong_languages
+from polypref.evaluation.biases import detect_languages, flag_answers, wrong_languages
 from polypref.evaluation.external import as_judged
 from polypref.translation_quality.scores import score_translations
 
@@ -117,10 +117,13 @@ def columns_of_tables() -> dict[str, set[str]]:
     texts = {(name, "de"): synthetic.translations(segments["de"], noise) for name, noise in (("a", 0.1), ("b", 0.4))}
     scores, comparisons = score_translations(segments, texts, {"de": "13a"}, draws=20)
     answers = pd.DataFrame({"name": ["a"], "language": ["de"], "text": ["Das ist ein Haus am See und am Wald."]})
+    answers = answers.assign(item_id="i", finish_reason="length")
+    detected = detect_languages(answers, ["de", "is"])
     tables = {
         **score_verdicts(judged, "base", 20, 1),
         "judge_agreement": judge_agreement(judged, judged, ["de", "is"], 20),
-        "wrong_languages": wrong_languages(answers, ["de", "is"]), "scores": scores, "comparisons": comparisons,
+        "wrong_languages": wrong_languages(answers, detected), "answer_flags": flag_answers(answers, detected),
+        "scores": scores, "comparisons": comparisons,
     }  # fmt: skip
     return {name: set(table.columns) for name, table in tables.items()}
 

@@ -19,8 +19,29 @@ def test_answers_are_compared_row_by_row(check):
     given = {"greedy": [["a", None], ["b", None]], "labels": [["A", {"A": -0.1, "B": -2.5}]], "new": [["c", None]]}
     expected = {"greedy": [["a", None], ["x", None]], "labels": [["A", {"A": -0.15, "B": -2.0}]]}
     assert check.comparison(given, expected) == [
-        ["greedy", "2", "1", ""], ["labels", "1", "1", "0.500"], ["new", "1", "not compared", ""],
+        ["greedy", "2", "2", "1", ""], ["labels", "1", "1", "1", "0.500"], ["new", "1", "0", "0", ""],
     ]  # fmt: skip
+    given, expected = ({"judge": {key: [text, None] for key in keys}} for keys, text in (("abc", "A"), ("bcd", "A")))
+    assert check.comparison(given, expected) == [["judge", "3", "2", "2", ""]]
+
+
+def test_completions_are_found_by_request_whatever_the_number_format(check, tmp_path):
+    import synthetic_requests
+
+    from polypref.files.schemas import COMPLETIONS, REQUESTS
+    from polypref.files.tables import read_rows, write_table
+
+    (file,) = synthetic_requests.write_translations(tmp_path / "translate", 2, languages=1)
+    rows = read_rows(file, REQUESTS)
+    write_table(tmp_path / "requests/translate/de.parquet", rows, REQUESTS)
+    done = dict.fromkeys(COMPLETIONS.names) | {"text": "a", "logprobs": '{"A": -0.5}', "finish_reason": "stop"}
+    numbers = {"prompt_tokens": 1, "completion_tokens": 1, "cost_usd": 0.0}
+    done = [done | numbers | {"request_id": row["request_id"]} for row in rows]
+    write_table(tmp_path / "completions/translate/strong.parquet", done, COMPLETIONS)
+    found = check.gpu_parts.completions_by_request(tmp_path)
+    assert list(found) == ["miniature, translate"] and len(found["miniature, translate"]) == 2
+    assert list(found["miniature, translate"].values()) == [["a", {"A": -0.5}]] * 2
+    assert not set(found["miniature, translate"]) & {row["request_id"] for row in rows}
 
 
 def test_a_part_that_failed_is_named_and_the_others_are_shown(check):

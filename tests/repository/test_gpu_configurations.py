@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from polypref.config.loading import load_config, read_languages
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.plan.plan import Plan
 from polypref.preflight.card_sizes import FITS, card_rows
 from polypref.preflight.estimating import longest_requests

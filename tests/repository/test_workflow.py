@@ -40,6 +40,12 @@ def test_a_dry_run_lists_every_artifact_within_the_time_budget(name, tmp_path):
         assert (found["ask_answers"], found["ask_verdicts"]) == (7 * 9, 4 * 9)
 
 
+def test_a_dry_run_of_the_laptop_needs_no_gpu(tmp_path):
+    found = jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", str(ROOT / "config/laptop.yaml")))
+    assert found["train_policy"] == found["build_dataset"] == 2 and found["complete"] == 8
+    assert not [name for name in found if "gpu" in name and name != "check_before_gpu"]
+
+
 def test_a_fourth_architecture_needs_no_code(tmp_path):
     configs = [str(ROOT / "config/demo.yaml"), str(ROOT / "tests/configs/fourth.yaml")]
     text = snakemake(tmp_path, "-n", "--configfile", *configs)

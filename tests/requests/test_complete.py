@@ -57,7 +57,7 @@ def test_beam_search_and_sampling_are_two_engines_of_one_batch_one_after_the_oth
     started = []
 
     class Named(Echo):
-        def __call__(self, checkpoint, path, revision, name):
+        def __call__(self, checkpoint, path, revision, name, folder):
             assert len(started) == self.closed, "one engine at a time"
             started.append(name)
             return super().__call__()

@@ -45,3 +45,19 @@ def test_the_winner_depends_on_label_and_order():
     assert parse_verdict("[[A]]", "opponent_first", "brackets") == "opponent"
     assert parse_verdict("[[C]]", "opponent_first", "brackets") == "tie"
     assert parse_verdict("A", "policy_first") == "policy" and parse_verdict("no", "policy_first") == ""
+
+
+@pytest.mark.parametrize(
+    ("reply", "parser", "verdict"),
+    [
+        ("<think>\nA is longer, B is right.\n</think>\n\nB", "label", "opponent"),
+        ("The first one is [[A]]-worthy, but wrong.</think>[[B]]", "brackets", "opponent"),
+        ('<think>{"winner": "A"}?</think> {"winner": "tie"}', "json", "tie"),
+        ("[THINK]Answer: B[/THINK]\nAnswer: A", "answer_line", "policy"),
+        ("<think>Both are good. [[A]]", "brackets", ""),
+        ("<think>A</think>", "label", ""),
+    ],
+)
+def test_the_label_follows_the_thinking(reply, parser, verdict):
+    """Regression: a judge that thinks first was unparsed, or its thoughts were taken for the label."""
+    assert parse_verdict(reply, "policy_first", parser) == verdict

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypref.files.conversations import to_messages
 from polypref.files.tables import TableError
 from polypref.sources.formats import COLUMNS, clean, normalise
 from polypref.sources.reading import read_data
@@ -27,9 +28,9 @@ def helpsteer(prompt: str, response: str, score: int) -> dict:
     return {"prompt": prompt, "response": response, "helpfulness": score, "correctness": score, "coherence": 4}
 
 
-def run(kind: str, rows: list[dict], bad_rows: str = "drop"):
+def run(kind: str, rows: list[dict], bad_rows: str = "drop", turns: str | None = None):
     dropped = []
-    return list(normalise("s", kind, rows, "file.jsonl", bad_rows, dropped)), dropped
+    return list(normalise("s", kind, rows, "file.jsonl", bad_rows, dropped, turns)), dropped
 
 
 def test_chatbot_arena_chooses_the_winner_and_drops_ties_chats_and_other_languages():
@@ -176,11 +177,55 @@ def test_trl_formats_give_the_same_pair(row):
     assert [(p["prompt"], p["chosen"], p["rejected"]) for p in pairs] == [("p", "c", "r")]
 
 
-def test_several_turns_are_unusable():
-    chat = [turn("user", "a"), turn("assistant", "b"), turn("user", "p")]
-    row = {"prompt": chat, "chosen": [turn("assistant", "c")], "rejected": [turn("assistant", "r")]}
-    with pytest.raises(TableError, match=r"file.jsonl, row 2: prompt has 3 turns"):
-        run("preference", [{"prompt": "p", "chosen": "c", "rejected": "r"}, row], "error")
+CHAT = [turn("system", " Be brief.\r\n"), turn("user", "a"), turn("assistant", "b"), turn("user", "p")]
+
+
+def test_several_turns_are_kept_by_the_preference_format():
+    row = {"prompt": CHAT, "chosen": [turn("assistant", "c")], "rejected": [turn("assistant", "r")]}
+    (kept,), _ = run("preference", [row])
+    assert to_messages(kept["prompt"]) == [turn("system", "Be brief."), *CHAT[1:]]
+    plain = {"prompt": "p", "chosen": "c", "rejected": "r"}
+    pairs, dropped = run("preference", [row, plain], "error", turns="single")
+    assert len(pairs) == 1 and [(d["row"], d["reason"]) for d in dropped] == [(1, "more than one exchange")]
+
+
+def test_an_empty_system_message_is_left_out_and_another_empty_message_is_an_error():
+    row = {"prompt": [turn("system", " "), turn("user", "p")], "chosen": "c", "rejected": "r"}
+    plain = {"prompt": "p", "chosen": "c", "rejected": "r"}
+    pairs, dropped = run("preference", [row, plain])
+    assert [p["prompt"] for p in pairs] == ["p"] and dropped[0]["reason"] == "the same pair as row 1"
+    with pytest.raises(TableError, match=r"file.jsonl, row 1: a message of the assistant in prompt is empty"):
+        run("preference", [{**row, "prompt": [turn("user", "a"), turn("assistant", ""), turn("user", "p")]}], "error")
+
+
+def test_public_chats_are_kept_if_both_sides_share_them():
+    asked = [turn("user", "Hi?"), turn("assistant", "Hello"), turn("user", "Bye?")]
+    other = [asked[0], turn("assistant", "Good day"), asked[2]]
+    vote = {"winner": "model_b", "language": "English"}
+    rows = [
+        {
+            **vote,
+            "conversation_a": [*asked, turn("assistant", "x")],
+            "conversation_b": [*asked, turn("assistant", "y")],
+        },
+        {
+            **vote,
+            "conversation_a": [*asked, turn("assistant", "x")],
+            "conversation_b": [*other, turn("assistant", "y")],
+        },
+        {**vote, "conversation_a": asked, "conversation_b": asked},
+        arena("model_a"),
+    ]
+    pairs, dropped = run("chatbot_arena", rows, turns="any")
+    assert [(len(to_messages(p["prompt"])), p["chosen"]) for p in pairs] == [(3, "y"), (1, "from a")]
+    assert [d["reason"] for d in dropped] == [
+        "the two conversations differ before the last answer",
+        "a conversation is no series of questions and answers",
+    ]
+    chat = "Hi\n<extra_id_1>Assistant\nHello\n<extra_id_1>User\nAnd now?"
+    (pair,), _ = run("helpsteer2", [helpsteer(chat, "good", 4), helpsteer(chat, "bad", 1)], turns="any")
+    assert to_messages(pair["prompt"]) == [turn("user", "Hi"), turn("assistant", "Hello"), turn("user", "And now?")]
+    assert (pair["chosen"], pair["rejected"]) == ("good", "bad")
 
 
 @pytest.mark.parametrize("field", ["prompt", "chosen", "rejected"])

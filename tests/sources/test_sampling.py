@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypref.files.conversations import to_text
 from polypref.files.digests import digest, pair_id
 from polypref.requests.asking import RequestSettings
 from polypref.requests.translate import ask_translations
@@ -185,6 +186,52 @@ def test_pairs_are_measured_with_the_configured_template():
 def test_an_untrainable_template_is_an_error(template, message):
     with pytest.raises(TokenizerError, match=message):
         measured("Rhine", "Danube", template)
+
+
+NO_SYSTEM = TEMPLATE.replace(
+    "{% for m", "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}{% for m", 1
+)
+
+
+def chat(*roles: str) -> str:
+    return to_text([(role, f"{role} {place}") for place, role in enumerate(roles)])
+
+
+def test_the_whole_conversation_is_measured():
+    def tokens(prompt: str, template: str = TEMPLATE) -> Measured:
+        tokenizer = load_trainee("resources/demo/models/base", None, template)
+        row = {"item_id": "a", "prompt": prompt, "chosen": "Rhine", "rejected": "Danube"}
+        return pair_measure(tokenizer)([row])[0]
+
+    one, three = tokens(chat("user")), tokens(chat("user", "assistant", "user"))
+    assert three.tokens > 2 * one.tokens > 0 and not three.fault
+    system = chat("system", "user")
+    merged = tokens(system, NO_SYSTEM)
+    assert merged == tokens("system 0\n\nuser 1") and merged.tokens > tokens("user 1").tokens, "not left out"
+
+
+def test_a_conversation_that_the_template_refuses_is_dropped_with_the_reason():
+    strict = TEMPLATE.replace(
+        "{% for m in messages %}",
+        "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}",
+    )
+    tokenizer = load_trainee("resources/demo/models/base", None, strict)
+    prompts = [chat("user", "user"), chat("user", "assistant", "user"), "plain"]
+    rows = [{"item_id": "a", "prompt": prompt, "chosen": "Rhine", "rejected": "Danube"} for prompt in prompts]
+    first, *others = pair_measure(tokenizer)(rows)
+    assert first.fault == "the chat template refuses the conversation: roles must alternate"
+    assert [found.fault for found in others] == ["", ""] and all(found.tokens > 0 for found in others)
+
+
+def test_conversations_with_the_same_text_in_other_roles_are_not_the_same_prompt():
+    prompts = ["system a user b", to_text([("system", "a"), ("user", "b")]), to_text([("user", "a"), ("user", "b")])]
+    assert len({prompt_key(prompt) for prompt in prompts}) == 3
+    assert prompt_key(to_text([("system", "A  b"), ("user", "c")])) == prompt_key(chat_of("system", "a B", "user", "C"))
+
+
+def chat_of(*parts: str) -> str:
+    return to_text(list(zip(parts[::2], parts[1::2], strict=True)))
 
 
 def test_another_seed_gives_another_sample():

@@ -60,7 +60,7 @@ def make_report(folder: Path) -> Path:
         "tabulate_win_rates",
         input={"verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
                "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages]},
-        output={name: tables / f"{name}.csv" for name in (*rates, "length_bias", "wrong_languages")},
+        output={name: tables / f"{name}.csv" for name in (*rates, "length_bias", "wrong_languages", "answer_flags")},
         params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages},
     )  # fmt: skip
     counted = ("sources", "datasets")
@@ -87,6 +87,7 @@ def make_report(folder: Path) -> Path:
                "diagnostics": [folder / f"diagnostics/{name}.parquet" for name in "ABC"],
                "training_logs": [folder / f"policies/{name}/log.csv" for name in "ABC"],
                "length_bias": tables / "length_bias.csv", "wrong_languages": tables / "wrong_languages.csv",
+               "answer_flags": tables / "answer_flags.csv",
                "improvement": tables / "improvement_by_language.csv", "funnel": tables / "funnel.csv"},
         output={**{name: tables / f"{name}.csv" for name in ("health", "contamination")},
                 "sanity": folder / "verdicts/sanity.parquet"},
@@ -122,6 +123,7 @@ def make_report(folder: Path) -> Path:
             "prompts": [folder / f"prompts/{code}.parquet" for code in languages],
             "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages],
             "verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
+            "sanity": folder / "verdicts/sanity.parquet",
             "training_logs": logs,
             "policies": [folder / f"policies/{name}/policy.json" for name in "ABC"],
             "paper": sorted((ROOT / "resources/paper").glob("*.csv")),

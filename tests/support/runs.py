@@ -22,6 +22,11 @@ class Run:
     output: str = ""
     code: Path = ROOT
 
+    @classmethod
+    def of_file(cls, path: Path, folder: Path) -> "Run":
+        """A run of a configuration file in a folder; its paths are those of the repository."""
+        return cls(folder, yaml.safe_load(path.read_text(encoding="utf-8")))
+
     @property
     def results(self) -> Path:
         return self.folder / "results"
@@ -64,8 +69,12 @@ def new_run(folder: Path, name: str = "demo.yaml") -> Run:
 
 
 def make_miniature(folder: Path) -> Run:
-    """Run the whole miniature, and save its configuration and output for :func:`read_run`."""
-    run = new_run(folder)
+    """Run the whole miniature, and save it for :func:`read_run`."""
+    return finish_run(new_run(folder))
+
+
+def finish_run(run: Run) -> Run:
+    """Run everything, and save the configuration and the output for :func:`read_run`."""
     run.output = run.snakemake("--resources", "engine=2")
     (run.folder / "made.yaml").write_text(yaml.safe_dump(run.config, allow_unicode=True), encoding="utf-8")
     (run.folder / "output.txt").write_text(run.output, encoding="utf-8")
@@ -73,6 +82,6 @@ def make_miniature(folder: Path) -> Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a miniature that :func:`make_miniature` has run."""
+    """Read a run that :func:`finish_run` has finished."""
     config = yaml.safe_load((folder / "made.yaml").read_text(encoding="utf-8"))
     return Run(folder, config, (folder / "output.txt").read_text(encoding="utf-8"))

@@ -146,6 +146,8 @@ def diagnostics(kept: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             signals |= {
                 f"{field}_language": "da" if wrong and field == "chosen" else row.language,
                 f"{field}_tokens": len(text) // 4, f"{field}_characters": len(text), f"{field}_repetition": 0.0,
+                f"{field}_other_script": 0.0, f"{field}_length_ratio": 1.0, f"{field}_sentence_ratio": None,
+                f"{field}_lost_marks": 0,
                 f"{field}_source_overlap": 0.0, f"{field}_prompt_overlap": 0.0,
                 f"{field}_truncated": bool(field == "rejected" and rng.random() < 0.02),
             }  # fmt: skip

@@ -1,6 +1,6 @@
 """A tokenizer with one token per word, its chat template, and preference pairs of a given length in words."""
 
-from polypref.config.sections import Training
+from polypref.config.training import Training
 
 WORDS = [f"w{number}" for number in range(50)]
 TEMPLATE = (

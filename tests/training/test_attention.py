@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.training import trainer
 from polypref.training.attention import attention_used
 

@@ -73,3 +73,21 @@ def test_training_curves_share_their_scales():
     assert loss_b.get_title(loc="right") == "n = 10 steps of 128 pairs"
     (label,) = loss_b.texts
     assert label.get_verticalalignment() == "top", "below its line: above it stands the head of the panel"
+
+
+def test_evaluations_on_held_out_pairs(tmp_path):
+    def evaluation(step: int, loss: float, accuracy: float) -> str:
+        values = f"eval_loss={loss}, acc_mean={accuracy}"
+        start = f"\rEval stage of global_step {step}:   0%|  | 0/2 [00:00<?, ?it/s]"
+        return f"{start}\rEval stage of global_step {step}: 100%|##| 2/2 [00:00<00:00, 9.1it/s, {values}]\x1b[A"
+
+    text = "".join([bar(0, 3, 0.7), bar(1, 3, 0.6), evaluation(2, 0.65, 0.75), bar(2, 3, 0.5), bar(3, 3, 0.5)])
+    (tmp_path / "0.log").write_text(text + evaluation(3, 0.9, 0.1))
+    (tmp_path / "1.log").write_text(evaluation(3, 0.6, 0.875))  # the step was repeated after a kill
+    paths = sorted(tmp_path.glob("*.log"))
+    table = training_log.read_attempts(paths, batch_size=4, micro_steps=1, steps=3)
+    table = training_log.add_evaluations(table, paths)
+    assert table.columns.tolist() == [*training_log.LOG_COLUMNS, *training_log.HELD_OUT]
+    assert table["loss"].tolist() == [0.7, 0.6, 0.5], "the bars of the training are read as before"
+    assert table["held_out_loss"].isna().tolist() == [True, False, False]
+    assert table[training_log.HELD_OUT].to_numpy()[1:].tolist() == [[0.65, 0.75], [0.6, 0.875]]

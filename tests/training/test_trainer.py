@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import runpy
 import socket
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from word_tokenizer import settings
 
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.training import trainer
+from polypref.training.tracking import tracking_flags
 from polypref.training.trainer import TrainingError
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -91,10 +93,76 @@ def test_command_with_lora():
     assert merge[1:4] == [str(trainer.LAUNCHER), "--cpu", "openrlhf.cli.lora_combiner"]
 
 
-def test_openrlhf_knows_every_flag():
-    source = pytest.importorskip("openrlhf").__path__[0]
-    known = (Path(source) / "cli" / "train_dpo.py").read_text()
-    ours = Training(base="aya", adam_offload=True, ref_offload=True, lora={"target_modules": ["q_proj"]})
-    arguments = trainer.command(ours, **PATHS, chat_template="{{ x }}")
-    trainers = arguments[arguments.index("openrlhf.cli.train_dpo") :]
-    assert not [flag for flag in trainers if flag.startswith("--") and f'"{flag}"' not in known]
+ALL_OPTIONS = {
+    "adam_offload": True, "ref_offload": True, "lora": {"target_modules": ["q_proj"]}, "loss": "ipo",
+    "nll_coefficient": 0.2, "weight_decay": 0.1, "adam_betas": [0.8, 0.99], "liger_kernel": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def parse():
+    """OpenRLHF's own parser of the command line: it runs up to the first use of its result."""
+    pytest.importorskip("openrlhf")
+    sys.path.insert(0, str(trainer.LAUNCHER.parent))
+    import openrlhf_launcher
+
+    before = set(sys.modules)
+    openrlhf_launcher.supply_flash_attn()
+    import openrlhf.cli.train_dpo
+    import openrlhf.utils
+
+    for name in set(openrlhf_launcher.STAND_INS) - before:  # other tests ask whether flash-attn is installed
+        del sys.modules[name]
+
+    class Parsed(Exception):
+        pass
+
+    def stop(arguments):
+        raise Parsed(arguments)
+
+    def parsed(arguments: list[str]):
+        module = arguments.index("openrlhf.cli.train_dpo")
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Parsed) as found:
+            patch.setattr(openrlhf.utils, "get_strategy", stop)
+            patch.setattr(sys, "argv", arguments[module:])
+            runpy.run_module("openrlhf.cli.train_dpo", run_name="__main__", alter_sys=True)
+        return found.value.args[0]
+
+    return parsed
+
+
+def test_openrlhf_parses_every_option(parse):
+    tracking = tracking_flags(settings(), {"WANDB_API_KEY": "secret"}, "run")
+    ours = Training(base="aya", **ALL_OPTIONS)
+    found = parse(
+        trainer.command(
+            ours, **PATHS, chat_template="{{ x }}", held_out="held_out.parquet", evaluate_every=3, tracking=tracking
+        )
+    )
+    assert (found.model.ipo_enable, found.model.nll_loss_coef, found.model.label_smoothing) == (True, 0.2, 0)
+    assert (found.adam.weight_decay, found.adam.betas, found.ds.use_liger_kernel) == (0.1, [0.8, 0.99], True)
+    assert (found.eval.dataset, found.eval.split, found.eval.steps) == ("held_out.parquet", "train", 3)
+    assert parse(trainer.command(Training(base="aya", label_smoothing=0.1), **PATHS)).model.label_smoothing == 0.1
+
+
+def test_options_that_are_not_set_are_not_in_the_command(parse):
+    """Our defaults are OpenRLHF's."""
+    plain = trainer.command(Training(base="aya"), **PATHS)
+    assert not [flag for flag in plain if flag.startswith(("--eval", "--logger", "--adam.b", "--adam.w", "--model.i"))]
+    found, ours = parse(plain), Training(base="aya")
+    assert (list(found.adam.betas), found.adam.weight_decay) == (ours.adam_betas, ours.weight_decay)
+    assert (found.model.label_smoothing, found.model.nll_loss_coef) == (ours.label_smoothing, ours.nll_coefficient)
+    assert not found.model.ipo_enable and not found.ds.use_liger_kernel
+
+
+def test_tracking(parse):
+    board = tracking_flags(settings(), {}, "run")
+    assert board["--logger.tensorboard_dir"] == "." and board["--logger.wandb.run_name"] == "tensorboard"
+    assert not tracking_flags(settings(runtime={"launcher": "cpu", "gpus": 0, "tensorboard": False}), {}, "run")
+    secret = {"WANDB_API_KEY": "0123456789secret", "WANDB_PROJECT": "ours"}
+    arguments = trainer.command(settings(), **PATHS, tracking=tracking_flags(settings(), secret, "run"))
+    assert not [part for part in arguments if "secret" in part], "other users can read a command line"
+    found = parse(arguments).logger
+    assert found.wandb.key and (found.wandb.project, found.wandb.run_name) == ("ours", "run")
+    by_ssh = Training(base="aya", runtime={"nodes": 2, "hostfile": "hosts"})
+    assert "--logger.wandb.key" not in tracking_flags(by_ssh, secret, "run")

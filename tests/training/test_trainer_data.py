@@ -3,6 +3,7 @@
 import os
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from word_tokenizer import LENGTHS, TEMPLATE, pair, word_tokenizer
 
@@ -102,3 +103,25 @@ def test_a_data_set_without_rows_is_an_error(pairs, tokenizer):
         trainer_data.choose_rows(lengths, "drop", 2, seed=1)
     with pytest.raises(DataError, match="0 of 0 pairs are left"):
         trainer_data.choose_rows(trainer_data.check_lengths(pairs[:0], tokenizer, 5), "drop", 2, seed=1)
+
+
+def test_held_out_items_are_the_same_in_every_language_and_data_set(pairs, tokenizer):
+    items = [f"item{number}" for number in range(2000)]
+    out = trainer_data.hold_out(items, 0.05, seed=1)
+    assert 0.04 < out.mean() < 0.06
+    assert (trainer_data.hold_out(items[::-1], 0.05, seed=1)[::-1] == out).all(), "whatever the order"
+    assert (trainer_data.hold_out(items, 0.2, seed=1) >= out).all(), "a larger share keeps those of a smaller one"
+    assert (trainer_data.hold_out(items, 0.05, seed=2) != out).any()
+    twice = pd.concat([pairs, pairs.assign(language="ja")], ignore_index=True)
+    lengths = trainer_data.check_lengths(twice, tokenizer, 20)
+    rows = trainer_data.choose_rows(lengths, "drop", 2, 1, trainer_data.hold_out(twice["item_id"], 0.6, seed=2))
+    sides = rows[rows["fate"].isin(["kept", "held_out", "remainder"])].assign(out=rows["fate"].eq("held_out"))
+    assert sides.groupby("item_id")["out"].nunique().eq(1).all() and sides["out"].nunique() == 2
+    assert not rows.loc[rows["fate"].eq("held_out"), "trained"].any()
+    with pytest.raises(trainer_data.DataError, match=r"training\.held_out"):
+        trainer_data.choose_rows(lengths, "drop", 2, 1, trainer_data.hold_out(twice["item_id"], 1e-9, seed=2))
+
+
+@pytest.mark.parametrize(("steps", "every"), [(1, 1), (4, 1), (10, 1), (13, 2), (87, 17), (100, 10)])
+def test_steps_between_evaluations(steps, every):
+    assert trainer_data.steps_between_evaluations(steps) == every

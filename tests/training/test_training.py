@@ -35,6 +35,18 @@ def test_the_digest_covers_everything_that_training_reads(pairs):
     assert set(same) == {first} and len({first, *other}) == 7
 
 
+def test_options_that_are_not_set_do_not_change_the_digest(pairs):
+    base = {"path": "org/model", "revision": "abc"}
+    first = training.training_digest(pairs, base, settings())
+    assert first == "3c7ead53da5ea867", "a new option must not make the trainings of earlier versions stale"
+    changes = [
+        {"loss": "ipo"}, {"label_smoothing": 0.1}, {"nll_coefficient": 0.2}, {"weight_decay": 0.1},
+        {"adam_betas": [0.9, 0.999]}, {"liger_kernel": True}, {"held_out": 0.3}, {"held_out": 0.3, "held_out_seed": 2},
+    ]  # fmt: skip
+    assert len({first, *(training.training_digest(pairs, base, settings(**change)) for change in changes)}) == 9
+    assert training.training_digest(pairs, base, settings(held_out_seed=2)) == first
+
+
 def test_only_the_last_complete_checkpoint_is_left(tmp_path):
     layout = {"processes": 8, "zero_stage": 3}
     training.keep_last_checkpoint(tmp_path, layout)

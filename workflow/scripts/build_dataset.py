@@ -1,7 +1,7 @@
 """Make ``datasets/{architecture}.parquet``: a preference pair per English pair and language."""
 
 from polypref.datasets.building import build_dataset
-from polypref.datasets.texts import Flags, read_texts
+from polypref.datasets.texts import Flags, native_files, read_texts
 from polypref.files.schemas import DATASET, DROPPED
 from polypref.files.tables import TableError, open_table
 from polypref.running.logs import job
@@ -10,10 +10,12 @@ if __name__ == "__main__":
     name, made, params = snakemake.wildcards.architecture, snakemake.output, snakemake.params
     with job(f"data set {name}", snakemake.log[0]) as terminal:
         flags = Flags(list(snakemake.input.diagnostics))
+        native = native_files(snakemake.input.get("settings"))
         with open_table(made.dataset, DATASET) as dataset, open_table(made.dropped, DROPPED) as dropped:
             first = None
-            for language, pairs, texts in read_texts(snakemake.input.pairs, params.fields):
-                kept, left = build_dataset(pairs, texts, language, params.drop, flags.of(language, pairs))
+            for language, pairs, texts in read_texts(snakemake.input.pairs, params.fields, native):
+                marked = flags.of(language, pairs)
+                kept, left = build_dataset(pairs, texts, language, params.drop, marked, language in native)
                 dataset.write(kept)
                 dropped.write(left)
                 first = first or next(iter(left["reason"].to_pylist()), None)

@@ -14,7 +14,7 @@ from polypref.report.report import Results, Settings, write_report
 from polypref.running.logs import job
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
-          "estimates", "self_agreement", "length_bias", "wrong_languages", "translation_comparisons",
+          "estimates", "self_agreement", "length_bias", "wrong_languages", "answer_flags", "translation_comparisons",
           "judge_agreement", "health", "funnel", "dataset_counts", "diagnostics", "cost", "estimate")  # fmt: skip
 
 
@@ -26,6 +26,11 @@ def read_text(path: str) -> str:
 def by_architecture(paths, schema, suffix: str = "") -> dict[str, pd.DataFrame]:
     """Frames by the architecture that their files are named by."""
     return {Path(path).stem.removesuffix(suffix): read_frame(path, schema) for path in paths}
+
+
+def native_prompts(paths) -> pd.DataFrame:
+    """Prompts of files that are named by their language."""
+    return pd.concat([read_frame(path, schemas.PAIRS).assign(language=Path(path).stem) for path in paths])
 
 
 if __name__ == "__main__":
@@ -41,6 +46,7 @@ if __name__ == "__main__":
             policies={Path(path).parent.name: json.loads(read_text(path)) for path in files.policies},
             paper={Path(path).stem: read_csv(path) for path in files.get("paper", [])},
             pairs=read_frame(files.pairs, schemas.PAIRS),
+            native=native_prompts(files.native) if files.get("native") else None,
             datasets={
                 Path(path).stem: read_table(path, schemas.DATASET, COLUMNS).to_pandas() for path in files.datasets
             },
@@ -52,6 +58,7 @@ if __name__ == "__main__":
                 for name in names
             },
             verdicts=read_all(files.verdicts, schemas.VERDICTS),
+            sanity=read_frame(files.sanity, schemas.VERDICTS),
         )
         settings = Settings(
             title=params.title, subtitle=params.subtitle, languages=params.languages, mode=params.mode,

@@ -3,8 +3,8 @@
 import os
 
 from polypref.datasets.building import build_dataset
-from polypref.datasets.diagnostics import diagnose, language_identifier, truncated
-from polypref.datasets.texts import read_texts
+from polypref.datasets.diagnostics import Expected, diagnose, language_identifier, truncated
+from polypref.datasets.texts import native_files, read_texts
 from polypref.files.schemas import DIAGNOSTICS
 from polypref.files.tables import by_id, open_table, to_table
 from polypref.requests.asking import read_weights
@@ -19,12 +19,17 @@ if __name__ == "__main__":
         tokenizer = load_tokenizer(path, revision)
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
+        native = native_files(snakemake.input.get("settings"))
+        expected = Expected(**snakemake.params.expected)
         flagged = 0
         with open_table(snakemake.output[0], DIAGNOSTICS) as writer:
-            for language, pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields):
+            for language, pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
                 rows, _ = build_dataset(pairs, texts, language, drop=())
-                originals = by_id(pairs.to_pylist(), "the base set")
-                found = diagnose(rows.to_pylist(), originals, truncated(language, texts), identify, count)
+                originals = pairs.to_pylist()
+                if language in native:  # a native prompt is no copy of an English original
+                    originals = [{**pair, "prompt": ""} for pair in originals]
+                originals, cut = by_id(originals, "the base set"), truncated(language, texts)
+                found = diagnose(rows.to_pylist(), originals, cut, identify, count, expected)
                 flagged += sum(bool(row["flags"]) for row in found)
                 writer.write(to_table(found, DIAGNOSTICS))
         terminal.report(f"{flagged:,} of {writer.rows:,} pairs have a flag")

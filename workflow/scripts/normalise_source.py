@@ -12,7 +12,7 @@ if __name__ == "__main__":
         path = snakemake.input[0] if len(snakemake.input) else source["path"]
         rows = iter_data(path, COLUMNS[source["format"]], source["subset"], source["split"], source["revision"])
         dropped = []
-        pairs = normalise(name, source["format"], rows, path, source["bad_rows"], dropped)
+        pairs = normalise(name, source["format"], rows, path, source["bad_rows"], dropped, source.get("turns"))
         kept = write_table(snakemake.output.pairs, pairs, PAIRS)
         write_table(snakemake.output.dropped, dropped, DROPPED)
         terminal.report(f"{kept + len(dropped):,} rows read, {kept:,} pairs, {len(dropped):,} rows left out")

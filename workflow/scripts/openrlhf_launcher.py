@@ -10,7 +10,8 @@ OpenRLHF 0.11 assumes flash-attn and a CUDA compiler even where neither is used:
   DeepSpeed's own option ``torch_adam`` selects torch's AdamW, which needs no compiler.
 
 With ``--cpu``, CUDA is not used. OpenRLHF calls ``torch.cuda.current_device()`` and ``torch.cuda.synchronize()`` and
-builds its device mesh on "cuda"; these functions are replaced by versions for one CPU process.
+builds its device mesh on "cuda"; these functions are replaced by versions for one CPU process. OpenRLHF trains only in
+16 bits, for which torch has no fast kernels on CPUs with AVX2 only; there, matrices are multiplied in float32.
 """
 
 import os
@@ -84,6 +85,30 @@ def supply_cuda() -> None:
     import_module("deepspeed.comm.torch").build_shm_op = lambda: None  # the attribute deepspeed.comm.torch is torch
 
 
+def multiply_in_float32() -> None:
+    """Multiply bfloat16 matrices in float32 on a CPU with AVX2 only, and round the products to bfloat16.
+
+    torch's own kernels there do the same up to the order of summation, but are many times slower.
+    """
+    import torch
+
+    if torch.backends.cpu.get_cpu_capability() != "AVX2":
+        return
+    linear, matmul = torch.nn.functional.linear, torch.matmul
+
+    def fast_linear(input, weight, bias=None):
+        if input.dtype != torch.bfloat16:
+            return linear(input, weight, bias)
+        return linear(input.float(), weight.float(), None if bias is None else bias.float()).to(torch.bfloat16)
+
+    def fast_matmul(input, other):
+        if input.dtype != torch.bfloat16:
+            return matmul(input, other)
+        return matmul(input.float(), other.float()).to(torch.bfloat16)
+
+    torch.nn.functional.linear, torch.matmul = fast_linear, fast_matmul
+
+
 if __name__ == "__main__":
     place = next(n for n, argument in enumerate(sys.argv) if n and not argument.startswith("--"))
     module, before = sys.argv[place], sys.argv[1:place]  # DeepSpeed's launcher puts --local_rank before the module
@@ -91,6 +116,7 @@ if __name__ == "__main__":
     if on_cpu := "--cpu" in before:
         set_environment()
         supply_cuda()
+        multiply_in_float32()
     use_torch_adamw(fused=not on_cpu)
     sys.argv = [module, *(flag for flag in before if flag != "--cpu"), *sys.argv[place + 1 :]]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

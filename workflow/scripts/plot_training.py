@@ -1,7 +1,10 @@
-"""Draw the training curves of all architectures from ``policies/{architecture}/log.csv``, in the config's order."""
+"""Draw the training curves of all architectures from the training logs ``policies/{policy}/log.csv``."""
+
+from pathlib import Path
 
 import pandas as pd
 
+from polypref.evaluation.trained import Trained
 from polypref.figures.style import save, style
 from polypref.figures.training import plot_training
 from polypref.files.result_tables import read_csv
@@ -9,7 +12,8 @@ from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("training curves", snakemake.log[0]), style(snakemake.input.style):
-        names = snakemake.params.architectures
-        logs = {name: read_csv(path) for name, path in zip(names, snakemake.input.logs, strict=True)}
-        data = pd.concat(logs, names=["architecture", None]).reset_index(level=0)
-        save(plot_training(logs, snakemake.params.batch_size), data, snakemake.output, "training")
+        logs = {Path(path).parent.name: read_csv(path) for path in snakemake.input.logs}
+        trained = Trained(snakemake.params.trained)
+        data = pd.concat({trained.label(name): log for name, log in logs.items()}, names=["architecture", None])
+        figure = plot_training(trained.by_architecture(logs), snakemake.params.batch_size, snakemake.params.loss)
+        save(figure, data.reset_index(level=0), snakemake.output, "training")

@@ -1,4 +1,8 @@
-"""Make ``pairs.parquet``, the English base set: deduplicated, not too long, sampled evenly from the sources."""
+"""Make ``pairs.parquet``, the English base set: deduplicated, not too long, sampled evenly from the sources.
+
+Prompts of the evaluation set are left out. The whole set is compared, not only the prompts and languages of this run,
+so that the sample does not depend on these.
+"""
 
 from collections import Counter
 from functools import partial
@@ -8,16 +12,23 @@ from polypref.files.schemas import DROPPED, PAIRS
 from polypref.files.tables import TableError, iter_rows, write_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
+from polypref.sources.benchmarks import AYA_COLUMNS, evaluation_texts
+from polypref.sources.reading import read_data
 from polypref.sources.sampling import pair_measure, sample_pairs
 from polypref.sources.templates import load_trainee
 
 if __name__ == "__main__":
     with job("base set", snakemake.log[0]) as terminal:
-        sampling = snakemake.params.sampling
+        sampling, evaluation = snakemake.params.sampling, snakemake.params.evaluation
         path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
         tokenizer = load_trainee(path, revision, snakemake.params.trainee["chat_template"])
         sources = {Path(path).stem: partial(iter_rows, path, PAIRS) for path in snakemake.input.sources}
-        pairs, rest = sample_pairs(sources, measure=pair_measure(tokenizer), **sampling)
+        prompts = [row for path in snakemake.input.evaluation for row in read_data(path, AYA_COLUMNS)]
+        for name in evaluation["configs"]:
+            prompts += read_data(evaluation["path"], AYA_COLUMNS, name, "test", evaluation["revision"])
+        pairs, rest = sample_pairs(
+            sources, measure=pair_measure(tokenizer), evaluation=evaluation_texts(prompts), **sampling
+        )
         sampled = write_table(snakemake.output.pairs, pairs, PAIRS)
         reasons = Counter()
 
@@ -30,6 +41,8 @@ if __name__ == "__main__":
         if not sampled:
             why = "; ".join(f"{reason} ({number:,})" for reason, number in reasons.most_common(3))
             raise TableError(f"no pair is left for the base set. Left out, the commonest reasons: {why}")
+        if found := sum(number for reason, number in reasons.items() if reason.startswith("contamination: ")):
+            terminal.report(f"{found:,} pairs have a prompt of the evaluation set and are left out")
         if faulty := sum(number for reason, number in reasons.items() if reason.startswith("render: ")):
             terminal.report(f"{faulty:,} pairs are equal or empty as the chat template renders them and are left out")
         terminal.report(f"{sampled:,} pairs sampled, {dropped:,} left out")

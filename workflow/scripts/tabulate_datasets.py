@@ -11,6 +11,7 @@ from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabu
 from polypref.datasets.diagnostics import DIAGNOSED, tabulate_diagnostics, tabulate_lengths
 from polypref.files import schemas
 from polypref.files.result_tables import OnDemand, read_frame, write_csv
+from polypref.files.tables import read_json
 from polypref.running.logs import job
 
 
@@ -29,11 +30,18 @@ def _all(kept_paths, dropped_paths, schema, column) -> OnDemand:
 if __name__ == "__main__":
     with job("counts of the data sets", snakemake.log[0]):
         files, languages = snakemake.input, snakemake.params.languages
+        named = read_json(files.settings).get("native", {}) if files.get("native") else {}
+        native = {
+            (name, code): read_frame(path, schemas.PAIRS, ["item_id"])
+            for name, paths in named.items()
+            for code, path in paths.items()
+        }
         funnel = tabulate_funnel(
             _all(files.sources, files.sources_dropped, schemas.PAIRS, "source"),
             *_both(files.pairs, files.pairs_dropped, schemas.PAIRS, "source"),
             _all(files.datasets, files.datasets_dropped, schemas.DATASET, "language"),
             languages,
+            native,
         )
         write_csv(funnel, snakemake.output.funnel)
         lengths = OnDemand({Path(path).stem: partial(read_lengths, path) for path in files.datasets})

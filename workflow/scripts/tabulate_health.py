@@ -3,7 +3,8 @@
 The judge's verdicts on its sanity set are collected here (``verdicts/sanity.parquet``), because only the checks need
 them.
 
-A contaminated training prompt matches an evaluation prompt. The paths of answer files are
+A contaminated training prompt matches an evaluation prompt. The base set has none unless ``sampling.contaminated`` is
+``keep``, but a translation may still match. The paths of answer files are
 ``.../{model}/{language}.parquet``; the files of data sets and diagnostics are named after their architecture.
 """
 
@@ -51,13 +52,15 @@ if __name__ == "__main__":
         ]
         write_table(snakemake.output.sanity, judged, schemas.VERDICTS)
         sanity = read_frame(snakemake.output.sanity, schemas.VERDICTS)
+        funnel = read_csv(files.funnel)
+        wrong, flagged = read_csv(files.wrong_languages), read_csv(files.answer_flags)
         rows = [
             *judge_checks(verdicts, sanity, read_csv(files.length_bias), agreement, limits),
             *design_checks(read_csv(files.improvement), paired_differences(verdicts, "base"), limits),
-            *contamination_checks(listed, datasets, limits),
-            *answer_checks(answers, read_csv(files.wrong_languages), limits),
-            *data_checks(diagnostics, datasets, read_csv(files.funnel), limits),
-            *training_checks(logs, limits),
+            *contamination_checks(listed, datasets, funnel, limits),
+            *answer_checks(answers, wrong, flagged, set(verdicts["policy"]), limits),
+            *data_checks(diagnostics, datasets, funnel, limits),
+            *training_checks(logs, limits, snakemake.params.training_loss),
         ]
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         order = {name: number for number, name in enumerate(CHECKS)}

@@ -3,8 +3,8 @@
 Reads the verdicts of all policies and languages, and the answers of policies and opponents, whose paths are
 ``.../{model}/{language}.parquet``. Writes win rates per policy and opponent, the same per language, all levels with
 their averages (``estimates``), the paired difference to the base per opponent and language, and what the judge may
-prefer besides the better answer: position bias, its agreement with itself, length bias per policy and opponent, and
-the share of answers in the wrong language per model and language.
+prefer besides the better answer: position bias, its agreement with itself, length bias per policy and opponent.
+Also writes the share of answers in the wrong language per model and language, and lists the faulty answers.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from polypref.evaluation.agreement import self_agreement
-from polypref.evaluation.biases import add_lengths, length_bias, wrong_languages
+from polypref.evaluation.biases import add_lengths, detect_languages, flag_answers, length_bias, wrong_languages
 from polypref.evaluation.estimates import estimate_rates, language_rows, pooled_rows
 from polypref.evaluation.improvement import paired_differences, tabulate_improvement
 from polypref.evaluation.win_rates import judgements, position_bias
@@ -39,4 +39,6 @@ if __name__ == "__main__":
             ignore_index=True,
         )
         write_csv(length_bias(add_lengths(judged, answers)), tables.length_bias)
-        write_csv(wrong_languages(answers, params.languages), tables.wrong_languages)
+        detected = detect_languages(answers, params.languages)
+        write_csv(wrong_languages(answers, detected), tables.wrong_languages)
+        write_csv(flag_answers(answers, detected), tables.answer_flags)

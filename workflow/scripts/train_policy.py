@@ -1,19 +1,19 @@
-"""Train a policy on an architecture's data set with DPO, or take it up where the same training is finished.
+"""Train a policy on its architecture's data set with DPO, or take it up where the same training is finished.
 
-Writes ``policies/{architecture}/policy.json``, ``log.csv`` and ``overlong.csv``; the model itself and its resumable
+Writes ``policies/{policy}/policy.json``, ``log.csv`` and ``overlong.csv``; the model itself and its resumable
 checkpoints are in ``trained/{digest}/``.
 """
 
 import json
 from pathlib import Path
 
-from polypref.config.sections import Training
+from polypref.config.training import Training
 from polypref.running.logs import job
 from polypref.training.training import publish, train
 
 if __name__ == "__main__":
     given, made = snakemake.input, snakemake.output
-    with job(f"train {snakemake.wildcards.architecture}", snakemake.log[0]) as terminal:
+    with job(f"train {snakemake.wildcards.policy}", snakemake.log[0]) as terminal:
         local = given.get("checkpoint")
         base = json.loads(Path(local[0] if isinstance(local, list) else local).read_text()) if local else {}
         settings = Training(**{**snakemake.config["training"], **snakemake.params.training})

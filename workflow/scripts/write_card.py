@@ -10,7 +10,7 @@ from polypref.running.logs import job
 if __name__ == "__main__":
     name, params = snakemake.wildcards.architecture, snakemake.params
     with job(f"card {name}", snakemake.log[0]):
-        rows = iter_rows(snakemake.input.dataset, DATASET, ["language", "source"])
+        rows = iter_rows(snakemake.input.dataset, DATASET, ["language", "source", "prompt_messages"])
         dropped = iter_rows(snakemake.input.dropped, DROPPED, ["language", "reason"])
         found = iter_rows(snakemake.input.diagnostics, DIAGNOSTICS, ["language", "token_gap", "flags"])
         made = (params.architecture, params.languages, params.licenses)

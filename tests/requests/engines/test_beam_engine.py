@@ -1,14 +1,16 @@
 """The beam-search engine gives the same results as ``generate``, also with little memory or context."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from random_models import CHAT_TEMPLATE, END, chat_request, complete, save_chat_model
 
+from polypref.config import searches
 from polypref.config.sections import Checkpoint
 from polypref.requests.engines import EngineError, Request, beam_engine
 from polypref.requests.engines.decoders import Context
-from polypref.requests.engines.transformers import open_engine
+from polypref.requests.engines.transformers import has_more_than_keys, open_engine
 
 DEMO = Path(__file__).parents[3] / "resources/demo"
 CONTENTS = [f"the fox {i} " * (1 + i % 7) for i in range(60)]
@@ -193,3 +195,23 @@ def test_reasoning_is_switched_off_by_the_template(path):
 def test_a_template_that_writes_the_date_is_an_error(path):
     with pytest.raises(EngineError, match=r"strftime_now.*fixed date"):
         start(path, chat_template="{{ strftime_now('%Y') }}" + CHAT_TEMPLATE)
+
+
+def test_every_type_with_another_cache_is_known_to_the_configuration():
+    """The configuration is checked without importing transformers, so it has a list of its own."""
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    missing = []
+    for kind, name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items():
+        if kind.startswith("musicgen"):  # not a text model, and its configuration has no defaults
+            continue
+        config = transformers.CONFIG_MAPPING[kind]()
+        model = SimpleNamespace(_is_stateful=getattr(transformers, name)._is_stateful, config=config)
+        try:
+            other = has_more_than_keys(model)
+        except AttributeError:  # no layers of a plain decoder, so the engine stops, too
+            other = True
+        if other and not searches.has_more_than_keys({"model_type": kind}):
+            missing.append(kind)
+    assert not missing

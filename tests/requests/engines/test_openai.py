@@ -33,8 +33,8 @@ def test_openai_itself_gets_max_completion_tokens(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.invalid/v1")
     engine = open_engine(Checkpoint(engine="openai", path="gpt-4o"), "gpt-4o", None)
     assert engine.client.base_url.host == "api.openai.com"
-    assert engine._arguments(ask())["max_completion_tokens"] == 20
-    assert "max_tokens" not in engine._arguments(ask())
+    assert engine.arguments(ask())["max_completion_tokens"] == 20
+    assert "max_tokens" not in engine.arguments(ask())
 
 
 def test_bounded_concurrency_and_every_request_once(serve):

@@ -13,7 +13,19 @@ import yaml
 from pydantic import ValidationError
 
 from polypref.config.faults import explain_all, fault, one_of
-from polypref.config.sections import ENGLISH, Checkpoint, Config, Generate, Language, Model, Translate, is_local_data
+from polypref.config.searches import check_searches
+from polypref.config.sections import (
+    CONVERSATIONAL,
+    ENGLISH,
+    Checkpoint,
+    Config,
+    Generate,
+    Language,
+    Model,
+    Native,
+    Translate,
+    is_local_data,
+)
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
 from polypref.config.uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
 from polypref.config.yaml_guesses import misread_numbers
@@ -112,13 +124,19 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from _check_models(config)
     yield from _check_served(config, languages)
     yield from _check_architectures(config, known)
+    yield from _check_native(config, {code: languages[code] for code in known}, root)
     yield from _check_wmt(config, known, languages)
     yield from check_roles(config)
     yield from check_decodings(config)
+    yield from check_searches(config, lambda path: find_file(path, root))
     yield from check_runtimes(config)
-    reserved = set(config.architectures) & (set(config.checkpoints) | {"base"})
-    for name in sorted(reserved):
+    reserved = set(config.checkpoints) | {"base"}
+    for name in sorted(set(config.architectures) & reserved):
         yield fault(f"architectures.{name}", name, "a name other than 'base' and the names of checkpoints")
+    others = reserved | set(config.architectures)
+    for taken in sorted({f"{name}.s{seed}" for name in config.architectures for seed in config.training.all_seeds}):
+        if taken in others:
+            yield fault("training.seeds", config.training.all_seeds, f"none whose policy is named {taken}, as another")
     prompt = find_file(config.judging.prompt, root)
     if prompt.is_file():
         yield from check_judge_prompt(config.judging.prompt, prompt.read_text(encoding="utf-8"))
@@ -132,6 +150,8 @@ def _check_data(config: Config, root: Path) -> Iterator[str]:
     for name, source in config.sources.items():
         if is_local_data(source.path) and not find_file(source.path, root).is_file():
             yield fault(f"sources.{name}.path", source.path, "a file that exists, or the name of a data set on the Hub")
+        if source.turns and source.format not in CONVERSATIONAL:
+            yield fault(f"sources.{name}.turns", source.turns, f"none: format {source.format} has no conversations")
     for name, checkpoint in config.checkpoints.items():
         if checkpoint.base_url and "api_key_env" not in checkpoint.model_fields_set:
             yield (
@@ -219,6 +239,30 @@ def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
                     if line not in seen:
                         seen.add(line)
                         yield line
+
+
+def _check_native(config: Config, targets: dict[str, Language], root: Path) -> Iterator[str]:
+    """Check the sets of native prompts, and the architectures that use them."""
+    for name in sorted(config.native.keys() & {*config.models, *config.sources, ENGLISH, "english"}):
+        yield fault(f"native.{name}", name, "a name other than 'english' and the names of models and sources")
+    for name, architecture in config.architectures.items():
+        if not isinstance(architecture.prompt, Native):
+            continue
+        key, native = f"architectures.{name}", architecture.prompt.native
+        for field in ("chosen", "rejected"):
+            if not isinstance(getattr(architecture, field), Generate):
+                yield fault(
+                    f"{key}.{field}", "not generated", "{generate: MODEL}, since a native prompt has no answers"
+                )
+        if config.diagnostics.align:
+            yield fault("diagnostics.align", True, f"false: the pairs of {key} have no counterpart in other data sets")
+        if native not in config.native:
+            yield fault(f"{key}.prompt", native, f"a set in `native`: {one_of(config.native, native)}")
+            continue
+        for code, language in targets.items():
+            path = config.native[native].of_language(code, language.iso639_3).path
+            if is_local_data(path) and not find_file(path, root).is_file():
+                yield fault(f"native.{native}.path", path, "a file that exists, or the name of a data set on the Hub")
 
 
 def _check_wmt(config: Config, targets: list[str], languages: dict[str, Language]) -> Iterator[str]:

@@ -57,6 +57,11 @@ class Runtime(Section):
     batch_tokens: int = Field(4096, ge=1, description="seq2seq: tokens per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of an engine")
     concurrency: int = Field(16, ge=1, description="openai: maximum number of concurrent requests")
+    batch_api: bool = Field(
+        False,
+        description="openai: send the requests as files to the Batch API, which costs half of `price` and takes up to "
+        "24 hours; an interrupted run collects its batches later",
+    )
     max_retries: int = Field(6, ge=0)
     timeout_s: float = Field(120, gt=0)
     flush_s: float = Field(1, gt=0, description="interval between two writes to the row store, in seconds")
@@ -87,6 +92,11 @@ class Checkpoint(Section):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
     chat_template: str | None = Field(None, description="Jinja template, needed if the tokenizer has none")
+    system_role: Literal["keep", "merge"] | None = Field(
+        None,
+        description="system messages of prompts: keep them, or merge them into the first turn of the user; by default, "
+        "an API keeps them, and other models if their chat template writes them",
+    )
     reasoning: Literal["strip", "keep", "off"] | None = Field(
         None,
         description="what to do with reasoning before an answer (<think>...</think>, reasoning_content): strip it, "

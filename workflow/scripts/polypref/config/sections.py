@@ -14,28 +14,52 @@ from pydantic import Field
 from polypref.config.diagnostics import Diagnostics
 from polypref.config.health import Health
 from polypref.config.judging import Judging
+from polypref.config.native_prompts import NativePrompts
 from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
+from polypref.config.training import Training
 
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+ENDINGS = f"{', '.join(LOCAL_SUFFIXES[:-1])} or {LOCAL_SUFFIXES[-1]}"
 ENGLISH = "en"
+
+
+CONVERSATIONAL = {"chatbot_arena": "single", "helpsteer2": "single", "preference": "any"}
+"""Formats of sources that have conversations, and the default of their option ``turns``."""
 
 
 class Source(Section):
     """A preference set: a local file or a data set on the Hub."""
 
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
-        "preference", description="column format of the set; 'preference' is TRL's standard or conversational format"
+        "preference",
+        description="column format of the set; 'preference' is TRL's standard or conversational format, one "
+        "exchange per row and no system message",
     )
-    path: str = Field(description="local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub")
+    path: str = Field(description=f"local {ENDINGS} file, or the name of a data set on the Hub")
     subset: str | None = Field(None, description="configuration name on the Hub")
     split: str = "train"
     revision: str | None = Field(None, description="commit on the Hub")
     gated: bool = Field(False, description="needs HF_TOKEN and an accepted licence")
     bad_rows: Literal["error", "drop"] = Field(
         "error",
-        description="for unusable rows (empty response, several turns): stop with an error, or drop and count them",
+        description="for unusable rows (empty response, no list of messages): stop with an error, or drop and count "
+        "them",
+    )
+    turns: Literal["single", "any"] | None = Field(
+        None,
+        description="'any' keeps prompts with a system message or several turns, 'single' drops and counts them; by "
+        "default 'any' for preference, 'single' for chatbot_arena and helpsteer2. The other formats have none",
     )
     license: str = Field("unknown", description="licence of the data, for the data set card")
+
+    @property
+    def has_conversations(self) -> bool:
+        """Whether prompts with a system message or several turns are kept."""
+        return (self.turns or CONVERSATIONAL.get(self.format)) == "any"
+
+    def reading(self) -> dict[str, Any]:
+        """The options that determine the pairs; ``turns`` only if it is set, so that older results are not stale."""
+        return self.model_dump(exclude={"license", "gated", *(() if self.turns else ("turns",))})
 
 
 class Sampling(Section):
@@ -48,6 +72,12 @@ class Sampling(Section):
         ge=1,
         description="maximum length of the prompt plus the longer response, in tokens of the trained model with its "
         "chat template",
+    )
+    contaminated: Literal["drop", "keep"] = Field(
+        "drop",
+        description="pairs whose prompt matches a prompt of the evaluation set, in any of its languages: leave them "
+        "out, or keep them and only report them. A prompt matches if it is equal after normalisation, has a 13-gram in "
+        "common or contains 70% of the other's 8-grams",
     )
 
 
@@ -63,10 +93,18 @@ class Generate(Section):
     generate: Name = Field(description="a generator from the registry's models")
 
 
+class Native(Section):
+    """A prompt that was written in the language."""
+
+    native: Name = Field(description="a set of prompts from the section `native`")
+
+
 class Architecture(Section):
     """The origin of the prompt, chosen and rejected texts. English is never translated: the original text is kept."""
 
-    prompt: Literal["english"] | Translate = Field(description="'english' or {translate: MODEL}")
+    prompt: Literal["english"] | Translate | Native = Field(
+        description="'english', {translate: MODEL} or {native: NAME of a set in `native`}"
+    )
     chosen: Literal["english"] | Translate | Generate = Field(
         description="'english', {translate: MODEL} or {generate: MODEL}"
     )
@@ -103,55 +141,6 @@ class Evaluation(Section):
     decoding: Decoding = Decoding(temperature=0.3, max_tokens=2048)
 
 
-class Lora(Section):
-    """LoRA adapters, trained instead of all weights."""
-
-    rank: int = Field(16, ge=1)
-    alpha: int = Field(16, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
-
-
-class TrainingRuntime(Section):
-    """How training is run. Changing these options does not make any file stale."""
-
-    launcher: Literal["deepspeed", "cpu"] = "deepspeed"
-    gpus: int = Field(8, ge=0, description="GPUs per node")
-    nodes: int = Field(1, ge=1)
-    hostfile: str | None = Field(None, description="DeepSpeed host file, for more than one node")
-    save_steps: int = Field(50, ge=-1, description="steps between resumable checkpoints")
-    threads: int = Field(1, ge=1)
-    memory_gb: float = Field(64, gt=0)
-    hours: float = Field(24, gt=0)
-
-
-class Training(Section):
-    """Direct preference optimisation (DPO) with OpenRLHF."""
-
-    base: Name = Field(description="checkpoint that is trained")
-    learning_rate: float = Field(5e-6, gt=0)
-    lr_scheduler: str = "cosine_with_min_lr"
-    warmup_ratio: float = Field(0.03, ge=0, le=1)
-    max_norm: float = Field(1.0, gt=0, description="gradient clipping")
-    beta: float = Field(0.1, gt=0)
-    batch_size: int = Field(128, ge=1)
-    micro_batch_size: int = Field(1, ge=1)
-    epochs: int = Field(1, ge=1)
-    max_length: int = Field(4096, ge=1, description="tokens of prompt plus response")
-    seed: int = 42
-    zero_stage: Literal[0, 1, 2, 3] = 3
-    gradient_checkpointing: bool = True
-    adam_offload: bool = False
-    ref_offload: bool = False
-    attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
-        "auto", description="'auto': flash_attention_2 on GPUs where flash-attn is installed, else sdpa"
-    )
-    param_dtype: Literal["bf16", "fp16"] = "bf16"
-    lora: Lora | None = None
-    overlong: Literal["error", "drop", "cut"] = "drop"
-    runtime: TrainingRuntime = TrainingRuntime()
-
-
 class Report(Section):
     """The title of the report, and the comparison with the paper."""
 
@@ -185,6 +174,7 @@ class Config(Section):
     models: dict[Name, Model] = Field({}, description="models that extend or override the registry's")
     languages: list[str] = Field(min_length=1, description="ISO 639-1 codes from resources/languages.yaml")
     sources: dict[Name, Source] = Field(min_length=1)
+    native: dict[Name, NativePrompts] = Field({}, description="sets of prompts written in the languages themselves")
     sampling: Sampling = Sampling()
     architectures: dict[Name, Architecture] = Field(min_length=1)
     diagnostics: Diagnostics = Diagnostics()
@@ -219,6 +209,8 @@ class Config(Section):
                 shown[section][names] = sorted(set(shown[section][names]))
         for names in ("checkpoints", "models", "sources", "architectures"):
             shown[names] = dict(sorted(shown.get(names, {}).items()))
+        if "native" in shown:
+            shown["native"] = dict(sorted(shown["native"].items()))
         return shown
 
 
@@ -238,6 +230,9 @@ class Language(Section):
     wmt24pp: str | None = Field(None, description="target code in WMT24++, e.g. de_DE")
     bleu_tokenizer: Literal["13a", "zh", "ja-mecab", "ko-mecab", "flores200"] = "13a"
     direction: Literal["ltr", "rtl"] = "ltr"
+    length_ratio: float | None = Field(
+        None, gt=0, description="characters of a translation per character of its English source"
+    )
 
 
 def is_local_data(path: str) -> bool:

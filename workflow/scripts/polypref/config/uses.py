@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from polypref.config.batch_size import micro_steps
 from polypref.config.faults import fault, one_of
 from polypref.config.registry import Decoding, Model
-from polypref.config.sections import Config, Evaluation
+from polypref.config.sections import Config
+from polypref.config.training import Training
 
 JUDGED = {"prompt", "answer_a", "answer_b"}
 """Required placeholders of a judge prompt; ``language`` is optional."""
-RECURRENT = {
-    "bamba", "falcon_h1", "falcon_mamba", "granitemoehybrid", "jamba", "lfm2", "mamba", "mamba2", "nemotron_h",
-    "qwen3_next", "recurrent_gemma", "rwkv", "xlstm", "zamba", "zamba2",
-}  # fmt: skip
-"""Model types with a recurrent state instead of keys and values, which beam search cannot reorder."""
 
 
 def check_roles(config: Config) -> Iterator[str]:
@@ -50,52 +44,6 @@ def check_decodings(config: Config) -> Iterator[str]:
     for key, judge in (("judging", judging), ("judging.second", judging.second)):
         if judge and (judge.decoding.beam_size or 1) > 1:
             yield fault(f"{key}.decoding.beam_size", judge.decoding.beam_size, "none: a judge answers with one label")
-    yield from _check_beam_searches(config)
-
-
-def searched_decoders(config: Config) -> dict[str, str]:
-    """Return the decoders that are used with beam search, each with the first section that does so."""
-    uses = [(f"models.{name}", checkpoints_of(model)) for name, model in config.models.items() if _beams(model)]
-    if _beams(config.evaluation):
-        uses.append(("evaluation", [config.training.base, *config.evaluation.opponents]))
-    found: dict[str, str] = {}
-    for user, names in uses:
-        for name in names:
-            if name in config.checkpoints and config.checkpoints[name].engine == "vllm":
-                found.setdefault(name, user)
-    return found
-
-
-def _beams(section: Model | Evaluation) -> bool:
-    return (section.decoding.beam_size or 1) > 1
-
-
-def _check_beam_searches(config: Config) -> Iterator[str]:
-    """Check that the model of every beam search is on one GPU and has a key-value cache."""
-    for name, user in searched_decoders(config).items():
-        checkpoint = config.checkpoints[name]
-        remedy = f"{user} uses beam search (decoding.beam_size)"
-        if checkpoint.runtime.tensor_parallel > 1:
-            allowed = f"1: {remedy}, which needs the whole model on one GPU; `shards` divide a batch among several GPUs"
-            yield fault(f"checkpoints.{name}.runtime.tensor_parallel", checkpoint.runtime.tensor_parallel, allowed)
-        content = _config_of(checkpoint.path)
-        kind = content.get("model_type")
-        if content.get("is_encoder_decoder"):
-            yield fault(f"checkpoints.{name}.engine", "vllm", f"seq2seq for {kind!r}, an encoder-decoder")
-        elif kind in RECURRENT:
-            allowed = (
-                f"a model with a key-value cache, not {kind!r}: {remedy}. Leave beam_size out, or use another model"
-            )
-            yield fault(f"checkpoints.{name}.path", checkpoint.path, allowed)
-
-
-def _config_of(path: str) -> dict:
-    """Return the ``config.json`` of a local checkpoint, or an empty dictionary if it can't be read."""
-    try:
-        content = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _check_decoding(key: str, decoding: Decoding, engines: set[str]) -> Iterator[str]:
@@ -118,6 +66,12 @@ def check_runtimes(config: Config) -> Iterator[str]:
                 yield fault(f"checkpoints.{name}.{field}", getattr(checkpoint, field), "none: it is for engine openai")
         if checkpoint.engine == "seq2seq" and checkpoint.reasoning is not None:
             yield fault(f"checkpoints.{name}.reasoning", checkpoint.reasoning, "none: a seq2seq model does not reason")
+        if checkpoint.engine == "seq2seq" and checkpoint.system_role is not None:
+            yield fault(
+                f"checkpoints.{name}.system_role", checkpoint.system_role, "none: a seq2seq model does not chat"
+            )
+        if runtime.batch_api and (checkpoint.engine != "openai" or runtime.shards > 1):
+            yield fault(f"checkpoints.{name}.runtime.batch_api", True, "only with engine openai and `shards: 1`")
         if runtime.gpus and runtime.tensor_parallel > runtime.gpus:
             allowed = f"at most runtime.gpus, {runtime.gpus}"
             yield fault(f"checkpoints.{name}.runtime.tensor_parallel", runtime.tensor_parallel, allowed)
@@ -125,6 +79,18 @@ def check_runtimes(config: Config) -> Iterator[str]:
         micro_steps(config.training)
     except ValueError as error:
         yield str(error)
+    yield from _check_training(config.training)
+
+
+def _check_training(training: Training) -> Iterator[str]:
+    if training.loss == "ipo" and training.label_smoothing:
+        yield fault("training.label_smoothing", training.label_smoothing, "0 with training.loss 'ipo'")
+    if not all(0 <= beta < 1 for beta in training.adam_betas):
+        yield fault("training.adam_betas", training.adam_betas, "two numbers from 0 to below 1")
+    if training.seeds and (len(set(training.seeds)) < len(training.seeds) or min(training.seeds) < 0):
+        yield fault("training.seeds", training.seeds, "different whole numbers, 0 or larger")
+    if training.liger_kernel and training.runtime.launcher == "cpu":
+        yield fault("training.liger_kernel", True, "false with training.runtime.launcher 'cpu'")
 
 
 def check_judge_prompt(name: str, text: str) -> Iterator[str]:

@@ -11,11 +11,15 @@ import pyarrow.compute as pc
 
 from polypref.config.diagnostics import EQUAL
 from polypref.datasets.dropping import Dropped, mark_equal, mark_failed, mark_flagged, nothing_dropped
+from polypref.files.columns import integers
+from polypref.files.conversations import heading, to_messages, to_transcript
 from polypref.files.schemas import DATASET, DROPPED, FIELDS, MESSAGES
-from polypref.files.tables import TableError, integers
+from polypref.files.tables import TableError
 from polypref.requests.collect import PROVENANCE, provenance
 
 ORIGINAL = json.dumps({"model": "source"})
+NATIVE = json.dumps({"model": "native"})
+"""Provenance of a prompt that was written in the language."""
 
 
 def build_dataset(
@@ -24,6 +28,7 @@ def build_dataset(
     language: str,
     drop: Sequence[str] = (EQUAL,),
     flags: pa.Table | None = None,
+    native: bool = False,
 ) -> tuple[pa.Table, pa.Table]:
     """Join the fields of an architecture in one language on ``item_id``.
 
@@ -34,6 +39,7 @@ def build_dataset(
     drop : flags for which a pair is dropped; a pair with an error is always dropped
     flags : columns item_id and flags of the pairs that have flags, needed for flags other than
         ``chosen_equals_rejected``
+    native : whether the prompts were written in the language
 
     Returns
     -------
@@ -55,7 +61,7 @@ def build_dataset(
         dropped = mark_equal(dropped, columns["chosen"], columns["rejected"])
     if flags is not None:
         dropped = mark_flagged(dropped, ids, drop, flags)
-    kept = _joined(pairs, texts, places, columns, language).filter(pc.is_null(dropped.reason))
+    kept = _joined(pairs, texts, places, columns, language, native).filter(pc.is_null(dropped.reason))
     return kept, _dropped(pairs, language, dropped)
 
 
@@ -102,17 +108,18 @@ def _joined(
     places: dict[str, pa.Array | None],
     columns: dict[str, pa.Array],
     language: str,
+    native: bool,
 ) -> pa.Table:
     """Return all pairs in DATASET; those with an error have nulls."""
-    user = _turns("user", columns["prompt"])
     made = {
         **{name: _whole(pairs[name]) for name in ("item_id", "source", "task")},
         "language": _constant(language, len(pairs)),
         **columns,
-        "prompt_messages": _conversations([user]),
-        **{f"{name}_messages": _conversations([user, _turns("assistant", columns[name])]) for name in FIELDS[1:]},
+        **_messages(columns),
         **{f"{name}_provenance": _provenance(texts[name], places[name], len(pairs)) for name in FIELDS},
     }
+    if native:
+        made["prompt_provenance"] = _constant(NATIVE, len(pairs))
     return pa.table([made[name] for name in DATASET.names], schema=DATASET)
 
 
@@ -138,6 +145,29 @@ def _provenance(table: pa.Table | None, places: pa.Array | None, count: int) -> 
     rows = table.select(list(PROVENANCE)).take(integers(first)).to_pylist()
     made = pa.array([provenance(row) if row["decoding"] else None for row in rows], pa.string())
     return made.take(integers(number.reshape(-1))).take(places)
+
+
+def _messages(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """Return the messages of each pair, and the transcripts of prompts that are conversations."""
+    if pc.any(pc.starts_with(columns["prompt"], heading("")[0])).as_py():
+        return _messages_of_conversations(columns)
+    user = _turns("user", columns["prompt"])
+    answers = {name: [user, _turns("assistant", columns[name])] for name in FIELDS[1:]}
+    made = {"prompt_messages": _conversations([user])}
+    return made | {f"{name}_messages": _conversations(turns) for name, turns in answers.items()}
+
+
+def _messages_of_conversations(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    texts = {name: [text or "" for text in column.to_pylist()] for name, column in columns.items()}
+    asked = [to_messages(text) for text in texts["prompt"]]
+    made = {"prompt": pa.array([to_transcript(text) for text in texts["prompt"]], pa.string())}
+    made["prompt_messages"] = pa.array(asked, MESSAGES)
+    for name in FIELDS[1:]:
+        answers = (
+            [*turns, {"role": "assistant", "content": text}] for turns, text in zip(asked, texts[name], strict=True)
+        )
+        made[f"{name}_messages"] = pa.array(answers, MESSAGES)
+    return made
 
 
 def _turns(role: str, contents: pa.Array) -> pa.StructArray:

@@ -34,15 +34,15 @@ def card(
 
     Parameters
     ----------
-    architecture : {field: "english", {"translate": model} or {"generate": model}}
+    architecture : {field: "english", {"translate": model}, {"generate": model} or {"native": set}}
     languages : {code: English name}
     licenses : {source or checkpoint: licence}
-    rows : rows with at least ``language`` and ``source``
+    rows : rows with at least ``language`` and ``source``; with ``prompt_messages``, conversations are counted
     dropped : rows with at least ``language`` and ``reason``
     diagnostics : rows with at least ``language``, ``token_gap`` and ``flags``
     """
     composed = compose(licenses)
-    kept, sources = _count(rows, "language", "source")
+    kept, sources, roles = _count(rows, "language", "source", "prompt_messages")
     lost, reasons = _count(dropped, "language", "reason")
     header = {
         "pretty_name": f"{title}: {name}",
@@ -77,6 +77,7 @@ def card(
         "`rejected` are texts; `prompt_messages`, `chosen_messages` and `rejected_messages` are the same as chat",
         "messages, whole conversations for the last two (as OpenRLHF and TRL read them). `*_provenance` says by which",
         "checkpoint, revision and decoding a field was made.\n",
+        *_conversations(roles),
         "## Loading\n",
         "```python\nfrom datasets import load_dataset\n\n"
         f'pairs = load_dataset("path/to/datasets/{name}", split="train")\n```\n',
@@ -89,12 +90,13 @@ def card(
     return "\n".join(parts)
 
 
-def _count(rows: Iterable[Row], *columns: str) -> list[Counter[str]]:
-    """Count the values of some columns in one pass."""
-    counts: list[Counter[str]] = [Counter() for _ in columns]
+def _count(rows: Iterable[Row], *columns: str) -> list[Counter[Any]]:
+    """Count the values of some columns in one pass; of messages, the roles are counted."""
+    counts: list[Counter[Any]] = [Counter() for _ in columns]
     for row in rows:
         for count, column in zip(counts, columns, strict=True):
-            count[row[column]] += 1
+            value = row.get(column)
+            count[tuple(message["role"] for message in value) if isinstance(value, list) else value] += 1
     return counts
 
 
@@ -133,7 +135,22 @@ def _diagnosed(diagnostics: Iterable[Row], languages: dict[str, str]) -> list[st
     return [*lines, ""]
 
 
+def _conversations(roles: Counter[tuple[str, ...] | None]) -> list[str]:
+    """Write the paragraph on prompts of several messages, if there are any; ``roles``: rows by the prompt's roles."""
+    several = sum(rows for found, rows in roles.items() if found and len(found) > 1)
+    system = sum(rows for found, rows in roles.items() if found and "system" in found)
+    if not several:
+        return []
+    return [
+        f"In {several:,} of {roles.total():,} rows the prompt is a conversation: a system message ({system:,} rows),",
+        "several turns, or both. There `prompt` is a transcript for reading, with the role before each message; train",
+        "on `chosen_messages` and `rejected_messages`, which have the roles and differ in the last message only.\n",
+    ]
+
+
 def _made(made: Any) -> str:
+    if isinstance(made, dict) and "native" in made:
+        return f"written in the language (set `{made['native']}`), in English the original of the base set"
     if isinstance(made, dict) and "translate" in made:
         return f"the English original translated by `{made['translate']}`"
     if isinstance(made, dict):

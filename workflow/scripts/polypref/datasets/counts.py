@@ -7,6 +7,7 @@ dropped + rows kept, and the next stage reads the rows that this stage keeps.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 import pyarrow as pa
@@ -49,6 +50,7 @@ def tabulate_funnel(
     pairs_dropped: pd.DataFrame,
     datasets: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
     languages: Sequence[str],
+    native: Mapping[tuple[str, str], pd.DataFrame] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Account for every row from the sources to the data sets.
 
@@ -58,6 +60,7 @@ def tabulate_funnel(
     pairs, pairs_dropped : the base set and the rows dropped in sampling, likewise.
     datasets : architecture to (kept, dropped): schemas DATASET (only item_id and language) and DROPPED.
     languages : languages of the data sets, in the order of the rows.
+    native : (architecture, language) to the native prompts in schema PAIRS, which take the place of the base set.
 
     Returns
     -------
@@ -91,8 +94,9 @@ def tabulate_funnel(
         for language in languages:
             kept, dropped = (frame[frame["language"].eq(language)] for frame in frames)
             where = f"architecture {architecture}, {language}"
-            _check_accounted(where, pairs["item_id"], kept["item_id"], dropped["item_id"])
-            rows += _stage("architecture", architecture, language, len(pairs), dropped, len(kept))
+            given = native.get((architecture, language), pairs)
+            _check_accounted(where, given["item_id"], kept["item_id"], dropped["item_id"])
+            rows += _stage("architecture", architecture, language, len(given), dropped, len(kept))
     return pd.DataFrame(rows, columns=FUNNEL_COLUMNS)
 
 

@@ -6,7 +6,9 @@ This module drops no pairs. If a configuration lists flags under ``diagnostics.d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, get_args
 
 import pandas as pd
@@ -15,6 +17,16 @@ import pyarrow.compute as pc
 
 from polypref.config.diagnostics import EQUAL, Flag
 from polypref.config.sections import ENGLISH
+from polypref.datasets.completeness import (
+    is_incomplete,
+    is_too_long,
+    length_ratio,
+    lost_marks,
+    prose,
+    sentence_ratio,
+)
+from polypref.datasets.scripts import OTHER_SCRIPT, other_script
+from polypref.files.conversations import contents, to_messages
 from polypref.files.schemas import FIELDS
 from polypref.files.visible import visible
 from polypref.sources.tokens import CountTexts
@@ -42,6 +54,26 @@ EXCERPT = 2000
 
 DIAGNOSED = ("language", "source", *(f"{field}_tokens" for field in FIELDS), "token_gap", "flags")
 """Columns of the diagnostics that the tables are made from."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of an architecture's texts outside English.
+
+    Parameters
+    ----------
+    translated : fields that are translated, which are compared with the English original
+    scripts, length_ratios : {language: ISO 15924 code; characters per character of English, None if unknown}
+    lengths : limits of the length of a translation, as shares of the expected length
+    sentences : limit of its sentences, as a share of the sentences of its source
+    """
+
+    translated: Collection[str] = ()
+    scripts: Mapping[str, str] = dataclass_field(default_factory=dict)
+    length_ratios: Mapping[str, float | None] = dataclass_field(default_factory=dict)
+    lengths: tuple[float, float] = (0.0, float("inf"))
+    sentences: float = 0.0
+
 
 Identify = Callable[[list[str]], list[str]]
 """Identifies the languages of texts as ISO 639-1 codes; the code is empty if the language is unknown."""
@@ -114,6 +146,7 @@ def diagnose(
     cut: dict[tuple[str, str], set[str]],
     identify: Identify,
     count: CountTexts,
+    expected: Expected = Expected(),
 ) -> list[Row]:
     """Compute the signals and flags of pairs.
 
@@ -123,48 +156,77 @@ def diagnose(
     originals : {item_id: row in PAIRS}, the English source texts
     cut : {(language, field): ids of the texts that were truncated at their maximum length}
     identify, count : functions that return the languages and the token counts of texts
+    expected : what is expected of the texts outside English
 
     Returns
     -------
     Rows in DIAGNOSTICS, one per pair in the same order. English fields are not compared with the source text, because
-    in English the original is the expected text.
+    in English the original is the expected text. A prompt of several messages is examined without their roles, and its
+    language is that of the first message in another language than expected, if there is one.
     """
-    found, rows = [], list(rows)
+    found = []
+    rows = [{**row, "prompt": contents(row["prompt_messages"])} for row in rows]
     texts = list(dict.fromkeys(row[field] for row in rows for field in FIELDS))
-    languages = dict(zip(texts, identify(texts), strict=True))
+    turns = (message["content"] for row in rows for message in row["prompt_messages"])
+    known = list(dict.fromkeys([*texts, *turns]))
+    languages = dict(zip(known, identify(known), strict=True))
     lengths = dict(zip(texts, count(texts), strict=True))
     for row in rows:
         item, language = row["item_id"], row["language"]
         tokens = {field: lengths[row[field]] for field in FIELDS}
         signals: Row = {key: row[key] for key in ("item_id", "language", "source")}
         flags = []
+        turns = [languages[message["content"]] for message in row["prompt_messages"]]
+        wrong = next((code for code in turns if code not in ("", language)), "")
         for field in FIELDS:
             text = row[field]
             foreign = language != ENGLISH
             signals |= {
-                f"{field}_language": languages[text],
+                f"{field}_language": (wrong if field == "prompt" else "") or languages[text],
                 f"{field}_tokens": tokens[field],
                 f"{field}_characters": len(text),
                 f"{field}_repetition": repetition(text),
-                f"{field}_source_overlap": overlap(text, originals[item][field]) if foreign else 0.0,
+                f"{field}_source_overlap": overlap(text, _original(originals[item], field)) if foreign else 0.0,
                 f"{field}_prompt_overlap": overlap(text, row["prompt"]) if field != "prompt" else 0.0,
                 f"{field}_truncated": item in cut.get((language, field), ()),
+                f"{field}_other_script": other_script(text, expected.scripts.get(language)),
+                **_compare(text, _original(originals[item], field), field, language, expected),
             }
-            flags += [f"{field}_{kind}" for kind in _kinds(signals, field, language)]
+            flags += [f"{field}_{kind}" for kind in _kinds(signals, field, language, expected)]
         if visible(row["chosen"]) == visible(row["rejected"]):
             flags.append(EQUAL)
         found.append({**signals, "token_gap": tokens["chosen"] - tokens["rejected"], "flags": flags})
     return found
 
 
-def _kinds(signals: Row, field: str, language: str) -> list[str]:
+def _original(pair: Row, field: str) -> str:
+    return contents(to_messages(pair[field])) if field == "prompt" else pair[field]
+
+
+def _compare(text: str, source: str, field: str, language: str, expected: Expected) -> Row:
+    """Return the signals of a translation beside its source; without a translation, there is nothing to compare."""
+    names = [f"{field}_{signal}" for signal in ("length_ratio", "sentence_ratio", "lost_marks")]
+    if language == ENGLISH or field not in expected.translated:
+        return dict(zip(names, (None, None, 0), strict=True))
+    ours, theirs = prose(text), prose(source)
+    length = length_ratio(ours, theirs, expected.length_ratios.get(language))
+    found = (length, sentence_ratio(ours, theirs, language), len(lost_marks(text, source)))
+    return dict(zip(names, found, strict=True))
+
+
+def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[str]:
     """Return the kinds of flags that the signals of a field imply."""
+    (shortest, longest), length = expected.lengths, signals[f"{field}_length_ratio"]
     tests = {
         "wrong_language": signals[f"{field}_language"] not in ("", language),
         "copies_prompt": signals[f"{field}_prompt_overlap"] >= COPY,
         "copies_source": signals[f"{field}_source_overlap"] >= COPY,
         "truncated": signals[f"{field}_truncated"],
         "repeats": signals[f"{field}_repetition"] >= LOOP,
+        "wrong_script": signals[f"{field}_other_script"] >= OTHER_SCRIPT,
+        "incomplete": is_incomplete(length, signals[f"{field}_sentence_ratio"], shortest, expected.sentences),
+        "too_long": is_too_long(length, longest),
+        "loses_markup": signals[f"{field}_lost_marks"] > 0,
     }
     return [kind for kind, holds in tests.items() if holds]
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polypref.files.schemas import DIAGNOSTICS, PAIRS, TEXTS
-from polypref.files.tables import iter_batches
+from polypref.files.tables import iter_batches, read_json
 
 
 def read_texts(
-    pairs: str, fields: dict[str, dict[str, str | None]]
+    pairs: str, fields: dict[str, dict[str, str | None]], native: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[tuple[str, pa.Table, dict[str, pa.Table | None]]]:
     """Read the fields of an architecture in batches of a few thousand pairs of one language.
 
@@ -21,6 +22,7 @@ def read_texts(
     ----------
     pairs : file in PAIRS, sorted by ``item_id`` like the files of texts
     fields : {language: {field: file in TEXTS, None for the original}}
+    native : {language: file of native prompts in PAIRS}, which take the place of ``pairs`` in these languages
 
     Yields
     ------
@@ -29,12 +31,18 @@ def read_texts(
     """
     for language in sorted(fields):
         files = {field: _Ordered(iter_batches(path, TEXTS), TEXTS) for field, path in fields[language].items() if path}
-        left = pq.read_metadata(pairs).num_rows
-        for batch in iter_batches(pairs, PAIRS):
+        own = native.get(language, pairs)
+        left = pq.read_metadata(own).num_rows
+        for batch in iter_batches(own, PAIRS):
             left -= len(batch)
             last = batch["item_id"][-1] if left else None
             texts = {field: files[field].until(last) if path else None for field, path in fields[language].items()}
             yield language, batch, texts
+
+
+def native_files(settings: str | None) -> dict[str, str]:
+    """Return the files of an architecture's native prompts by language, from its file of settings."""
+    return read_json(settings).get("native", {}) if settings else {}
 
 
 class Flags:

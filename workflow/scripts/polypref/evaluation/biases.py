@@ -1,4 +1,4 @@
-"""Length bias of a judge, and the share of answers in a wrong language."""
+"""Length bias of a judge, and faults of the answers: a wrong language, truncation, repetition."""
 
 import warnings
 from collections.abc import Sequence
@@ -8,10 +8,12 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import special
 
-from polypref.datasets.diagnostics import EXCERPT
+from polypref.datasets.diagnostics import EXCERPT, LOOP, repetition
 from polypref.evaluation.win_rates import ALL
 
 WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5}
+ANSWER_FLAGS = ("wrong_language", "truncated", "repeats")
+"""Faults of an answer, found without a judge."""
 
 
 def _equal_length(rows: pd.DataFrame) -> dict[str, float]:
@@ -93,20 +95,19 @@ def add_lengths(judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     return judged
 
 
-def wrong_languages(answers: pd.DataFrame, languages: Sequence[str], least_letters: int = 20) -> pd.DataFrame:
-    """Measure the share of answers whose language, as detected by lingua, differs from the prompt's.
+def detect_languages(answers: pd.DataFrame, languages: Sequence[str], least_letters: int = 20) -> pd.Series:
+    """Detect the language of each answer with lingua.
 
     Parameters
     ----------
-    answers : data frame with name (of the model), language (ISO 639-1) and text.
+    answers : data frame with text.
     languages : the languages of the experiment. lingua chooses only among these, and reads only the first `EXCERPT`
         characters of a text, because its run time grows with the square of the length of a word.
-    least_letters : answers with fewer letters are excluded; kana and Chinese characters count as three letters each.
+    least_letters : minimum number of letters; kana and Chinese characters count as three letters each.
 
     Returns
     -------
-    name, language (and ``all``), answers (whose language was detected), short (excluded answers), wrong, wrong_percent,
-    instead (the most frequent wrong language, or empty).
+    ISO 639-1 codes by the index of `answers`; empty if lingua finds no language, and null for too few letters.
     """
     from lingua import IsoCode639_1, LanguageDetectorBuilder  # slow to import; its models take memory
 
@@ -116,8 +117,25 @@ def wrong_languages(answers: pd.DataFrame, languages: Sequence[str], least_lette
     long_enough = letters.ge(least_letters)
     found = detector.detect_languages_in_parallel_of(answers.loc[long_enough, "text"].str[:EXCERPT].tolist())
     names = [language.iso_code_639_1.name.lower() if language else "" for language in found]
-    frame = answers[["name", "language"]].assign(_long_enough=long_enough, _found="")
-    frame.loc[long_enough, "_found"] = names
+    detected = pd.Series(None, index=answers.index, dtype=object)
+    detected[long_enough] = names
+    return detected
+
+
+def wrong_languages(answers: pd.DataFrame, detected: pd.Series) -> pd.DataFrame:
+    """Measure the share of answers whose language differs from the prompt's.
+
+    Parameters
+    ----------
+    answers : data frame with name (of the model) and language (ISO 639-1).
+    detected : output of :func:`detect_languages`.
+
+    Returns
+    -------
+    name, language (and ``all``), answers (whose language was detected), short (excluded answers), wrong, wrong_percent,
+    instead (the most frequent wrong language, or empty).
+    """
+    frame = answers[["name", "language"]].assign(_long_enough=detected.notna(), _found=detected)
     frame["_wrong"] = frame["_long_enough"] & frame["_found"].ne(frame["language"])
     rows = []
     for name, of_model in frame.groupby("name", sort=False):
@@ -131,3 +149,25 @@ def wrong_languages(answers: pd.DataFrame, languages: Sequence[str], least_lette
                 "instead": instead.index[0] if len(instead) else "",
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def flag_answers(answers: pd.DataFrame, detected: pd.Series) -> pd.DataFrame:
+    """List the faults of the answers.
+
+    Parameters
+    ----------
+    answers : data frame with name (of the model), language, item_id, text and finish_reason.
+    detected : output of :func:`detect_languages`.
+
+    Returns
+    -------
+    name, language, item_id and flag (one of `ANSWER_FLAGS`); an answer with several faults has several rows.
+    """
+    found = {
+        "wrong_language": detected.notna() & detected.ne(answers["language"]),
+        "truncated": answers["finish_reason"].eq("length"),
+        "repeats": answers["text"].map(repetition).ge(LOOP),
+    }
+    columns = ["name", "language", "item_id"]
+    listed = [answers.loc[found[flag], columns].assign(flag=flag) for flag in ANSWER_FLAGS]
+    return pd.concat(listed, ignore_index=True)

@@ -19,13 +19,14 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 # An English preference pair. `item_id`: digest of (source, prompt, chosen, rejected), 16 hex digits, assigned when the
 # source is normalised. `row`: position in the source file or split, for error messages. `task`: task as named by the
-# source.
+# source. `prompt`: a prompt of several messages is in the text form of files.conversations, also in TEXTS.
 PAIRS = _schema(
     item_id=pa.string(), source=pa.string(), row=pa.int64(), task=pa.string(),
     prompt=pa.string(), chosen=pa.string(), rejected=pa.string(),
 )  # fmt: skip
 
-# A dropped row and the reason. `step`: normalise, clean, deduplicate, length, sample, answer or diagnose.
+# A dropped row and the reason. `step`: normalise, clean, contamination, deduplicate, length, render, sample, answer,
+# diagnose or align (see sources.dropping).
 DROPPED = _schema(
     source=pa.string(), row=pa.int64(), item_id=pa.string(), language=pa.string(), step=pa.string(), reason=pa.string(),
 )  # fmt: skip
@@ -78,9 +79,10 @@ TEXTS = pa.schema(
     ]
 )  # fmt: skip
 
-# A preference pair in one language. chosen_messages and rejected_messages are whole conversations (user, assistant),
-# prompt_messages the user turn alone. *_provenance: JSON {model, checkpoint, revision, decoding}, or
-# {"model": "source"} for the English original.
+# A preference pair in one language. chosen_messages and rejected_messages are whole conversations: the messages of the
+# prompt, and the answer. prompt_messages are those of the prompt alone. `prompt`: a transcript for reading if the
+# prompt has several messages. *_provenance: JSON {model, checkpoint, revision, decoding}, or {"model": "source"} for
+# the English original.
 DATASET = pa.schema(
     [
         ("item_id", pa.string()), ("language", pa.string()), ("source", pa.string()), ("task", pa.string()),
@@ -92,7 +94,10 @@ DATASET = pa.schema(
 
 # Diagnostics of a preference pair in one language (see datasets.diagnostics). `*_language`: ISO 639-1 code that lingua
 # detects, empty if the text is too short. `*_tokens`: counted with the trained model's tokeniser; `token_gap`: chosen
-# minus rejected. `*_overlap`, `*_repetition`: shares in [0, 1]. `flags`: names in datasets.diagnostics.FLAGS.
+# minus rejected. `*_overlap`, `*_repetition`, `*_other_script` (Chinese): shares in [0, 1]. Of translations, compared
+# with the English text: `*_length_ratio` (1: the usual length in the language) and `*_sentence_ratio`, null if the text
+# is too short to tell; `*_lost_marks`: number of URLs, inline code, formulas and placeholders that are missing.
+# `flags`: names in datasets.diagnostics.FLAGS.
 DIAGNOSTICS = pa.schema(
     [
         ("item_id", pa.string()), ("language", pa.string()), ("source", pa.string()),
@@ -102,7 +107,8 @@ DIAGNOSTICS = pa.schema(
             for signal, kind in (
                 ("language", pa.string()), ("tokens", pa.int64()), ("characters", pa.int64()),
                 ("repetition", pa.float64()), ("source_overlap", pa.float64()), ("prompt_overlap", pa.float64()),
-                ("truncated", pa.bool_()),
+                ("truncated", pa.bool_()), ("other_script", pa.float64()), ("length_ratio", pa.float64()),
+                ("sentence_ratio", pa.float64()), ("lost_marks", pa.int64()),
             )
         ),
         ("token_gap", pa.int64()), ("flags", pa.list_(pa.string())),

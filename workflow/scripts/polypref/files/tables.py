@@ -11,10 +11,11 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
+
+from polypref.files.columns import take_rows
 
 ROW_GROUP = 10_000
 """Rows per row group; a writer holds one row group in memory."""
@@ -229,31 +230,6 @@ def iter_row_groups(
             yield file.read_row_group(group, wanted.names, use_threads=False).select(wanted.names).cast(wanted)
 
 
-def take_rows(table: pa.Table | pa.RecordBatch, numbers: Sequence[int] | np.ndarray) -> pa.Table | pa.RecordBatch:
-    """Select rows by position without importing pandas, as ``table.take`` with a list would."""
-    return table.take(integers(numbers))
-
-
-def integers(numbers: Sequence[int] | np.ndarray) -> pa.Array:
-    """Convert numbers to a column without importing pandas, as ``pa.array`` would."""
-    data = np.ascontiguousarray(numbers, np.int64)
-    return pa.Array.from_buffers(pa.int64(), len(data), [None, pa.py_buffer(data)])
-
-
-def is_valid(column: pa.ChunkedArray) -> np.ndarray:
-    """Return whether each value of a column is not null, without importing pandas."""
-    if not column.null_count:
-        return np.ones(len(column), bool)
-    parts = [np.empty(0, bool)]
-    for chunk in column.chunks:
-        bitmap = chunk.buffers()[0]
-        bits = None if bitmap is None else np.unpackbits(np.frombuffer(bitmap, np.uint8), bitorder="little")
-        parts.append(
-            np.ones(len(chunk), bool) if bits is None else bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
-        )
-    return np.concatenate(parts)
-
-
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:
     """Number of rows in each row group of a Parquet file."""
     metadata = pq.read_metadata(path)
@@ -303,3 +279,8 @@ def _some(ids: Sequence[str], most: int = 5) -> str:
 def canonical_json(value: Any) -> str:
     """Serialise as JSON with sorted keys and no spaces, so that equal values have equal digests."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file, for example of settings."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))

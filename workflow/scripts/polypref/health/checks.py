@@ -10,10 +10,15 @@ from typing import Any
 Row = dict[str, Any]
 COLUMNS = ("check", "title", "about", "value", "unit", "better", "warn", "fail", "status", "voids", "message", "link")
 
+VERDICTS = "verdicts.html#language=all"
+CHANGED = f"{VERDICTS}&outcome=changed"
+IMPROVEMENT = "win_rates.html#improvement"
+SANITY = "win_rates.html#sanity"
+
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its title, the unit of its value, whether high or low values are better, and the page with details.
+    """A check: its title, the unit of its value, whether high or low values are better, and a link to its rows.
 
     If ``voids`` is true, a failure means that no conclusion can be drawn from the comparison of the variants.
     """
@@ -26,29 +31,27 @@ class Check:
 
 
 CHECKS = {
-    "judge_position": Check("Judge: position bias", "%", "low", "verdicts.html", True),
-    "judge_length": Check("Judge: preference for the longer answer", "%", "low", "win_rates.html", True),
-    "judge_order_kappa": Check(
-        "Judge: agreement with itself over the two orders", "kappa", "high", "verdicts.html", True
-    ),
-    "judge_sanity_wins": Check("Judge: right answer beats another prompt's answer", "%", "high", "verdicts.html", True),
-    "judge_sanity_ties": Check("Judge: an answer against itself is a tie", "%", "high", "verdicts.html"),
-    "judge_unparsed": Check("Judge: replies that are no verdict", "%", "low", "verdicts.html", True),
-    "judge_errors": Check("Judge: judgements without a reply", "%", "low", "verdicts.html", True),
-    "judge_second": Check("Judge: agreement with the second judge", "kappa", "high", "win_rates.html"),
-    "prompts_informative": Check("Prompts on which variant and base differ", "prompts", "high", "win_rates.html"),
-    "detectable": Check("Smallest difference that is found", "points", "low", "win_rates.html"),
-    "several_tests": Check("Result holds after correction for several tests", "p", "low", "win_rates.html"),
+    "judge_position": Check("Judge: position bias", "%", "low", CHANGED, True),
+    "judge_length": Check("Judge: preference for the longer answer", "%", "low", f"{VERDICTS}&outcome=longer", True),
+    "judge_order_kappa": Check("Judge: agreement with itself over the two orders", "kappa", "high", CHANGED, True),
+    "judge_sanity_wins": Check("Judge: right answer beats another prompt's answer", "%", "high", SANITY, True),
+    "judge_sanity_ties": Check("Judge: an answer against itself is a tie", "%", "high", SANITY),
+    "judge_unparsed": Check("Judge: replies that are no verdict", "%", "low", f"{VERDICTS}&outcome=unparsed", True),
+    "judge_errors": Check("Judge: judgements without a reply", "%", "low", f"{VERDICTS}&outcome=error", True),
+    "judge_second": Check("Judge: agreement with the second judge", "kappa", "high", "win_rates.html#agreement"),
+    "prompts_informative": Check("Prompts on which variant and base differ", "prompts", "high", IMPROVEMENT),
+    "detectable": Check("Smallest difference that is found", "points", "low", IMPROVEMENT),
+    "several_tests": Check("Result holds after correction for several tests", "p", "low", IMPROVEMENT),
     "contamination": Check("Training prompts that match evaluation prompts", "%", "low", "data.html"),
-    "answers_wrong_language": Check("Answers in the wrong language", "%", "low", "win_rates.html"),
-    "answers_truncated": Check("Answers cut off at max_tokens", "%", "low", "verdicts.html"),
-    "answers_repeat": Check("Answers that repeat themselves", "%", "low", "verdicts.html"),
+    "answers_wrong_language": Check("Answers in the wrong language", "%", "low", VERDICTS),
+    "answers_truncated": Check("Answers cut off at max_tokens", "%", "low", VERDICTS),
+    "answers_repeat": Check("Answers that repeat themselves", "%", "low", VERDICTS),
     "data_wrong_language": Check("Training texts in the wrong language", "%", "low", "reader.html"),
     "data_truncated": Check("Training texts cut off at max_tokens", "%", "low", "reader.html"),
     "data_repeat": Check("Training texts that repeat themselves", "%", "low", "reader.html"),
     "data_dropped": Check("Pairs lost on the way to a data set", "%", "low", "data.html"),
-    "data_unequal": Check("Difference in size between data sets", "%", "low", "data.html"),
-    "data_length_ratio": Check("Length ratio of chosen and rejected", "ratio", "low", "data.html"),
+    "data_unequal": Check("Difference in size between data sets", "%", "low", "data.html#counts"),
+    "data_length_ratio": Check("Length ratio of chosen and rejected", "ratio", "low", "data.html#lengths"),
     "training_finite": Check("Steps whose loss is not a number", "%", "low", "training.html"),
     "training_loss": Check("Loss in the last quarter of training", "loss", "low", "training.html"),
     "training_accuracy": Check("Accuracy in the last quarter of training", "%", "high", "training.html"),
@@ -81,13 +84,16 @@ def grade(value: float, limits: list[float | None], better: str, tested: float |
 
 def row(
     name: str, about: str, value: float, limits: Mapping[str, Any], message: str,
-    tested: float | None = None, status: str | None = None,
+    tested: float | None = None, status: str | None = None, link: str = "",
 ) -> Row:  # fmt: skip
-    """Build a row of the table; ``about`` is an architecture, a model or ``all``, and ``message`` is a clause."""
+    """Build a row of the table; ``about`` is an architecture, a model or ``all``, and ``message`` is a clause.
+
+    ``link`` leads to the rows, if they are not those of the whole check.
+    """
     check, (warn, fail) = CHECKS[name], limits.get(name, (None, None))
     status = status or grade(float(value), [warn, fail], check.better, tested)
     return {
         "check": name, "title": check.title, "about": about, "value": value, "unit": check.unit,
         "better": check.better, "warn": warn, "fail": fail, "status": status,
-        "voids": check.voids and status == "fail", "message": message, "link": check.link,
+        "voids": check.voids and status == "fail", "message": message, "link": link or check.link,
     }  # fmt: skip

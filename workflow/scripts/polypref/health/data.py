@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 
-from polypref.datasets.diagnostics import LOOP, repetition
 from polypref.evaluation.win_rates import ALL
 from polypref.files.schemas import FIELDS
-from polypref.health.checks import Row, row
+from polypref.health.checks import VERDICTS, Row, row
 from polypref.sources.ngrams import find_matches
 
 CONTAMINATION_COLUMNS = ["architecture", "language", "item_id", "prompt_id", "rule"]
 
 
-def answer_checks(answers: pd.DataFrame, wrong: pd.DataFrame, limits: Mapping[str, Any]) -> list[Row]:
+def _in_reader(languages: pd.Series, architecture: str, flag: str) -> str:
+    """Link to the flagged pairs of a data set in the reader, which shows one language at a time.
+
+    ``languages`` are those of the flagged pairs; the link leads to the most frequent one, if any.
+    """
+    language = {"language": sorted(languages.mode())[0]} if len(languages) else {}
+    return f"reader.html#{urlencode({**language, 'architecture': architecture, 'flag': flag})}"
+
+
+def answer_checks(
+    answers: pd.DataFrame, wrong: pd.DataFrame, flagged: pd.DataFrame, policies: Collection[str],
+    limits: Mapping[str, Any],
+) -> list[Row]:  # fmt: skip
     """Check the answers of each model.
 
     Parameters
     ----------
-    answers : columns name, text and finish_reason.
-    wrong : table wrong_languages.
+    answers : column name.
+    wrong, flagged : tables wrong_languages and answer_flags.
+    policies : the names in `answers` that are policies; the others are opponents.
     limits : check to [warn, fail].
     """
+    given, counts = answers["name"].value_counts(sort=False), flagged.value_counts(["name", "flag"])
     rows = []
+
+    def add(check: str, name: str, flag: str, share: float, words: str) -> None:
+        message = f"{share:.0f}% of the answers of {name} {words}"
+        side = "policy" if name in policies else "opponent"
+        link = f"{VERDICTS}&{urlencode({side: name, 'answer': flag})}"
+        rows.append(row(check, name, share, limits, message, link=link))
+
     for found in wrong[wrong["language"].eq(ALL)].itertuples():
-        message = f"{found.wrong_percent:.0f}% of the answers of {found.name} are in another language than the prompt"
-        rows.append(row("answers_wrong_language", found.name, found.wrong_percent, limits, message))
-    for name, mine in answers.groupby("name", sort=False):
-        cut = 100 * mine["finish_reason"].eq("length").mean()
-        loops = 100 * mine["text"].map(repetition).ge(LOOP).mean()
-        rows.append(row("answers_truncated", name, cut, limits, f"{cut:.0f}% of the answers of {name} are cut off"))
-        rows.append(
-            row("answers_repeat", name, loops, limits, f"{loops:.0f}% of the answers of {name} repeat themselves")
-        )
+        words = "are in another language than the prompt"
+        add("answers_wrong_language", found.name, "wrong_language", found.wrong_percent, words)
+    for name, number in given.items():
+        for flag, check, words in (("truncated", "answers_truncated", "are cut off"),
+                                   ("repeats", "answers_repeat", "repeat themselves")):  # fmt: skip
+            add(check, name, flag, 100 * counts.get((name, flag), 0) / number, words)
     return rows
 
 
@@ -59,18 +77,21 @@ def data_checks(
         flags = frame["flags"].map(set)
         for field in FIELDS:
             for check, (kind, words) in kinds.items():
-                share = 100 * flags.map(lambda found, flag=f"{field}_{kind}": flag in found).mean()
-                message = f"{share:.0f}% of the {field} texts of data set {name} {words}"
-                rows.append(row(check, f"{name} {field}", share, limits, message))
+                has = flags.map(lambda found, flag=f"{field}_{kind}": flag in found).astype(bool)
+                message = f"{100 * has.mean():.0f}% of the {field} texts of data set {name} {words}"
+                link = _in_reader(frame.loc[has, "language"], name, f"{field}_{kind}")
+                rows.append(row(check, f"{name} {field}", 100 * has.mean(), limits, message, link=link))
         ratio = frame["chosen_tokens"].mean() / max(frame["rejected_tokens"].mean(), 1e-9)
         message = f"chosen texts of data set {name} have {ratio:.2f} times the tokens of rejected ones"
         rows.append(row("data_length_ratio", name, max(ratio, 1 / max(ratio, 1e-9)), limits, message))
-        steps = funnel[funnel["stage"].eq("architecture") & funnel["name"].eq(name)].groupby("step")["rows"].sum()
+        mine = funnel[funnel["stage"].eq("architecture") & funnel["name"].eq(name)]
+        steps = mine.groupby("step")["rows"].sum()
         sizes[name] = int(steps["kept"])
         lost = 100 * (1 - steps["kept"] / steps["read"])
-        rows.append(
-            row("data_dropped", name, lost, limits, f"data set {name} lost {lost:.1f}% of the base set's pairs")
-        )
+        message = f"data set {name} lost {lost:.1f}% of the base set's pairs"
+        gone = mine[~mine["step"].isin(["read", "kept"])]
+        languages = gone["language"].repeat(gone["rows"].astype(int))
+        rows.append(row("data_dropped", name, lost, limits, message, link=_in_reader(languages, name, "left")))
     least, most = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
     apart = 100 * (1 - sizes[least] / max(sizes[most], 1))
     message = f"data set {least} has {sizes[least]:,} pairs and {most} {sizes[most]:,}"
@@ -93,14 +114,17 @@ def contaminated(datasets: Mapping[str, pd.DataFrame], prompts: pd.DataFrame, la
 
 
 def contamination_checks(
-    listed: pd.DataFrame, datasets: Mapping[str, pd.DataFrame], limits: Mapping[str, Any]
+    listed: pd.DataFrame, datasets: Mapping[str, pd.DataFrame], funnel: pd.DataFrame, limits: Mapping[str, Any]
 ) -> list[Row]:
-    """Check the share of prompts of each data set that :func:`contaminated` listed."""
+    """Check the share of prompts of each data set that :func:`contaminated` listed, and say how many were left out."""
+    left_out = funnel.loc[funnel["stage"].eq("base set") & funnel["step"].eq("contamination"), "rows"].sum()
     rows = []
     for name, frame in datasets.items():
         rules = listed.loc[listed["architecture"].eq(name), "rule"].value_counts()
         share = 100 * rules.sum() / max(len(frame), 1)
-        how = ", ".join(f"{rule} {count:,}" for rule, count in rules.items()) or "none"
-        message = f"{rules.sum():,} of {len(frame):,} prompts of data set {name} match an evaluation prompt ({how})"
+        how = f" ({', '.join(f'{rule} {count:,}' for rule, count in rules.items())})" if len(rules) else ""
+        message = f"{rules.sum():,} of {len(frame):,} prompts of data set {name} match an evaluation prompt{how}"
+        if left_out:
+            message += f"; {left_out:,} pairs of the sources were left out for it"
         rows.append(row("contamination", name, share, limits, message))
     return rows

@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from polypref.evaluation.agreement import CATEGORIES, cohens_kappas
 from polypref.evaluation.bootstrap import bootstrap, cluster_sums, percentile_interval
 from polypref.evaluation.win_rates import ALL, PAIR, position_bias
-from polypref.health.checks import Row, row
+from polypref.health.checks import VERDICTS, Row, row
 from polypref.requests.judge import ORDERS
 from polypref.requests.sanity import ITSELF, OTHER
 
@@ -117,7 +117,8 @@ def judge_checks(
     longer = length.loc[length["policy"].eq(ALL), "longer_percent"].iloc[0]
     side, share = ("longer", longer) if not longer < 50 else ("shorter", 100 - longer)
     rows.append(row("judge_length", ALL, share, limits,
-                    f"the judge chose the {side} answer in {share:.0f}% of its decided verdicts"))  # fmt: skip
+                    f"the judge chose the {side} answer in {share:.0f}% of its decided verdicts",
+                    link=f"{VERDICTS}&outcome={side}"))  # fmt: skip
     rows += [_agreement(verdicts, limits), *_sanity(sanity, limits)]
     shares = 100 * verdicts["status"].value_counts(normalize=True)
     unparsed, errors = (float(shares.get(name, 0.0)) for name in ("unparsed", "error"))

@@ -11,8 +11,13 @@ import pandas as pd
 from polypref.health.checks import Row, row
 
 
-def training_checks(logs: Mapping[str, pd.DataFrame], limits: Mapping[str, Any]) -> list[Row]:
-    """Check the training log of each architecture; mean values are over the last quarter of the steps."""
+def training_checks(
+    logs: Mapping[str, pd.DataFrame], limits: Mapping[str, Any], training_loss: str = "dpo"
+) -> list[Row]:
+    """Check the training log of each policy; mean values are over the last quarter of the steps.
+
+    The threshold of the loss is only defined for ``training_loss`` ``dpo``.
+    """
     rows = []
     for name, log in logs.items():
         shown = log["loss"].notna() | log["epoch"].notna()
@@ -22,8 +27,9 @@ def training_checks(logs: Mapping[str, pd.DataFrame], limits: Mapping[str, Any])
         accuracy = 100 * float(last["accuracy"].mean())
         rows += [
             row("training_finite", name, lost, limits, f"the loss of {name} is not a number in {lost:.0f}% of steps"),
-            row("training_loss", name, loss, limits,
-                f"the loss of {name} ends at {loss:.2f}; an untrained policy has 0.69"),
+            *([row("training_loss", name, loss, limits,
+                   f"the loss of {name} ends at {loss:.2f}; an untrained policy has 0.69")]
+              if training_loss == "dpo" else []),
             row("training_accuracy", name, accuracy, limits,
                 f"{name} ends with {accuracy:.0f}% of the pairs in the right order; chance is 50%"),
             row("training_too_easy", name, accuracy, limits,

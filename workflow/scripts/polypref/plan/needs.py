@@ -9,6 +9,8 @@ from polypref.plan.plan import Plan
 from polypref.sources.benchmarks import aya_configs, wmt_config
 
 BYTES = {"float32": 4, "auto": 2, "bfloat16": 2, "float16": 2}
+CONVERTER = 1e9
+"""Bytes of main memory that a conversion for CTranslate2 needs besides the weights: see docs/benchmarks.md."""
 
 
 class Repository(NamedTuple):
@@ -45,6 +47,12 @@ def data_repositories(plan: Plan) -> list[Repository]:
         for _, s in sorted(config.sources.items())
         if not is_local_data(s.path)
     ]
+    for name, native in sorted(config.native.items()):
+        used = [code for code in config.targets if plan.native_file(name, code) in plan.all_native_files()]
+        filled = [native.of_language(code, languages[code].iso639_3) for code in used]
+        for path in sorted({one.path for one in filled if not is_local_data(one.path)}):
+            parts = tuple(dict.fromkeys((one.subset, one.split) for one in filled if one.path == path))
+            found.append(Repository("dataset", path, native.revision, native.gated, parts))
     if plan.all_wmt_languages and not is_local_data(config.wmt.path):
         parts = tuple((wmt_config(languages[code]), "train") for code in plan.all_wmt_languages)
         found.append(Repository("dataset", config.wmt.path, config.wmt.revision, parts=parts))
@@ -89,8 +97,17 @@ def conversion_bytes(plan: Plan) -> float:
     return sum(sizes.values())
 
 
+def conversion_memory(plan: Plan) -> dict[str, float]:
+    """Estimate the main memory in bytes that each conversion for CTranslate2 needs, by the name of the checkpoint.
+
+    This is an upper bound: the weights as stored, assumed in 32 bits, the converted ones, and `CONVERTER` for the rest.
+    """
+    used = {n: c for n, c in used_checkpoints(plan).items() if c.engine == "seq2seq" and c.parameters}
+    return {name: c.parameters * (BYTES["float32"] + BYTES[c.dtype]) + CONVERTER for name, c in used.items()}
+
+
 def training_bytes(plan: Plan) -> float | None:
-    """Estimate the peak disk usage of training in bytes: one model per architecture, and two resumable checkpoints.
+    """Estimate the peak disk usage of training in bytes: one model per policy, and two resumable checkpoints.
 
     A resumable checkpoint takes 16 bytes per parameter (weights, their 32-bit copy and Adam's two moments). With LoRA,
     only the adapter is trained, and the peak is a merged copy of the model.
@@ -99,7 +116,7 @@ def training_bytes(plan: Plan) -> float | None:
     if not parameters:
         return None
     spare = 2 if plan.config.training.lora else 2 * 16
-    return parameters * (2 * len(plan.architectures) + spare)
+    return parameters * (2 * len(plan.trained) + spare)
 
 
 def nothing_outside(plan: Plan) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from polypref.config.diagnostics import EQUAL
 from polypref.config.loading import checkpoint_of, serves
 from polypref.config.registry import Runtime
-from polypref.config.sections import ENGLISH, Architecture, Config, Decoding, Generate, Language, Translate
+from polypref.config.sections import ENGLISH, Architecture, Config, Decoding, Generate, Language, Native, Translate
 from polypref.config.uses import checkpoints_of
 from polypref.files.schemas import FIELDS
 from polypref.requests.judge import LABELS
@@ -39,7 +39,7 @@ class Translation(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A file of generated responses: origin of the prompt (``english`` or its translator), generator, language."""
+    """A file of generated responses: origin of the prompt (see :meth:`Plan.origin`), generator, language."""
 
     origin: str
     model: str
@@ -66,7 +66,28 @@ class Plan:
     @property
     def policies(self) -> list[str]:
         """The base model and the trained variants."""
-        return ["base", *self.architectures]
+        return ["base", *self.trained]
+
+    @property
+    def trained(self) -> dict[str, tuple[str, int]]:
+        """Architecture and seed of each trained policy, by name.
+
+        The name is the architecture's for the seed ``training.seed``; another seed follows the architecture's name, so
+        that a further seed renames no file.
+        """
+        training = self.config.training
+        return {
+            name if seed == training.seed else f"{name}.s{seed}": (name, seed)
+            for name in self.architectures
+            for seed in training.all_seeds
+        }
+
+    @property
+    def trained_names(self) -> dict[str, tuple[str, str]]:
+        """Architecture and label of each trained policy; empty if each policy has the name of its architecture."""
+        several = len(self.config.training.all_seeds) > 1
+        names = {name: (own, f"{own}.s{seed}" if several else own) for name, (own, seed) in self.trained.items()}
+        return {} if all(name == label for name, (_, label) in names.items()) else names
 
     @property
     def answerers(self) -> list[str]:
@@ -87,10 +108,10 @@ class Plan:
         return [Translation("wmt", "source", name, code) for name in names for code in self.wmt_languages(name)]
 
     def origin(self, architecture: Architecture, language: str) -> str:
-        """Origin of an architecture's prompt in a language: ``english`` or the name of a translator."""
-        if language == ENGLISH or not isinstance(architecture.prompt, Translate):
+        """Origin of an architecture's prompt in a language: ``english``, a translator or a set of native prompts."""
+        if language == ENGLISH or architecture.prompt == "english":
             return "english"
-        return architecture.prompt.translate
+        return architecture.prompt.native if isinstance(architecture.prompt, Native) else architecture.prompt.translate
 
     def field_file(self, name: str, field: str, language: str) -> Translation | Response | None:
         """The artifact that contains a field of an architecture; None for the English original."""
@@ -176,6 +197,10 @@ class Plan:
         checkpoint = self.config.checkpoints[name]
         return {"path": checkpoint.path, "revision": checkpoint.revision, "local": checkpoint.is_local}
 
+    def training_settings(self, policy: str) -> dict[str, Any]:
+        """The settings of a training other than ``runtime``, with the seed of the policy."""
+        return self.config.training.recipe() | {"seed": self.trained[policy][1]}
+
     def trainee(self) -> dict[str, Any]:
         """The base model, as an input of training."""
         name = self.config.training.base
@@ -203,12 +228,22 @@ class Plan:
         codes = {}
         if translate and checkpoint.engine == "seq2seq" and checkpoint.languages:
             codes = {"source_code": checkpoint.languages[ENGLISH], "target_code": checkpoint.languages[language]}
-        return self._request_settings(model, name, entry.decoding, **codes)
+        settings = self._request_settings(model, name, entry.decoding, **codes)
+        return settings if translate else {**settings, **self._system_role(name)}
 
-    def asked_of_generator(self, model: str) -> dict[str, Any]:
+    def _system_role(self, name: str) -> dict[str, str]:
+        """What a generator does with system messages; nothing if its chat template decides."""
+        checkpoint = self.config.checkpoints[name]
+        role = checkpoint.system_role or ("keep" if checkpoint.engine == "openai" else None)
+        return {"system_role": role} if role else {}
+
+    def request_settings_of_generator(self, model: str) -> dict[str, Any]:
         """Request parameters of a generator by checkpoint; they do not depend on the configured languages."""
         entry = self.config.models[model]
-        return {name: self._request_settings(model, name, entry.decoding) for name in sorted(checkpoints_of(entry))}
+        return {
+            name: {**self._request_settings(model, name, entry.decoding), **self._system_role(name)}
+            for name in sorted(checkpoints_of(entry))
+        }
 
     def request_settings_of_policy(self, policy: str) -> dict[str, Any]:
         """Request parameters of a policy or an opponent; ``policy.json`` has the weights of a trained variant."""
@@ -240,8 +275,24 @@ class Plan:
         return f"{self.config.results}/{kind}/{file.stem}.parquet"
 
     def dataset_inputs(self, name: str) -> list[str]:
-        """The artifacts that are joined into an architecture's data set."""
-        return sorted({path for fields in self.dataset_fields(name).values() for path in fields.values() if path})
+        """The artifacts that are joined into an architecture's data set, and its native prompts."""
+        artifacts = {path for fields in self.dataset_fields(name).values() for path in fields.values() if path}
+        return sorted(artifacts | set(self.native_files(name).values()))
+
+    def native_files(self, name: str) -> dict[str, str]:
+        """The files of an architecture's native prompts by language; nothing if its prompts come from the base set."""
+        prompt = self.config.architectures[name].prompt
+        if not isinstance(prompt, Native):
+            return {}
+        return {code: self.native_file(prompt.native, code) for code in self.config.targets}
+
+    def native_file(self, native: str, language: str) -> str:
+        """The file of the sampled prompts of a native set in a language."""
+        return f"{self.config.results}/native/{native}/{language}.parquet"
+
+    def all_native_files(self) -> list[str]:
+        """The files of native prompts of all architectures."""
+        return sorted({path for name in self.architectures for path in self.native_files(name).values()})
 
     @property
     def drops_by_diagnostics(self) -> bool:
@@ -251,6 +302,9 @@ class Plan:
     def licenses(self, name: str) -> dict[str, str]:
         """Licence of every data set and model that an architecture uses."""
         found = {source: entry.license for source, entry in self.config.sources.items()}
+        prompt = self.config.architectures[name].prompt
+        if isinstance(prompt, Native):
+            found[prompt.native] = self.config.native[prompt.native].license
         for language in self.config.all_languages:
             for field in FIELDS:
                 file = self.field_file(name, field, language)

@@ -10,20 +10,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from polypref.config.sections import ENGLISH, Translate, is_local_data
+from polypref.files.schemas import FIELDS
 from polypref.plan.plan import Plan
+from polypref.sources.benchmarks import AYA_CONFIGS, aya_configs
 
 
 def settings(plan: Plan, what: str) -> dict[str, Any]:
     """Return the settings named ``generate.MODEL``, ``dataset.ARCHITECTURE``, or like a key of the table below."""
     kind, _, name = what.partition(".")
     if kind == "generate":
-        return plan.asked_of_generator(name)
+        return plan.request_settings_of_generator(name)
     if kind == "dataset":
         aligned = {"align": plan.architectures} if plan.config.diagnostics.align else {}
-        return {"fields": plan.dataset_fields(name), "drop": plan.config.diagnostics.dropped_flags, **aligned}
+        native = {"native": plan.native_files(name)} if plan.native_files(name) else {}
+        flagged = {"expected": expected_texts(plan, name)} if plan.drops_by_diagnostics else {}
+        drop = plan.config.diagnostics.dropped_flags
+        return {"fields": plan.dataset_fields(name), "drop": drop, **aligned, **native, **flagged}
     config = plan.config
     others = {
-        "training": lambda: {"base": plan.trainee(), "training": config.training.model_dump(exclude={"runtime"})},
+        "training": lambda: {"base": plan.trainee(), "training": config.training.recipe()},
         "answer": lambda: {**plan.request_settings_of_policy("base"), "model": "a policy"},
         "judge": lambda: {
             "request_settings": plan.request_settings_of_judge(),
@@ -43,6 +49,11 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "languages": config.all_languages,
             "sources": sorted(config.sources),
             "health": config.health.model_dump(),
+            **(
+                {"native": {name: plan.native_files(name) for name in plan.architectures}}
+                if plan.all_native_files()
+                else {}
+            ),
         },
         "verdicts": lambda: {
             "judging": {"mode": config.judging.counting, "runs": config.judging.runs, "seed": config.judging.seed},
@@ -58,3 +69,25 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
         "report": config.shown,
     }
     return others[kind]()
+
+
+def expected_texts(plan: Plan, architecture: str) -> dict[str, Any]:
+    """Return the arguments of :class:`polypref.datasets.diagnostics.Expected` for an architecture."""
+    diagnostics, made = plan.config.diagnostics, plan.config.architectures[architecture]
+    languages = {code: plan.languages[code] for code in plan.config.targets}
+    return {
+        "translated": [field for field in FIELDS if isinstance(getattr(made, field), Translate)],
+        "scripts": {code: language.script for code, language in languages.items()},
+        "length_ratios": {code: language.length_ratio for code, language in languages.items()},
+        "lengths": list(diagnostics.length_ratio),
+        "sentences": diagnostics.sentence_ratio,
+    }
+
+
+def compared_evaluation(plan: Plan) -> dict[str, Any]:
+    """Return what `sample_pairs` reads of an evaluation set on the Hub; local files of a set are inputs instead."""
+    evaluation = plan.config.evaluation
+    if plan.config.sampling.contaminated == "keep" or is_local_data(evaluation.path):
+        return {"configs": []}
+    configs = AYA_CONFIGS if plan.config.targets else aya_configs(ENGLISH)
+    return {"path": evaluation.path, "revision": evaluation.revision, "configs": list(configs)}

@@ -20,9 +20,9 @@ def measured_costs(results: Path) -> dict[tuple[str, str], Row]:
 
 
 def measured_training(plan: Plan, results: Path) -> dict[str, Row]:
-    """Return the training rows, seconds and processes of finished trainings, by architecture."""
+    """Return the training rows, seconds and processes of finished trainings, by policy."""
     found = {}
-    for name in plan.architectures:
+    for name in plan.trained:
         policy = results / "policies" / name / "policy.json"
         if policy.is_file():
             made = json.loads(policy.read_text(encoding="utf-8"))
@@ -39,7 +39,7 @@ def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, R
     Returns
     -------
     Rows with task, checkpoint, estimated_requests, requests, estimated_tokens, tokens (both output tokens),
-    estimated_hours, hours, estimated_usd, usd, gpu_hours. A training has the task ``train``, its architecture as
+    estimated_hours, hours, estimated_usd, usd, gpu_hours. A training has the task ``train``, its policy as
     checkpoint, and its number of pairs as requests.
     """
     names = {"requests": "requests", "tokens": "output_tokens", "hours": "hours", "usd": "cost_usd"}
@@ -60,8 +60,8 @@ def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, R
             row |= {f"estimated_{name}": before[names[name]], name: after[actual[name]]}
         cost = costs.get((row["task"], row["checkpoint"]))
         rows.append(row | {"gpu_hours": cost.get("gpu_seconds", 0) / 3600 if cost else None})
-    count, training = len(plan.architectures), estimate_training(plan)
-    for name in plan.architectures:
+    count, training = len(plan.trained), estimate_training(plan)
+    for name in plan.trained:
         run = (trained or {}).get(name)
         gpus = run["processes"] if run and plan.config.training.runtime.gpus else 0
         rows.append(

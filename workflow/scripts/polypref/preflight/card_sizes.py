@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from polypref.config.searches import searched_decoders
 from polypref.config.sections import Checkpoint
-from polypref.config.uses import searched_decoders
 from polypref.plan.needs import gpu_batches
 from polypref.plan.plan import Plan
 from polypref.preflight.gpu_memory import GB, Content, Memory, batch_memory, context_of, training_memory

@@ -18,6 +18,7 @@ from polypref.plan.needs import (
     Repository,
     api_keys,
     conversion_bytes,
+    conversion_memory,
     hub_checkpoints,
     nothing_outside,
     repositories,
@@ -30,9 +31,10 @@ from polypref.preflight.gpu_memory import GB, Content, context_of
 from polypref.preflight.gpu_packages import check_gpu_packages
 from polypref.preflight.gpus import check_gpus, read_config, read_gpus
 from polypref.preflight.pinning import unpinned
+from polypref.preflight.searched_types import check_searched_types
 from polypref.preflight.templates import check_templates
 from polypref.requests.checkpoints import NO_SAFETENSORS
-from polypref.requests.engines.conversion import converted_checkpoints
+from polypref.requests.engines.conversion import converted_checkpoints, converted_folder
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Variables that keep huggingface_hub from the network."""
@@ -187,6 +189,21 @@ def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
             yield Finding("wrong" if free < size else "fine", text)
 
 
+def check_conversions(plan: Plan) -> Iterator[Finding]:
+    """Check that a job has enough main memory to convert its checkpoint for CTranslate2, unless that is done."""
+    for name, need in conversion_memory(plan).items():
+        checkpoint = plan.config.checkpoints[name]
+        memory, revision = checkpoint.runtime.of_node("memory_gb"), checkpoint.revision
+        if revision and any(converted_checkpoints().glob(converted_folder(checkpoint.path, revision, "*").name)):
+            continue
+        if need / GB > memory:
+            yield Finding(
+                "doubt",
+                f"{name}: converting it for CTranslate2 needs up to {need / GB:,.0f} GB of main memory, and its job "
+                f"requests {memory:,.0f}: raise runtime.memory_gb, or convert it before with `snakemake fetch`",
+            )
+
+
 def check_context(
     plan: Plan,
     longest: Mapping[tuple[str, str], tuple[int, int]],
@@ -228,10 +245,10 @@ def preflight(
     gpus: Callable[[], list[float] | None] = read_gpus,
     packages: Callable[[Plan, bool], Iterable[Finding]] = check_gpu_packages,
 ) -> list[Finding]:
-    """Run all checks, or only that of chat templates if a run needs nothing external, like the miniature."""
+    """Run all checks, or only those of local checkpoints if a run needs nothing external, like the miniature."""
     if nothing_outside(plan):
         local = Finding("fine", "all data and models are local, and no job asks for a GPU")
-        return [local, *check_templates(plan)]
+        return [local, *check_searched_types(plan), *check_templates(plan)]
     found = repositories(plan)
     if any(environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in OFFLINE):
         hub = list(check_fetched(found, cache))
@@ -244,6 +261,8 @@ def preflight(
         *check_gpus(plan, gpus() if here else None, here, longest),
         *packages(plan, here),
         *check_disk(plan, cache, Path(plan.config.results)),
+        *check_conversions(plan),
         *check_context(plan, longest),
+        *check_searched_types(plan),
         *check_templates(plan),
     ]

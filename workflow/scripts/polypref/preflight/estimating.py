@@ -15,6 +15,7 @@ from polypref.files.tables import read_table
 from polypref.plan.needs import conversion_bytes, used_checkpoints, weight_bytes
 from polypref.plan.plan import SANITY, SECOND, Plan
 from polypref.requests.engines import engine_of
+from polypref.requests.engines.openai_batch import DISCOUNT
 
 Row = dict[str, Any]
 TEXT_TOKENS = {"prompt": 150, "chosen": 300, "rejected": 300, "source": 45}
@@ -146,7 +147,7 @@ def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row
             costs_of = [token_cost(checkpoint, decoding) for decoding in decodings]
             work = sum(each[2] * token for each, token in zip(found, costs_of, strict=True)) + read / PREFILL
         hours = start * len(engines) + work / rate / 3600
-        price = checkpoint.price
+        price, share = checkpoint.price, DISCOUNT if checkpoint.runtime.batch_api else 1.0
         rows.append(
             {
                 "task": task,
@@ -159,7 +160,7 @@ def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row
                 "gpu_hours": hours * checkpoint.runtime.gpus,
                 "measured": measured,
                 "disk_gb": (weight_bytes(checkpoint) or 0) / 1e9,
-                "cost_usd": (read * price.input + written * price.output) / 1e6 if price else 0.0,
+                "cost_usd": share * (read * price.input + written * price.output) / 1e6 if price else 0.0,
                 "actual_requests": cost["unique_requests"] if cost else None,
                 "actual_tokens": cost["completion_tokens"] if cost else None,
                 "actual_hours": (cost["seconds"] + cost["start_seconds"]) / 3600 if cost else None,
@@ -180,16 +181,16 @@ def estimate_training(plan: Plan, measured: dict[str, Row] | None = None) -> Row
     training = plan.config.training
     pairs = plan.config.sampling.items * len(plan.config.all_languages)
     per_pair = 2 * min(training.max_length, round(GROWTH * (TEXT_TOKENS["prompt"] + TEXT_TOKENS["chosen"])))
-    tokens = pairs * per_pair * training.epochs * len(plan.architectures)
+    tokens = pairs * per_pair * training.epochs * len(plan.trained)
     parameters = plan.config.checkpoints[training.base].parameters or 0.0
     gpus = max(1, training.runtime.gpus * training.runtime.nodes)
     gpu_hours = TRAINING_FLOPS * parameters * tokens / GPU_FLOPS / gpu_share(plan) / 3600
     if measured:
         work = sum(run["seconds"] * run["processes"] for run in measured.values())
         per_row = work / sum(run["rows"] for run in measured.values())
-        gpu_hours = per_row * pairs * training.epochs * len(plan.architectures) / 3600
+        gpu_hours = per_row * pairs * training.epochs * len(plan.trained) / 3600
     return {
-        "pairs": pairs * len(plan.architectures),
+        "pairs": pairs * len(plan.trained),
         "tokens": tokens,
         "hours": gpu_hours / gpus,
         "gpu_hours": gpu_hours,

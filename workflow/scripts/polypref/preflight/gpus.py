@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
+from polypref.config import searches
 from polypref.config.loading import find_file
 from polypref.plan.needs import gpu_batches
 from polypref.plan.plan import Plan
@@ -26,15 +25,7 @@ def read_gpus() -> list[float] | None:
 
 def read_config(path: str, revision: str | None) -> Content | None:
     """Read a checkpoint's ``config.json`` from a folder or the Hub's cache; None if it is not there."""
-    file = find_file(path) / "config.json"
-    if not file.is_file():
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(path, "config.json", revision=revision)
-        if not isinstance(found, str):
-            return None
-        file = Path(found)
-    return json.loads(file.read_text(encoding="utf-8"))
+    return searches.read_config(find_file(path), path, revision)
 
 
 def check_gpus(

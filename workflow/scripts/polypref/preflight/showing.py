@@ -80,8 +80,8 @@ def first_request(plan: Plan, task: str, stems: list[str], results: Path, templa
 
 def _weights(plan: Plan, task: str, name: str, row: Row, exists: bool) -> str:
     """Describe the weights of a batch in words, because a policy that is not trained yet has no path."""
-    if task == "answer" and name in plan.architectures and not exists:
-        return f"{row['checkpoint']} trained on data set {name}"
+    if task == "answer" and name in plan.trained and not exists:
+        return f"{row['checkpoint']} trained on data set {plan.trained[name][0]}"
     if plan.config.checkpoints[plan.batch_checkpoint(task, name)].engine == "openai":
         return row["checkpoint"]
     return f"{row['checkpoint']} at {row['revision'] or 'main'}"

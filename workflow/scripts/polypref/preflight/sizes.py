@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from polypref.plan.needs import gpu_batches, weight_bytes
+from polypref.plan.needs import conversion_memory, gpu_batches, weight_bytes
 from polypref.plan.plan import Plan
 from polypref.preflight.gpu_memory import COPIES, GB, batch_memory, training_memory
 
@@ -81,6 +81,10 @@ def table(plan: Plan, longest: dict[tuple[str, str], tuple[int, int]]) -> str:
         lines.append(
             f"Training holds {training['offloaded_gb']:,.0f} GB of that on each node, which is offloaded there."
         )
+    lines += [
+        f"Converting {name} for CTranslate2, once, needs up to {size / GB:,.0f} GB of main memory."
+        for name, size in conversion_memory(plan).items()
+    ]
     lines.append(
         "Each GPU, at least: weights, the cache of one request of full length, and what comes on top; for training "
         "its states without activations. Memory and limit are what a job asks for (`runtime:`); its retries ask for "

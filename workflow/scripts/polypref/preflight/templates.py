@@ -8,7 +8,15 @@ from typing import Any
 from polypref.config.loading import find_file
 from polypref.plan.plan import Plan
 from polypref.preflight.findings import Finding
-from polypref.sources.templates import EQUAL, UNTRAINABLE, fault_of, is_trainable, render_pair, use_template
+from polypref.sources.templates import (
+    EQUAL,
+    UNTRAINABLE,
+    fault_of,
+    is_trainable,
+    render_pair,
+    takes_system,
+    use_template,
+)
 from polypref.sources.tokens import TokenizerError
 
 Load = Callable[[str, str | None], Any]
@@ -31,6 +39,7 @@ def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Findin
     """Check that each vLLM checkpoint has a template without a date, and that the trainee's works for training."""
     base = plan.config.training.base
     names = sorted({base, *(plan.batch_checkpoint(task, name) for task, name in plan.batches())})
+    chatting = _with_conversations(plan)
     rendered, absent = [], []
     for name in names:
         checkpoint = plan.config.checkpoints[name]
@@ -43,6 +52,8 @@ def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Findin
         try:
             use_template(tokenizer, checkpoint.chat_template, f"checkpoint {name}")
             yield from _check_trainee(name, tokenizer) if name == base else ()
+            if name in chatting:
+                yield from _check_conversations(name, tokenizer, checkpoint.system_role if name != base else None)
         except TokenizerError as error:
             yield Finding("wrong", str(error))
         except Exception as error:  # a template may raise any error
@@ -53,6 +64,37 @@ def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Findin
         yield Finding("fine", f"chat templates render: {', '.join(rendered)}")
     if absent:
         yield Finding("unchecked", f"chat templates: no tokenizer at hand yet for {', '.join(absent)}")
+
+
+def _with_conversations(plan: Plan) -> set[str]:
+    """Return the checkpoints that see the prompts of the sources as messages, if these may be conversations."""
+    if not (plan.config.native or any(source.has_conversations for source in plan.config.sources.values())):
+        return set()
+    return {plan.config.training.base, *(name for task, name in plan.batches() if task == "generate")}
+
+
+def _check_conversations(name: str, tokenizer: Any, system_role: str | None) -> Iterator[Finding]:
+    """Report what a template does with a system message, and whether it writes several turns."""
+    asked, answer = {"role": "user", "content": "Name a river."}, {"role": "assistant", "content": "The Rhine."}
+    if system_role is None and not takes_system(tokenizer):
+        yield Finding(
+            "fine",
+            f"checkpoint {name}: its chat template has no system role; the system message of a prompt is put before "
+            "the first turn of the user",
+        )
+    try:
+        whole = render_pair(
+            tokenizer, [asked, answer, asked, answer], [asked, answer, asked, {**answer, "content": "?"}]
+        )
+        fault = "" if is_trainable(whole) and whole.prompt.count(asked["content"]) == 2 else "turns are missing"
+    except Exception as error:  # a template may raise any error
+        fault = " ".join(str(error).split())[:200]
+    if fault:
+        yield Finding(
+            "doubt",
+            f"checkpoint {name}: its chat template does not write prompts of several turns ({fault}); if the sources "
+            "have some, they are dropped",
+        )
 
 
 def _check_trainee(name: str, tokenizer: Any) -> Iterator[Finding]:

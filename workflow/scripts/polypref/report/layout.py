@@ -10,8 +10,12 @@ from polypref.evaluation.win_rates import ALL
 from polypref.figures.translation_quality import heatmap_frame
 from polypref.files.schemas import FIELDS
 from polypref.health.conclusion import describe_judge
+from polypref.report.pieces import snippet
+from polypref.requests.sanity import ITSELF, OTHER
 
-CURVES = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
+CURVES = (
+    "loss", "margin", "accuracy", "chosen_reward", "rejected_reward", "held_out_loss", "held_out_accuracy",
+)  # fmt: skip
 
 
 def win_rate_groups(table: pd.DataFrame, paper: pd.DataFrame | None) -> list[dict]:
@@ -205,6 +209,32 @@ def health_rows(table: pd.DataFrame | None) -> dict | None:
         checks.append({**worst, "rows": rows})
     counts = {status: sum(check["status"] == status for check in checks) for status in LEVELS}
     return {"judge": describe_judge(table), "counts": counts, "checks": checks}
+
+
+def sanity_rows(sanity: pd.DataFrame, prompts: pd.DataFrame) -> dict:
+    """List the verdicts on the sanity set that are not the known ones.
+
+    Returns
+    -------
+    A dict of ``judged`` (number of verdicts) and ``wrong``: dicts of language, prompt (its beginning), opponent,
+    against, order (what was shown first), reply and verdict, in words.
+    """
+    known = sanity["policy"].map({ITSELF: "tie", OTHER: "policy"})
+    texts, wrong = prompts.set_index("item_id")["prompt"], sanity[sanity["verdict"].ne(known)]
+    sides = {"policy": "the right answer", "opponent": OTHER, "tie": "tie", "": "none"}
+
+    def words(row) -> dict[str, str]:
+        first, verdict = row.order.removesuffix("_first"), sides[row.verdict]
+        if row.policy == ITSELF and row.verdict:
+            verdict = "the first" if row.verdict == first else "the second"
+        return {"order": "the same answer" if row.policy == ITSELF else sides[first], "verdict": verdict}
+
+    rows = [
+        {"language": row.language, "prompt": snippet(texts[row.item_id]), "opponent": row.opponent,
+         "against": row.policy, "reply": row.reply, **words(row)}
+        for row in wrong.itertuples()
+    ]  # fmt: skip
+    return {"judged": len(sanity), "wrong": rows}
 
 
 LEVELS = ("unknown", "pass", "warn", "fail")

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from polypref.datasets.diagnostics import FLAGS
+from polypref.files.conversations import to_transcript
 from polypref.files.schemas import FIELDS
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
 
@@ -33,12 +34,18 @@ def write_preferences(
 
     Parameters
     ----------
-    pairs : English base set, schema PAIRS, in the order of the reader.
+    pairs : English base set, schema PAIRS, in the order of the reader; then the native prompts, which have a
+        ``language`` (NaN in the base set).
     datasets, dropped, diagnostics : architecture to schema DATASET (only `COLUMNS`), DROPPED and DIAGNOSTICS.
     languages : ISO 639-1 codes.
     """
+    pairs = pairs.assign(prompt=pairs["prompt"].map(to_transcript))
     originals = write_rows(folder, "original", pairs[list(FIELDS)].itertuples(index=False, name=None))
-    items = [[row.item_id, row.source, row.task, snippet(row.prompt)] for row in pairs.itertuples()]
+    own = pairs["language"].fillna("") if "language" in pairs else [""] * len(pairs)
+    items = [
+        [row.item_id, row.source, row.task, snippet(row.prompt), *([code] if code else [])]
+        for row, code in zip(pairs.itertuples(), own, strict=True)
+    ]
     architectures = list(datasets)
     write_piece(
         folder,
@@ -110,5 +117,7 @@ def _made_by(provenance: str) -> str:
     made = json.loads(provenance)
     if made["model"] == "source":
         return "the English original"
+    if made["model"] == "native":
+        return "written in the language"
     revision = f" at {str(made['revision'])[:12]}" if made.get("revision") else ""
     return f"{made['model']}: {made.get('checkpoint') or ''}{revision} {made.get('decoding') or ''}".strip()

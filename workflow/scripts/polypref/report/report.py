@@ -37,12 +37,12 @@ class Results:
     """Inputs of the report. ``tables`` are those of ``R/tables/``; ``figures`` hold the text of the SVG files.
 
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
-    translation_scores, estimates, self_agreement, length_bias, wrong_languages, translation_comparisons, funnel,
-    dataset_counts, diagnostics, cost, and optionally estimate and judge_agreement. ``paper`` has the keys win_rates,
-    bleu and chrf, or is empty. ``figures`` has the keys of :data:`polypref.report.pages.FIGURES` and rules;
+    translation_scores, estimates, self_agreement, length_bias, wrong_languages, answer_flags, translation_comparisons,
+    funnel, dataset_counts, diagnostics, cost, and optionally estimate and judge_agreement. ``paper`` has the keys
+    win_rates, bleu and chrf, or is empty. ``figures`` has the keys of :data:`polypref.report.pages.FIGURES` and rules;
     ``captions`` has the same keys. ``figure_files`` lists the files of the figures, named ``{figure}.{kind}``.
     ``policies`` (contents of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are keyed by
-    architecture, ``answers`` by policy or opponent.
+    architecture, ``answers`` by policy or opponent. ``native`` has the native prompts: schema PAIRS and ``language``.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -59,6 +59,8 @@ class Results:
     prompts: pd.DataFrame
     answers: Mapping[str, pd.DataFrame]
     verdicts: pd.DataFrame
+    sanity: pd.DataFrame
+    native: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
         "all_flags": FLAGS,
         "judges": sorted(set(results.verdicts["model"])),
         "sources": sorted(set(results.pairs["source"])),
+        "sanity": layout.sanity_rows(results.sanity, results.prompts),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
         "models": method.models(config),
         "data_sets": method.data_sets(config),
@@ -234,8 +237,10 @@ def write_report(results: Results, settings: Settings, folder: str | Path) -> No
     data.mkdir(parents=True, exist_ok=True)
     for old in data.glob("*.js"):  # left by an earlier run, possibly with other languages
         old.unlink()
-    write_preferences(data, results.pairs, results.datasets, results.dropped, results.diagnostics, languages)
-    write_verdicts(data, results.verdicts, results.prompts, results.answers, languages)
+    shown = results.pairs if results.native is None else pd.concat([results.pairs, results.native], ignore_index=True)
+    write_preferences(data, shown, results.datasets, results.dropped, results.diagnostics, languages)
+    flags = results.tables["answer_flags"]
+    write_verdicts(data, results.verdicts, results.prompts, results.answers, flags, languages)
     (folder / PICTURES).mkdir(exist_ok=True)
     for path in map(Path, results.figure_files):
         with atomic_write(folder / PICTURES / path.name) as file, path.open("rb") as picture:

@@ -1,7 +1,7 @@
 """Write the data of the verdict browser: all judged pairs of answers, with verdicts and raw replies in both orders.
 
-``verdicts-LANGUAGE`` has a row for each prompt, policy, opponent and judge. Each ``answers-LANGUAGE-NNN`` contains the
-texts of some prompts and all models' answers to them.
+``verdicts-LANGUAGE`` has a row for each prompt, policy, opponent and judge, and the length (in characters) and faults
+of each answer. Each ``answers-LANGUAGE-NNN`` contains the texts of some prompts and all models' answers to them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from polypref.evaluation.biases import ANSWER_FLAGS
 from polypref.evaluation.win_rates import ORDERS
 from polypref.files.result_tables import is_error
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
@@ -23,6 +24,7 @@ def write_verdicts(
     verdicts: pd.DataFrame,
     prompts: pd.DataFrame,
     answers: Mapping[str, pd.DataFrame],
+    flagged: pd.DataFrame,
     languages: Sequence[str],
 ) -> None:
     """Write the verdict browser's pieces.
@@ -32,29 +34,42 @@ def write_verdicts(
     verdicts : schema VERDICTS; ``model`` is the judge.
     prompts : schema PROMPTS.
     answers : policy or opponent to schema TEXTS, for all languages.
+    flagged : table answer_flags.
     languages : ISO 639-1 codes.
     """
     names = list(answers)
-    texts = {name: dict(zip(frame["item_id"], _answers(frame), strict=True)) for name, frame in answers.items()}
+    texts = {}
+    for name, frame in answers.items():
+        own = flagged[flagged["name"].eq(name)].groupby("item_id")["flag"].agg(set).to_dict()
+        texts[name] = dict(zip(frame["item_id"], _answers(frame, own), strict=True))
     for language in languages:
         asked = prompts[prompts["language"].eq(language)]
-        rows = ([row.prompt, row.reference, [texts[name].get(row.item_id) for name in names]]
-                for row in asked.itertuples())  # fmt: skip
+        given = [[texts[name].get(item) for name in names] for item in asked["item_id"]]
+        rows = ([row.prompt, row.reference, [answer and answer[:2] for answer in own]]
+                for row, own in zip(asked.itertuples(), given, strict=True))  # fmt: skip
+        signs = {"lengths": [[answer and len(answer[0]) for answer in own] for own in given],
+                 "flags": [[answer and answer[2] for answer in own] for own in given]}  # fmt: skip
         starts = write_rows(folder, f"answers-{language}", rows)
         here = verdicts[verdicts["language"].eq(language)]
-        write_piece(folder, f"verdicts-{language}", {"names": names, "starts": starts, **_index(here, asked)})
+        write_piece(folder, f"verdicts-{language}", {"names": names, "starts": starts, **signs, **_index(here, asked)})
 
 
-def _answers(frame: pd.DataFrame) -> list[list[str]]:
-    """Return [text, note] for each answer; the note is an error, a truncation or empty."""
-    failed = is_error(frame["error"])
-    return [
-        [row.text, f"no answer: {row.error}" if error else _NOTES.get(row.finish_reason, "")]
-        for row, error in zip(frame.itertuples(), failed, strict=True)
-    ]
+def _answers(frame: pd.DataFrame, flags: Mapping[str, set[str]]) -> list[tuple[str, str, int]]:
+    """Return text, note and flags of each answer; the note is an error, its faults or empty.
+
+    ``flags`` maps item_id to flags; those returned are bits, in the order of `ANSWER_FLAGS`.
+    """
+    found = []
+    for row, failed in zip(frame.itertuples(), is_error(frame["error"]), strict=True):
+        own = [flag for flag in ANSWER_FLAGS if flag in flags.get(row.item_id, ())]
+        note = f"no answer: {row.error}" if failed else ", ".join(_NOTES[flag] for flag in own)
+        found.append((row.text, note, sum(1 << ANSWER_FLAGS.index(flag) for flag in own)))
+    return found
 
 
-_NOTES = {"length": "truncated at the maximum length"}
+_NOTES = {
+    "wrong_language": "in another language", "truncated": "truncated at the maximum length", "repeats": "repeats itself"
+}  # fmt: skip
 
 
 def _index(verdicts: pd.DataFrame, prompts: pd.DataFrame) -> dict[str, Any]:

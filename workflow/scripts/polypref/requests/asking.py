@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polypref.files.conversations import Messages
 from polypref.files.digests import identity, request_id
 from polypref.files.tables import canonical_json
-from polypref.requests.prompts import Messages
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class RequestSettings:
 
     ``path`` and ``revision`` identify the checkpoint; if ``local`` is true, the revision is a digest of its content.
     ``decoding`` contains the parameters that are set, with ``source_code`` and ``target_code`` of a seq2seq model.
+    ``system_role`` says whether the model takes system messages: ``keep``, ``merge`` or None (see the registry).
     """
 
     model: str
@@ -28,6 +29,7 @@ class RequestSettings:
     decoding: dict[str, Any]
     dtype: str = "auto"
     chat_template: str | None = None
+    system_role: str | None = None
 
     def rows(
         self, item: dict[str, Any], pieces: Iterable[tuple[str, Messages | None, str]], sample: int = 0

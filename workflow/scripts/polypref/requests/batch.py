@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from polypref.files.columns import integers, is_valid, take_rows
 from polypref.files.digests import seed_of
 from polypref.files.schemas import REQUESTS
-from polypref.files.tables import BATCH, TableError, integers, is_valid, iter_row_groups, read_table, take_rows
+from polypref.files.tables import BATCH, TableError, iter_row_groups, read_table
 from polypref.requests.engines import Request
 from polypref.requests.keys import KeyIndex, keys_of
 

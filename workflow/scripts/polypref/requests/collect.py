@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from polypref.files.conversations import has_heading, without_heading, without_marks
 from polypref.files.schemas import COMPLETIONS
 from polypref.files.tables import ROW_GROUP, TableError, iter_row_groups, iter_rows, read_table, row_group_sizes
 from polypref.files.visible import visible
@@ -127,19 +128,17 @@ def collect_texts(
     If one part failed, the whole item is an error: the row has an empty text and the reason. A text with letters of
     which no part was sent to the model is an error too, because it is still the English original. An empty text is an
     error except with ``may_be_empty``, which is used for the answers that are judged: there it is just a bad answer.
+    In a conversation, this holds for each message, and an error in one message is an error of the whole.
     """
     rows = []
     pairs = completions_for(requests, completions, what)
     for item_id, group in groupby(pairs, key=lambda pair: pair[0]["item_id"]):
         parts = list(group)
         answered = [completion for _, completion in parts if completion is not None]
-        error = next((c["error"] for c in answered if c["error"]), None)
+        found = [_join_message(message, may_be_empty) for message in _by_message(parts)]
+        error = next((c["error"] for c in answered if c["error"]), None) or next((e for _, e in found if e), None)
+        text = "".join(text for text, _ in found)
         first = parts[0][0]
-        text = join_pieces([(r["before"], c["text"] if c else "", r["after"]) for r, c in parts])
-        if error is None and not may_be_empty and answered and not any(visible(c["text"]) for c in answered):
-            error = "the answer is empty"
-        if not answered and any(char.isalpha() for char in text):
-            error = NOT_ASKED
         cut = any(c["finish_reason"] == "length" for c in answered)
         rows.append(
             {
@@ -154,6 +153,27 @@ def collect_texts(
             }
         )
     return rows
+
+
+Part = tuple[Row, Row | None]
+"""A request and its completion."""
+
+
+def _by_message(parts: list[Part]) -> Iterator[list[Part]]:
+    """Divide the parts of an item into those of each message; a text that is no conversation is one message."""
+    starts = [number for number, (request, _) in enumerate(parts) if number == 0 or has_heading(request["before"])]
+    for start, end in itertools.pairwise([*starts, len(parts)]):
+        yield parts[start:end]
+
+
+def _join_message(parts: list[Part], may_be_empty: bool) -> tuple[str, str | None]:
+    """Join the parts of a message; return its text with its heading, and the error if it is empty or was not sent."""
+    answers = [without_marks(c["text"]) for _, c in parts if c is not None]
+    text = join_pieces([(r["before"], without_marks(c["text"]) if c else "", r["after"]) for r, c in parts])
+    if answers:
+        empty = not may_be_empty and not any(visible(answer) for answer in answers)
+        return text, "the answer is empty" if empty else None
+    return text, NOT_ASKED if any(char.isalpha() for char in without_heading(text)) else None
 
 
 def provenance(row: dict[str, Any]) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from polypref.config.sections import Checkpoint
-from polypref.files.tables import atomic_write, canonical_json, take_rows
+from polypref.files.columns import take_rows
+from polypref.files.tables import atomic_write, canonical_json
 from polypref.requests.batch import Batch
 from polypref.requests.completions import new_rows, write_completions
 from polypref.requests.engines import Completion, Engine, EngineError, Request, engine_of, open_engine
@@ -204,7 +205,7 @@ def _complete_missing(
     progress = Progress(terminal, int(missing.sum()), run["reused"])
     for name, decodings in _by_engine(counts, checkpoint):
         starting = time.monotonic()
-        engine = start(checkpoint, path, None if checkpoint.is_local else revision, name)
+        engine = start(checkpoint, path, None if checkpoint.is_local else revision, name, rows.folder)
         run["engine_starts"] += 1
         run["start_seconds"] = round(run["start_seconds"] + time.monotonic() - starting, 1)
         if terminal:

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polypref.files.columns import integers, take_rows
 from polypref.files.schemas import COMPLETIONS
-from polypref.files.tables import ROW_GROUP, integers, open_table, read_table, row_group_sizes, take_rows
+from polypref.files.tables import ROW_GROUP, open_table, read_table, row_group_sizes
 from polypref.requests.batch import Batch
 from polypref.requests.keys import keys_of
 

@@ -11,6 +11,7 @@ from polypref.files.tables import require_same_ids
 from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import PROVENANCE, completions_for
 from polypref.requests.prompts import judge_messages
+from polypref.requests.reasoning import after_reasoning
 from polypref.requests.verdict_parsers import PARSERS
 
 ORDERS = ("policy_first", "opponent_first")
@@ -101,10 +102,10 @@ def ask_second_judge(
 def parse_verdict(reply: str, order: str, parser: str = "label") -> str:
     """Return the winner in a judge's reply: ``policy``, ``opponent``, ``tie``, or an empty string if unparsed.
 
-    ``parser`` is the name of a parser in :data:`polypref.requests.verdict_parsers.PARSERS`. If the parser finds no
-    label in the reply, no winner is guessed.
+    ``parser`` is the name of a parser in :data:`polypref.requests.verdict_parsers.PARSERS`. It reads what follows the
+    reasoning in tags that a judge may write first. If it finds no label there, no winner is guessed.
     """
-    label = PARSERS[parser](reply)
+    label = PARSERS[parser](after_reasoning(reply))
     if label in ("", "TIE"):
         return label.lower()
     return "policy" if (label == "A") == (order == "policy_first") else "opponent"

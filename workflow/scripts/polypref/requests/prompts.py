@@ -10,8 +10,7 @@ import re
 from typing import Any
 
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS
-
-Messages = list[dict[str, str]]
+from polypref.files.conversations import Messages
 
 _TURNS = r"\[(?=/?(?:INST|SYSTEM_PROMPT)\])|<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>|[be]os>)"
 """Start of a turn marker of a chat template, for example ``<|im_end|>``, ``</s>``, ``<end_of_turn>`` or ``[INST]``."""

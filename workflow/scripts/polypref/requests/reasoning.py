@@ -12,6 +12,15 @@ _OPENING = re.compile(rf"\s*(<({_TAGS})>|\[THINK\])", re.IGNORECASE)
 _CLOSING = re.compile(rf"(</({_TAGS})>|\[/THINK\])", re.IGNORECASE)
 
 
+def after_reasoning(text: str) -> str:
+    """Return the text after its tagged reasoning, all of it if there is none, or nothing if the reasoning has no end.
+
+    Only reasoning at the beginning is recognised; its opening tag may be missing.
+    """
+    closing = _CLOSING.search(text)
+    return text[closing.end() :] if closing else "" if _OPENING.match(text) else text
+
+
 def apply_reasoning(completion: Completion, mode: str | None) -> Completion:
     """Apply ``reasoning`` to a completion: ``strip``, ``keep`` or ``off``; None leaves the text as it is.
 

@@ -8,11 +8,12 @@ with only digits, symbols, URLs or inline code, and the white space and list mar
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import sentencex
 
+from polypref.files.conversations import heading, is_conversation, to_messages
 from polypref.requests.verbatim import LIST_MARKS, has_language, segments
 
 LONGEST_SENTENCE = 400
@@ -59,6 +60,20 @@ def split_text(text: str, unit: str) -> list[Piece]:
     if not pieces:
         return [Piece(verbatim, "")]
     pieces[-1] = Piece(pieces[-1].before, pieces[-1].text, verbatim)
+    return pieces
+
+
+def split_prompt(text: str, unit: str) -> list[Piece]:
+    """Split a text that may be a conversation (see :mod:`polypref.files.conversations`) like :func:`split_text`.
+
+    Each message is split on its own; the first of its pieces has its heading before it.
+    """
+    if not is_conversation(text):
+        return split_text(text, unit)
+    pieces = []
+    for message in to_messages(text):
+        first, *rest = split_text(message["content"], unit)
+        pieces += [replace(first, before=heading(message["role"]) + first.before), *rest]
     return pieces
 
 

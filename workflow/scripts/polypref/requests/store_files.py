@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polypref.files.columns import take_rows
 from polypref.files.schemas import COMPLETIONS
-from polypref.files.tables import atomic_write, batched, canonical_json, take_rows
+from polypref.files.tables import atomic_write, batched, canonical_json
 
 PART_SCHEMA = COMPLETIONS.append(pa.field("crc", pa.int64()))
 _COLUMNS = tuple(COMPLETIONS.names)
@@ -44,11 +45,12 @@ def is_undamaged(record: dict[str, Any], crc: int) -> bool:
     return crc == zlib.crc32(canonical_json({name: record.get(name) for name in _COLUMNS}).encode("utf-8"))
 
 
-def read_part(part: Path, report: Callable[[str], None]) -> Iterator[pa.Table]:
+def read_part(part: Path, report: Callable[[str], None], wanted: Container[str] | None = None) -> Iterator[pa.Table]:
     """Iterate over the undamaged records of a part (COMPLETIONS), one row group at a time.
 
     The checksums of the pages are verified, and those of the records if a page is damaged or has no checksum.
-    ``report`` is called with one line for each damaged record, and for each row group that can't be read.
+    ``report`` is called with one line for each damaged record, and for each row group that can't be read. With
+    ``wanted``, row groups without one of these requests are skipped, and only their ids are read.
 
     Raises
     ------
@@ -59,6 +61,10 @@ def read_part(part: Path, report: Callable[[str], None]) -> Iterator[pa.Table]:
         checked = has_page_checksums(file)
         for group in range(file.num_row_groups):
             try:
+                if wanted is not None:
+                    ids = unchecked.read_row_group(group, ["request_id"], use_threads=False)["request_id"].to_pylist()
+                    if not any(key in wanted for key in ids):
+                        continue
                 if checked:
                     try:
                         table = _read_row_group(file, group, COMPLETIONS)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from polypref.files.columns import take_rows
 from polypref.files.schemas import COMPLETIONS
-from polypref.files.tables import batched, take_rows
+from polypref.files.tables import batched
 from polypref.requests.store_files import ROW_GROUP_SIZE, StoreError, parse_line, read_part, to_table
 
 
@@ -39,7 +40,7 @@ class StoreReader:
         found: dict[str, dict[str, Any]] = {}
         if not wanted:
             return found
-        for table in self.tables():
+        for table in self.tables(wanted=wanted):
             ids = table["request_id"].to_pylist()
             rows = [number for number, key in enumerate(ids) if key in wanted and key not in found]
             if rows:
@@ -47,10 +48,11 @@ class StoreReader:
                 found.update((record["request_id"], record) for record in table.to_pylist())
         return found
 
-    def tables(self, known: Collection[Path] = ()) -> Iterator[pa.Table]:
+    def tables(self, known: Collection[Path] = (), wanted: Container[str] | None = None) -> Iterator[pa.Table]:
         """Iterate over all undamaged records (COMPLETIONS) but those in known parts, some thousands at a time.
 
-        A request that was completed twice occurs twice; the first record counts.
+        A request that was completed twice occurs twice; the first record counts. With ``wanted``, only tables with one
+        of these requests are of interest.
         """
         # Journals first: a journal that is sealed in the meantime is then read as a part.
         for journal in self.journals():
@@ -58,7 +60,7 @@ class StoreReader:
                 yield to_table((record for record, _ in rows), COMPLETIONS)
         for part in self.parts():
             if part not in known:
-                yield from self._read_part(part)
+                yield from self._read_part(part, wanted)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Iterate over all undamaged records; a request that was completed twice occurs twice."""
@@ -73,9 +75,9 @@ class StoreReader:
         """Files that are being written, or that a killed writer left behind, sorted by name."""
         return sorted(self.folder.glob("journal-*.jsonl"))
 
-    def _read_part(self, part: Path) -> Iterator[pa.Table]:
+    def _read_part(self, part: Path, wanted: Container[str] | None = None) -> Iterator[pa.Table]:
         try:
-            yield from read_part(part, self._report)
+            yield from read_part(part, self._report, wanted)
         except (pa.ArrowException, ValueError, OSError) as error:
             if getattr(error, "errno", None):  # an error of the file system does not mean that the part is damaged
                 raise StoreError(

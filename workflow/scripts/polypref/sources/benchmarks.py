@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from polypref.config.sections import ENGLISH, Evaluation, Language, Wmt
@@ -123,3 +124,10 @@ def normalise_prompts(
 def aya_configs(code: str) -> tuple[str, ...]:
     """Return the configurations to read for a language; the English prompts were never edited or translated."""
     return (MACHINE_TRANSLATED,) if code == ENGLISH else AYA_CONFIGS
+
+
+def evaluation_texts(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
+    """Yield a name and the text of each evaluation prompt in the set, in all its languages, sampled or not."""
+    for row in rows:
+        if text := clean(row["inputs"]):
+            yield f"{row['id']} in {row['language']}", text

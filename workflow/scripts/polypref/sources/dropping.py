@@ -3,7 +3,8 @@
 What decides that a row is dropped, by the column ``step``:
 
 - ``normalise``, ``clean``, ``deduplicate`` (the same pair): :mod:`polypref.sources.formats`, per format;
-- ``deduplicate`` (the same prompt), ``length``, ``render``, ``sample``: :mod:`polypref.sources.sampling`;
+- ``contamination`` (the prompt matches an evaluation prompt), ``deduplicate`` (the same prompt), ``length``,
+  ``render`` (equal or empty answers), ``sample``: :mod:`polypref.sources.sampling`;
 - ``answer``, ``diagnose``, ``align``: :mod:`polypref.datasets.dropping`, for the pairs of an architecture.
 """
 

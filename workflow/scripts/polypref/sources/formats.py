@@ -12,28 +12,33 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from polypref.config.sections import CONVERSATIONAL
+from polypref.files.conversations import Turn, to_text
 from polypref.files.digests import pair_id
 from polypref.files.tables import TableError
 from polypref.files.visible import visible
 from polypref.sources.dropping import DroppedRow, dropped_row
-from polypref.sources.layouts import exchange, is_conversation
+from polypref.sources.layouts import TURN, exchange, is_conversation, marked_turns
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A preference pair of a data set; ``row`` is its position in the data set, counted from 1."""
+    """A preference pair of a data set; ``row`` is its position in the data set, counted from 1.
+
+    ``prompt`` is a text, or a tuple of turns.
+    """
 
     row: int
     task: str
-    prompt: str
+    prompt: str | tuple[Turn, ...]
     chosen: str
     rejected: str
 
 
-TURN = "<extra_id_1>"
-"""Marker before each turn after the first in HelpSteer2's prompts."""
+SEVERAL = "more than one exchange"
+"""Why a conversation is dropped from a source with ``turns: single``."""
 SCORES = ("helpfulness", "correctness", "coherence")
 """HelpSteer2's scores, 0 to 4 each, whose sum decides which response is chosen."""
 OPENER = "Let's think step by step."
@@ -52,8 +57,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """Columns that each format must have."""
 
 
-def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
-    """lmsys/chatbot_arena_conversations: the winner of a vote is chosen; ties and multi-turn chats are dropped."""
+def chatbot_arena(rows: Iterable[Row], several: bool = False) -> Iterator[Pair | DroppedRow]:
+    """lmsys/chatbot_arena_conversations: the winner of a vote is chosen; ties are dropped.
+
+    With ``several``, a conversation of several turns is kept if both sides are the same up to the last answer, since
+    a preference pair has one prompt; otherwise, all of them are dropped.
+    """
     for n, row in enumerate(rows, 1):
         winner, a, b = row["winner"], row["conversation_a"], row["conversation_b"]
         if row["language"] != "English":
@@ -62,28 +71,36 @@ def chatbot_arena(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
             yield DroppedRow(n, f"the vote is {winner}")
         elif not (is_conversation(a) and is_conversation(b)):
             yield DroppedRow(n, "a conversation is no list of {role, content}", bad=True)
-        elif not (_is_exchange(a) and _is_exchange(b)):
-            yield DroppedRow(n, "more than one exchange")
-        elif a[0]["content"] != b[0]["content"]:
+        elif not (_is_chat(a, several) and _is_chat(b, several)):
+            yield DroppedRow(n, "a conversation is no series of questions and answers" if several else SEVERAL)
+        elif [turn["content"] for turn in a[:1]] != [turn["content"] for turn in b[:1]]:
             yield DroppedRow(n, "the two prompts differ", bad=True)
+        elif _turns(a[:-1]) != _turns(b[:-1]):
+            yield DroppedRow(n, "the two conversations differ before the last answer")
         else:
             chosen, rejected = (a, b) if winner == "model_a" else (b, a)
-            yield Pair(n, "chat", a[0]["content"], chosen[1]["content"], rejected[1]["content"])
+            yield Pair(n, "chat", _turns(a[:-1]), chosen[-1]["content"], rejected[-1]["content"])
 
 
-def _is_exchange(conversation: list[Row]) -> bool:
-    return [turn["role"] for turn in conversation] == ["user", "assistant"]
+def _is_chat(conversation: list[Row], several: bool) -> bool:
+    """Whether a conversation is a turn of the user and an answer, or with ``several``, one or more of these."""
+    exchanges = max(len(conversation) // 2, 1) if several else 1
+    return [turn["role"] for turn in conversation] == ["user", "assistant"] * exchanges
 
 
-def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
+def _turns(messages: list[Row]) -> tuple[Turn, ...]:
+    return tuple((turn["role"], turn["content"]) for turn in messages)
+
+
+def helpsteer2(rows: Iterable[Row], several: bool = False) -> Iterator[Pair | DroppedRow]:
     """nvidia/HelpSteer2: two rows per prompt, paired by helpfulness + correctness + coherence (each 0 to 4).
 
-    Some prompts contain a whole chat, with turns marked by `TURN`. They are dropped, like the Arena's multi-turn chats.
+    Some prompts contain a whole chat, with turns marked by `TURN`. They are dropped unless ``several`` is true.
     """
     waiting: tuple[int, Row] | None = None
     for n, row in enumerate(rows, 1):
-        if TURN in str(row["prompt"]):
-            yield DroppedRow(n, "more than one exchange")
+        if TURN in str(row["prompt"]) and not several:
+            yield DroppedRow(n, SEVERAL)
             continue
         if _score(row) is None:
             yield DroppedRow(n, f"{', '.join(SCORES)} are not all numbers", bad=True)
@@ -101,7 +118,12 @@ def helpsteer2(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
             yield DroppedRow(n, "both responses have the same score")
             continue
         chosen, rejected = (other, row) if gap > 0 else (row, other)
-        yield Pair(first, "instruction", row["prompt"], chosen["response"], rejected["response"])
+        try:
+            prompt = marked_turns(row["prompt"]) if TURN in str(row["prompt"]) else row["prompt"]
+        except ValueError as error:
+            yield DroppedRow(first, str(error), bad=True)
+        else:
+            yield Pair(first, "instruction", prompt, chosen["response"], rejected["response"])
         yield DroppedRow(n, "second response of a pair")
     if waiting is not None:
         yield DroppedRow(waiting[0], "no second response to the prompt")
@@ -147,15 +169,21 @@ def _whole_answer(steps: str, rest: str) -> str:
     return f"{steps} {rest}"
 
 
-def preference(rows: Iterable[Row]) -> Iterator[Pair | DroppedRow]:
-    """TRL's preference formats: texts or messages, with or without a column ``prompt`` (see :mod:`.layouts`)."""
+def preference(rows: Iterable[Row], several: bool = True) -> Iterator[Pair | DroppedRow]:
+    """TRL's preference formats: texts or messages, with or without a column ``prompt`` (see :mod:`.layouts`).
+
+    Prompts with a system message or several turns are dropped unless ``several`` is true.
+    """
     for n, row in enumerate(rows, 1):
         try:
             prompt, chosen, rejected = exchange(row)
         except ValueError as error:
             yield DroppedRow(n, str(error), bad=True)
         else:
-            yield Pair(n, str(row.get("task") or "preference"), prompt, chosen, rejected)
+            if len(prompt) > 1 and not several:
+                yield DroppedRow(n, SEVERAL)
+            else:
+                yield Pair(n, str(row.get("task") or "preference"), prompt, chosen, rejected)
 
 
 NORMALISERS = {
@@ -179,7 +207,15 @@ def clean(text: Any) -> str:
     return _CONTROL.sub("", text).strip()
 
 
-def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: str, dropped: list[Row]) -> Iterator[Row]:
+def normalise(
+    name: str,
+    kind: str,
+    rows: Iterable[Row],
+    path: str,
+    bad_rows: str,
+    dropped: list[Row],
+    turns: str | None = None,
+) -> Iterator[Row]:
     """Normalise and clean a data set row by row.
 
     Parameters
@@ -190,6 +226,7 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
     path : path to name in messages
     bad_rows : "error" stops at the first unusable row; "drop" drops such rows
     dropped : list to which the dropped rows are appended, in schema DROPPED
+    turns : "any" or "single": whether conversations are kept; by default as in `CONVERSATIONAL`
 
     Yields
     ------
@@ -201,10 +238,11 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
         A row is unusable and ``bad_rows`` is "error", or no row is usable. The message names the remedy.
     """
     seen: dict[str, int] = {}
-    for found in NORMALISERS[kind](rows):
+    several = {"several": (turns or CONVERSATIONAL[kind]) == "any"} if kind in CONVERSATIONAL else {}
+    for found in NORMALISERS[kind](rows, **several):
         step = "normalise"
         if isinstance(found, Pair):
-            found, step = _cleaned(found), "clean"
+            found, step = cleaned(found), "clean"
         if isinstance(found, DroppedRow):
             if found.bad and bad_rows == "error":
                 raise TableError(
@@ -226,13 +264,22 @@ def normalise(name: str, kind: str, rows: Iterable[Row], path: str, bad_rows: st
         raise TableError(f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Check sources.{name}.format.")
 
 
-def _cleaned(pair: Pair) -> Pair | DroppedRow:
-    texts = {field: clean(getattr(pair, field)) for field in ("prompt", "chosen", "rejected")}
-    for field, text in texts.items():
+def cleaned(pair: Pair) -> Pair | DroppedRow:
+    """Clean the texts of a pair, and convert its prompt to text (see :mod:`polypref.files.conversations`).
+
+    An empty system message is left out: it says the same as none.
+    """
+    given = pair.prompt if isinstance(pair.prompt, tuple) else (("user", pair.prompt),)
+    turns = [(role, clean(content)) for role, content in given]
+    if len(turns) > 1 and turns[0][0] == "system" and not visible(turns[0][1]):
+        turns = turns[1:]
+    answers = {"chosen": clean(pair.chosen), "rejected": clean(pair.rejected)}
+    asked = [("prompt" if len(turns) == 1 else f"a message of the {role} in prompt", text) for role, text in turns]
+    for what, text in [*asked, *answers.items()]:
         if not visible(text):
-            return DroppedRow(pair.row, f"{field} is empty", bad=True)
+            return DroppedRow(pair.row, f"{what} is empty", bad=True)
         if _SURROGATE.search(text):  # JSON can escape a lone surrogate, but UTF-8 can't encode it
-            return DroppedRow(pair.row, f"{field} has half a character (a lone surrogate)", bad=True)
-    if visible(texts["chosen"]) == visible(texts["rejected"]):
+            return DroppedRow(pair.row, f"{what} has half a character (a lone surrogate)", bad=True)
+    if visible(answers["chosen"]) == visible(answers["rejected"]):
         return DroppedRow(pair.row, "chosen equals rejected")
-    return Pair(pair.row, pair.task, **texts)
+    return Pair(pair.row, pair.task, to_text(turns), **answers)

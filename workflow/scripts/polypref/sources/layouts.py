@@ -1,42 +1,100 @@
-"""Convert the preference formats of TRL to one exchange: a prompt and two answers.
+"""Convert the preference formats of TRL to a prompt and two answers.
 
 A row contains texts or messages. Its prompt is a column, or the turns that both sides begin with, or both (as in
-UltraFeedback). Two turns are equal if their role and content are equal; other keys are ignored.
+UltraFeedback). It may have a system message and several turns; the answers are the last turn of each side. Two turns
+are equal if their role and content are equal; other keys are ignored.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-Row = dict[str, Any]
-Turn = tuple[str, str]
-"""Role and content."""
+from polypref.files.conversations import Turn
 
+Row = dict[str, Any]
+
+TURN = "<extra_id_1>"
+"""Marker before each turn after the first in HelpSteer2's prompts."""
+_TURN = re.compile(rf"\n?{TURN}(User|Assistant)\n?")
 _TRANSCRIPT = re.compile(r"(?:^|\n\n)(Human|Assistant):[^\S\n]?")
 """Start of a turn in a transcript, as in Anthropic's hh-rlhf."""
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
-def exchange(row: Row) -> tuple[str, str, str]:
-    """Return the prompt, chosen and rejected of a row.
+def exchange(row: Row) -> tuple[tuple[Turn, ...], str, str]:
+    """Return the turns of the prompt, and the texts of chosen and rejected.
 
     Raises
     ------
     ValueError
-        The row is not one user turn with two answers; the message is the reason.
+        The row is not a prompt with two answers; the message is the reason.
     """
     prompt, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
     if isinstance(chosen, str) != isinstance(rejected, str):
         raise ValueError("chosen and rejected must both be texts or both be lists of messages")
     if isinstance(chosen, str) and isinstance(prompt, str):
-        return prompt, chosen, rejected
+        return (("user", prompt),), chosen, rejected
     if isinstance(chosen, str) and prompt is None:
         sides = _transcript("chosen", chosen), _transcript("rejected", rejected)
     else:
         sides = _turns("chosen", chosen), _turns("rejected", rejected)
     asked, (one, two) = _prompt(prompt, *sides)
-    return _only("prompt", asked, "user"), _only("chosen", one, "assistant"), _only("rejected", two, "assistant")
+    require_prompt(asked)
+    return tuple(asked), _answer("chosen", one), _answer("rejected", two)
+
+
+def prompt_turns(value: Any) -> tuple[Turn, ...]:
+    """Return the turns of a prompt that is a text or a list of messages.
+
+    Raises
+    ------
+    ValueError
+        It is no prompt; the message is the reason.
+    """
+    if not isinstance(value, str | list | dict):
+        raise ValueError("prompt must be a text or a list of messages")
+    turns = _turns("prompt", value, "user")
+    require_prompt(turns)
+    return tuple(turns)
+
+
+def require_prompt(turns: Sequence[Turn]) -> None:
+    """Check that turns are a prompt: at most one system message at the start, then turns up to one of the user.
+
+    Raises
+    ------
+    ValueError
+        The message is the reason.
+    """
+    if not turns:
+        raise ValueError("prompt has no message")
+    for number, (role, _) in enumerate(turns):
+        if role not in ("system", "user", "assistant"):
+            raise ValueError(f"prompt has a message of role {role!r}, expected system, user or assistant")
+        if role == "system" and number:
+            raise ValueError(f"prompt has a system message at place {number + 1}, expected at the start only")
+    if turns[-1][0] != "user":
+        raise ValueError(f"prompt must end with a turn of the user, found role {turns[-1][0]!r}")
+
+
+def marked_turns(prompt: str) -> tuple[Turn, ...]:
+    """Split a prompt of HelpSteer2 at `TURN` and the role after it; an empty turn at the end is left out.
+
+    Raises
+    ------
+    ValueError
+        A marker has no role, or the turns are no prompt.
+    """
+    first, *rest = _TURN.split(prompt)
+    turns = [("user", first), *((role.lower(), text) for role, text in zip(rest[::2], rest[1::2], strict=True))]
+    if turns[-1] == ("assistant", ""):
+        turns.pop()
+    if any(TURN in text for _, text in turns):
+        raise ValueError(f"prompt has {TURN} without 'User' or 'Assistant' after it")
+    require_prompt(turns)
+    return tuple(turns)
 
 
 def is_conversation(value: Any) -> bool:
@@ -59,12 +117,18 @@ def _prompt(prompt: Any, chosen: list[Turn], rejected: list[Turn]) -> tuple[list
     if not shared:
         raise ValueError(
             "chosen and rejected have no column prompt beside them and begin with no turn that is the same in both"
-            if prompt is None
+            if not given
             else "chosen and rejected are whole conversations that begin with different turns"
         )
-    if given and [content.strip() for _, content in shared[-len(given) :]] != [content.strip() for _, content in given]:
-        raise ValueError("prompt is not the turn that chosen and rejected begin with")
+    if given and not _contains(shared, given):
+        raise ValueError("prompt is not among the turns that chosen and rejected begin with")
     return shared, (chosen[same:], rejected[same:])
+
+
+def _contains(turns: list[Turn], given: list[Turn]) -> bool:
+    """Whether the contents of ``given`` are a series in those of ``turns``, for example the first or last of them."""
+    everything, wanted = ([content.strip() for _, content in side] for side in (turns, given))
+    return any(everything[start : start + len(wanted)] == wanted for start in range(len(turns) - len(given) + 1))
 
 
 def _turns(name: str, value: Any, role: str = "assistant") -> list[Turn]:
@@ -107,12 +171,11 @@ def _transcript(name: str, text: str) -> list[Turn]:
     return [(_ROLES[role], content.strip()) for role, content in zip(parts[1::2], parts[2::2], strict=True)]
 
 
-def _only(name: str, turns: list[Turn], role: str) -> str:
-    if any(found == "system" for found, _ in turns):
-        raise ValueError(f"{name} has a system message; only one exchange without one can be used")
+def _answer(name: str, turns: list[Turn]) -> str:
     if len(turns) != 1:
-        raise ValueError(f"{name} has {len(turns)} turns, expected one")
-    found, content = turns[0]
-    if found != role:
-        raise ValueError(f"{name} must be a turn of the {role}, found role {found!r}")
+        after = "; chosen and rejected may differ in the last turn only" if len(turns) > 1 else ""
+        raise ValueError(f"{name} has {len(turns)} turns after the prompt, expected one{after}")
+    role, content = turns[0]
+    if role != "assistant":
+        raise ValueError(f"{name} must be a turn of the assistant, found role {role!r}")
     return content

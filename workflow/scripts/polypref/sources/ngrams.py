@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from polypref.files.visible import visible
 
 LONG, SHORT = 13, 8
 """Words per n-gram: Brown et al. (2020, appendix C) use up to 13, Chowdhery et al. (2022) use 8."""
@@ -16,11 +19,18 @@ COMMON = 10
 _WORD = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
 
 Gram = tuple[str, ...]
+Key = TypeVar("Key")
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text after NFKC and case folding, without punctuation; each ideograph or kana is a word."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    """Return the words of a text after NFKC and case folding, without punctuation; each ideograph or kana is a word.
+
+    Invisible characters are ignored, and combining marks (of Arabic vowels, for example) belong to no word.
+    """
+    text = unicodedata.normalize("NFKC", visible(text)).casefold()
+    if not text.isascii():
+        text = "".join(char for char in text if unicodedata.category(char) != "Mn")
+    return _WORD.findall(text)
 
 
 def ngrams(tokens: list[str], size: int) -> set[Gram]:
@@ -28,43 +38,73 @@ def ngrams(tokens: list[str], size: int) -> set[Gram]:
     return {tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)}
 
 
-def find_matches(texts: Iterable[tuple[str, str]], references: Iterable[tuple[str, str]]) -> list[tuple[str, str, str]]:
-    """Find texts that match a reference.
+class Matcher:
+    """Finds texts that match one of many references, reading each text once.
+
+    :meth:`candidate` selects the few texts that share anything with a reference, and :meth:`matches` decides on them.
+    So only the candidates are in memory, and of the references' n-grams only hash values.
 
     Parameters
     ----------
-    texts, references : (id, text) pairs, for example prompts of a data set and evaluation prompts.
-
-    Returns
-    -------
-    (id of the text, id of the reference, rule) for the first match of each text. The rules are ``exact`` (the same
-    words after normalisation), ``13-gram`` (one in common) and ``8-gram`` (at least `SHARE` of the reference's).
+    references : (id, text) pairs, for example evaluation prompts
     """
-    split = [(key, words(text)) for key, text in texts]
-    found_in = Counter(gram for gram_set in {tuple(w): ngrams(w, LONG) for _, w in split}.values() for gram in gram_set)
-    whole: dict[Gram, str] = {}
-    long: dict[Gram, str] = {}
-    short: dict[Gram, set[str]] = defaultdict(set)
-    sizes: dict[str, int] = {}
-    for key, text in references:
+
+    def __init__(self, references: Iterable[tuple[str, str]]) -> None:
+        self.references = [(key, tokens) for key, text in references if (tokens := words(text))]
+        self._known = {hash(tuple(tokens)) for _, tokens in self.references}
+        for _, tokens in self.references:
+            self._known.update(map(hash, ngrams(tokens, SHORT)))
+
+    def candidate(self, text: str) -> list[str] | None:
+        """Return the words of a text that equals a reference or shares an 8-gram with one, else None."""
         tokens = words(text)
-        if tokens:
+        starts = range(len(tokens) - SHORT + 1)
+        if hash(tuple(tokens)) in self._known:
+            return tokens
+        return tokens if any(hash(tuple(tokens[n : n + SHORT])) in self._known for n in starts) else None
+
+    def matches(self, candidates: Sequence[tuple[Key, list[str]]]) -> list[tuple[Key, str, str]]:
+        """Find the candidates that match a reference.
+
+        Parameters
+        ----------
+        candidates : (id, words) of all texts that are candidates; the ids may be of any type
+
+        Returns
+        -------
+        (id of the text, id of the reference, rule) for the first match of each text. The rules are ``exact`` (the same
+        words after normalisation), ``13-gram`` (one in common) and ``8-gram`` (at least `SHARE` of the reference's).
+        """
+        distinct = {tuple(tokens) for _, tokens in candidates}
+        found_in = Counter(gram for tokens in distinct for gram in ngrams(list(tokens), LONG))
+        wanted = {gram for tokens in distinct for gram in ngrams(list(tokens), SHORT)}
+        whole: dict[Gram, str] = {}
+        long: dict[Gram, str] = {}
+        short: dict[Gram, set[int]] = defaultdict(set)
+        sizes = []
+        for number, (key, tokens) in enumerate(self.references):
             whole.setdefault(tuple(tokens), key)
-        for gram in ngrams(tokens, LONG):
-            long.setdefault(gram, key)
-        grams = ngrams(tokens, SHORT)
-        sizes[key] = len(grams)
-        for gram in grams:
-            short[gram].add(key)
-    matches = []
-    for key, tokens in split:
-        shared = sorted(gram for gram in ngrams(tokens, LONG) if gram in long and found_in[gram] <= COMMON)
-        counts = Counter(name for gram in ngrams(tokens, SHORT) for name in short.get(gram, ()))
-        contained = sorted(name for name, n in counts.items() if n >= SHARE * sizes[name])
-        if tuple(tokens) in whole:
-            matches.append((key, whole[tuple(tokens)], "exact"))
-        elif shared:
-            matches.append((key, long[shared[0]], "13-gram"))
-        elif contained:
-            matches.append((key, contained[0], "8-gram"))
-    return matches
+            for gram in ngrams(tokens, LONG) & found_in.keys():
+                long.setdefault(gram, key)
+            grams = ngrams(tokens, SHORT)
+            sizes.append(len(grams))
+            for gram in grams & wanted:
+                short[gram].add(number)
+        matches = []
+        for key, tokens in candidates:
+            shared = sorted(gram for gram in ngrams(tokens, LONG) if gram in long and found_in[gram] <= COMMON)
+            counts = Counter(number for gram in ngrams(tokens, SHORT) for number in short.get(gram, ()))
+            contained = [number for number, n in counts.items() if n >= SHARE * sizes[number]]
+            if tuple(tokens) in whole:
+                matches.append((key, whole[tuple(tokens)], "exact"))
+            elif shared:
+                matches.append((key, long[shared[0]], "13-gram"))
+            elif contained:
+                matches.append((key, self.references[min(contained)][0], "8-gram"))
+        return matches
+
+
+def find_matches(texts: Iterable[tuple[Key, str]], references: Iterable[tuple[str, str]]) -> list[tuple[Key, str, str]]:
+    """Find texts, given as (id, text), that match a reference; the result is that of :meth:`Matcher.matches`."""
+    matcher = Matcher(references)
+    return matcher.matches([(key, tokens) for key, text in texts if (tokens := matcher.candidate(text))])

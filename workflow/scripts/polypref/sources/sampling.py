@@ -11,10 +11,12 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
+from polypref.files.conversations import contents, is_conversation, to_messages
 from polypref.files.digests import digest
 from polypref.files.tables import ROW_GROUP, batched
 from polypref.sources.dropping import dropped_row
-from polypref.sources.templates import UNTRAINABLE, Rendered, fault_of, is_trainable, render_pair
+from polypref.sources.ngrams import Matcher
+from polypref.sources.templates import UNTRAINABLE, Rendered, fault_of, fit_system, is_trainable, render_pair
 from polypref.sources.tokens import TokenizerError, token_counter
 
 Row = dict[str, Any]
@@ -41,8 +43,9 @@ class Read(Protocol):
 
 
 def sample_pairs(
-    sources: dict[str, Read], items: int, seed: int, max_tokens: int, measure: Measure
-) -> tuple[Iterator[Row], Iterator[Row]]:
+    sources: dict[str, Read], items: int, seed: int, max_tokens: int, measure: Measure,
+    evaluation: Iterable[tuple[str, str]] = (),
+) -> tuple[Iterator[Row], Iterator[Row]]:  # fmt: skip
     """Sample pairs evenly over the sources.
 
     The pairs of every source are put in an order that depends only on the seed and the prompts. Then the sources take
@@ -56,12 +59,15 @@ def sample_pairs(
     items : number of pairs
     max_tokens : maximum tokens of the prompt plus the longer response
     measure : function that returns the tokens and faults of rendered pairs
+    evaluation : (name, text) of the evaluation prompts; pairs whose prompt matches one are dropped
 
     Returns
     -------
     Rows in PAIRS sorted by ``item_id``, and rows in DROPPED for all other pairs.
     """
-    known = [_Source(name, sources[name], seed, max_tokens) for name in sorted(sources)]
+    matcher = Matcher(evaluation)
+    known = [_Source(name, sources[name], seed, max_tokens, matcher) for name in sorted(sources)]
+    _find_contaminated(known, matcher)
     # Pairs that were not measured yet are assumed to be usable; sampling repeats until all sampled pairs are measured.
     _sample(known, items)
     while any([source.measure(measure) for source in known]):
@@ -72,11 +78,15 @@ def sample_pairs(
 class _Source:
     """Keys of a source's pairs by their position in its file, and whether and why each pair is dropped."""
 
-    def __init__(self, name: str, read: Read, seed: int, max_tokens: int) -> None:
+    def __init__(self, name: str, read: Read, seed: int, max_tokens: int, matcher: Matcher) -> None:
         self.name, self.read, self.max_tokens = name, read, max_tokens
         self.ids: list[str] = []
         self.rows, self.prompts, turns = array("q"), array("Q"), array("Q")
+        self.contaminated: dict[int, str] = {}
+        self.suspects: list[tuple[int, list[str]]] = []
         for row in read(["item_id", "row", "prompt"]):
+            if matcher.references and (words := matcher.candidate(contents(to_messages(row["prompt"])))):
+                self.suspects.append((len(self.ids), words))
             self.ids.append(row["item_id"])
             self.rows.append(row["row"])
             key = prompt_key(row["prompt"])
@@ -97,6 +107,8 @@ class _Source:
         """Iterate over the ids of usable pairs in sampling order; ``prompts`` maps sampled prompts to ids."""
         for number in self.order:
             key = self.prompts[number]
+            if number in self.contaminated:
+                continue
             if key in prompts:
                 self.same[number] = prompts[key]
             elif self.tokens[number] > self.max_tokens:
@@ -123,7 +135,9 @@ class _Source:
         """Iterate over rows in DROPPED for the pairs that were not sampled, in the source's order."""
         for number in sorted(range(len(self.ids)), key=self.rows.__getitem__):
             pair = {"source": self.name, "row": self.rows[number], "item_id": self.ids[number]}
-            if number in self.same:
+            if number in self.contaminated:
+                yield dropped_row(pair, "contamination", self.contaminated[number])
+            elif number in self.same:
                 yield dropped_row(pair, "deduplicate", f"the same prompt as {self.same[number]}")
             elif number in self.overlong:
                 yield dropped_row(pair, "length", f"{self.tokens[number]} tokens, more than {self.max_tokens}")
@@ -131,6 +145,16 @@ class _Source:
                 yield dropped_row(pair, "render", self.faults[number])
             elif pair["item_id"] not in self.sampled:
                 yield dropped_row(pair, "sample", "not sampled")
+
+
+def _find_contaminated(sources: list[_Source], matcher: Matcher) -> None:
+    """Mark the pairs of all sources whose prompt matches an evaluation prompt, whether they would be sampled or not."""
+    suspects = [((source.name, number), words) for source in sources for number, words in source.suspects]
+    by_name = {source.name: source for source in sources}
+    for (name, number), prompt, rule in matcher.matches(suspects):
+        by_name[name].contaminated[number] = f"evaluation prompt {prompt} ({rule})"
+    for source in sources:
+        source.suspects.clear()
 
 
 def _sample(sources: list[_Source], items: int) -> None:
@@ -161,7 +185,13 @@ def _read_sample(sources: list[_Source]) -> Iterator[Row]:
 
 def prompt_key(prompt: str) -> str:
     """Digest of a prompt that is equal for prompts that differ only in case or white space."""
-    return digest(" ".join(prompt.casefold().split()))
+    if is_conversation(prompt):
+        return digest(*([message["role"], _plain(message["content"])] for message in to_messages(prompt)))
+    return digest(_plain(prompt))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def pair_measure(tokenizer: Any) -> Measure:
@@ -176,16 +206,55 @@ def pair_measure(tokenizer: Any) -> Measure:
 
     def measure(pairs: list[Row]) -> list[Measured]:
         rendered = [_render(tokenizer, pair) for pair in pairs]
-        found = iter(count_texts([text for pair in rendered for text in (pair.chosen, pair.rejected)]))
-        return [Measured(max(next(found), next(found)), fault_of(pair, tokenizer.eos_token)) for pair in rendered]
+        fine = [pair for pair in rendered if isinstance(pair, Rendered)]
+        found = iter(count_texts([text for pair in fine for text in (pair.chosen, pair.rejected)]))
+        return [
+            Measured(max(next(found), next(found)), fault_of(pair, tokenizer.eos_token))
+            if isinstance(pair, Rendered)
+            else Measured(0, pair)
+            for pair in rendered
+        ]
 
     return measure
 
 
-def _render(tokenizer: Any, pair: Row) -> Rendered:
-    turn = {"role": "user", "content": pair["prompt"]}
-    sides = ([turn, {"role": "assistant", "content": pair[name]}] for name in ("chosen", "rejected"))
-    rendered = render_pair(tokenizer, *sides)
-    if not is_trainable(rendered):
+def prompt_measure(tokenizer: Any) -> Measure:
+    """Measure prompts without answers (native prompts), like :func:`pair_measure`."""
+    count_texts = token_counter(tokenizer)
+
+    def measure(pairs: list[Row]) -> list[Measured]:
+        rendered = [_render_prompt(tokenizer, pair) for pair in pairs]
+        tokens = count_texts([text for text, _ in rendered])
+        return [Measured(number, fault) for number, (_, fault) in zip(tokens, rendered, strict=True)]
+
+    return measure
+
+
+def _render_prompt(tokenizer: Any, pair: Row) -> tuple[str, str]:
+    """Render the prompt of a pair; return the text, and the reason if the template refuses it."""
+    asked = fit_system(tokenizer, to_messages(pair["prompt"]))
+    try:
+        return tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True), ""
+    except Exception as error:  # a template may raise any error
+        return "", _refused(error)
+
+
+def _refused(error: Exception) -> str:
+    return f"the chat template refuses the conversation: {' '.join(str(error).split())[:200]}"
+
+
+def _render(tokenizer: Any, pair: Row) -> Rendered | str:
+    """Render a pair, or return the reason why its conversation can't be rendered; a single turn must be."""
+    asked = to_messages(pair["prompt"])
+    sides = ([*asked, {"role": "assistant", "content": pair[name]}] for name in ("chosen", "rejected"))
+    try:
+        rendered = render_pair(tokenizer, *sides)
+    except Exception as error:  # a template may raise any error, for example for two turns of the user in a row
+        if len(asked) == 1:
+            raise
+        return _refused(error)
+    if is_trainable(rendered):
+        return rendered
+    if len(asked) == 1:
         raise TokenizerError(f"item {pair['item_id']} in English: {UNTRAINABLE}.")
-    return rendered
+    return "the chat template writes a conversation that does not begin with its own prompt"

@@ -72,8 +72,39 @@ def load_trainee(path: str, revision: str | None, chat_template: str | None) -> 
     return use_template(load_tokenizer(path, revision), chat_template, path)
 
 
+def takes_system(tokenizer: Any) -> bool:
+    """Whether a tokenizer's template writes a system message; some templates refuse it or leave it out."""
+    probe = "Be polypref."
+    asked = [{"role": "system", "content": probe}, {"role": "user", "content": "x"}]
+    try:
+        return probe in tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    except Exception:  # a template may raise any error
+        return False
+
+
+def merge_system(messages: Messages) -> list[dict[str, str]]:
+    """Put a leading system message before the first turn of the user, with an empty line in between."""
+    if messages[0]["role"] != "system":
+        return list(messages)
+    rest = [dict(message) for message in messages[1:]]
+    first = next(message for message in rest if message["role"] == "user")
+    first["content"] = f"{messages[0]['content']}\n\n{first['content']}"
+    return rest
+
+
+def fit_system(tokenizer: Any, messages: Messages) -> list[dict[str, str]]:
+    """Return messages as a template can write them: with `merge_system` if it has no system role."""
+    if messages[0]["role"] != "system" or takes_system(tokenizer):
+        return list(messages)
+    return merge_system(messages)
+
+
 def render_pair(tokenizer: Any, chosen: Messages, rejected: Messages) -> Rendered:
-    """Render two conversations with different last turns as OpenRLHF does, but without its end-of-text token."""
+    """Render two conversations with different last turns as OpenRLHF does, but without its end-of-text token.
+
+    A system message is merged into the first turn of the user if the template has no system role.
+    """
+    chosen, rejected = fit_system(tokenizer, chosen), fit_system(tokenizer, rejected)
     prompt = tokenizer.apply_chat_template(list(chosen[:-1]), tokenize=False, add_generation_prompt=True)
     return Rendered(prompt, *(tokenizer.apply_chat_template(list(side), tokenize=False) for side in (chosen, rejected)))
 

@@ -19,8 +19,11 @@ from polypref.running.logs import clock
 LOG_COLUMNS = [
     "step", "epoch", "loss", "chosen_reward", "rejected_reward", "margin", "accuracy", "lr", "grad_norm",
 ]  # fmt: skip
+HELD_OUT = ["held_out_loss", "held_out_accuracy"]
+"""Further columns of a training with held-out pairs; empty in steps without an evaluation."""
 
 _BAR = re.compile(r"Train step of epoch (\d+):[^|]*\|[^|]*\| *(\d+)/(\d+) \[[^\]]*?, (loss=[^\]]*)\]")
+_EVALUATION = re.compile(r"Eval stage of global_step (\d+):[^|]*\|[^|]*\| *\d+/\d+ \[[^\]]*?, (eval_loss=[^\]]*)\]")
 _PAIR = re.compile(r"(\w+)=([^\s,\]]+)")
 _RESUMED = re.compile(r"Loaded the checkpoint: .*consumed_samples: (\d+)")
 
@@ -74,6 +77,22 @@ def read_attempt(text: str, batch_size: int, micro_steps: int) -> pd.DataFrame:
     table["margin"] = table["chosen_reward"] - table["rejected_reward"]
     table["epoch"] = table["epoch"].astype(int) + 1
     return table[LOG_COLUMNS]
+
+
+def read_evaluations(text: str) -> pd.DataFrame:
+    """Parse the evaluations on held-out pairs: step and ``HELD_OUT`` (nats, and 0 to 1), the last one of each step."""
+    rows = []
+    for line in re.split(r"[\r\n]", text):
+        if match := _EVALUATION.search(line):
+            values = {name: float(value) for name, value in _PAIR.findall(match[2])}
+            rows.append((int(match[1]), values["eval_loss"], values["acc_mean"]))
+    return pd.DataFrame(rows, columns=["step", *HELD_OUT]).drop_duplicates("step", keep="last")
+
+
+def add_evaluations(table: pd.DataFrame, paths: Iterable[Path]) -> pd.DataFrame:
+    """Add the columns ``HELD_OUT`` from the attempts of a training to its table of steps."""
+    found = read_evaluations("\n".join(path.read_text("utf-8", "replace") for path in paths))
+    return table.merge(found, on="step", how="left", validate="one_to_one")
 
 
 def read_attempts(paths: Iterable[Path], batch_size: int, micro_steps: int, steps: int) -> pd.DataFrame:

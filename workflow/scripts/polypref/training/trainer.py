@@ -12,8 +12,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
+from polypref.config.training import Training
 from polypref.running.slurm import step_environment, step_on_nodes
 from polypref.training.attention import attention_used
 
@@ -33,6 +35,10 @@ REMEDIES = (
         r"No module named 'flash_attn|FlashAttention2 has been toggled on",
         "flash-attn is missing or does not fit this GPU. Set training.attn_implementation to sdpa, or run "
         "tools/setup.sh gpu --flash-attn.",
+    ),
+    (
+        r"No module named 'liger_kernel",
+        "Liger is missing. Run pip install liger-kernel, or set training.liger_kernel to false.",
     ),
     (r"No space left on device", "The disk is full: resumable checkpoints hold 16 bytes per parameter, two at a time."),
     (r"Address already in use|EADDRINUSE", "Another training uses this port on the machine; start this one again."),
@@ -56,6 +62,9 @@ def command(
     visible_gpus: str | None = None,
     chat_template: str | None = None,
     nodes: Sequence[str] = (),
+    held_out: str | None = None,
+    evaluate_every: int = -1,
+    tracking: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Build the training command: `LAUNCHER` with OpenRLHF, run by DeepSpeed's launcher, or by srun and torchrun.
 
@@ -74,6 +83,10 @@ def command(
         Template to use instead of the tokenizer's own.
     nodes : sequence of str
         Nodes of the current Slurm job.
+    held_out : str, optional
+        Parquet file with pairs on which the model is evaluated every ``evaluate_every`` steps.
+    tracking : mapping
+        Flags from :func:`polypref.training.tracking.tracking_flags`.
 
     Raises
     ------
@@ -89,11 +102,13 @@ def command(
         "--train.seed": settings.seed, "--model.beta": settings.beta, "--adam.lr": settings.learning_rate,
         "--lr_scheduler": settings.lr_scheduler, "--lr_warmup_ratio": settings.warmup_ratio,
         "--max_norm": settings.max_norm, "--ds.param_dtype": settings.param_dtype,
-        **_memory_flags(settings), **_lora_flags(settings.lora),
+        **_memory_flags(settings), **_lora_flags(settings.lora), **_loss_flags(settings), **tracking,
     }  # fmt: skip
+    if held_out:
+        flags |= {"--eval.dataset": held_out, "--eval.split": "train", "--eval.steps": evaluate_every}
     if chat_template:
         flags["--data.tokenizer_chat_template"] = chat_template
-    switches = ["--data.apply_chat_template", "--ckpt.load_enable", *_memory_switches(settings)]
+    switches = ["--data.apply_chat_template", "--ckpt.load_enable", *_switches(settings)]
     pairs = [part for name, value in flags.items() for part in (name, *_texts(value))]
     return [*_launcher(settings, TRAIN, port, visible_gpus, nodes), *pairs, *switches]
 
@@ -107,12 +122,24 @@ def _memory_flags(settings: Any) -> dict[str, Any]:
     return {"--ds.zero_stage": stage, "--ds.attn_implementation": attention_used(settings)}
 
 
-def _memory_switches(settings: Any) -> list[str]:
+def _loss_flags(settings: Any) -> dict[str, Any]:
+    """Flags of the loss and the optimiser for options that differ from OpenRLHF's defaults, which are ours as well."""
+    flags = {
+        "--model.label_smoothing": "label_smoothing", "--model.nll_loss_coef": "nll_coefficient",
+        "--adam.weight_decay": "weight_decay", "--adam.betas": "adam_betas",
+    }  # fmt: skip
+    defaults = {name: field.default for name, field in Training.model_fields.items()}
+    return {flag: getattr(settings, name) for flag, name in flags.items() if getattr(settings, name) != defaults[name]}
+
+
+def _switches(settings: Any) -> list[str]:
     cpu = settings.runtime.launcher == "cpu"  # there is no GPU memory to offload
     wanted = {
         "--model.gradient_checkpointing_enable": settings.gradient_checkpointing,
         "--ds.adam_offload": settings.adam_offload and not cpu,
         "--ref.offload": settings.ref_offload and not cpu,
+        "--model.ipo_enable": settings.loss == "ipo",
+        "--ds.use_liger_kernel": settings.liger_kernel,
     }
     return [switch for switch, on in wanted.items() if on]
 

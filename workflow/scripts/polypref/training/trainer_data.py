@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from polypref.files.digests import digest
 from polypref.files.schemas import DATASET
 from polypref.files.tables import read_table, write_table
 from polypref.sources.templates import (
@@ -25,6 +26,7 @@ from polypref.sources.templates import (
     UNTRAINABLE,
     Rendered,
     fault_of,
+    fit_system,
     is_trainable,
     render_pair,
     use_template,
@@ -51,6 +53,19 @@ def read_pairs(path: Path) -> pd.DataFrame:
 def write_pairs(pairs: pd.DataFrame, path: Path) -> None:
     """Write pairs as the Parquet file that the trainer reads."""
     write_table(path, pairs[COLUMNS].to_dict("records"), SCHEMA)
+
+
+def fit_systems(pairs: pd.DataFrame, tokenizer: Any) -> tuple[pd.DataFrame, int]:
+    """Merge system messages into the first turn of the user if the tokenizer's template has no system role.
+
+    Returns
+    -------
+    The pairs as the trainer can render them, and the number of pairs that were changed.
+    """
+    sides = ("chosen_messages", "rejected_messages")
+    fitted = pairs.assign(**{side: [fit_system(tokenizer, m) for m in _messages(pairs[side])] for side in sides})
+    before, after = (frame["chosen_messages"].map(len) for frame in (pairs, fitted))
+    return fitted, int((before != after).sum())
 
 
 def _messages(column: Sequence[Any]) -> list[list[dict[str, str]]]:
@@ -141,7 +156,19 @@ def _count(tokenizer: Any, texts: list[str]) -> list[int]:
     return [len(ids) for ids in encoded["input_ids"]]
 
 
-def choose_rows(lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int) -> pd.DataFrame:
+def hold_out(item_ids: Sequence[str], share: float, seed: int) -> np.ndarray:
+    """Return for each pair whether it is held out.
+
+    The side of an item follows from the digest of its id, so that all its languages, and its pairs in all data sets,
+    are on the same side, and another item does not change it. The share of held-out items is therefore approximate.
+    """
+    wanted = [int(digest("held out", seed, item), 16) / 16**16 < share for item in item_ids]
+    return np.array(wanted, dtype=bool)
+
+
+def choose_rows(
+    lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int, held_out: np.ndarray | None = None
+) -> pd.DataFrame:
     """Select the rows for training.
 
     A random sample of rows is left out so that all batches are full. OpenRLHF makes no optimiser step for an incomplete
@@ -154,17 +181,19 @@ def choose_rows(lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int
     overlong : {"error", "drop", "cut"}
         ``drop`` leaves out rows that are too long, ``cut`` keeps those whose answer can be truncated, and ``error``
         raises an error for both.
+    held_out : array, optional
+        From :func:`hold_out`.
 
     Returns
     -------
     DataFrame
         ``lengths`` with the final ``fate``: ``kept``, ``cut`` (only with ``overlong: cut``, and used for training),
-        ``equal``, ``empty``, ``dropped`` or ``remainder``; and the boolean column ``trained``.
+        ``equal``, ``empty``, ``dropped``, ``held_out`` or ``remainder``; and the boolean column ``trained``.
 
     Raises
     ------
     DataError
-        Rows are too long and ``overlong`` is ``error``, or less than one batch is left.
+        Rows are too long and ``overlong`` is ``error``, less than one batch is left, or no usable row is held out.
     """
     fate = lengths["fate"]
     long = fate.isin(["dropped", "cut"])
@@ -175,6 +204,10 @@ def choose_rows(lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int
         )
     if overlong != "cut":
         fate = fate.replace("cut", "dropped")
+    if held_out is not None:
+        fate = fate.mask(held_out & fate.isin(["kept", "cut"]), "held_out")
+        if not fate.eq("held_out").any():
+            raise DataError(f"none of {len(fate)} pairs is held out. Raise training.held_out, or set it to 0.")
     usable = np.flatnonzero(fate.isin(["kept", "cut"]))
     if len(usable) < batch_size:
         same, empty = (fate == "equal").sum(), (fate == "empty").sum()
@@ -186,6 +219,11 @@ def choose_rows(lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int
     spare = np.random.default_rng(seed).permutation(usable)[: len(usable) % batch_size]
     fate = fate.mask(fate.index.isin(spare), "remainder")
     return lengths.assign(fate=fate, trained=fate.isin(["kept", "cut"]))
+
+
+def steps_between_evaluations(steps: int) -> int:
+    """Return after how many steps to evaluate on held-out pairs: 5 to 10 times, the last time near the last step."""
+    return min(range(-(-steps // 10), -(-steps // 5) + 1), key=lambda every: (steps % every, every))
 
 
 def conversations(pairs: pd.DataFrame) -> list[list[list[list[str]]]]:

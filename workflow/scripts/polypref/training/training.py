@@ -1,9 +1,9 @@
 """DPO training in content-addressed folders: a finished training is reused, and a killed one is resumed.
 
 The folder of a training is ``R/trained/{digest}/``. It contains ``data.parquet`` (the trainer's input),
-``overlong.csv``, ``checkpoints/`` (for resuming), ``attempts/`` (the trainer's output), then ``model/``, ``log.csv``,
-``run.json`` and finally ``policy.json``, which marks the training as finished. ``settings`` is any object with the
-fields of the configuration's ``training`` section.
+``overlong.csv``, ``held_out.parquet`` (with ``training.held_out``), ``checkpoints/`` (for resuming), ``attempts/`` (the
+trainer's output), ``tensorboard/`` or ``wandb/``, then ``model/``, ``log.csv``, ``run.json`` and finally
+``policy.json``, which marks the training as finished. ``settings`` is the ``training`` section of the configuration.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from polypref.config.batch_size import micro_steps, world_size
+from polypref.config.training import OPTIONAL
 from polypref.files.digests import digest, identity
 from polypref.files.tables import atomic_write
 from polypref.requests.checkpoints import content_revision, local_folder, tokenizer_files
@@ -29,8 +31,18 @@ from polypref.running.slurm import job_nodes
 from polypref.training import log as training_log
 from polypref.training import trainer
 from polypref.training.attention import attention_used
+from polypref.training.tracking import FOLDER, tracking_flags
 from polypref.training.trainer import TrainingError
-from polypref.training.trainer_data import check_lengths, choose_rows, conversations, read_pairs, write_pairs
+from polypref.training.trainer_data import (
+    check_lengths,
+    choose_rows,
+    conversations,
+    fit_systems,
+    hold_out,
+    read_pairs,
+    steps_between_evaluations,
+    write_pairs,
+)
 
 OUTCOME = (
     "learning_rate", "lr_scheduler", "warmup_ratio", "max_norm", "beta", "batch_size", "epochs", "max_length", "seed",
@@ -39,13 +51,16 @@ OUTCOME = (
 """Settings that change the trained model; all others only affect memory use and distribution over machines."""
 
 LORA = ("rank", "alpha", "dropout", "target_modules")
+HELD_OUT = "held_out.parquet"
 PACKAGES = ("openrlhf", "deepspeed", "torch", "transformers", "peft")
 
 
 def outcome_settings(settings: Any) -> dict[str, Any]:
     """Return the settings that change the trained model, as JSON values."""
     lora = None if settings.lora is None else {name: getattr(settings.lora, name) for name in LORA}
+    given = settings.recipe()
     named = {name: getattr(settings, name) for name in OUTCOME}
+    named |= {name: given[name] for name in (*OPTIONAL, "held_out_seed") if name in given}
     return named | {"lora": lora, "attn_implementation": attention_used(settings)}
 
 
@@ -53,7 +68,14 @@ def training_digest(pairs: pd.DataFrame, base: dict[str, Any], settings: Any) ->
     """Compute the digest of a training from the conversations in order, the base model and `outcome_settings`."""
     template = base.get("chat_template")
     name = identity(base["path"], base["revision"], Path(base["path"]).is_dir(), chat_template=template)
-    return digest("training", name, outcome_settings(settings), conversations(pairs))
+    held_out = _held_out(pairs, settings)
+    split = [] if held_out is None else [held_out.tolist()]
+    return digest("training", name, outcome_settings(settings), conversations(pairs), *split)
+
+
+def _held_out(pairs: pd.DataFrame, settings: Any) -> np.ndarray | None:
+    """Return which pairs are held out, or None if all are for training."""
+    return hold_out(pairs["item_id"], settings.held_out, settings.held_out_seed) if settings.held_out else None
 
 
 def local_base(base: dict[str, Any]) -> Path:
@@ -146,18 +168,24 @@ def _prepare(
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
+    pairs, merged = fit_systems(pairs, tokenizer)
+    if merged:
+        say(f"the chat template has no system role: {merged:,} system messages are put before the first user turn")
     lengths = check_lengths(pairs, tokenizer, settings.max_length)
-    rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed)
+    rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed, _held_out(pairs, settings))
     fates = rows["fate"].value_counts()
     say(
         f"{rows['trained'].sum():,} of {len(rows):,} pairs are trained on; {fates.get('dropped', 0):,} do not fit "
         f"{settings.max_length:,} tokens, {fates.get('cut', 0):,} are cut there, {fates.get('remainder', 0):,} do not "
         f"fill a batch of {settings.batch_size:,}, {fates.get('equal', 0):,} have equal answers and "
         f"{fates.get('empty', 0):,} an empty one as the chat template renders them"
+        + (f", {fates['held_out']:,} are held out" if settings.held_out else "")
     )
     with atomic_write(folder / "overlong.csv", "w") as file:
         rows[rows["fate"] != "kept"].drop(columns="trained").to_csv(file, index=False, lineterminator="\n")
     write_pairs(pairs[rows["trained"].to_numpy()], folder / "data.parquet")
+    if settings.held_out:
+        write_pairs(pairs[rows["fate"].eq("held_out").to_numpy()], folder / HELD_OUT)
     return rows
 
 
@@ -172,7 +200,7 @@ def _train(
 ) -> None:  # fmt: skip
     """Run the trainer, which resumes from the last checkpoint if there is one, and write ``model.part/``."""
     keep_last_checkpoint(folder, {"processes": world_size(settings), "zero_stage": settings.zero_stage})
-    number = len(list((folder / "attempts").glob("*.log")))
+    number, steps = len(list((folder / "attempts").glob("*.log"))), steps_of(rows, settings)
     attempt = folder / "attempts" / f"{number:03d}.log"
     shutil.rmtree(folder / "model.part", ignore_errors=True)
     (folder / "policy.json").unlink(missing_ok=True)  # left over if the model was deleted
@@ -181,8 +209,10 @@ def _train(
         settings, model=str(model), data="data.parquet", output=adapted, checkpoints="checkpoints",
         port=20000 + int(folder.name, 16) % 20000, visible_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
         chat_template=base.get("chat_template"), nodes=job_nodes(os.environ),
+        held_out=HELD_OUT if settings.held_out else None, evaluate_every=steps_between_evaluations(steps),
+        tracking=tracking_flags(settings, os.environ, folder.name),
     )  # fmt: skip
-    start, steps = time.time(), steps_of(rows, settings)
+    start = time.time()
     threads = settings.runtime.threads if settings.runtime.launcher == "cpu" else None
     say(f"training {steps:,} steps in {folder}")
     read = training_log.progress(say, settings.batch_size, micro_steps(settings), steps)
@@ -222,6 +252,8 @@ def _finish(settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame
     attempts = sorted((folder / "attempts").glob("*.log"))
     log = training_log.read_attempts(attempts, settings.batch_size, micro_steps(settings), steps)
     training_log.require_numbers(log, folder)
+    if settings.held_out:
+        log = training_log.add_evaluations(log, attempts)
     with atomic_write(folder / "log.csv", "w") as file:
         log.to_csv(file, index=False, lineterminator="\n")
     _restore_base_files(base, model, folder / "model.part")
@@ -232,6 +264,7 @@ def _finish(settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame
         "base": {"path": base["path"], "revision": base["revision"]}, "rows": int(rows["trained"].sum()),
         "rows_given": len(rows), "steps": steps, "settings": outcome_settings(settings),
         "versions": {name: version(name) for name in PACKAGES},
+        **({"rows_held_out": int(rows["fate"].eq("held_out").sum())} if settings.held_out else {}),
     }  # fmt: skip
     _write_json(folder / "policy.json", policy)
     for spent in ("checkpoints", "cache", "adapter.part"):
@@ -256,12 +289,18 @@ def _restore_base_files(base: dict[str, Any], model: Path, trained: Path) -> Non
 
 
 def publish(folder: Path, policy: Path, log: Path, overlong: Path) -> None:
-    """Write a rule's outputs from a finished training: the policy and its path, the steps, and the rows left out."""
+    """Write a rule's outputs from a finished training: the policy and its path, the steps, and the rows left out.
+
+    TensorBoard's event files, if there are any, are copied to the folder of the policy.
+    """
     content = json.loads((folder / "policy.json").read_text("utf-8"))
     _write_json(policy, {"path": (folder / "model").as_posix(), **content})
     for source, target in ((folder / "log.csv", log), (folder / "overlong.csv", overlong)):
         with atomic_write(target) as file:
             file.write(source.read_bytes())
+    shutil.rmtree(policy.parent / FOLDER, ignore_errors=True)
+    if (folder / FOLDER).is_dir():
+        shutil.copytree(folder / FOLDER, policy.parent / FOLDER)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

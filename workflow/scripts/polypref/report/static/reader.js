@@ -5,13 +5,13 @@
   const english = new Intl.DisplayNames(["en"], { type: "language" }); // lingua may detect languages outside the data sets
   let all; // items of the base set
   let here; // flags and dropped pairs in the displayed language
-  let rows; // one object per item, independent of the filters
+  let rows; // one object per item, independent of the filters; `native`: the language of a native prompt
 
   const open = async (state) => {
     const [items, language] = await Promise.all([polypref.load("items"), polypref.load(`reader-${state.language}`)]);
     all = items;
     here = language;
-    rows ??= items.items.map(([id, source, task, snippet], number) => ({ number, id, source, task, snippet }));
+    rows ??= items.items.map(([id, source, task, snippet, native], number) => ({ number, id, source, task, snippet, native }));
   };
   const flagsOf = (bits) => all.flags.filter((_, number) => bits & (1 << number));
 
@@ -25,7 +25,8 @@
       if (state.flag === "left") return among.some((a) => here.left[a][number]);
       return among.some((a) => here.flags[a][number] & mask);
     };
-    return rows.filter((row) => (!state.source || row.source === state.source) && wanted(row.number));
+    const spoken = (row) => !row.native || row.native === state.language;
+    return rows.filter((row) => (!state.source || row.source === state.source) && spoken(row) && wanted(row.number));
   };
 
   async function* search(state, among, needle) {
@@ -44,7 +45,7 @@
   }
 
   const line = (row) => [
-    el("span", { class: "snippet", lang: "en", dir: "ltr" }, row.snippet),
+    el("span", { class: "snippet", lang: row.native || "en", dir: row.native ? "auto" : "ltr" }, row.snippet),
     el("span", { class: "about" }, row.source, ...all.architectures.flatMap((name, number) => {
       const flags = flagsOf(here.flags[number][row.number]);
       const left = here.left[number][row.number];
@@ -100,7 +101,7 @@
     ]);
     const shown = columns(state);
     const architectures = all.architectures.map((name, number) => [name, number]).filter(([name]) => shown.includes(name));
-    const original = shown.includes("English");
+    const original = shown.includes("English") && !row.native;
     const head = el("tr", {}, el("td"), ...(original ? [el("th", { scope: "col" }, "English original")] : []),
       ...architectures.map(([name]) => el("th", { scope: "col" }, name)));
     const body = FIELDS.map((field, place) => el("tr", { class: field }, el("th", { scope: "row" }, field),

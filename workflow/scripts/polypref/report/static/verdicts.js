@@ -2,6 +2,7 @@
 // data format.
 (() => {
   const [POLICY, OPPONENT, TIE, UNPARSED, ERROR] = [0, 1, 2, 3, 4]; // as in verdict_pieces.py
+  const FLAGS = ["wrong_language", "truncated", "repeats"]; // ANSWER_FLAGS in biases.py
   const LETTERS = ["W", "L", "T", "?", "!"];
   const CLASSES = ["win", "loss", "tie", "unparsed", "unparsed"];
   const options = [...document.querySelector("[name=language]").options].filter((option) => option.value !== "all");
@@ -31,11 +32,28 @@
     return { [POLICY]: "policy", [OPPONENT]: "opponent", [TIE]: "tie" }[first];
   };
 
+  const both = (row, table) => [row.policy, row.opponent].map((name) => row.index[table][row.prompt][row.index.names.indexOf(name)] ?? 0);
+  // Whether the longer, or the shorter, of the two answers won in at least one order.
+  const wonByLength = (row, wanted) => {
+    const [own, other] = both(row, "lengths");
+    const winner = own === other ? undefined : (own > other) === (wanted === "longer") ? POLICY : OPPONENT;
+    return row.orders.some(([verdict]) => verdict === winner);
+  };
+  const hasOutcome = (row, wanted) =>
+    !wanted || (wanted === "longer" || wanted === "shorter" ? wonByLength(row, wanted) : outcome(row) === wanted);
+  // Whether an answer has a flag: that of the chosen policy or opponent, or either if both or none of them are chosen.
+  const hasFlag = (row, state) => {
+    if (!state.answer) return true;
+    const [own, other] = both(row, "flags").map((bits) => bits & (1 << FLAGS.indexOf(state.answer)));
+    if (state.policy && !state.opponent) return own;
+    return state.opponent && !state.policy ? other : own || other;
+  };
+
   const filtered = async (state) => {
     const found = await Promise.all(wanted(state).map(open));
     return found.flatMap(({ pairs }) => pairs).filter((row) =>
       (!state.policy || row.policy === state.policy) && (!state.opponent || row.opponent === state.opponent)
-      && (!state.judge || row.judge === state.judge) && (!state.outcome || outcome(row) === state.outcome));
+      && (!state.judge || row.judge === state.judge) && hasOutcome(row, state.outcome) && hasFlag(row, state));
   };
 
   async function* search(state, among, needle) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -69,12 +70,15 @@ def line_of(error: BaseException) -> str:
 
 
 def engine_of(checkpoint: Any, decoding: dict[str, Any]) -> str:
-    """Return the engine module for a request: the checkpoint's engine, except for beam search with a decoder."""
-    beams = decoding.get("beam_size") or 1
-    return "transformers" if checkpoint.engine == "vllm" and beams > 1 else checkpoint.engine
+    """Return the engine module for a request: the checkpoint's engine, except for beam search and the Batch API."""
+    if checkpoint.engine == "vllm" and (decoding.get("beam_size") or 1) > 1:
+        return "transformers"
+    return "openai_batch" if checkpoint.engine == "openai" and checkpoint.runtime.batch_api else checkpoint.engine
 
 
-def open_engine(checkpoint: Any, path: str, revision: str | None, engine: str | None = None) -> Engine:
+def open_engine(
+    checkpoint: Any, path: str, revision: str | None, engine: str | None = None, folder: Path | None = None
+) -> Engine:
     """Start an engine with a checkpoint.
 
     Parameters
@@ -87,9 +91,12 @@ def open_engine(checkpoint: Any, path: str, revision: str | None, engine: str | 
         Commit on the Hub; None for a local folder.
     engine : str or None
         Name of the engine module (see :func:`engine_of`); by default the checkpoint's engine.
+    folder : Path or None
+        Folder of the batch's row store, in which an engine may record what it needs to resume.
     """
     if checkpoint.runtime.device == "cpu":
         runtime = checkpoint.runtime.model_copy(update={"gpus": 0, "tensor_parallel": 1})
         checkpoint = checkpoint.model_copy(update={"runtime": runtime})
     module = importlib.import_module(f"polypref.requests.engines.{engine or checkpoint.engine}")
-    return module.open_engine(checkpoint, path, revision)
+    resumable = [folder] if engine == "openai_batch" else []
+    return module.open_engine(checkpoint, path, revision, *resumable)

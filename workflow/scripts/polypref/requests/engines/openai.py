@@ -83,7 +83,7 @@ class OpenAIEngine:
     ):
         self.client, self.model, self.budget = client, model, budget
         self.concurrency, self.max_retries = runtime.concurrency, runtime.max_retries
-        self._key, self._key_name = key, key_name
+        self.key_name, self._key = key_name, key
         self._limit_name = limit_field or default_limit_field(str(client.base_url))
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
@@ -172,7 +172,7 @@ class OpenAIEngine:
         import openai
 
         try:
-            response = self.client.chat.completions.create(**self._arguments(request))
+            response = self.client.chat.completions.create(**self.arguments(request))
         except openai.APITimeoutError:
             raise _Passing("timeout", charged=True) from None
         except openai.APIConnectionError as error:
@@ -181,10 +181,11 @@ class OpenAIEngine:
         except openai.APIStatusError as error:
             return self._refused(request, error)
         except (ValueError, openai.OpenAIError) as error:  # the response is not JSON, or not of this API
-            raise _Passing(f"broken answer: {self._clean(error)}", charged=True) from None
+            raise _Passing(f"broken answer: {self.clean(error)}", charged=True) from None
         return self._completion(request, response)
 
-    def _arguments(self, request: Request) -> dict[str, Any]:
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """Return the arguments of the client's ``create`` for a request."""
         decoding = request.decoding
         given = {name: decoding[name] for name in ("temperature", "top_p", "seed") if decoding.get(name) is not None}
         if decoding.get("stop"):
@@ -207,9 +208,9 @@ class OpenAIEngine:
         try:
             fields = read_reply(request, response)
         except BrokenReply as error:
-            raise _Passing(self._clean(error), charged=error.charged) from None
+            raise _Passing(self.clean(error), charged=error.charged) from None
         if "error" in fields:
-            fields["error"] = self._clean(fields["error"])
+            fields["error"] = self.clean(fields["error"])
         return completion_of(request, fields, self.budget.cost(fields["prompt_tokens"], fields["completion_tokens"]))
 
     def _refused(self, request: Request, error: Any) -> Completion:
@@ -218,13 +219,13 @@ class OpenAIEngine:
         if status in (401, 403):
             # Omit the server's message, because it quotes parts of the key.
             raise EngineError(
-                f"{self.client.base_url.host}: HTTP {status}: the key in {self._key_name} is refused for "
+                f"{self.client.base_url.host}: HTTP {status}: the key in {self.key_name} is refused for "
                 f"{self.model}. Set a valid key, or choose a model that it may use."
             ) from None
         if code == "insufficient_quota":
-            raise EngineError(f"{self.client.base_url.host}: the account of {self._key_name} has no credit.") from None
-        reason = f"HTTP {status}: {self._clean(error.message)}"
-        sent = self._arguments(request)
+            raise EngineError(f"{self.client.base_url.host}: the account of {self.key_name} has no credit.") from None
+        reason = f"HTTP {status}: {self.clean(error.message)}"
+        sent = self.arguments(request)
         parameter = refused_parameter(status, code, getattr(error, "param", None), str(error.message), sent)
         if parameter:
             raise EngineError(
@@ -236,7 +237,7 @@ class OpenAIEngine:
         # 404 means a wrong model name or address, which can be corrected in the registry.
         return Completion(request.request_id, error=reason, permanent=status != 404)
 
-    def _clean(self, text: object) -> str:
+    def clean(self, text: object) -> str:
         """Return a server's message as one line of at most 300 characters, without keys."""
         line = " ".join(str(text).split())
         if self._key:  # a short key is a placeholder for a local server: match it only as a whole word

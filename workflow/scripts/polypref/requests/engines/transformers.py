@@ -35,8 +35,8 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> BeamSearchE
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=checkpoint.dtype, use_safetensors=True, **options)
         model = model.to("cuda" if runtime.gpus else "cpu").eval()
-        if getattr(model, "_is_stateful", False):
-            raise ValueError("it has a recurrent state, which beam search can't reorder; use it without beam_size")
+        if has_more_than_keys(model):
+            raise ValueError("its cache has more than keys and values, which beam search can't reorder")
         config = model.config.get_text_config(decoder=True)
         own = config.max_position_embeddings
         room = _room(model, config, runtime)
@@ -57,8 +57,20 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> BeamSearchE
 
 _REMEDY = (
     "check path, revision and dtype in the registry; the checkpoint must be a decoder that transformers knows, with "
-    "weights in safetensors files, and fit one GPU"
+    "weights in safetensors files, and fit one GPU. Otherwise, use it without beam_size"
 )
+
+
+def has_more_than_keys(model: Any) -> bool:
+    """Return whether a model's cache has more than keys and values, such as a recurrent state."""
+    from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+    if model._is_stateful:
+        return True
+    return any(
+        type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer)
+        for layer in DynamicCache(config=model.config).layers
+    )
 
 
 def _room(model: Any, config: Any, runtime: Any) -> int:

@@ -1,0 +1,38 @@
+"""The check of contamination counts what is left in the data sets, and says what was left out before."""
+
+import pandas as pd
+
+from polypref.config.health import Health
+from polypref.health.data import contaminated, contamination_checks
+
+TEXT = "Name the longest river of the country in which you were born, and say why people like it so much."
+PROMPTS = pd.DataFrame(
+    [("0", "en", TEXT), ("0", "de", "Nenne den längsten Fluss.")], columns=["prompt_id", "language", "prompt"]
+)
+FUNNEL = pd.DataFrame(
+    [("base set", "s", "contamination", "evaluation prompt 0 in eng (exact)", 2),
+     ("base set", "t", "contamination", "evaluation prompt 7 in eng (8-gram)", 1),
+     ("architecture", "A", "answer", "chosen equals rejected", 5)],
+    columns=["stage", "name", "step", "reason", "rows"],
+)  # fmt: skip
+
+
+def check(*texts: tuple[str, str], funnel: pd.DataFrame = FUNNEL) -> tuple[str, str]:
+    rows = [(str(n), language, text) for n, (language, text) in enumerate(texts)]
+    datasets = {"A": pd.DataFrame(rows, columns=["item_id", "language", "prompt"])}
+    listed = contaminated(datasets, PROMPTS, ["en", "de"])
+    (row,) = contamination_checks(listed, datasets, funnel, Health().model_dump())
+    return row["status"], row["message"]
+
+
+def test_nothing_is_left():
+    left_out = "0 of 1 prompts of data set A match an evaluation prompt; 3 pairs of the sources were left out for it"
+    assert check(("en", "Why is the sky blue?")) == ("pass", left_out)
+    assert check(("en", "Why is the sky blue?"), funnel=FUNNEL[2:])[1].endswith("match an evaluation prompt")
+
+
+def test_a_translation_that_matches_is_reported():
+    status, message = check(("en", "Name a river!"), ("de", "nenne den längsten fluss"))
+    assert status == "fail" and message.startswith(
+        "1 of 2 prompts of data set A match an evaluation prompt (exact 1); 3"
+    )

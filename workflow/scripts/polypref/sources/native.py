@@ -1,0 +1,86 @@
+"""Prompts that were written in a language: normalise a set of them, and sample as many as the base set has pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from polypref.config.native_prompts import NativePrompts
+from polypref.files.digests import digest
+from polypref.files.tables import TableError
+from polypref.sources.dropping import DroppedRow, dropped_row
+from polypref.sources.formats import Pair, cleaned
+from polypref.sources.layouts import prompt_turns
+from polypref.sources.sampling import prompt_measure, sample_pairs
+
+Row = dict[str, Any]
+
+
+def normalise_native(
+    name: str, native: NativePrompts, rows: Iterable[Row], language: str, codes: set[str], dropped: list[Row]
+) -> Iterator[Row]:
+    """Normalise the prompts of one language.
+
+    Parameters
+    ----------
+    name : name of the set in the configuration
+    native : its section
+    rows : rows of the data set; those in other languages are ignored
+    language : ISO 639-1 code
+    codes : the language's codes in the column ``native.language``
+    dropped : list to which the dropped rows are appended, in schema DROPPED
+
+    Yields
+    ------
+    Rows in PAIRS, with empty answers.
+
+    Raises
+    ------
+    TableError
+        A row is unusable and ``bad_rows`` is "error", or there is no prompt in the language.
+    """
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        if native.language and str(row[native.language]) not in codes:
+            continue
+        found = _prompt(number, row[native.prompt])
+        if isinstance(found, DroppedRow):
+            if native.bad_rows == "error":
+                raise TableError(
+                    f"{native.path}, row {number}: {found.reason}. Fix or remove the row, or set "
+                    f"native.{name}.bad_rows: drop to leave such rows out and count them."
+                )
+            pair = {"source": name, "row": number, "item_id": None}
+            dropped.append(dropped_row(pair, "clean", found.reason, language))
+            continue
+        item_id = digest("native", name, language, found.prompt)
+        pair = {"item_id": item_id, "source": name, "row": number, "task": "native", "prompt": found.prompt}
+        if item_id in seen:
+            dropped.append(dropped_row(pair, "deduplicate", f"the same prompt as row {seen[item_id]}", language))
+            continue
+        seen[item_id] = number
+        yield {**pair, "chosen": "", "rejected": ""}
+    if not seen:
+        where = f" with {' or '.join(sorted(codes))} in the column {native.language}" if native.language else ""
+        raise TableError(
+            f"{native.path}: no row is a prompt in {language}{where}. Check native.{name}, or take the language out."
+        )
+
+
+def _prompt(number: int, value: Any) -> Pair | DroppedRow:
+    try:
+        turns = prompt_turns(value)
+    except ValueError as error:
+        return DroppedRow(number, str(error), bad=True)
+    return cleaned(Pair(number, "native", turns, "a", "b"))
+
+
+def sample_native(
+    name: str, pairs: list[Row], items: int, seed: int, max_tokens: int, tokenizer: Any
+) -> tuple[Iterator[Row], Iterator[Row]]:
+    """Sample prompts like pairs of the base set (see :func:`polypref.sources.sampling.sample_pairs`)."""
+
+    def read(columns: Any = None, items: Any = None) -> Iterator[Row]:
+        return (row for row in pairs if items is None or row["item_id"] in items)
+
+    return sample_pairs({name: read}, items, seed, max_tokens, prompt_measure(tokenizer))
