@@ -19,6 +19,7 @@ rule tabulate_win_rates:
         ),
         settings=R / "settings/verdicts.json",
     output:
+        **({"seeds": R / "tables/seeds.csv"} if len(CONFIG.training.all_seeds) > 1 else {}),
         win_rates=R / "tables/win_rates.csv",
         win_rates_by_language=R / "tables/win_rates_by_language.csv",
         position_bias=R / "tables/position_bias.csv",
@@ -37,6 +38,7 @@ rule tabulate_win_rates:
         runs=CONFIG.judging.runs,
         seed=CONFIG.judging.seed,
         base="base",
+        trained=PLAN.trained_names,
         languages=CONFIG.all_languages,
     message:
         "Counting wins, losses and ties, and measuring biases of the judge"
@@ -71,6 +73,7 @@ if CONFIG.judging.second:
         params:
             languages=CONFIG.all_languages,
             seed=CONFIG.judging.seed,
+            trained=PLAN.trained_names,
         message:
             "Comparing the two judges"
         script:

@@ -23,6 +23,7 @@ rule build_report:
         dataset_counts=R / "tables/dataset_counts.csv",
         diagnostics=R / "tables/diagnostics.csv",
         judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
+        seeds=R / "tables/seeds.csv" if len(CONFIG.training.all_seeds) > 1 else [],
         health=R / "tables/health.csv",
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",
@@ -59,6 +60,7 @@ rule build_report:
         title=CONFIG.report.title,
         subtitle=CONFIG.report.subtitle,
         mode=CONFIG.judging.mode,
+        trained=PLAN.trained_names,
         languages={
             code: LANGUAGES[code].model_dump(include={"name", "endonym", "direction"}) for code in CONFIG.all_languages
         },

@@ -58,6 +58,7 @@ rule sample_native:
     input:
         data=lambda wc: local_data(native_prompts(wc).path),
         trainee=identity_of(CONFIG.training.base),
+        evaluation=evaluation_files() if CONFIG.sampling.contaminated == "drop" else [],
     output:
         prompts=R / "native/{native}/{language}.parquet",
         dropped=R / "native/{native}/{language}.dropped.parquet",
@@ -68,7 +69,8 @@ rule sample_native:
     params:
         native=lambda wc: native_prompts(wc).model_dump(exclude={"license", "gated"}),
         iso=lambda wc: LANGUAGES[wc.language].iso639_3,
-        sampling=CONFIG.sampling.model_dump(),
+        sampling=CONFIG.sampling.model_dump(exclude={"contaminated"}),
+        evaluation=compared_evaluation(PLAN),
         trainee=PLAN.trainee(),
     message:
         "Sampling the native prompts {wildcards.native} in {wildcards.language}"

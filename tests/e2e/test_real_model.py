@@ -83,7 +83,7 @@ def engine(real_run) -> Iterator:
 
 
 def test_every_request_was_answered(completed):
-    assert len(completed) > 100 and completed["text"].notna().all() and completed["error"].isna().all()
+    assert len(completed) > 60 and completed["text"].notna().all() and completed["error"].isna().all()
 
 
 def test_rendered_requests_are_those_of_apply_chat_template(completed, tokenizer, engine):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polypref.config.loading import load_config, read_languages
+from polypref.config.loading import ConfigError, load_config, read_languages
 from polypref.plan.needs import data_repositories
 from polypref.plan.plan import Plan, Response, Translation
 from polypref.plan.settings import settings
@@ -145,3 +145,54 @@ def test_native_prompts_take_the_place_of_translations_except_in_english():
     assert "native" in settings(made, "dataset.N") and "native" not in settings(made, "dataset.A")
     assert set(settings(made, "tables")["native"]) == set(made.architectures)
     assert "native" not in settings(plan(raw("demo.yaml")), "tables")
+
+
+def test_a_seed_more_adds_only_its_own_policies():
+    config = raw("demo.yaml")
+    one = plan(config)
+    config["training"]["seeds"] = [2, 42]
+    two = plan(config)
+    assert (one.policies, one.trained_names) == (["base", "A", "B", "C"], {})
+    assert two.policies == ["base", "A.s2", "A", "B.s2", "B", "C.s2", "C"]
+    assert two.trained["A"] == ("A", 42) and two.trained_names["A"] == ("A", "A.s42")
+    assert two.training_settings("A") == one.training_settings("A") == one.config.training.recipe()
+    assert two.training_settings("A.s2") == one.training_settings("A") | {"seed": 2}
+    for what in ("training", "answer", "judge", "dataset.A"):
+        assert settings(two, what) == settings(one, what)
+    before, after = one.batches(), two.batches()
+    added = {key for key in after if after[key] != before.get(key)}
+    assert added == {("answer", "A.s2"), ("answer", "B.s2"), ("answer", "C.s2"), ("judge", "judge")}
+    assert set(after["judge", "judge"]) > set(before["judge", "judge"])
+    config["training"]["seeds"] = [7]
+    assert plan(config).trained_names["A.s7"] == ("A", "A"), "a single seed is not named in tables"
+
+
+def test_settings_of_training_leave_out_options_that_are_not_set():
+    """A new option changes no settings file, which would make the trainings of earlier versions stale."""
+    given = settings(plan(raw("demo.yaml")), "training")["training"]
+    assert not set(given) & {"loss", "label_smoothing", "adam_betas", "held_out", "held_out_seed", "seeds", "runtime"}
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"seeds": [1, 1]}, "training.seeds"),
+        ({"loss": "ipo", "label_smoothing": 0.1}, "training.label_smoothing"),
+        ({"adam_betas": [0.9, 1.0]}, "training.adam_betas"),
+        ({"liger_kernel": True}, "training.liger_kernel"),
+        ({"held_out": 1.0}, "training.held_out"),
+    ],
+)
+def test_wrong_options_of_training_are_named(change, fault):
+    config = raw("demo.yaml")
+    config["training"].update(change)
+    with pytest.raises(ConfigError, match=fault):
+        plan(config)
+
+
+def test_a_policy_of_a_seed_must_not_have_another_architectures_name():
+    config = raw("demo.yaml")
+    config["training"]["seeds"] = [1, 42]
+    config["architectures"]["A.s1"] = config["architectures"]["A"]
+    with pytest.raises(ConfigError, match=r"A\.s1"):
+        plan(config)

@@ -16,7 +16,7 @@ from reporting import ROOT, make_report
 from polypref.datasets.diagnostics import FLAGS
 from polypref.report import text
 from polypref.report.headline import headline
-from polypref.report.layout import full_scale
+from polypref.report.layout import full_scale, seed_rows
 from polypref.report.method import without_secrets
 from polypref.report.pages import PAGES
 from polypref.report.pieces import PIECE_BYTES, snippet, to_json, write_rows
@@ -277,6 +277,18 @@ def test_headline_says_what_the_interval_allows(interval, start):
     assert not by_chance.answer.startswith("B gains")
     assert "1 opponents" not in found.detail
     assert headline(_improvement(*interval).head(0)).answer.startswith("There is no result yet")
+
+
+def test_headline_says_how_many_seeds_there_are():
+    improvement = _improvement(1, 3, 5)
+    assert "with one seed" in headline(improvement).detail and "do not contain" in headline(improvement).detail
+    several = headline(improvement.assign(seeds=3)).detail
+    assert "with 3 seeds" in several and "of prompts and of seeds" in several
+
+
+def test_rows_of_seeds():
+    table = pd.DataFrame({"policy": "A", "seed": ["1", "mean"] * 2, "language": ["all", "all", "de", "de"]})
+    assert [row["seed"] for row in seed_rows(table)] == ["1", "mean"] and seed_rows(None) == []
 
 
 def test_words():

@@ -1,11 +1,17 @@
 """Prompts written in a language are filtered, cleaned, deduplicated and sampled, and every row is accounted for."""
 
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
+from reporting import Named, run_script
 
 from polypref.config.native_prompts import NativePrompts
+from polypref.config.sections import Sampling
 from polypref.files.conversations import to_messages
 from polypref.files.schemas import DROPPED, PAIRS
-from polypref.files.tables import TableError
+from polypref.files.tables import TableError, read_rows
 from polypref.sources.native import normalise_native, sample_native
 from polypref.sources.templates import load_trainee
 
@@ -63,6 +69,33 @@ def test_prompts_are_sampled_like_pairs():
     assert {row["item_id"] for row in one} < {row["item_id"] for row in more}
     assert (len(one), len(rest), len(more)) == (3, 5, 7)
     assert [(row["row"], row["step"]) for row in left] == [(4, "length")]
+
+
+def test_prompts_of_the_evaluation_set_are_left_out(tmp_path):
+    """Regression: the script failed on the option `sampling.contaminated`."""
+    text = Path("resources/demo/aya/dolly_machine_translated/deu.jsonl").read_text(encoding="utf-8")
+    asked = json.loads(text.splitlines()[0])
+    rows = [{"prompt": asked["inputs"]}, {"prompt": "Nenne mir einen Fluss."}]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "eval.jsonl").write_text(text, encoding="utf-8")
+    out = {"prompts": tmp_path / "native/n/de.parquet", "dropped": tmp_path / "native/n/de.dropped.parquet"}
+    run_script(
+        "sample_native",
+        wildcards=SimpleNamespace(native="n", language="de"),
+        input=SimpleNamespace(
+            data=[str(tmp_path / "own.jsonl")], trainee=[], evaluation=[str(tmp_path / "eval.jsonl")]
+        ),
+        output=Named(out),
+        params=SimpleNamespace(
+            native={"path": str(tmp_path / "own.jsonl")}, iso="deu", evaluation={"configs": []},
+            sampling=Sampling().model_dump(exclude={"contaminated"}),
+            trainee={"path": "resources/demo/models/base", "revision": None, "chat_template": None},
+        ),
+    )  # fmt: skip
+    (kept,) = read_rows(out["prompts"], PAIRS)
+    (left,) = read_rows(out["dropped"], DROPPED)
+    assert kept["prompt"] == "Nenne mir einen Fluss." and (left["row"], left["language"]) == (1, "de")
+    assert (left["step"], left["reason"]) == ("contamination", f"evaluation prompt {asked['id']} in deu (exact)")
 
 
 def test_paths_name_the_language():

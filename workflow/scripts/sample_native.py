@@ -7,6 +7,7 @@ from polypref.files.schemas import DROPPED, PAIRS
 from polypref.files.tables import write_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
+from polypref.sources.benchmarks import read_evaluation
 from polypref.sources.native import normalise_native, sample_native
 from polypref.sources.reading import iter_data
 from polypref.sources.templates import load_trainee
@@ -22,7 +23,8 @@ if __name__ == "__main__":
         pairs = list(normalise_native(name, native, rows, language, {language, params.iso}, dropped))
         weights, revision = read_weights(params.trainee, snakemake.input.trainee)
         tokenizer = load_trainee(weights, revision, params.trainee["chat_template"])
-        sampled, rest = sample_native(name, pairs, tokenizer=tokenizer, **params.sampling)
+        evaluation = read_evaluation(snakemake.input.evaluation, params.evaluation)
+        sampled, rest = sample_native(name, pairs, tokenizer=tokenizer, evaluation=evaluation, **params.sampling)
         kept = write_table(snakemake.output.prompts, sampled, PAIRS)
         left = write_table(
             snakemake.output.dropped, chain(dropped, ({**row, "language": language} for row in rest)), DROPPED

@@ -12,8 +12,7 @@ from polypref.files.schemas import DROPPED, PAIRS
 from polypref.files.tables import TableError, iter_rows, write_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
-from polypref.sources.benchmarks import AYA_COLUMNS, evaluation_texts
-from polypref.sources.reading import read_data
+from polypref.sources.benchmarks import read_evaluation
 from polypref.sources.sampling import pair_measure, sample_pairs
 from polypref.sources.templates import load_trainee
 
@@ -23,12 +22,8 @@ if __name__ == "__main__":
         path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
         tokenizer = load_trainee(path, revision, snakemake.params.trainee["chat_template"])
         sources = {Path(path).stem: partial(iter_rows, path, PAIRS) for path in snakemake.input.sources}
-        prompts = [row for path in snakemake.input.evaluation for row in read_data(path, AYA_COLUMNS)]
-        for name in evaluation["configs"]:
-            prompts += read_data(evaluation["path"], AYA_COLUMNS, name, "test", evaluation["revision"])
-        pairs, rest = sample_pairs(
-            sources, measure=pair_measure(tokenizer), evaluation=evaluation_texts(prompts), **sampling
-        )
+        prompts = read_evaluation(snakemake.input.evaluation, evaluation)
+        pairs, rest = sample_pairs(sources, measure=pair_measure(tokenizer), evaluation=prompts, **sampling)
         sampled = write_table(snakemake.output.pairs, pairs, PAIRS)
         reasons = Counter()
 

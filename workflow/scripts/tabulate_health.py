@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from polypref.evaluation.improvement import paired_differences
+from polypref.evaluation.trained import Trained
 from polypref.evaluation.win_rates import check_values
 from polypref.files import schemas
 from polypref.files.result_tables import read_all, read_csv, read_frame, write_csv
@@ -29,11 +30,15 @@ from polypref.running.logs import job
 if __name__ == "__main__":
     with job("health checks", snakemake.log[0]):
         files, limits = snakemake.input, snakemake.params.limits
+        trained = Trained(snakemake.params.trained)
         verdicts = read_all(files.verdicts, schemas.VERDICTS)
         check_values(verdicts)
         prompts = read_all(files.prompts, schemas.PROMPTS)
         answers = pd.concat(
-            [read_frame(path, schemas.TEXTS).assign(name=Path(path).parent.name) for path in files.answers],
+            [
+                read_frame(path, schemas.TEXTS).assign(name=trained.label(Path(path).parent.name))
+                for path in files.answers
+            ],
             ignore_index=True,
         )
         datasets = {
@@ -41,7 +46,7 @@ if __name__ == "__main__":
             for path in files.datasets
         }
         diagnostics = {Path(path).stem: read_frame(path, schemas.DIAGNOSTICS) for path in files.diagnostics}
-        logs = {Path(path).parent.name: read_csv(path) for path in files.training_logs}
+        logs = {trained.label(Path(path).parent.name): read_csv(path) for path in files.training_logs}
         listed = contaminated(datasets, prompts, list(dict.fromkeys(prompts["language"])))
         agreement = read_csv(files.judge_agreement) if files.get("judge_agreement") else None
         judged = [
@@ -56,9 +61,9 @@ if __name__ == "__main__":
         wrong, flagged = read_csv(files.wrong_languages), read_csv(files.answer_flags)
         rows = [
             *judge_checks(verdicts, sanity, read_csv(files.length_bias), agreement, limits),
-            *design_checks(read_csv(files.improvement), paired_differences(verdicts, "base"), limits),
+            *design_checks(read_csv(files.improvement), trained.pooled(paired_differences(verdicts, "base")), limits),
             *contamination_checks(listed, datasets, funnel, limits),
-            *answer_checks(answers, wrong, flagged, set(verdicts["policy"]), limits),
+            *answer_checks(answers, wrong, flagged, set(map(trained.label, verdicts["policy"].unique())), limits),
             *data_checks(diagnostics, datasets, funnel, limits),
             *training_checks(logs, limits, snakemake.params.training_loss),
         ]

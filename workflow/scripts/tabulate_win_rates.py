@@ -5,6 +5,9 @@ Reads the verdicts of all policies and languages, and the answers of policies an
 their averages (``estimates``), the paired difference to the base per opponent and language, and what the judge may
 prefer besides the better answer: position bias, its agreement with itself, length bias per policy and opponent.
 Also writes the share of answers in the wrong language per model and language, and lists the faulty answers.
+
+With several training seeds, the policies of an architecture count as one in the win rates and differences, ``seeds``
+has the results of each seed, and the other tables have a row for each seed.
 """
 
 from pathlib import Path
@@ -15,6 +18,8 @@ from polypref.evaluation.agreement import self_agreement
 from polypref.evaluation.biases import add_lengths, detect_languages, flag_answers, length_bias, wrong_languages
 from polypref.evaluation.estimates import estimate_rates, language_rows, pooled_rows
 from polypref.evaluation.improvement import paired_differences, tabulate_improvement
+from polypref.evaluation.seed_rates import tabulate_seeds, widen_rates
+from polypref.evaluation.trained import Trained
 from polypref.evaluation.win_rates import judgements, position_bias
 from polypref.files import schemas
 from polypref.files.result_tables import read_all, read_frame, write_csv
@@ -25,20 +30,28 @@ if __name__ == "__main__":
         params, tables = snakemake.params, snakemake.output
         verdicts = read_all(snakemake.input.verdicts, schemas.VERDICTS)
         judged = judgements(verdicts, params.mode, params.runs, params.seed)
-        estimates = estimate_rates(judged, seed=params.seed)
+        trained = Trained(params.trained)
+        pooled = trained.pooled(judged)
+        estimates = estimate_rates(pooled, seed=params.seed)
+        if trained.several:
+            estimates = widen_rates(estimates, pooled)
         write_csv(estimates, tables.estimates)
         write_csv(pooled_rows(estimates), tables.win_rates)
         write_csv(language_rows(estimates), tables.win_rates_by_language)
-        write_csv(position_bias(verdicts), tables.position_bias)
-        write_csv(self_agreement(judged), tables.self_agreement)
+        write_csv(position_bias(trained.labelled(verdicts)), tables.position_bias)
+        write_csv(self_agreement(trained.labelled(judged)), tables.self_agreement)
         paired = paired_differences(judged, params.base)
-        improvement = tabulate_improvement(paired, params.languages, seed=params.seed)
+        improvement = tabulate_improvement(trained.pooled(paired), params.languages, seed=params.seed)
         write_csv(improvement, tables.improvement_by_language)
         answers = pd.concat(
             [read_frame(path, schemas.TEXTS).assign(name=Path(path).parent.name) for path in snakemake.input.answers],
             ignore_index=True,
         )
-        write_csv(length_bias(add_lengths(judged, answers)), tables.length_bias)
+        write_csv(length_bias(trained.labelled(add_lengths(judged, answers))), tables.length_bias)
+        answers = trained.labelled(answers, "name")
         detected = detect_languages(answers, params.languages)
         write_csv(wrong_languages(answers, detected), tables.wrong_languages)
         write_csv(flag_answers(answers, detected), tables.answer_flags)
+        if trained.several:
+            seeds = tabulate_seeds(judged, paired, estimates, improvement, trained, params.languages, seed=params.seed)
+            write_csv(seeds, tables.seeds)

@@ -32,8 +32,7 @@ class Source(Section):
 
     format: Literal["chatbot_arena", "helpsteer2", "tasksource", "gutenberg", "math_step", "preference"] = Field(
         "preference",
-        description="column format of the set; 'preference' is TRL's standard or conversational format, one "
-        "exchange per row and no system message",
+        description="column format of the set; 'preference' is TRL's standard or conversational format",
     )
     path: str = Field(description=f"local {ENDINGS} file, or the name of a data set on the Hub")
     subset: str | None = Field(None, description="configuration name on the Hub")

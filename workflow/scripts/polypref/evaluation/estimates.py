@@ -26,7 +26,7 @@ LEAST_CORRELATION = 0.35
 ``bench/bench_coverage.py``). With a smaller value the intervals miss the true rate too often if all losses lie in a
 few prompts; with a larger one they are too wide if each prompt has two judgements."""
 BOUNDED = ("win_percent", "loss_percent", "difference", "score")
-_BOUNDS = np.array([0, 0, -100, 0]), np.array([100, 100, 100, 100])
+BOUNDS = np.array([0, 0, -100, 0]), np.array([100, 100, 100, 100])
 _COLUMNS = [
     "policy", "opponent", "language", "average", "prompts", "runs", "judgements", "errors",
     *(f"{name}_percent" for name in OUTCOMES), "difference", "score",
@@ -261,7 +261,7 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
         )
     freedom = _freedom(grouped, groups, variance, clusters)
     estimates = rows[list(BOUNDED)].to_numpy()
-    low, high = bounded_interval(estimates, variance, clusters[:, None], freedom, _BOUNDS, level)
+    low, high = bounded_interval(estimates, variance, clusters[:, None], freedom, BOUNDS, level)
     for column, name in enumerate(BOUNDED):
         rows[f"{name}_low"], rows[f"{name}_high"] = low[:, column], high[:, column]
     for name in ("difference", "score"):

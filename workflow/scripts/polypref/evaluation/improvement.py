@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from polypref.evaluation.bootstrap import (
     sign_flip_test,
 )
 from polypref.evaluation.intervals import bounded_interval, degrees_of_freedom
+from polypref.evaluation.seeds import added_variance, contributions, p_values, seed_sums, widen
 from polypref.evaluation.win_rates import ALL
 from polypref.files.result_tables import TableError, name_ids
 
@@ -71,7 +73,7 @@ def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
 
 
 @lru_cache
-def _detectable_effect(clusters: int, alpha: float) -> float:
+def _detectable_effect(clusters: float, alpha: float) -> float:
     """Smallest mean in standard deviations that a two-sided paired t-test detects with probability `POWER`."""
     return float(np.squeeze(TTestPower().solve_power(nobs=clusters, alpha=alpha, power=POWER)))
 
@@ -93,7 +95,7 @@ def detectable_difference(standard_error: float, clusters: int, alpha: float = A
     """
     if clusters < 3 or np.isnan(standard_error):
         return np.nan
-    return _detectable_effect(int(clusters), alpha) * standard_error * np.sqrt(clusters)
+    return _detectable_effect(clusters, alpha) * standard_error * np.sqrt(clusters)
 
 
 def _family(opponent: str, language: str) -> str:
@@ -112,6 +114,47 @@ def adjust(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(p_adjusted=adjusted, correction=table["family"].map(FAMILIES))
 
 
+class Means(NamedTuple):
+    """Means of paired differences with intervals and tests, one value per cell.
+
+    ``drawn`` (draws, cells) are the resampled means, ``residuals`` (clusters, cells) the contributions to the error,
+    ``clusters`` the numbers of prompts, ``error`` the standard errors over prompts.
+    """
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p_value: np.ndarray
+    error: np.ndarray
+    clusters: np.ndarray
+    drawn: np.ndarray
+    residuals: np.ndarray
+
+
+def estimate_means(sums: np.ndarray, added: np.ndarray, seeds: np.ndarray, draws: int, seed: int) -> Means:
+    """Compute means over prompts and seeds, their intervals and p-values.
+
+    Parameters
+    ----------
+    sums : (clusters, cells, 2), sums of the differences of each prompt over all seeds, and their numbers.
+    added, seeds : variance that the seeds add (:func:`.added_variance`), and number of seeds, of each cell.
+    draws, seed : see :func:`tabulate_improvement`.
+    """
+    drawn, clusters = bootstrap(sums, _means, draws, seed), (sums[..., 1] > 0).sum(axis=0)
+    mean = _means(sums.sum(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        residuals = (sums[..., 0] - mean * sums[..., 1]) / sums[..., 1].sum(axis=0)
+    low, high = _interval(drawn, mean, residuals, clusters)
+    error, p_value = ratio_error(sums[..., 0], sums[..., 1]), sign_flip_test(sums[..., 0], draws, seed)
+    freedom = degrees_of_freedom(residuals, clusters)
+    for number in sorted(set(seeds) - {1}):
+        at = seeds == number
+        low[at], high[at] = widen(low[at], high[at], mean[at], added[at], number)
+        # The flips of signs test prompts alone, but exactly so; they also hold if prompts and seeds do not vary.
+        p_value[at] = np.fmax(p_value[at], p_values(mean[at], error[at], freedom[at], added[at], number))
+    return Means(mean, low, high, p_value, error, clusters, drawn, residuals)
+
+
 def tabulate_improvement(
     paired: pd.DataFrame, languages: Sequence[str], draws: int = DRAWS, seed: int = 1
 ) -> pd.DataFrame:
@@ -119,7 +162,7 @@ def tabulate_improvement(
 
     Parameters
     ----------
-    paired : output of :func:`paired_differences`.
+    paired : output of :func:`paired_differences`; with a column ``seed``, a policy is the mean over its seeds.
     languages : language codes in the order of the rows.
     draws, seed : number of resamples and seed, of the bootstrap over source prompts and of the sign flips.
 
@@ -133,7 +176,9 @@ def tabulate_improvement(
     primary tests, variant x opponent, and over the overall tests, one per variant; Benjamini-Hochberg over the language
     cells), detectable (:func:`detectable_difference` at 5%) and detectable_adjusted (at 5% divided by the number of
     tests in the family, Holm's first step), improvement_macro, macro_low and macro_high (unweighted mean over
-    languages; nan for one language).
+    languages; nan for one language). With several seeds also seeds (their number) and seed_deviation (estimated
+    standard deviation of a seed's improvement beyond the choice of prompts); the error, the intervals, the p-value and
+    the power then contain the variance of the seeds (:mod:`polypref.evaluation.seeds`).
     """
     cells, labels = [], []
     order = [code for code in languages if paired["language"].eq(code).any()]
@@ -146,31 +191,51 @@ def tabulate_improvement(
     cells, labels = [cells[number] for number in keep], [labels[number] for number in keep]
     if not cells:
         return pd.DataFrame()
+    several = "seed" in paired
 
     prompts = pd.Index(paired["prompt_id"].unique())
     groups = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
     stacked = pd.concat(cells)
     values = np.column_stack([stacked["improvement"], np.ones(len(stacked))])
     sums = cluster_sums(prompts.get_indexer(stacked["prompt_id"]), groups, values, (len(prompts), len(cells)))
-    drawn = bootstrap(sums, _means, draws, seed)
-    clusters = (sums[..., 1] > 0).sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        residuals = (sums[..., 0] - _means(sums.sum(axis=0)) * sums[..., 1]) / sums[..., 1].sum(axis=0)
-    low, high = _interval(drawn, _means(sums.sum(axis=0)), residuals, clusters)
+    parts = _seed_parts(cells, prompts) if several else []
+    seeds = np.array([part.shape[1] for part in parts] if several else [1] * len(cells))
+    added = np.array([added_variance(part[:, None])[0] for part in parts] if several else [0.0] * len(cells))
+    found = estimate_means(sums, added, seeds, draws, seed)
+    clusters = found.clusters
     table = pd.DataFrame(labels, columns=["policy", "opponent", "language"]).assign(
         prompts=clusters, comparisons=[len(cell) for cell in cells],
         policy_difference=[cell["policy_points"].mean() for cell in cells],
         base_difference=[cell["base_points"].mean() for cell in cells],
-        improvement=_means(sums.sum(axis=0)), standard_error=ratio_error(sums[..., 0], sums[..., 1]),
-        low=low, high=high, p_value=sign_flip_test(sums[..., 0], draws, seed),
+        improvement=found.mean, standard_error=np.sqrt(found.error**2 + added), low=found.low, high=found.high,
+        p_value=found.p_value,
         family=[_family(opponent, language) for _, opponent, language in labels],
     )  # fmt: skip
     table = adjust(table)
     tests = table["family"].map(table["family"].value_counts())
-    errors = list(zip(_error_for_power(table), clusters, tests, strict=True))
+    effective = _effective_clusters(found.error**2, added, clusters, seeds)
+    errors = list(zip(_error_for_power(table), effective, tests, strict=True))
     table["detectable"] = [detectable_difference(error, n) for error, n, _ in errors]
     table["detectable_adjusted"] = [detectable_difference(error, n, ALPHA / size) for error, n, size in errors]
-    return _add_macro(table, drawn, residuals)
+    table = _add_macro(table, found.drawn, found.residuals, parts)
+    return table.assign(seeds=seeds, seed_deviation=np.sqrt(added * seeds)) if several else table
+
+
+def _seed_parts(cells: Sequence[pd.DataFrame], prompts: pd.Index) -> list[np.ndarray]:
+    """Compute what each prompt and seed contributes to the error of each cell, each as an array (prompts, seeds)."""
+    parts, of_policy = [], {}
+    for cell in cells:  # the first cell of a policy has all its seeds
+        seeds = of_policy.setdefault(cell["policy"].iloc[0], pd.Index(cell["seed"].unique()))
+        parts.append(contributions(seed_sums(cell, cell[["improvement"]], prompts, seeds))[:, 0])
+    return parts
+
+
+def _effective_clusters(prompts: np.ndarray, added: np.ndarray, clusters: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Return the number of clusters whose degrees of freedom equal those of the sum of both variances (Welch)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = prompts**2 / (clusters - 1) + np.where(added > 0, added**2 / np.maximum(seeds - 1, 1), 0)
+        freedom = (prompts + added) ** 2 / spread
+    return np.where(added > 0, np.maximum(np.rint(np.nan_to_num(freedom)), 2) + 1, clusters)
 
 
 def _error_for_power(table: pd.DataFrame) -> pd.Series:
@@ -201,7 +266,9 @@ def _interval(
     return low, high
 
 
-def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) -> pd.DataFrame:
+def _add_macro(
+    table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray, parts: Sequence[np.ndarray]
+) -> pd.DataFrame:
     """Add the unweighted mean over languages to the rows of all languages."""
     macro = pd.DataFrame(np.nan, table.index, ["improvement_macro", "macro_low", "macro_high"])
     for number in table.index[table["language"].eq(ALL)]:
@@ -211,5 +278,8 @@ def _add_macro(table: pd.DataFrame, drawn: np.ndarray, residuals: np.ndarray) ->
         clusters = np.array([row["prompts"]])
         mean = table.loc[same, "improvement"].mean()
         low, high = _interval(draws, mean, residuals[:, same.to_numpy()].mean(axis=1)[:, None], clusters)
+        if parts and parts[number].shape[1] > 1:
+            of_seeds = np.mean([parts[place] for place in np.flatnonzero(same)], axis=0)
+            low, high = widen(low, high, mean, added_variance(of_seeds[:, None]), of_seeds.shape[1])
         macro.loc[number] = mean, low[0], high[0]
     return table.join(macro)

@@ -38,6 +38,21 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def _seeds(overall: pd.DataFrame) -> str:
+    """Say with how many seeds the variants were trained, and what the intervals therefore cover."""
+    if "seeds" not in overall or overall["seeds"].eq(1).all():
+        return (
+            "Each variant was trained with one seed: the intervals are about these trained models, and do not contain "
+            "how much another training seed would change (training.seeds)."
+        )
+    counts = overall["seeds"]
+    number = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
+    return (
+        f"Each variant was trained with {number} seeds: differences are means over them, and the intervals contain the "
+        "choice of prompts and of seeds."
+    )
+
+
 def headline(improvement: pd.DataFrame, health: pd.DataFrame | None = None) -> Headline:
     """Summarise which variant gains most over the base, and whether the gain is significant.
 
@@ -69,6 +84,6 @@ def headline(improvement: pd.DataFrame, health: pd.DataFrame | None = None) -> H
     detail = (
         f"Differences are paired by prompt and pooled over {_count(opponents, 'opponent')} and "
         f"{_count(languages, 'language')}; intervals are clustered by source prompt "
-        f"({_count(best['prompts'], 'source prompt')})."
+        f"({_count(best['prompts'], 'source prompt')}). {_seeds(overall)}"
     )
     return Headline(QUESTION, answer, f"Other variants: {rest}. {detail}" if rest else detail)

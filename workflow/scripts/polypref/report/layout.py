@@ -95,6 +95,11 @@ def improvement_matrix(table: pd.DataFrame) -> tuple[list[str], list[dict], floa
     return opponents, rows, full_scale(overall[["improvement", "low", "high"]].stack())
 
 
+def seed_rows(table: pd.DataFrame | None) -> list[dict]:
+    """List the results of each training seed and their means over all languages; none without several seeds."""
+    return [] if table is None else table[table["language"].eq(ALL)].to_dict("records")
+
+
 def flag_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
     """Count flagged pairs by architecture and flag (rows) and language (columns), omitting flags that do not occur."""
     rows = []

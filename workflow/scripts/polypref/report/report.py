@@ -37,10 +37,11 @@ class Results:
     """Inputs of the report. ``tables`` are those of ``R/tables/``; ``figures`` hold the text of the SVG files.
 
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
-    translation_scores, estimates, self_agreement, length_bias, wrong_languages, answer_flags, translation_comparisons,
-    funnel, dataset_counts, diagnostics, cost, and optionally estimate and judge_agreement. ``paper`` has the keys
-    win_rates, bleu and chrf, or is empty. ``figures`` has the keys of :data:`polypref.report.pages.FIGURES` and rules;
-    ``captions`` has the same keys. ``figure_files`` lists the files of the figures, named ``{figure}.{kind}``.
+    translation_scores, estimates, self_agreement, length_bias, wrong_languages, answer_flags,
+    translation_comparisons, funnel, dataset_counts, diagnostics, cost, and optionally estimate, judge_agreement and
+    seeds. ``paper`` has the keys win_rates, bleu and chrf, or is empty. ``figures`` has the keys of
+    :data:`polypref.report.pages.FIGURES` and rules; ``captions`` has the same keys. ``figure_files`` lists the files
+    of the figures, named ``{figure}.{kind}``.
     ``policies`` (contents of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are keyed by
     architecture, ``answers`` by policy or opponent. ``native`` has the native prompts: schema PAIRS and ``language``.
     """
@@ -149,6 +150,7 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
         "averages": layout.average_rows(tables["estimates"]),
         "agreement": tables["self_agreement"].to_dict("records"),
         "judge_agreement": tables["judge_agreement"].to_dict("records") if "judge_agreement" in tables else [],
+        "seeds": layout.seed_rows(tables.get("seeds")),
         "length_bias": tables["length_bias"].to_dict("records"),
         "wrong_languages": layout.wrong_language_matrix(tables["wrong_languages"], languages),
         "translation_comparisons": layout.comparison_rows(tables["translation_comparisons"]),

@@ -9,6 +9,7 @@ from polypref.config.sections import ENGLISH, Evaluation, Language, Wmt
 from polypref.files.digests import digest
 from polypref.files.tables import TableError
 from polypref.sources.formats import clean
+from polypref.sources.reading import read_data
 
 Row = dict[str, Any]
 WMT_COLUMNS = ("lp", "domain", "document_id", "segment_id", "is_bad_source", "source", "target")
@@ -124,6 +125,17 @@ def normalise_prompts(
 def aya_configs(code: str) -> tuple[str, ...]:
     """Return the configurations to read for a language; the English prompts were never edited or translated."""
     return (MACHINE_TRANSLATED,) if code == ENGLISH else AYA_CONFIGS
+
+
+def read_evaluation(files: Iterable[str], compared: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Read the whole evaluation set, from local files or the Hub, as :func:`evaluation_texts`.
+
+    ``compared`` has the path, revision and configurations of a set on the Hub; without configurations, none is read.
+    """
+    for path in files:
+        yield from evaluation_texts(read_data(path, AYA_COLUMNS))
+    for name in compared["configs"]:
+        yield from evaluation_texts(read_data(compared["path"], AYA_COLUMNS, name, "test", compared["revision"]))
 
 
 def evaluation_texts(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:

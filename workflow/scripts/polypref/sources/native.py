@@ -76,11 +76,12 @@ def _prompt(number: int, value: Any) -> Pair | DroppedRow:
 
 
 def sample_native(
-    name: str, pairs: list[Row], items: int, seed: int, max_tokens: int, tokenizer: Any
-) -> tuple[Iterator[Row], Iterator[Row]]:
+    name: str, pairs: list[Row], items: int, seed: int, max_tokens: int, tokenizer: Any,
+    evaluation: Iterable[tuple[str, str]] = (),
+) -> tuple[Iterator[Row], Iterator[Row]]:  # fmt: skip
     """Sample prompts like pairs of the base set (see :func:`polypref.sources.sampling.sample_pairs`)."""
 
     def read(columns: Any = None, items: Any = None) -> Iterator[Row]:
         return (row for row in pairs if items is None or row["item_id"] in items)
 
-    return sample_pairs({name: read}, items, seed, max_tokens, prompt_measure(tokenizer))
+    return sample_pairs({name: read}, items, seed, max_tokens, prompt_measure(tokenizer), evaluation)

@@ -2,7 +2,7 @@
 
 The cache is ``$XDG_CACHE_HOME/polypref/ct2`` (``~/.cache`` by default). The name of each folder in it contains the
 checkpoint, its revision or content digest, and the number format. A folder takes as much disk space as the weights in
-that format. A conversion needs memory for the weights, plus a second copy of those that CTranslate2 joins or converts.
+that format. The main memory that a conversion needs is estimated by :func:`polypref.plan.needs.conversion_memory`.
 """
 
 from __future__ import annotations
