@@ -1,8 +1,8 @@
 """Data sets are joined by id, every pair is kept or dropped with a reason, and the folder with its card loads."""
 
 import pytest
+from building import build_dataset
 
-from polypref.datasets.building import build_dataset
 from polypref.datasets.cards import card
 from polypref.datasets.exports import write_exports
 from polypref.files.conversations import to_text

@@ -12,6 +12,8 @@ from dataclasses import field as dataclass_field
 from typing import Any, get_args
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from polypref.config.diagnostics import EQUAL, Flag
 from polypref.config.sections import ENGLISH
@@ -50,6 +52,9 @@ NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
 """Languages to identify besides those of the experiment: models switch to them, or they are easily confused."""
 EXCERPT = 2000
 """Number of characters at the start of a text that its language is identified from."""
+
+DIAGNOSED = ("language", "source", *(f"{field}_tokens" for field in FIELDS), "token_gap", "flags")
+"""Columns of the diagnostics that the tables are made from."""
 
 
 @dataclass(frozen=True)
@@ -226,16 +231,16 @@ def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[
     return [kind for kind, holds in tests.items() if holds]
 
 
-def truncated(texts: dict[str, dict[str, list[Row] | None]]) -> dict[tuple[str, str], set[str]]:
-    """Return the ids of truncated texts by (language, field), from {language: {field: rows in TEXTS}}."""
+def truncated(language: str, texts: dict[str, pa.Table | None]) -> dict[tuple[str, str], set[str]]:
+    """Return the ids of truncated texts by (language, field), from {field: table in TEXTS}."""
     return {
-        (language, field): {row["item_id"] for row in rows or () if row["finish_reason"] == "length"}
-        for language, fields in texts.items()
-        for field, rows in fields.items()
+        (language, field): set(table["item_id"].filter(pc.equal(table["finish_reason"], "length")).to_pylist())
+        for field, table in texts.items()
+        if table is not None
     }
 
 
-def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Tabulate flag counts and mean lengths per architecture, language and source.
 
     Parameters
@@ -249,7 +254,8 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """
     keys = ["architecture", "language", "source"]
     tables = []
-    for name, frame in sorted(diagnostics.items()):
+    for name in sorted(diagnostics):
+        frame = diagnostics[name]
         flags = frame["flags"].map(lambda found: set(found))
         marked = frame.assign(
             architecture=name,
@@ -263,7 +269,7 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
+def tabulate_lengths(diagnostics: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
     """Tabulate the distribution of lengths per architecture, language and field.
 
     Parameters
@@ -278,7 +284,8 @@ def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[s
     """
     shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
     tables = []
-    for name, frame in sorted(diagnostics.items()):
+    for name in sorted(diagnostics):
+        frame = diagnostics[name]
         columns = {f"{field}_tokens": field for field in FIELDS}
         long = frame.rename(columns=columns).melt("language", list(FIELDS), var_name="field", value_name="tokens")
         groups = long.groupby(["language", "field"])["tokens"]
