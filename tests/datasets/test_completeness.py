@@ -5,8 +5,9 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from polypref.config.data import WORKFLOW
 from polypref.config.diagnostics import PRESETS, Diagnostics
-from polypref.config.loading import WORKFLOW, read_languages
+from polypref.config.loading import read_languages
 from polypref.datasets.completeness import count_sentences, length_ratio, lost_marks, prose, sentence_ratio
 from polypref.datasets.diagnostics import FLAGS, Expected, diagnose
 from polypref.datasets.scripts import other_script
