@@ -12,7 +12,7 @@ SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
 WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder --durations 20 --durations-min 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture tiny-models pictures lock gpu-lock gpu-check clean
+.PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture languages tiny-models pictures lock gpu-lock gpu-check clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ push: setup ## upload a data set to the Hub: make push REPO=owner/name ARCHITECT
 
 schema: setup ## generate config/schema.json and config/README.md from the configuration's classes
 	@PYTHONPATH=workflow/scripts $(PY) -m polypref.config.reference config
+
+languages: setup ## add the languages of FLORES-200 and WMT24++ to resources/languages.yaml
+	$(PY) tools/make_languages.py
 
 architecture: setup ## generate the opening of docs/architecture.md from the package's docstrings and imports
 	@$(PY) tools/describe_package.py

@@ -1,6 +1,7 @@
 """Measure whether long outputs hold up short ones in a batch of beam searches.
 
     python bench/beam_lengths.py
+    python bench/beam_lengths.py --model FOLDER     another model, such as resources/demo/models/strong
 
 One batch of 32 requests to SmolLM2-135M-Instruct, whose outputs have 5 to 400 tokens in geometric progression, in
 random order. All requests have the same max_tokens, 400, so the engine does not know the lengths; each search ends at
@@ -12,6 +13,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from beam_sides import TOGETHER, WIDTH
@@ -78,15 +80,16 @@ def answered(engine: Any, lengths: list[int], texts: list[str], longest: int) ->
 
 
 def main() -> None:
-    arguments = options(__doc__, repeats=1, requests=32, longest=LONGEST, threads=1)
+    arguments = options(__doc__, repeats=1, requests=32, longest=LONGEST, threads=1, model="")
     if arguments.smoke:
         arguments.requests, arguments.longest = 4, 60
-    model, longest = str(real_model()), arguments.longest
-    runtime = Runtime(threads=arguments.threads, kv_cache_gb=2, max_model_len=2048)
+    model, longest = arguments.model or str(real_model()), arguments.longest
+    runtime = Runtime(threads=arguments.threads, kv_cache_gb=2, max_model_len=1024)
     engine = open_engine(Checkpoint(engine="vllm", path=model, dtype="float32", runtime=runtime), model, None)
     end_at_lengths(engine)
     lengths, texts = lengths_of(arguments.requests, longest), sentences(arguments.requests, "")
     short = [n for n, length in enumerate(lengths) if length <= SHORT]
+    answered(engine, [SHORTEST], texts, longest)  # the first call takes longer
     together = answered(engine, lengths, texts, longest)
     alone = answered(engine, [lengths[n] for n in short], [texts[n] for n in short], longest)
     kept = [
@@ -95,7 +98,7 @@ def main() -> None:
         ["the same, in a batch of their own", len(short), sum(lengths[n] for n in short), max(alone.values())],
     ]
     kept[1].append(max(together[n] for n in short))
-    print(f"SmolLM2-135M-Instruct, float32, {WIDTH} beams, outputs of {SHORTEST} to {longest} tokens in one batch. In")
+    print(f"{Path(model).name}, float32, {WIDTH} beams, outputs of {SHORTEST} to {longest} tokens in one batch. In")
     print(f"batches of {TOGETHER} that wait for their longest output, the {sum(lengths):,} tokens would be computed as")
     print(f"{padded(lengths):,}.\n")
     head = ["requests", "number", "tokens", "processor s until the last one is available", "tokens per s"]

@@ -24,12 +24,9 @@ REQUESTS = 50
 def job(store: str, paths: list[str]) -> None:
     """Complete the requests of some files, as a job does."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from polypref.files.schemas import COMPLETIONS
-    from polypref.files.tables import write_table
     from polypref.requests.complete import complete
 
-    completions, run = complete(paths, Path(store), checkpoint("strong"))
-    write_table(Path(store) / "completions.parquet", completions, COMPLETIONS)
+    run = complete(paths, Path(store), checkpoint("strong"), Path(store) / "completions.parquet")
     if run["engine_starts"] != 1:
         raise RuntimeError(f"{run['engine_starts']} engine starts")
 

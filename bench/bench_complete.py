@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from common import Cost, interleaved, options, ratios, spread, stdout_to_stderr, table, temporary_folder, timed
-from synthetic_requests import answer_batch, checkpoint, write_replies, write_translations
+from synthetic_requests import answer_batch, checkpoint, requests_of, write_replies, write_translations
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REQUESTS = 2_000
@@ -24,10 +24,7 @@ REQUESTS = 2_000
 
 def compare(folder: Path, paths: list[Path], engine, repeats: int) -> dict[str, list[Cost]]:
     """Measure `complete` and the direct call on some request files."""
-    from polypref.requests.complete import read_requests, to_request
-
-    rows, _ = read_requests(map(str, paths))
-    requests = [to_request(row) for row in rows]
+    requests = requests_of(paths)
     params = [engine._start(request).parameters() for request in requests]
     stores = itertools.count()
 

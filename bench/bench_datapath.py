@@ -18,8 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from common import DEMO, SCRIPTS, Cost, note, options, run_process, table, temporary_folder
 
-from polypref.files.schemas import COMPLETIONS, FIELDS, REQUESTS
-from polypref.files.tables import iter_rows, write_table
+from polypref.files.schemas import FIELDS, REQUESTS
+from polypref.files.tables import ROW_GROUP, batched, iter_rows, write_table
+from polypref.requests.batch import Batch
+from polypref.requests.completions import write_completions
+from polypref.requests.store_files import to_table
 
 LANGUAGES = ("ar", "de", "es", "is", "ja", "nl", "ru", "zh")
 SIZES = (10_000, 100_000)
@@ -61,6 +64,7 @@ def script(folder: Path, name: str, **job: dict) -> Cost:
 def completions_of(requests: list[Path]) -> Iterator[dict]:
     """Generate the completions of all requests in some files."""
     base = {"finish_reason": "stop", "prompt_tokens": 80, "completion_tokens": 70, "cost_usd": 0.0}
+    base |= {"logprobs": None, "error": None}
     for path in requests:
         for row in iter_rows(path, REQUESTS, ["request_id"]):
             yield {**base, "request_id": row["request_id"], "text": completion_text(row["request_id"])}
@@ -108,9 +112,9 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
                         for row in iter_rows(german, REQUESTS))  # fmt: skip
                 write_table(path, rows, REQUESTS)
     completions = folder / "completions.parquet"
-    write_table(
-        completions, completions_of([file for code in LANGUAGES for file in files("requests", code)]), COMPLETIONS
-    )
+    batch = Batch([str(file) for code in LANGUAGES for file in files("requests", code)])
+    rows = completions_of([file for code in LANGUAGES for file in files("requests", code)])
+    write_completions(completions, batch, map(to_table, batched(rows, ROW_GROUP)))
     note("completions are written")
     for field, requests, path in zip(FIELDS, files("requests", "de"), files("texts", "de"), strict=True):
         given = {"requests": str(requests), "completions": str(completions)}

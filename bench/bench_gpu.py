@@ -36,7 +36,7 @@ from common import (
     versions,
 )
 from random_model import Shape, words, write_model
-from synthetic_requests import LABELS, answer_batch, reply_rows, verdict_rows, write_verdicts
+from synthetic_requests import LABELS, answer_batch, reply_rows, requests_of, verdict_rows, write_verdicts
 
 from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
@@ -153,14 +153,12 @@ class Bench:
         """Return the rows of two tables: `complete` compared with the direct call, and the limits of the card."""
         from vllm import SamplingParams
 
-        from polypref.requests.complete import read_requests, to_request
-
         ratio_rows, limit_rows = [], []
         for name, temperature in (("greedy", 0.0), ("sampled at 0.7", 0.7)):
             paths = [self.folder / f"requests/{temperature}.parquet"]
             how = self.request_model(temperature=temperature, max_tokens=ANSWER_TOKENS)
             write_table(paths[0], reply_rows(words(count, PROMPT_WORDS), how), REQUESTS)
-            requests = [to_request(row) for row in read_requests(map(str, paths))[0]]
+            requests = requests_of(paths)
             chats = [request.messages for request in requests]
             same = [self.engine._start(request).parameters() for request in requests]
             plain = SamplingParams(max_tokens=ANSWER_TOKENS, temperature=temperature)

@@ -22,7 +22,7 @@ from polypref.config.training import Training
 from polypref.files.digests import request_id
 from polypref.files.schemas import COMPLETIONS, DATASET, REQUESTS
 from polypref.files.tables import read_rows, read_table, write_table
-from polypref.requests.complete import to_request
+from polypref.requests.batch import to_request
 from polypref.requests.translate import ask_translations
 
 COUNT = 60

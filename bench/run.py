@@ -29,6 +29,7 @@ ITEMS = {
     "jobs": "Small jobs",
     "dag": "The DAG",
     "store": "The row store",
+    "scale": "Large batches",
     "datapath": "The data path",
     "training": "Training",
     "slurm": "A batch through Slurm",

@@ -8,15 +8,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from common import DEMO, ROOT
 
 from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
-from polypref.files.schemas import COMPLETIONS, JUDGE_REQUESTS, REQUESTS
+from polypref.files.schemas import JUDGE_REQUESTS, REQUESTS
 from polypref.files.tables import write_table
 from polypref.requests.asking import RequestSettings
+from polypref.requests.batch import Batch
 from polypref.requests.checkpoints import content_revision
 from polypref.requests.complete import complete
+from polypref.requests.engines import Request
 from polypref.requests.generate import ask_responses
 from polypref.requests.judge import ask_verdicts
 from polypref.requests.translate import ask_translations
@@ -40,9 +43,14 @@ def answer_batch(paths: list[Path], folder: Path, registry: Checkpoint, engine: 
     The row store and the file of completions are written to a new folder, and the engine is not closed.
     """
     started = SimpleNamespace(complete=engine.complete, close=lambda: None)
-    completions, _ = complete(list(map(str, paths)), folder, registry, start=lambda *_: started)
-    write_table(folder / "completions.parquet", completions, COMPLETIONS)
-    return len(completions)
+    run = complete(list(map(str, paths)), folder, registry, folder / "completions.parquet", start=lambda *_: started)
+    return run["requests"]
+
+
+def requests_of(paths: list[Path]) -> list[Request]:
+    """Return the requests of some files as an engine gets them."""
+    batch = Batch(list(map(str, paths)))
+    return [request for _, request in batch.requests(np.ones(len(batch), bool))]
 
 
 def request_model(name: str, **decoding: Any) -> RequestSettings:

@@ -12,8 +12,9 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from polypref.sources.benchmarks import AYA_CONFIGS, MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
-from polypref.config.sections import is_local_data
+from polypref.config.data import data_files, is_local_data
 from polypref.config.loading import ConfigError, checkpoint_of, find_file, load_config, read_languages
+from polypref.datasets.exports import CHATS, TEXTS, file_of, splits
 from polypref.plan.needs import api_keys, nothing_outside, repositories
 from polypref.plan.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
@@ -37,7 +38,7 @@ wildcard_constraints:
     task="translate|generate|answer|judge",
     corpus="pairs|wmt",
     field="prompt|chosen|rejected|source",
-    language="|".join(LANGUAGES),
+    language="|".join(CONFIG.all_languages),
     source="[^/]+",
     checkpoint="[^/]+",
     model="[^/]+",
@@ -54,18 +55,52 @@ def local_file(path):
 
 
 def local_data(path):
-    """The local file of a data path as a list; an empty list if the path is a data set on the Hub."""
-    return [local_file(path)] if is_local_data(path) else []
+    """The local files of a data path; an empty list if the path is a data set on the Hub."""
+    return data_files(path, ROOT) if is_local_data(path) else []
+
+
+def prompt_files(language):
+    """The local files with the evaluation prompts of a language; an empty list if they are on the Hub."""
+    if CONFIG.evaluation.format != "aya":
+        return local_data(CONFIG.evaluation.own_prompts(language)["path"])
+    return [
+        file
+        for name in aya_configs(language)
+        for file in local_data(aya_path(CONFIG.evaluation, LANGUAGES[language], name))
+        if Path(file).exists() or name == MACHINE_TRANSLATED
+    ]
+
+
+def prompts_path(language):
+    """Where the evaluation prompts of a language are: the Aya suite's path, or what to read of one's own set."""
+    own = CONFIG.evaluation.format != "aya"
+    kind = {"format": CONFIG.evaluation.format}
+    return {**kind, **CONFIG.evaluation.own_prompts(language)} if own else CONFIG.evaluation.path
+
+
+def segments_path(language):
+    """Where the segments of a language are: WMT24++'s path, or what to read of one's own set."""
+    own = CONFIG.wmt.format == "own"
+    return CONFIG.wmt.own(CONFIG.wmt.path, language) if own else wmt_path(CONFIG.wmt, LANGUAGES[language])
+
+
+def segment_files(language):
+    """The local files with the segments of a language; an empty list if they are on the Hub."""
+    path = segments_path(language)
+    return local_data(path if isinstance(path, str) else path["path"])
 
 
 def evaluation_files():
     """The local files of the evaluation set in all languages, configured or not; nothing for a set on the Hub."""
-    paths = {
-        file
-        for language in LANGUAGES.values()
-        for name in AYA_CONFIGS
-        for file in local_data(aya_path(CONFIG.evaluation, language, name))
-    }
+    if CONFIG.evaluation.format != "aya":
+        paths = {file for code in LANGUAGES for file in local_data(CONFIG.evaluation.own_prompts(code)["path"])}
+    else:
+        paths = {
+            file
+            for language in LANGUAGES.values()
+            for name in AYA_CONFIGS
+            for file in local_data(aya_path(CONFIG.evaluation, language, name))
+        }
     return sorted(path for path in paths if Path(path).exists())
 
 

@@ -87,12 +87,18 @@ rule write_card:
         diagnostics=R / "diagnostics/{architecture}.parquet",
     output:
         card=R / "datasets/{architecture}/README.md",
-        data=R / "datasets/{architecture}/train.parquet",
+        data=[
+            f"{R}/datasets/{{architecture}}/{file_of(config, split)}"
+            for config in (TEXTS, CHATS)
+            for split in splits(CONFIG.export.test_share)
+        ],
+        croissant=R / "datasets/{architecture}/croissant.json",
     log:
         R / "logs/write_card/{architecture}.log",
     conda:
         "../environment.yml"
     params:
+        **({"test_share": CONFIG.export.test_share} if CONFIG.export.test_share else {}),
         architecture=lambda wc: CONFIG.architectures[wc.architecture].model_dump(),
         licenses=lambda wc: PLAN.licenses(wc.architecture),
         title=CONFIG.report.title,

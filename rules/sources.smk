@@ -80,7 +80,7 @@ rule sample_native:
 
 rule normalise_wmt:
     input:
-        lambda wc: local_data(wmt_path(CONFIG.wmt, LANGUAGES[wc.language])),
+        lambda wc: segment_files(wc.language),
     output:
         R / "wmt/{language}.parquet",
     log:
@@ -88,25 +88,20 @@ rule normalise_wmt:
     conda:
         "../environment.yml"
     params:
-        path=lambda wc: wmt_path(CONFIG.wmt, LANGUAGES[wc.language]),
+        path=lambda wc: segments_path(wc.language),
         revision=CONFIG.wmt.revision,
         segments=CONFIG.wmt.segments,
         seed=CONFIG.sampling.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(exclude={"length_ratio"}),
+        language=lambda wc: LANGUAGES[wc.language].of_data(),
     message:
-        "Reading WMT24++ in {wildcards.language}"
+        "Reading the segments in {wildcards.language}"
     script:
         "../workflow/scripts/normalise_wmt.py"
 
 
 rule normalise_prompts:
     input:
-        lambda wc: [
-            file
-            for name in aya_configs(wc.language)
-            for file in local_data(aya_path(CONFIG.evaluation, LANGUAGES[wc.language], name))
-            if Path(file).exists() or name == MACHINE_TRANSLATED
-        ],
+        lambda wc: prompt_files(wc.language),
     output:
         R / "prompts/{language}.parquet",
     log:
@@ -114,11 +109,11 @@ rule normalise_prompts:
     conda:
         "../environment.yml"
     params:
-        path=lambda wc: CONFIG.evaluation.path,
+        path=lambda wc: prompts_path(wc.language),
         revision=CONFIG.evaluation.revision,
         wanted=CONFIG.evaluation.prompts_per_language,
         seed=CONFIG.evaluation.seed,
-        language=lambda wc: LANGUAGES[wc.language].model_dump(exclude={"length_ratio"}),
+        language=lambda wc: LANGUAGES[wc.language].of_data(),
     message:
         "Reading the evaluation prompts in {wildcards.language}"
     script:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
-from polypref.files.schemas import COMPLETIONS, REQUESTS
+from polypref.files.schemas import REQUESTS
 from polypref.files.tables import write_table
 from polypref.requests.asking import RequestSettings
 from polypref.requests.complete import complete
@@ -23,5 +23,4 @@ if __name__ == "__main__":
     write_table(requests, ask_responses(items, model, "en"), REQUESTS)
     runtime = Runtime(concurrency=int(concurrency))
     checkpoint = Checkpoint(engine="openai", path="tiny", base_url=base_url, runtime=runtime)
-    completions, _ = complete([str(requests)], Path(folder) / "store", checkpoint)
-    write_table(output, completions, COMPLETIONS)
+    complete([str(requests)], Path(folder) / "store", checkpoint, Path(output))

@@ -1,9 +1,10 @@
 """Data sets are joined by id, every pair is kept or dropped with a reason, and the folder with its card loads."""
 
 import pytest
+from building import build_dataset
 
-from polypref.datasets.building import build_dataset
 from polypref.datasets.cards import card
+from polypref.datasets.exports import write_exports
 from polypref.files.conversations import to_text
 from polypref.files.schemas import DATASET, DROPPED
 from polypref.files.tables import TableError, write_table
@@ -91,10 +92,11 @@ def test_a_folder_with_its_card_loads_as_a_data_set(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     rows, dropped = build_dataset(PAIRS, german())
-    write_table(tmp_path / "A" / "train.parquet", rows, DATASET)
+    write_table(tmp_path / "A.parquet", rows, DATASET)
+    write_exports(tmp_path / "A.parquet", tmp_path / "A", 0)
     made = {"prompt": {"translate": "m"}, "chosen": "english", "rejected": {"generate": "g"}}
     text = card("A", "Title: with a colon", made, {"de": "German"}, {"s": "mit", "o": "unknown"}, rows, dropped)
     (tmp_path / "A" / "README.md").write_text(text, encoding="utf-8")
-    loaded = datasets.load_dataset(str(tmp_path / "A"), split="train", cache_dir=str(tmp_path / "cache"))
+    loaded = datasets.load_dataset(str(tmp_path / "A"), "default", split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.num_rows == 2 and loaded.column_names == DATASET.names
     assert "license: other" in text and "- o: unknown" in text and "translated by `m`" in text

@@ -5,8 +5,9 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from polypref.config.data import WORKFLOW
 from polypref.config.diagnostics import PRESETS, Diagnostics
-from polypref.config.loading import WORKFLOW, read_languages
+from polypref.config.loading import read_languages
 from polypref.datasets.completeness import count_sentences, length_ratio, lost_marks, prose, sentence_ratio
 from polypref.datasets.diagnostics import FLAGS, Expected, diagnose
 from polypref.datasets.scripts import other_script
@@ -39,7 +40,8 @@ def expected(*translated: str) -> Expected:
 
 def flags_of(chosen: str, language: str, source: str = FOUR, wanted: Expected | None = None) -> list[str]:
     """Flags of a pair whose chosen text is given; its prompt and its rejected answer are too short to compare."""
-    row = {"item_id": "a", "language": language, "source": "s", "prompt": "?", "chosen": chosen, "rejected": "-"}
+    row = {"item_id": "a", "language": language, "source": "s", "chosen": chosen, "rejected": "-"}
+    row |= {"prompt": "?", "prompt_messages": [{"role": "user", "content": "?"}]}
     original = {"prompt": "?!", "chosen": source, "rejected": "--"}
     same = lambda texts: [""] * len(texts)  # noqa: E731
     (found,) = diagnose([row], {"a": original}, {}, same, lambda texts: [1] * len(texts), wanted or expected())

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import synthetic
 
-from polypref.datasets.counts import tabulate_dataset_counts, tabulate_funnel
-from polypref.files.schemas import DROPPED
+from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
+from polypref.files.schemas import DATASET, DROPPED
 from polypref.files.tables import TableError
 
 
@@ -66,8 +66,12 @@ def test_a_lost_row_names_architecture_and_language(data):
         tabulate_funnel(**data, languages=synthetic.LANGUAGES[:-1])
 
 
-def test_counts(data):
-    table = tabulate_dataset_counts({name: kept for name, (kept, _) in data["datasets"].items()}, synthetic.LANGUAGES)
+def test_counts(data, tmp_path):
+    lengths = {}
+    for name, (kept, _) in data["datasets"].items():
+        synthetic.write(kept, tmp_path / name, DATASET)
+        lengths[name] = read_lengths(tmp_path / name)
+    table = tabulate_dataset_counts(lengths, synthetic.LANGUAGES)
     assert table["pairs"].sum() == sum(len(kept) for kept, _ in data["datasets"].values())
     assert table["language"].iloc[0] == "en" and table["architecture"].tolist() == sorted(table["architecture"])
     kept = data["datasets"]["A"][0]

@@ -2,8 +2,8 @@
 
 import pandas as pd
 import pytest
+from building import build_dataset, table_of
 
-from polypref.datasets.building import build_dataset
 from polypref.datasets.diagnostics import (
     COPY,
     FLAGS,
@@ -59,8 +59,8 @@ def test_each_fault_has_its_flag(texts, flags):
 def test_language_and_truncation():
     dutch = lambda texts: ["nl" if text == SENTENCE else "" for text in texts]  # noqa: E731
     assert flags_of(rows_of(), identify=dutch) == ["chosen_wrong_language"]
-    texts = {"de": {"rejected": [{"item_id": "a", "finish_reason": "length"}], "prompt": None}}
-    assert flags_of(rows_of(), cut=truncated(texts)) == ["rejected_truncated"]
+    texts = {"rejected": table_of([{"item_id": "a", "finish_reason": "length"}]), "prompt": None}
+    assert flags_of(rows_of(), cut=truncated("de", texts)) == ["rejected_truncated"]
 
 
 def test_an_english_original_is_not_flagged_as_a_copy():

@@ -7,9 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from building import build_dataset
 
+from polypref.datasets import building
 from polypref.datasets import texts as dataset_texts
-from polypref.datasets.building import build_dataset
 from polypref.files import tables
 from polypref.files.schemas import COMPLETIONS, PAIRS, REQUESTS, TEXTS
 from polypref.files.tables import TableError, iter_rows, read_rows, read_table, write_table
@@ -115,7 +116,8 @@ def test_requests_are_joined_with_completions_in_any_order(tmp_path, small):
     batches = list(
         collect.read_answered(str(tmp_path / "requests.parquet"), REQUESTS, str(tmp_path / "completions.parquet"))
     )
-    assert [row for rows, _ in batches for row in rows] == asked
+    without_messages = [{name: value for name, value in row.items() if name != "messages"} for row in asked]
+    assert [row for rows, _ in batches for row in rows] == without_messages
     items = [{row["item_id"] for row in rows} for rows, _ in batches]
     assert len(items) > 1 and not set.intersection(*items), "the parts of an item stay together"
     for rows, found in batches:
@@ -139,12 +141,12 @@ def test_texts_joined_in_pieces_equal_texts_joined_at_once(tmp_path, small):
         pairs, {"de": {"prompt": prompts, "chosen": answers, "rejected": None}, "en": dict.fromkeys(paths)}
     )
     kept, dropped = [], []
-    for batch, texts in dataset_texts.read_texts(str(tmp_path / "pairs.parquet"), fields):
-        rows, left = build_dataset(batch, texts)
-        kept += rows
-        dropped += left
+    for language, batch, texts in dataset_texts.read_texts(str(tmp_path / "pairs.parquet"), fields):
+        rows, left = building.build_dataset(batch, texts, language)
+        kept += rows.to_pylist()
+        dropped += left.to_pylist()
     assert (kept, dropped) == whole and len(kept) == 15
     write_table(tmp_path / "chosen.parquet", [*answers, {**answers[0], "item_id": "z"}], TEXTS)
     with pytest.raises(TableError, match="item_id z is in no pair"):
-        for batch, texts in dataset_texts.read_texts(str(tmp_path / "pairs.parquet"), fields):
-            build_dataset(batch, texts)
+        for language, batch, texts in dataset_texts.read_texts(str(tmp_path / "pairs.parquet"), fields):
+            building.build_dataset(batch, texts, language)

@@ -1,8 +1,14 @@
 """What a reader sees of a text."""
 
-import pytest
+import sys
+import unicodedata
 
-from polypref.files.visible import visible
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from polypref.files import visible as visible_module
+from polypref.files.visible import look_equal, visible
 
 
 @pytest.mark.parametrize(
@@ -24,3 +30,33 @@ def test_invisible_differences_are_none(text, other):
 @pytest.mark.parametrize(("text", "other"), [("a  b", "a b"), ("x:\n    y", "x:\n  y"), ("a b", "ab"), ("A", "a")])
 def test_visible_differences_stay(text, other):
     assert visible(text) != visible(other)
+
+
+PIECES = ["a", "e", "\u0301", " ", "\n", "\u200b", "\u00a0", "\u00e9", "\u212b", "\u00c5", "\u1100", "\u1161", "\uac00",
+          "\u11a8", "\u304b", "\u3099", "\u304c", "\u0915", "\u093c", "\u0958", "\u4e00", "\u00ad", "\u0644",
+          "\u064b"]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.text(max_size=40)
+
+
+@settings(deadline=None)
+@given(TEXTS, TEXTS)
+@example("caf\u00e9 au lait", "cafe\u0301 au lait")
+@example(" a b", "a b")
+def test_texts_look_equal_if_their_visible_texts_are_equal(one, two):
+    assert look_equal(one, two) == (visible(one) == visible(two))
+    assert look_equal(one, unicodedata.normalize("NFD", one)) == (
+        visible(one) == visible(unicodedata.normalize("NFD", one))
+    )
+
+
+def test_every_invisible_character_is_removed():
+    found = [chr(code) for code in range(sys.maxunicode + 1) if visible_module._is_invisible(chr(code))]
+    assert [char for char in found if visible_module.visible(f"a{char}b") != "ab"] == []
+
+
+def test_the_characters_of_a_plain_start_are_visible_and_normalised():
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        if visible_module._START.match(f"{char}x"):
+            assert unicodedata.normalize("NFC", char) == char and not visible_module._is_invisible(char)
+            assert not unicodedata.combining(char)

@@ -26,7 +26,7 @@ def check(*texts: tuple[str, str], funnel: pd.DataFrame = FUNNEL) -> tuple[str, 
 
 
 def test_nothing_is_left():
-    left_out = "0 of 1 prompts of data set A match an evaluation prompt; 3 pairs of the sources were left out for it"
+    left_out = "0 of 1 prompts of data set A match an evaluation prompt; 3 prompts of the sources were left out for it"
     assert check(("en", "Why is the sky blue?")) == ("pass", left_out)
     assert check(("en", "Why is the sky blue?"), funnel=FUNNEL[2:])[1].endswith("match an evaluation prompt")
 

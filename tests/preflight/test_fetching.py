@@ -98,4 +98,4 @@ def test_push_requires_a_complete_data_set_and_a_name(tmp_path):
         module.push(tmp_path, "name", False, Api())
     assert not done
     assert module.push(tmp_path, "o/n", False, Api()) == "https://huggingface.co/datasets/o/n"
-    assert done[0][1]["private"] and done[1][1]["allow_patterns"] == ["README.md", "train.parquet"]
+    assert done[0][1]["private"] and done[1][1]["allow_patterns"] == ["README.md", "croissant.json", "*.parquet"]

@@ -50,20 +50,22 @@ def shown_requests(plan: Plan) -> str:
 
 
 def test_a_language(copy):
-    edit("resources/languages.yaml", lambda table: table.update(recipe("fr")))
-    edit("config/config.yaml", lambda config: config["languages"].append("fr"))
+    edit("resources/languages.yaml", lambda table: table.update(recipe("br")))
+    edit("config/config.yaml", lambda config: config["languages"].extend(["br", "fr"]))
     with pytest.raises(ConfigError) as caught:
         plan_of(copy)
-    assert "x-alma-bs for fr" in str(caught.value) and "nllb-200-3.3b.languages" in str(caught.value)
+    assert "x-alma-bs for br" in str(caught.value) and "nllb-200-3.3b.languages" in str(caught.value)
+    edit("config/config.yaml", lambda config: config["languages"].remove("br"))
     edit("resources/models.yaml", lambda registry: (
         registry["checkpoints"].update({"x-alma-group4": {**registry["checkpoints"]["x-alma-group1"], "path": GROUP4}}),
         registry["models"]["x-alma-bs"]["checkpoint"].update(fr="x-alma-group4"),
-        registry["checkpoints"]["nllb-200-3.3b"]["languages"].update(fr="fra_Latn"),
+        registry["checkpoints"]["nllb-200-3.3b"].update(languages="nllb"),
     ))  # fmt: skip
     plan = plan_of(copy)
     assert "pairs/prompt/x-alma-bs/fr" in plan.batches()["translate", "x-alma-group4"]
     assert "wmt/source/gpt-4o/fr" in plan.batches()["translate", "gpt-4o"]
     assert "A/fr" in plan.batches()["judge", "qwen2.5-32b"] and "base/fr" in plan.batches()["answer", "base"]
+    assert plan.request_settings_of_model("nllb-200-3.3b", "fr", True)["decoding"]["target_code"] == "fra_Latn"
 
 
 def test_a_model_as_opponent_translator_and_generator(copy):

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "bench"
-LIGHT = ("jobs", "store", "statistics", "coverage", "seeds")
+LIGHT = ("jobs", "store", "scale", "statistics", "coverage", "seeds")
 HEAVY = ("datapath", "dag", "incremental", "complete", "judging", "gpu")
 """Benchmarks that take at least ten seconds with the smallest size. `batch`, `training` and `slurm` start several
 engines, so only their functions are tested; `others` installs packages from PyPI and is run by hand."""
@@ -80,11 +80,11 @@ def test_costs_of_single_files_are_scaled_to_all_files(bench):
 def test_complete_can_read_the_request_files(bench, tmp_path):
     import synthetic_requests
 
-    from polypref.requests.complete import read_requests
+    from polypref.requests.batch import Batch
 
     paths = synthetic_requests.write_translations(tmp_path, 3, fields=2, languages=2)
-    requests, total = read_requests(map(str, paths))
-    assert len(paths) == 4 and total == len(requests) == 12, "all requests must be different"
+    batch = Batch([str(path) for path in paths])
+    assert len(paths) == 4 and batch.slots == len(batch) == 12, "all requests must be different"
 
 
 def test_costs_of_single_calls_are_scaled_to_the_table(bench):

@@ -28,7 +28,7 @@ def test_a_truncated_line_is_skipped(tmp_path):
     """Regression: a batch could not continue if its last run had filled the disk and left invalid JSON."""
     whole = json.dumps(run_of(cost_usd=1.5))
     (tmp_path / RUNS).write_text(f"{whole}\n{whole[:40]}")
-    assert spent_so_far(tmp_path, {}) == 1.5
+    assert spent_so_far(tmp_path, 0.0) == 1.5
     record_run(tmp_path, run_of(cost_usd=2.0))
     assert [run["cost_usd"] for run in read_runs(tmp_path / RUNS)] == [1.5, 2.0]
     assert cost_so_far(tmp_path, "answer", "m", "vllm", LAST)["cost_usd"] == 3.5

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from building import build_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from word_tokenizer import TEMPLATE, word_tokenizer
 
-from polypref.datasets.building import build_dataset
 from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import collect_texts
 from polypref.requests.translate import ask_translations

@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 import synthetic
 from sacrebleu.metrics.bleu import BLEU
@@ -97,3 +98,24 @@ def test_heatmap_orders_by_the_shared_languages_and_leaves_blanks():
     assert wide["mean"].equals(wide["de"].rename("mean"))
     shown = {text.get_text() for text in plot_heatmap(wide, "chrF++", {"de": "German"}).axes[0].texts}
     assert shown == {"–", *(f"{value:.2f}" for value in wide.to_numpy().ravel() if not math.isnan(value))}
+
+
+def test_several_references_score_as_sacrebleu_does_with_a_variable_number():
+    references = [
+        ["the cat sat here", "a cat was here"],
+        ["dogs run fast"],
+        ["one two three four", "five six seven eight"],
+    ]
+    hypotheses = ["a cat was here", "dogs run quickly", "five six seven nine"]
+    ids = [f"d:{n}" for n in range(3)]
+    segments = pd.DataFrame({
+        "item_id": ids, "document_id": "d", "reference": [refs[0] for refs in references], "references": references
+    })  # fmt: skip
+    texts = pd.DataFrame({"item_id": ids, "text": hypotheses, "error": None})
+    rows, _ = score_language(segments, {"mine": texts}, "13a", "en", draws=10)
+    streams = [[refs[n] if n < len(refs) else None for refs in references] for n in range(2)]
+    assert rows[0]["bleu_corpus"] == pytest.approx(BLEU(tokenize="13a").corpus_score(hypotheses, streams).score)
+    assert rows[0]["chrf_corpus"] == pytest.approx(CHRF(word_order=2).corpus_score(hypotheses, streams).score)
+    assert "nrefs:var" in rows[0]["signature_bleu"] and "nrefs:var" in rows[0]["signature_bleu_sentence"]
+    one, _ = score_language(segments.drop(columns="references"), {"mine": texts}, "13a", "en", draws=10)
+    assert one[0]["bleu_corpus"] < rows[0]["bleu_corpus"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from polypref.config.loading import load_config
 from polypref.plan.plan import Plan
-from polypref.requests.complete import complete, write_completions
+from polypref.requests.complete import complete, write_cost
 from polypref.running.logs import job
 from polypref.running.runs import cost_so_far
 
@@ -17,9 +17,9 @@ if __name__ == "__main__":
         config = load_config(snakemake.config, root)
         checkpoint = config.checkpoints[Plan(config, {}).batch_checkpoint(task, name)]
         store = Path(config.results) / "store" / task / name
-        rows, run = complete(list(snakemake.input.requests), store, checkpoint, terminal, name=f"{task}/{name}")
-        cost = cost_so_far(store, task, name, checkpoint.engine, run)
-        write_completions(snakemake.output.completions, rows, snakemake.output.cost, cost)
+        output = Path(snakemake.output.completions)
+        run = complete(list(snakemake.input.requests), store, checkpoint, output, terminal, name=f"{task}/{name}")
+        write_cost(snakemake.output.cost, cost_so_far(store, task, name, checkpoint.engine, run))
         terminal.report(
             f"done: {run['answered']:,} answered, {run['reused']:,} from the row store, {run['errors']:,} errors, "
             f"{run['engine_starts']} engine starts"

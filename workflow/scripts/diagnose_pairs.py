@@ -6,7 +6,7 @@ from polypref.datasets.building import build_dataset
 from polypref.datasets.diagnostics import Expected, diagnose, language_identifier, truncated
 from polypref.datasets.texts import native_files, read_texts
 from polypref.files.schemas import DIAGNOSTICS
-from polypref.files.tables import by_id, write_table
+from polypref.files.tables import by_id, open_table, to_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.tokens import load_tokenizer, token_counter
@@ -21,17 +21,15 @@ if __name__ == "__main__":
         count = token_counter(tokenizer)
         native = native_files(snakemake.input.get("settings"))
         expected = Expected(**snakemake.params.expected)
-        flagged = []
-
-        def found():
-            for pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
-                rows, _ = build_dataset(pairs, texts, drop=())
-                if not native.keys().isdisjoint(texts):  # a native prompt is no copy of an English original
-                    pairs = [{**pair, "prompt": ""} for pair in pairs]
-                originals = by_id(pairs, "the base set")
-                for row in diagnose(rows, originals, truncated(texts), identify, count, expected):
-                    flagged.append(bool(row["flags"]))
-                    yield row
-
-        write_table(snakemake.output[0], found(), DIAGNOSTICS)
-        terminal.report(f"{sum(flagged):,} of {len(flagged):,} pairs have a flag")
+        flagged = 0
+        with open_table(snakemake.output[0], DIAGNOSTICS) as writer:
+            for language, pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
+                rows, _ = build_dataset(pairs, texts, language, drop=())
+                originals = pairs.to_pylist()
+                if language in native:  # a native prompt is no copy of an English original
+                    originals = [{**pair, "prompt": ""} for pair in originals]
+                originals, cut = by_id(originals, "the base set"), truncated(language, texts)
+                found = diagnose(rows.to_pylist(), originals, cut, identify, count, expected)
+                flagged += sum(bool(row["flags"]) for row in found)
+                writer.write(to_table(found, DIAGNOSTICS))
+        terminal.report(f"{flagged:,} of {writer.rows:,} pairs have a flag")

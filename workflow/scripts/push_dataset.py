@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def push(folder: Path, repository: str, public: bool, api) -> str:
-    """Upload ``README.md`` and ``train.parquet`` of a folder under ``datasets/``; returns the page.
+    """Upload a folder under ``datasets/``: its card, its Croissant metadata and its Parquet files; returns the page.
 
     Raises
     ------
     ValueError
-        When the folder lacks one of them, or the name is not OWNER/NAME.
+        When the folder lacks ``README.md`` or ``train.parquet``, or the name is not OWNER/NAME.
     """
     missing = [name for name in ("README.md", "train.parquet") if not (folder / name).is_file()]
     if missing:
@@ -26,7 +26,7 @@ def push(folder: Path, repository: str, public: bool, api) -> str:
         repo_id=repository,
         repo_type="dataset",
         folder_path=str(folder),
-        allow_patterns=["README.md", "train.parquet"],
+        allow_patterns=["README.md", "croissant.json", "*.parquet"],
         commit_message=f"Data set {folder.name}",
     )
     return f"https://huggingface.co/datasets/{repository}"

@@ -9,16 +9,16 @@ from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.benchmarks import read_evaluation
 from polypref.sources.native import normalise_native, sample_native
-from polypref.sources.reading import iter_data
+from polypref.sources.reading import Data
 from polypref.sources.templates import load_trainee
 
 if __name__ == "__main__":
     name, language, params = snakemake.wildcards.native, snakemake.wildcards.language, snakemake.params
     with job(f"native prompts {name} in {language}", snakemake.log[0]) as terminal:
         native = NativePrompts.model_validate(params.native)
-        path = snakemake.input.data[0] if len(snakemake.input.data) else native.path
+        path = list(snakemake.input.data) or native.path
         columns = [native.prompt, *([native.language] if native.language else [])]
-        rows = iter_data(path, columns, native.subset, native.split, native.revision)
+        rows = Data(path, columns, native.subset, native.split, native.revision)
         dropped = []
         pairs = list(normalise_native(name, native, rows, language, {language, params.iso}, dropped))
         weights, revision = read_weights(params.trainee, snakemake.input.trainee)

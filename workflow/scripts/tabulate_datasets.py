@@ -4,46 +4,49 @@ the diagnostics found in them: flags, and the distribution of lengths.
 Files are named by their path: ``.../{source}.parquet`` and ``.../{architecture}.parquet``.
 """
 
+from functools import partial
 from pathlib import Path
 
-from polypref.datasets.counts import tabulate_dataset_counts, tabulate_funnel
-from polypref.datasets.diagnostics import tabulate_diagnostics, tabulate_lengths
+from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
+from polypref.datasets.diagnostics import DIAGNOSED, tabulate_diagnostics, tabulate_lengths
 from polypref.files import schemas
-from polypref.files.result_tables import read_frame, write_csv
+from polypref.files.result_tables import OnDemand, read_frame, write_csv
 from polypref.files.tables import read_json
 from polypref.running.logs import job
 
 
-def _read_both(kept_paths, dropped_paths, schema) -> dict:
-    """Name to (kept, dropped), matched by file name."""
+def _both(kept_path, dropped_path, schema, column) -> tuple:
+    """Read the ids and another column of the rows that were kept, and the rows that were dropped."""
+    return read_frame(kept_path, schema, ["item_id", column]), read_frame(dropped_path, schemas.DROPPED)
+
+
+def _all(kept_paths, dropped_paths, schema, column) -> OnDemand:
+    """Name to (kept, dropped), matched by file name and read when they are needed."""
     dropped = {Path(path).name.removesuffix(".dropped.parquet"): path for path in dropped_paths}
-    return {
-        Path(path).stem: (read_frame(path, schema), read_frame(dropped[Path(path).stem], schemas.DROPPED))
-        for path in kept_paths
-    }
+    return OnDemand({Path(path).stem: partial(_both, path, dropped[Path(path).stem], schema, column)
+                     for path in kept_paths})  # fmt: skip
 
 
 if __name__ == "__main__":
     with job("counts of the data sets", snakemake.log[0]):
         files, languages = snakemake.input, snakemake.params.languages
-        datasets = _read_both(files.datasets, files.datasets_dropped, schemas.DATASET)
         named = read_json(files.settings).get("native", {}) if files.get("native") else {}
         native = {
-            (name, code): read_frame(path, schemas.PAIRS)
+            (name, code): read_frame(path, schemas.PAIRS, ["item_id"])
             for name, paths in named.items()
             for code, path in paths.items()
         }
         funnel = tabulate_funnel(
-            _read_both(files.sources, files.sources_dropped, schemas.PAIRS),
-            read_frame(files.pairs, schemas.PAIRS),
-            read_frame(files.pairs_dropped, schemas.DROPPED),
-            datasets,
+            _all(files.sources, files.sources_dropped, schemas.PAIRS, "source"),
+            *_both(files.pairs, files.pairs_dropped, schemas.PAIRS, "source"),
+            _all(files.datasets, files.datasets_dropped, schemas.DATASET, "language"),
             languages,
             native,
         )
         write_csv(funnel, snakemake.output.funnel)
-        counts = tabulate_dataset_counts({name: kept for name, (kept, _) in datasets.items()}, languages)
-        write_csv(counts, snakemake.output.dataset_counts)
-        diagnostics = {Path(path).stem: read_frame(path, schemas.DIAGNOSTICS) for path in files.diagnostics}
+        lengths = OnDemand({Path(path).stem: partial(read_lengths, path) for path in files.datasets})
+        write_csv(tabulate_dataset_counts(lengths, languages), snakemake.output.dataset_counts)
+        diagnostics = OnDemand({Path(path).stem: partial(read_frame, path, schemas.DIAGNOSTICS, DIAGNOSED)
+                                for path in files.diagnostics})  # fmt: skip
         write_csv(tabulate_diagnostics(diagnostics), snakemake.output.diagnostics)
         write_csv(tabulate_lengths(diagnostics, languages), snakemake.output.lengths)

@@ -1,6 +1,7 @@
 """The limit on the cost of a batch, with a server on loopback."""
 
 import pytest
+from completing import completed
 from model_server import good
 from openai_requests import ask, one
 
@@ -8,7 +9,6 @@ from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import write_table
 from polypref.requests.asking import RequestSettings
-from polypref.requests.complete import complete
 from polypref.requests.engines import EngineError
 from polypref.requests.engines.budget import Budget
 from polypref.requests.generate import ask_responses
@@ -51,7 +51,7 @@ def test_the_limit_holds_for_a_batch_over_all_its_runs(serve, tmp_path):
     def run(count: int) -> list[dict]:
         rows = ask_responses([{"item_id": str(n), "prompt": f"q{n}"} for n in range(count)], asked, "de")
         write_table(tmp_path / "requests", rows, REQUESTS)
-        return complete([str(tmp_path / "requests")], tmp_path / "store", checkpoint)[0]
+        return completed([str(tmp_path / "requests")], tmp_path / "store", checkpoint)[0]
 
     assert sum(row["cost_usd"] for row in run(3)) == pytest.approx(0.045)
     (tmp_path / "store/runs.jsonl").unlink()  # as a kill -9 leaves it

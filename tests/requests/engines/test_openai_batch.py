@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from batch_server import BatchServer
+from completing import completed
 from model_server import failure, good
 from openai_requests import KEY, ask
 
@@ -13,7 +14,6 @@ from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import write_table
 from polypref.requests.asking import RequestSettings
-from polypref.requests.complete import complete
 from polypref.requests.engines import EngineError, openai_batch
 from polypref.requests.engines.openai_batch import open_engine
 from polypref.requests.generate import ask_responses
@@ -164,7 +164,7 @@ def test_a_batch_of_the_workflow(serve, tmp_path):
     settings = RequestSettings("m", "m", None, False, {"temperature": 0.0, "max_tokens": 8})
     write_table(tmp_path / "1", ask_responses([{"item_id": p, "prompt": p} for p in "abc"], settings, "de"), REQUESTS)
     server, store = serve(), tmp_path / "store"
-    rows, run = complete([str(tmp_path / "1")], store, checkpoint(server))
+    rows, run = completed([str(tmp_path / "1")], store, checkpoint(server))
     assert [row["text"] for row in rows] == ["A", "B", "C"] and run["engine_starts"] == 1
-    again, run = complete([str(tmp_path / "1")], store, checkpoint(server))
+    again, run = completed([str(tmp_path / "1")], store, checkpoint(server))
     assert again == rows and run["engine_starts"] == 0 and len(server.batches) == 1

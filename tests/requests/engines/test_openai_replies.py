@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from completing import completed
 from model_server import failure, good
 from openai_requests import ask, one
 
@@ -11,7 +12,6 @@ from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import write_table
 from polypref.requests.asking import RequestSettings
-from polypref.requests.complete import complete
 from polypref.requests.engines import EngineError
 from polypref.requests.engines.openai import default_limit_field
 from polypref.requests.generate import ask_responses
@@ -81,7 +81,7 @@ def test_estimated_usage_is_marked_in_the_statistics_of_the_run(serve, tmp_path)
     asked = RequestSettings("m", "m", None, False, {"max_tokens": 20, "temperature": 0.0})
     rows = ask_responses([{"item_id": str(n), "prompt": f"q{n}"} for n in range(3)], asked, "de")
     write_table(tmp_path / "requests", rows, REQUESTS)
-    completions, run = complete([str(tmp_path / "requests")], tmp_path / "store", checkpoint)
+    completions, run = completed([str(tmp_path / "requests")], tmp_path / "store", checkpoint)
     assert [row["text"] for row in completions] == ["hello"] * 3 and run["estimated"] == 3
 
 

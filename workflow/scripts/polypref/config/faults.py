@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from polypref.config.sections import Architecture, Config
+from polypref.config.sections import Architecture, Config, Language
 from polypref.config.yaml_guesses import guess_of_number, guess_of_text
 
 
@@ -23,6 +23,17 @@ def one_of(names: Any, found: Any = None) -> str:
     names = sorted(map(str, names))
     close = difflib.get_close_matches(str(found), names, n=1)
     return (", ".join(names) or "nothing (none is defined)") + (f" (did you mean {close[0]!r}?)" if close else "")
+
+
+def language_like(code: str, languages: dict[str, Language]) -> str:
+    """Name the table of languages, and suggest the code that is closest to ``code``, an unknown code or a name."""
+    others = {
+        str(other).casefold(): key
+        for key, entry in reversed(languages.items())
+        for other in (f"{entry.wmt24pp or '-'}"[:-3], entry.iso639_3, entry.wmt24pp, entry.nllb, entry.name, key)
+    }
+    close = difflib.get_close_matches(code.casefold(), others, n=1)
+    return "a code of resources/languages.yaml" + (f" (did you mean {others[close[0]]!r}?)" if close else "")
 
 
 def explain(error: Any, raw: dict[str, Any]) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from polypref.config.faults import explain_all, fault, one_of
+from polypref.config.data import data_files, find_file, is_local_data
+from polypref.config.faults import explain_all, fault, language_like, one_of
 from polypref.config.searches import check_searches
 from polypref.config.sections import (
     CONVERSATIONAL,
@@ -24,7 +25,6 @@ from polypref.config.sections import (
     Model,
     Native,
     Translate,
-    is_local_data,
 )
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
 from polypref.config.uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
@@ -35,21 +35,8 @@ class ConfigError(ValueError):
     """The configuration is invalid; the message lists every error."""
 
 
-WORKFLOW = Path(__file__).resolve().parents[4]
-"""The folder of the workflow, which holds the Snakefile and ``resources/``."""
-
-
-def find_file(path: str, root: Path = WORKFLOW) -> Path:
-    """Resolve a relative path in the working directory first, then in the workflow's folder."""
-    return Path(path) if Path(path).exists() or Path(path).is_absolute() else _or_relative(root / path, path)
-
-
-def _or_relative(candidate: Path, path: str) -> Path:
-    return candidate if candidate.exists() else Path(path)
-
-
 def read_languages(root: Path) -> dict[str, Language]:
-    """Read the table of languages, ``resources/languages.yaml``, by ISO 639-1 code."""
+    """Read the table of languages, ``resources/languages.yaml``, by code."""
     text = find_file("resources/languages.yaml", root).read_text(encoding="utf-8")
     return {code: Language.model_validate(entry) for code, entry in yaml.safe_load(text).items()}
 
@@ -118,12 +105,13 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     """Yield the errors that involve several sections, files or the table of languages."""
     for code in config.languages:
         if code not in languages:
-            yield fault("languages", code, f"{one_of(languages, code)} (resources/languages.yaml)")
+            yield fault("languages", code, language_like(code, languages))
     known = [code for code in config.targets if code in languages]
     yield from _check_data(config, root)
+    yield from dict.fromkeys(_check_test_sets(config, root))
     yield from _check_models(config)
     yield from _check_served(config, languages)
-    yield from _check_architectures(config, known)
+    yield from _check_architectures(config, known, languages)
     yield from _check_native(config, {code: languages[code] for code in known}, root)
     yield from _check_wmt(config, known, languages)
     yield from check_roles(config)
@@ -148,8 +136,12 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
 
 def _check_data(config: Config, root: Path) -> Iterator[str]:
     for name, source in config.sources.items():
-        if is_local_data(source.path) and not find_file(source.path, root).is_file():
-            yield fault(f"sources.{name}.path", source.path, "a file that exists, or the name of a data set on the Hub")
+        if is_local_data(source.path):
+            files = data_files(source.path, root)
+            if not files:
+                yield fault(f"sources.{name}.path", source.path, "a path with at least one data file")
+            for file in (file for file in files if not Path(file).is_file()):
+                yield fault(f"sources.{name}.path", file, "a file that exists, or the name of a data set on the Hub")
         if source.turns and source.format not in CONVERSATIONAL:
             yield fault(f"sources.{name}.turns", source.turns, f"none: format {source.format} has no conversations")
     for name, checkpoint in config.checkpoints.items():
@@ -179,15 +171,15 @@ def _check_models(config: Config) -> Iterator[str]:
 
 def _check_served(config: Config, languages: dict[str, Language]) -> Iterator[str]:
     """Check the language codes of models and checkpoints; a typo would silently leave the language's cells empty."""
-    named = {f"checkpoints.{name}.languages": checkpoint.languages for name, checkpoint in config.checkpoints.items()}
+    named = {f"checkpoints.{name}.languages": entry.languages for name, entry in config.checkpoints.items()}
     for name, model in config.models.items():
         named[f"models.{name}.languages"] = model.languages
         if isinstance(model.checkpoint, dict):
             named[f"models.{name}.checkpoint"] = model.checkpoint
     for key, codes in named.items():
-        for code in codes or ():
+        for code in () if codes in (None, "nllb") else codes:
             if code not in languages:
-                yield fault(key, code, f"{one_of(languages, code)} (resources/languages.yaml)")
+                yield fault(key, code, language_like(code, languages))
 
 
 def serves(model: Model, language: str) -> bool:
@@ -202,7 +194,9 @@ def checkpoint_of(model: Model, language: str) -> str:
     return model.checkpoint[language] if isinstance(model.checkpoint, dict) else model.checkpoint
 
 
-def _check_use(config: Config, key: str, name: str, language: str, translator: bool) -> Iterator[str]:
+def _check_use(
+    config: Config, key: str, name: str, language: str, languages: dict[str, Language], translator: bool
+) -> Iterator[str]:
     """Check that a model supports a language, and that it has the language code that its engine needs."""
     model = config.models[name]
     if not serves(model, language):
@@ -216,12 +210,12 @@ def _check_use(config: Config, key: str, name: str, language: str, translator: b
         yield fault(key, name, f"a model that generates responses; {name} is a translator (engine seq2seq)")
     elif checkpoint and checkpoint.engine == "seq2seq":
         for code in ("en", language):
-            if code not in (checkpoint.languages or {}):
+            if checkpoint.code_of(code, languages[code].nllb if code in languages else None) is None:
                 where = f"checkpoints.{checkpoint_of(model, language)}.languages"
                 yield fault(where, f"no code for {code!r}", f"a code for every language that it is used for ({key})")
 
 
-def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
+def _check_architectures(config: Config, targets: list[str], languages: dict[str, Language]) -> Iterator[str]:
     seen, english = set(), [ENGLISH] * (ENGLISH in config.languages)
     for name, architecture in config.architectures.items():
         for field in ("prompt", "chosen", "rejected"):
@@ -235,10 +229,32 @@ def _check_architectures(config: Config, targets: list[str]) -> Iterator[str]:
                 continue
             # English responses are generated as in other languages, but English is never translated
             for language in targets if translator else [*english, *targets]:
-                for line in _check_use(config, key, model, language, translator):
+                for line in _check_use(config, key, model, language, languages, translator):
                     if line not in seen:
                         seen.add(line)
                         yield line
+
+
+def _check_test_sets(config: Config, root: Path) -> Iterator[str]:
+    """Check the paths of own test sets, and that options of own sets are not set for others."""
+    for key, section, known in (("wmt", config.wmt, "wmt24pp"), ("evaluation", config.evaluation, "aya")):
+        if section.format == known:
+            for name in ("subset", "split", "columns"):
+                if getattr(section, name) is not None:
+                    yield f"{key}.{name}: is only for own sets; set {key}.format"
+            if not isinstance(section.path, str):
+                yield fault(f"{key}.path", section.path, f"one path; several only with {key}.format: own")
+            continue
+        scored = [code for code in config.targets if config.wmt.translators and config.wmt.scores(code, None)]
+        for code in scored if key == "wmt" else config.all_languages:
+            path = section.own(section.path, code)["path"]
+            if is_local_data(path):
+                files = data_files(path, root)
+                for file in [] if files and all(Path(file).is_file() for file in files) else files or [path]:
+                    yield fault(f"{key}.path", file, "a file that exists, or the name of a data set on the Hub")
+    for code in config.wmt.languages or ():
+        if code not in config.languages:
+            yield fault("wmt.languages", code, one_of(config.targets, code))
 
 
 def _check_native(config: Config, targets: dict[str, Language], root: Path) -> Iterator[str]:
@@ -261,7 +277,7 @@ def _check_native(config: Config, targets: dict[str, Language], root: Path) -> I
             continue
         for code, language in targets.items():
             path = config.native[native].of_language(code, language.iso639_3).path
-            if is_local_data(path) and not find_file(path, root).is_file():
+            if is_local_data(path) and not all(Path(file).is_file() for file in data_files(path, root) or [path]):
                 yield fault(f"native.{native}.path", path, "a file that exists, or the name of a data set on the Hub")
 
 
@@ -271,5 +287,5 @@ def _check_wmt(config: Config, targets: list[str], languages: dict[str, Language
             yield fault("wmt.translators", name, f"a model: {one_of(config.models, name)}")
             continue
         for language in targets:
-            if serves(config.models[name], language) and languages[language].wmt24pp:
-                yield from _check_use(config, "wmt.translators", name, language, True)
+            if serves(config.models[name], language) and config.wmt.scores(language, languages[language].wmt24pp):
+                yield from _check_use(config, "wmt.translators", name, language, languages, True)

@@ -90,7 +90,9 @@ class Checkpoint(Section):
     path: str = Field(description="repository on the Hub, local folder (starts with '.', '/' or exists), or API model")
     revision: str | None = Field(None, description="commit on the Hub; local folders are identified by their content")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    languages: dict[str, str] | None = Field(None, description="seq2seq: language codes, e.g. {de: deu_Latn}")
+    languages: dict[str, str] | Literal["nllb"] | None = Field(
+        None, description="seq2seq: language codes, e.g. {de: deu_Latn}; nllb: those of resources/languages.yaml"
+    )
     chat_template: str | None = Field(None, description="Jinja template, needed if the tokenizer has none")
     system_role: Literal["keep", "merge"] | None = Field(
         None,
@@ -130,6 +132,10 @@ class Checkpoint(Section):
         """Whether ``path`` is a local folder, identified by its content, and not a name on the Hub or an API."""
         named_as_path = self.path.startswith((".", "/")) or self.path.count("/") > 1
         return self.engine != "openai" and (named_as_path or Path(self.path).is_dir())
+
+    def code_of(self, language: str, nllb: str | None) -> str | None:
+        """Return the checkpoint's own code of a language; ``nllb`` is the language's code in NLLB-200."""
+        return nllb if self.languages == "nllb" else (self.languages or {}).get(language)
 
 
 class Model(Section):

@@ -6,7 +6,6 @@ out of date. Cross-checks between sections are in :mod:`polypref.config.loading`
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -15,11 +14,10 @@ from polypref.config.diagnostics import Diagnostics
 from polypref.config.health import Health
 from polypref.config.judging import Judging
 from polypref.config.native_prompts import NativePrompts
-from polypref.config.registry import Checkpoint, Decoding, Model, Name, Section
+from polypref.config.registry import Checkpoint, Model, Name, Section
+from polypref.config.test_sets import Evaluation, Wmt
 from polypref.config.training import Training
 
-LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
-ENDINGS = f"{', '.join(LOCAL_SUFFIXES[:-1])} or {LOCAL_SUFFIXES[-1]}"
 ENGLISH = "en"
 
 
@@ -34,7 +32,13 @@ class Source(Section):
         "preference",
         description="column format of the set; 'preference' is TRL's standard or conversational format",
     )
-    path: str = Field(description=f"local {ENDINGS} file, or the name of a data set on the Hub")
+    path: str | list[str] = Field(
+        description="local .jsonl, .json, .csv (each also .gz or .zst) or .parquet file, a folder, a pattern (*.jsonl) "
+        "or a list of these; or the name of a data set on the Hub"
+    )
+    columns: dict[str, str] | None = Field(
+        None, description="columns with other names than the format's, e.g. {prompt: question}"
+    )
     subset: str | None = Field(None, description="configuration name on the Hub")
     split: str = "train"
     revision: str | None = Field(None, description="commit on the Hub")
@@ -57,8 +61,9 @@ class Source(Section):
         return (self.turns or CONVERSATIONAL.get(self.format)) == "any"
 
     def reading(self) -> dict[str, Any]:
-        """The options that determine the pairs; ``turns`` only if it is set, so that older results are not stale."""
-        return self.model_dump(exclude={"license", "gated", *(() if self.turns else ("turns",))})
+        """The options that determine the pairs; new ones only if they are set, so that older results are not stale."""
+        unset = {name for name in ("turns", "columns") if getattr(self, name) is None}
+        return self.model_dump(exclude={"license", "gated"} | unset)
 
 
 class Sampling(Section):
@@ -112,34 +117,6 @@ class Architecture(Section):
     )
 
 
-class Wmt(Section):
-    """WMT24++, the benchmark on which the translators are scored."""
-
-    path: str = Field("google/wmt24pp", description="Hub name, or local files with {config} in the name, e.g. en-de_DE")
-    revision: str | None = None
-    translators: list[Name] = Field([], description="models that are scored")
-    segments: int | None = Field(
-        None, ge=1, description="size of a seeded subset of the segments; by default, all segments"
-    )
-    license: str = "apache-2.0"
-    comet: str | None = Field(
-        None, description="COMET checkpoint (a .ckpt file, or a name on the Hub), used in addition to BLEU and chrF++"
-    )
-
-
-class Evaluation(Section):
-    """The evaluation prompts, and how policies and opponents answer them."""
-
-    path: str = Field(
-        "CohereLabs/aya_evaluation_suite", description="Hub name, or local files with {config} and {iso} in the name"
-    )
-    revision: str | None = None
-    prompts_per_language: int = Field(150, ge=1)
-    seed: int = 1
-    opponents: list[Name] = Field(min_length=1, description="checkpoints that the policies are judged against")
-    decoding: Decoding = Decoding(temperature=0.3, max_tokens=2048)
-
-
 class Report(Section):
     """The title of the report, and the comparison with the paper."""
 
@@ -152,6 +129,18 @@ class Figures(Section):
     """The appearance of the figures. A change redraws them and rebuilds the report."""
 
     style: str = Field("resources/figures.mplstyle", description="matplotlib style file: fonts, colours, resolution")
+
+
+class Export(Section):
+    """The folder of each data set (``datasets/NAME/``), as other tools load it."""
+
+    test_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the items in a split `test`, the same items in every language and architecture; the "
+        "training of this workflow uses all",
+    )
 
 
 class Machines(Section):
@@ -171,13 +160,14 @@ class Config(Section):
     registry: str = Field("resources/models.yaml", description="file that defines checkpoints and models")
     checkpoints: dict[Name, Checkpoint] = Field({}, description="checkpoints that extend or override the registry's")
     models: dict[Name, Model] = Field({}, description="models that extend or override the registry's")
-    languages: list[str] = Field(min_length=1, description="ISO 639-1 codes from resources/languages.yaml")
+    languages: list[str] = Field(min_length=1, description="codes from resources/languages.yaml, e.g. de, fil or pt-PT")
     sources: dict[Name, Source] = Field(min_length=1)
     native: dict[Name, NativePrompts] = Field({}, description="sets of prompts written in the languages themselves")
     sampling: Sampling = Sampling()
     architectures: dict[Name, Architecture] = Field(min_length=1)
     diagnostics: Diagnostics = Diagnostics()
     wmt: Wmt = Wmt()
+    export: Export = Export()
     training: Training
     evaluation: Evaluation
     judging: Judging
@@ -229,17 +219,14 @@ class Language(Section):
     wmt24pp: str | None = Field(None, description="target code in WMT24++, e.g. de_DE")
     bleu_tokenizer: Literal["13a", "zh", "ja-mecab", "ko-mecab", "flores200"] = "13a"
     direction: Literal["ltr", "rtl"] = "ltr"
+    nllb: str | None = Field(None, description="code in NLLB-200's tokenizer, e.g. deu_Latn")
     length_ratio: float | None = Field(
         None, gt=0, description="characters of a translation per character of its English source"
     )
 
-
-def is_local_data(path: str) -> bool:
-    """Whether a data path is a local file rather than the name of a data set on the Hub.
-
-    It is local if it exists or if one of its endings is that of a data file (``pairs.jsonl.gz``).
-    """
-    return Path(path).is_file() or not set(Path(path).suffixes).isdisjoint(LOCAL_SUFFIXES)
+    def of_data(self) -> dict[str, Any]:
+        """The fields that decide which rows are read from the data sets."""
+        return self.model_dump(exclude={"nllb", "length_ratio"})
 
 
 def json_schema() -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from polypref.config.licenses import compose
+from polypref.datasets.exports import data_files
 
 Row = dict[str, Any]
 _SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
@@ -24,9 +27,10 @@ def card(
     architecture: dict[str, Any],
     languages: dict[str, str],
     licenses: dict[str, str],
-    rows: list[Row],
-    dropped: list[Row],
-    diagnostics: list[Row] | None = None,
+    rows: Iterable[Row],
+    dropped: Iterable[Row],
+    diagnostics: Iterable[Row] = (),
+    test_share: float = 0.0,
 ) -> str:
     """Write the README of a data set.
 
@@ -38,8 +42,11 @@ def card(
     rows : rows with at least ``language`` and ``source``; with ``prompt_messages``, conversations are counted
     dropped : rows with at least ``language`` and ``reason``
     diagnostics : rows with at least ``language``, ``token_gap`` and ``flags``
+    test_share : share of the items in the test split
     """
     composed = compose(licenses)
+    kept, sources, roles = _count(rows, "language", "source", "prompt_messages")
+    lost, reasons = _count(dropped, "language", "reason")
     header = {
         "pretty_name": f"{title}: {name}",
         "language": sorted(languages),
@@ -47,19 +54,16 @@ def card(
         **({"license_name": "composed"} if composed.license == "other" else {}),
         "task_categories": ["text-generation"],
         "tags": ["preference", "dpo", "synthetic", "multilingual", "polypref"],
-        "size_categories": [size_category(len(rows))],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train.parquet"}]}],
+        "size_categories": [size_category(kept.total())],
+        "configs": data_files(test_share),
     }
-    kept, lost = Counter(row["language"] for row in rows), Counter(row["language"] for row in dropped)
     table = [f"| {languages[code]} (`{code}`) | {kept[code]:,} | {lost[code]:,} |" for code in languages]
-    sources = Counter(row["source"] for row in rows)
-    reasons = Counter(row["reason"] for row in dropped)
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n",
         f"# {title}: {name}\n",
         "Preference pairs (prompt, chosen, rejected) made by the workflow polypref from English pairs.\n",
         "## How each field was made\n",
-        *[f"- **{field}**: {_made(made)}" for field, made in architecture.items()],
+        *[f"- **{name}**: {_made(made)}" for name, made in architecture.items()],
         "\nIn English nothing is translated: a field that is translated elsewhere is the original there.\n",
         "## Rows\n",
         "| language | rows | left out |\n|---|---|---|",
@@ -70,16 +74,25 @@ def card(
             if reasons
             else []
         ),
-        *(_diagnosed(diagnostics, languages) if diagnostics else []),
+        *_diagnosed(diagnostics, languages),
         "## Columns\n",
         "`item_id` is the same for one English pair in every language and architecture. `prompt`, `chosen` and",
         "`rejected` are texts; `prompt_messages`, `chosen_messages` and `rejected_messages` are the same as chat",
         "messages, whole conversations for the last two (as OpenRLHF and TRL read them). `*_provenance` says by which",
         "checkpoint, revision and decoding a field was made.\n",
-        *_conversations(rows),
+        *_conversations(roles),
         "## Loading\n",
         "```python\nfrom datasets import load_dataset\n\n"
-        f'pairs = load_dataset("path/to/datasets/{name}", split="train")\n```\n',
+        f'pairs = load_dataset("path/to/datasets/{name}", split="train")\n'
+        f'chats = load_dataset("path/to/datasets/{name}", "conversations", split="train")  # for TRL\n```\n',
+        "In the configuration `conversations`, `prompt`, `chosen` and `rejected` are lists of messages, to which",
+        "trainers apply the chat template of the model. `croissant.json` describes all files (Croissant 1.0).",
+        *(
+            [f"The split `test` has {test_share:.0%} of the items, the same in every language and architecture."]
+            if test_share
+            else []
+        ),
+        "",
         "## Licence\n",
         f"Made from data and models under the licences below. The strictest of them is of the kind *{composed.kind}* "
         f"({', '.join(composed.strictest)}); each keeps applying to what came from it. This is no legal advice.\n",
@@ -89,8 +102,37 @@ def card(
     return "\n".join(parts)
 
 
-def _diagnosed(diagnostics: list[Row], languages: dict[str, str]) -> list[str]:
+def _count(rows: Iterable[Row], *columns: str) -> list[Counter[Any]]:
+    """Count the values of some columns in one pass; of messages, the roles are counted."""
+    counts: list[Counter[Any]] = [Counter() for _ in columns]
+    for row in rows:
+        for count, column in zip(counts, columns, strict=True):
+            value = row.get(column)
+            count[tuple(message["role"] for message in value) if isinstance(value, list) else value] += 1
+    return counts
+
+
+@dataclass
+class _Diagnosed:
+    """Sums of the diagnostics of a language."""
+
+    pairs: int = 0
+    gap: int = 0
+    flagged: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+
+
+def _diagnosed(diagnostics: Iterable[Row], languages: dict[str, str]) -> list[str]:
     """Write the section on diagnostics: per language, the most frequent flags of all pairs that could be built."""
+    sums: dict[str, _Diagnosed] = defaultdict(_Diagnosed)
+    for row in diagnostics:
+        found = sums[row["language"]]
+        found.pairs += 1
+        found.gap += row["token_gap"]
+        found.flagged += bool(row["flags"])
+        found.flags.update(row["flags"])
+    if not sums:
+        return []
     lines = [
         "## Diagnostics\n",
         "Signs of faults in the pairs, found by rule and not by people; such pairs are in the data unless the list",
@@ -98,24 +140,21 @@ def _diagnosed(diagnostics: list[Row], languages: dict[str, str]) -> list[str]:
         "| language | pairs | gap | flagged | commonest flags |\n|---|---|---|---|---|",
     ]
     for code, name in languages.items():
-        mine = [row for row in diagnostics if row["language"] == code]
-        flags = Counter(flag for row in mine for flag in row["flags"])
-        common = ", ".join(f"{flag.replace('_', ' ')} {n:,}" for flag, n in flags.most_common(3))
-        gap = sum(row["token_gap"] for row in mine) / max(len(mine), 1)
-        flagged = sum(bool(row["flags"]) for row in mine)
-        lines.append(f"| {name} | {len(mine):,} | {gap:+.1f} | {flagged:,} | {common or '–'} |")
+        mine = sums[code]
+        common = ", ".join(f"{flag.replace('_', ' ')} {n:,}" for flag, n in mine.flags.most_common(3))
+        gap = mine.gap / max(mine.pairs, 1)
+        lines.append(f"| {name} | {mine.pairs:,} | {gap:+.1f} | {mine.flagged:,} | {common or '–'} |")
     return [*lines, ""]
 
 
-def _conversations(rows: list[Row]) -> list[str]:
-    """Write the paragraph on prompts of several messages, if there are any."""
-    roles = [[message["role"] for message in row.get("prompt_messages") or ()] for row in rows]
-    several = sum(len(found) > 1 for found in roles)
-    system = sum("system" in found for found in roles)
+def _conversations(roles: Counter[tuple[str, ...] | None]) -> list[str]:
+    """Write the paragraph on prompts of several messages, if there are any; ``roles``: rows by the prompt's roles."""
+    several = sum(rows for found, rows in roles.items() if found and len(found) > 1)
+    system = sum(rows for found, rows in roles.items() if found and "system" in found)
     if not several:
         return []
     return [
-        f"In {several:,} of {len(rows):,} rows the prompt is a conversation: a system message ({system:,} rows),",
+        f"In {several:,} of {roles.total():,} rows the prompt is a conversation: a system message ({system:,} rows),",
         "several turns, or both. There `prompt` is a transcript for reading, with the role before each message; train",
         "on `chosen_messages` and `rejected_messages`, which have the roles and differ in the last message only.\n",
     ]

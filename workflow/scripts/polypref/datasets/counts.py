@@ -6,11 +6,16 @@ dropped + rows kept, and the next stage reads the rows that this stage keeps.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from polypref.files.result_tables import TableError, name_ids
+from polypref.files.schemas import DATASET, FIELDS
+from polypref.files.tables import iter_batches
 
 FUNNEL_COLUMNS = ["stage", "name", "language", "step", "reason", "rows"]
 
@@ -51,9 +56,9 @@ def tabulate_funnel(
 
     Parameters
     ----------
-    sources : source to (kept, dropped): schemas PAIRS and DROPPED.
-    pairs, pairs_dropped : the base set and the rows dropped in sampling: schemas PAIRS and DROPPED.
-    datasets : architecture to (kept, dropped): schemas DATASET and DROPPED.
+    sources : source to (kept, dropped): schemas PAIRS (only item_id and source) and DROPPED.
+    pairs, pairs_dropped : the base set and the rows dropped in sampling, likewise.
+    datasets : architecture to (kept, dropped): schemas DATASET (only item_id and language) and DROPPED.
     languages : languages of the data sets, in the order of the rows.
     native : (architecture, language) to the native prompts in schema PAIRS, which take the place of the base set.
 
@@ -95,12 +100,23 @@ def tabulate_funnel(
     return pd.DataFrame(rows, columns=FUNNEL_COLUMNS)
 
 
+def read_lengths(path: str | Path) -> pd.DataFrame:
+    """Read a data set's columns language and source, and the lengths of its texts: ``{field}_characters``."""
+    tables = []
+    for table in iter_batches(path, DATASET, ["language", "source", *FIELDS]):
+        lengths = {f"{field}_characters": pc.utf8_length(table[field]) for field in FIELDS}
+        tables.append(pa.table({name: table[name] for name in ("language", "source")} | lengths))
+    names = {f"{field}_characters": pa.int32() for field in FIELDS}
+    empty = pa.schema({"language": pa.string(), "source": pa.string(), **names}).empty_table()
+    return pa.concat_tables([empty, *tables]).to_pandas()
+
+
 def tabulate_dataset_counts(datasets: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
     """Tabulate pairs and mean lengths per architecture, language and source.
 
     Parameters
     ----------
-    datasets : architecture to rows in schema DATASET.
+    datasets : architecture to a frame of :func:`read_lengths`.
     languages : languages in the order of the rows.
 
     Returns
@@ -109,11 +125,9 @@ def tabulate_dataset_counts(datasets: Mapping[str, pd.DataFrame], languages: Seq
     Unicode code points).
     """
     tables = []
-    fields = ("prompt", "chosen", "rejected")
     for architecture, frame in datasets.items():
-        lengths = frame.assign(**{f"{field}_characters": frame[field].str.len() for field in fields})
-        groups = lengths.groupby(["language", "source"])
-        table = groups.size().rename("pairs").to_frame().join(groups[[f"{f}_characters" for f in fields]].mean())
+        groups = frame.groupby(["language", "source"])
+        table = groups.size().rename("pairs").to_frame().join(groups[[f"{f}_characters" for f in FIELDS]].mean())
         tables.append(table.reset_index().assign(architecture=architecture))
     table = pd.concat(tables, ignore_index=True)
     table["language"] = pd.Categorical(table["language"], languages, ordered=True)

@@ -12,6 +12,8 @@ from dataclasses import field as dataclass_field
 from typing import Any, get_args
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from polypref.config.diagnostics import EQUAL, Flag
 from polypref.config.sections import ENGLISH
@@ -23,6 +25,7 @@ from polypref.datasets.completeness import (
     prose,
     sentence_ratio,
 )
+from polypref.datasets.identification import is_wrong_language, lingua_codes
 from polypref.datasets.scripts import OTHER_SCRIPT, other_script
 from polypref.files.conversations import contents, to_messages
 from polypref.files.schemas import FIELDS
@@ -49,6 +52,9 @@ NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
 """Languages to identify besides those of the experiment: models switch to them, or they are easily confused."""
 EXCERPT = 2000
 """Number of characters at the start of a text that its language is identified from."""
+
+DIAGNOSED = ("language", "source", *(f"{field}_tokens" for field in FIELDS), "token_gap", "flags")
+"""Columns of the diagnostics that the tables are made from."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +116,14 @@ def repetition(text: str) -> float:
 
 
 def language_identifier(languages: Iterable[str]) -> Identify:
-    """Return a function that identifies languages with lingua among the given ISO 639-1 codes and `NEIGHBOURS`.
+    """Return a function that identifies languages with lingua among the given ones and `NEIGHBOURS`.
 
     With all 75 languages, lingua would load a gigabyte of models. With only those of the experiment, a text in any
     other language would be identified as the most similar of them.
     """
     from lingua import IsoCode639_1, LanguageDetectorBuilder
 
-    codes = {code.upper() for code in (*languages, *NEIGHBOURS)}
-    known = [getattr(IsoCode639_1, code) for code in sorted(codes) if hasattr(IsoCode639_1, code)]
+    known = [getattr(IsoCode639_1, code.upper()) for code in sorted(lingua_codes((*languages, *NEIGHBOURS)))]
     detector = LanguageDetectorBuilder.from_iso_codes_639_1(*known).build()
 
     def identify(texts: list[str]) -> list[str]:
@@ -213,7 +218,7 @@ def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[
     """Return the kinds of flags that the signals of a field imply."""
     (shortest, longest), length = expected.lengths, signals[f"{field}_length_ratio"]
     tests = {
-        "wrong_language": signals[f"{field}_language"] not in ("", language),
+        "wrong_language": is_wrong_language(signals[f"{field}_language"], language),
         "copies_prompt": signals[f"{field}_prompt_overlap"] >= COPY,
         "copies_source": signals[f"{field}_source_overlap"] >= COPY,
         "truncated": signals[f"{field}_truncated"],
@@ -226,16 +231,16 @@ def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[
     return [kind for kind, holds in tests.items() if holds]
 
 
-def truncated(texts: dict[str, dict[str, list[Row] | None]]) -> dict[tuple[str, str], set[str]]:
-    """Return the ids of truncated texts by (language, field), from {language: {field: rows in TEXTS}}."""
+def truncated(language: str, texts: dict[str, pa.Table | None]) -> dict[tuple[str, str], set[str]]:
+    """Return the ids of truncated texts by (language, field), from {field: table in TEXTS}."""
     return {
-        (language, field): {row["item_id"] for row in rows or () if row["finish_reason"] == "length"}
-        for language, fields in texts.items()
-        for field, rows in fields.items()
+        (language, field): set(table["item_id"].filter(pc.equal(table["finish_reason"], "length")).to_pylist())
+        for field, table in texts.items()
+        if table is not None
     }
 
 
-def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Tabulate flag counts and mean lengths per architecture, language and source.
 
     Parameters
@@ -249,7 +254,8 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """
     keys = ["architecture", "language", "source"]
     tables = []
-    for name, frame in sorted(diagnostics.items()):
+    for name in sorted(diagnostics):
+        frame = diagnostics[name]
         flags = frame["flags"].map(lambda found: set(found))
         marked = frame.assign(
             architecture=name,
@@ -263,7 +269,7 @@ def tabulate_diagnostics(diagnostics: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
+def tabulate_lengths(diagnostics: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
     """Tabulate the distribution of lengths per architecture, language and field.
 
     Parameters
@@ -278,7 +284,8 @@ def tabulate_lengths(diagnostics: dict[str, pd.DataFrame], languages: Sequence[s
     """
     shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
     tables = []
-    for name, frame in sorted(diagnostics.items()):
+    for name in sorted(diagnostics):
+        frame = diagnostics[name]
         columns = {f"{field}_tokens": field for field in FIELDS}
         long = frame.rename(columns=columns).melt("language", list(FIELDS), var_name="field", value_name="tokens")
         groups = long.groupby(["language", "field"])["tokens"]

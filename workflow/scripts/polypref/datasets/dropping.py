@@ -6,32 +6,57 @@ pairs that another architecture lacks. Rows that are dropped earlier: :mod:`poly
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from polypref.config.diagnostics import EQUAL
-from polypref.files.visible import visible
+from polypref.files.visible import look_equal
 from polypref.sources.dropping import dropped_row
 
 Row = dict[str, Any]
 Key = tuple[str, str]
 
 
-def reason_to_drop(row: Row | None, error: str, drop: Sequence[str], flags: Collection[str]) -> tuple[str, str] | None:
-    """Return the step and the reason for which a pair is dropped, or None if it is kept.
+@dataclass(frozen=True)
+class Dropped:
+    """Step and reason for which each of some pairs is dropped; both are null for the pairs that are kept."""
 
-    Parameters
-    ----------
-    row : the joined pair, or None if one of its fields has an ``error``.
-    drop : flags for which a pair is dropped (``diagnostics.drop``).
-    flags : the pair's flags.
-    """
-    if row is None:
-        return "answer", error
-    if EQUAL in drop and visible(row["chosen"]) == visible(row["rejected"]):
-        return "answer", "chosen equals rejected"
-    flagged = next((flag for flag in drop if flag != EQUAL and flag in flags), None)
-    return ("diagnose", flagged.replace("_", " ")) if flagged else None
+    step: pa.Array
+    reason: pa.Array
+
+    def mark(self, chosen: pa.Array, step: str, reason: str | pa.Array) -> Dropped:
+        """Drop the chosen pairs (bool) that are not dropped yet."""
+        chosen = pc.and_(chosen, pc.is_null(self.reason))
+        return Dropped(pc.if_else(chosen, step, self.step), pc.if_else(chosen, reason, self.reason))
+
+
+def nothing_dropped(count: int) -> Dropped:
+    return Dropped(pa.nulls(count, pa.string()), pa.nulls(count, pa.string()))
+
+
+def mark_failed(dropped: Dropped, errors: pa.Array) -> Dropped:
+    """Drop the pairs with an error (null in the others)."""
+    return dropped.mark(pc.is_valid(errors), "answer", errors)
+
+
+def mark_equal(dropped: Dropped, chosen: pa.Array, rejected: pa.Array) -> Dropped:
+    """Drop the pairs whose answers are equal but for invisible characters."""
+    both = zip(chosen.to_pylist(), rejected.to_pylist(), strict=True)
+    equal = [one is not None and two is not None and look_equal(one, two) for one, two in both]
+    return dropped.mark(pa.array(equal, pa.bool_()), "answer", "chosen equals rejected")
+
+
+def mark_flagged(dropped: Dropped, ids: pa.Array, drop: Sequence[str], flags: pa.Table) -> Dropped:
+    """Drop the pairs with a flag for which pairs are dropped (``diagnostics.drop``); ``flags``: item_id and flags."""
+    by_id = dict(zip(flags["item_id"].to_pylist(), flags["flags"].to_pylist(), strict=True))
+    wanted = [flag for flag in drop if flag != EQUAL]
+    first = (next((flag for flag in wanted if flag in by_id.get(key, ())), None) for key in ids.to_pylist())
+    reasons = pa.array([flag and flag.replace("_", " ") for flag in first], pa.string())
+    return dropped.mark(pc.is_valid(reasons), "diagnose", reasons)
 
 
 def missing_elsewhere(name: str, keys: Mapping[str, set[Key]]) -> dict[Key, str]:

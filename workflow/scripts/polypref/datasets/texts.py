@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polypref.files.schemas import PAIRS, TEXTS
-from polypref.files.tables import BATCH, batched, iter_rows, read_json
-
-Row = dict[str, Any]
+from polypref.files.schemas import DIAGNOSTICS, PAIRS, TEXTS
+from polypref.files.tables import iter_batches, read_json
 
 
 def read_texts(
     pairs: str, fields: dict[str, dict[str, str | None]], native: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[tuple[list[Row], dict[str, dict[str, list[Row] | None]]]]:
+) -> Iterator[tuple[str, pa.Table, dict[str, pa.Table | None]]]:
     """Read the fields of an architecture in batches of a few thousand pairs of one language.
 
     Parameters
@@ -27,18 +26,18 @@ def read_texts(
 
     Yields
     ------
-    Rows in PAIRS, and ``{language: {field: rows in TEXTS with these ids, None for the original}}``. A row with an
+    Language, table in PAIRS, and ``{field: table in TEXTS with these ids, None for the original}``. A row with an
     unknown id is also in one of the batches, so that :func:`polypref.datasets.building.build_dataset` reports it.
     """
     for language in sorted(fields):
-        files = {field: _Ordered(path) for field, path in fields[language].items() if path}
+        files = {field: _Ordered(iter_batches(path, TEXTS), TEXTS) for field, path in fields[language].items() if path}
         own = native.get(language, pairs)
         left = pq.read_metadata(own).num_rows
-        for batch in batched(iter_rows(own, PAIRS), BATCH):
+        for batch in iter_batches(own, PAIRS):
             left -= len(batch)
-            last = batch[-1]["item_id"] if left else None
+            last = batch["item_id"][-1] if left else None
             texts = {field: files[field].until(last) if path else None for field, path in fields[language].items()}
-            yield batch, {language: texts}
+            yield language, batch, texts
 
 
 def native_files(settings: str | None) -> dict[str, str]:
@@ -46,17 +45,50 @@ def native_files(settings: str | None) -> dict[str, str]:
     return read_json(settings).get("native", {}) if settings else {}
 
 
+class Flags:
+    """The flags of an architecture's pairs, read in the order of languages and pairs.
+
+    ``paths``: files in DIAGNOSTICS, at most one.
+    """
+
+    def __init__(self, paths: list[str]) -> None:
+        schema = pa.schema([DIAGNOSTICS.field(name) for name in ("item_id", "language", "flags")])
+        tables = (table for path in paths for table in iter_batches(path, DIAGNOSTICS, schema.names))
+        self._rows = _Ordered(tables, schema)
+        self._given = bool(paths)
+
+    def of(self, language: str, pairs: pa.Table) -> pa.Table | None:
+        """Return item_id and flags of the pairs in a language, or None without diagnostics."""
+        if not self._given:
+            return None
+        table = self._rows.until(pairs["item_id"][-1], language)
+        return table.filter(pc.greater(pc.list_value_length(table["flags"]), 0))
+
+
 class _Ordered:
-    """A file in TEXTS that is read sequentially in pieces."""
+    """Tables sorted by ``item_id`` that are read sequentially in pieces."""
 
-    def __init__(self, path: str) -> None:
-        self._rows = iter_rows(path, TEXTS)
-        self._next = next(self._rows, None)
+    def __init__(self, tables: Iterator[pa.Table], schema: pa.Schema) -> None:
+        self._tables, self._schema = iter(tables), schema
+        self._rest = next(self._tables, None)
 
-    def until(self, last: str | None) -> list[Row]:
-        """Read the rows up to and including an ``item_id``, or all remaining rows if it is None."""
+    def until(self, last: pa.Scalar | None, language: str | None = None) -> pa.Table:
+        """Read the rows up to and including an ``item_id``, or all remaining rows if it is None.
+
+        With a language, the rows are sorted by language first, and the rows of only this language are read.
+        """
         taken = []
-        while self._next is not None and (last is None or self._next["item_id"] <= last):
-            taken.append(self._next)
-            self._next = next(self._rows, None)
-        return taken
+        while self._rest is not None:
+            wanted = self._rest["item_id"]
+            wanted = pc.fill_null(pc.is_valid(wanted), False) if last is None else pc.less_equal(wanted, last)
+            if language is not None:
+                wanted = pc.and_(wanted, pc.equal(self._rest["language"], language))
+            stop = pc.index(wanted, False).as_py()
+            if stop == -1:
+                taken.append(self._rest)
+                self._rest = next(self._tables, None)
+            else:
+                taken.append(self._rest.slice(0, stop))
+                self._rest = self._rest.slice(stop)
+                break
+        return pa.concat_tables(taken) if taken else pa.Table.from_batches([], self._schema)

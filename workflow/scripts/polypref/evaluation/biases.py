@@ -9,6 +9,7 @@ import statsmodels.api as sm
 from scipy import special
 
 from polypref.datasets.diagnostics import EXCERPT, LOOP, repetition
+from polypref.datasets.identification import is_wrong_language, lingua_code, lingua_codes
 from polypref.evaluation.win_rates import ALL
 
 WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5}
@@ -100,7 +101,7 @@ def detect_languages(answers: pd.DataFrame, languages: Sequence[str], least_lett
 
     Parameters
     ----------
-    answers : data frame with text.
+    answers : data frame with language and text.
     languages : the languages of the experiment. lingua chooses only among these, and reads only the first `EXCERPT`
         characters of a text, because its run time grows with the square of the length of a word.
     least_letters : minimum number of letters; kana and Chinese characters count as three letters each.
@@ -111,10 +112,11 @@ def detect_languages(answers: pd.DataFrame, languages: Sequence[str], least_lett
     """
     from lingua import IsoCode639_1, LanguageDetectorBuilder  # slow to import; its models take memory
 
-    codes = [getattr(IsoCode639_1, code.upper()) for code in languages]
+    codes = [getattr(IsoCode639_1, code.upper()) for code in lingua_codes(languages) or ["en"]]
     detector = LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
     letters = answers["text"].str.count(r"[^\W\d_]") + 2 * answers["text"].str.count("[\u3040-\u9fff]")
-    long_enough = letters.ge(least_letters)
+    identifiable = {code for code in languages if lingua_code(code)}
+    long_enough = letters.ge(least_letters) & answers["language"].isin(identifiable)
     found = detector.detect_languages_in_parallel_of(answers.loc[long_enough, "text"].str[:EXCERPT].tolist())
     names = [language.iso_code_639_1.name.lower() if language else "" for language in found]
     detected = pd.Series(None, index=answers.index, dtype=object)
@@ -125,9 +127,11 @@ def detect_languages(answers: pd.DataFrame, languages: Sequence[str], least_lett
 def wrong_languages(answers: pd.DataFrame, detected: pd.Series) -> pd.DataFrame:
     """Measure the share of answers whose language differs from the prompt's.
 
+    Answers to prompts in a language that lingua can't identify are excluded.
+
     Parameters
     ----------
-    answers : data frame with name (of the model) and language (ISO 639-1).
+    answers : data frame with name (of the model) and language.
     detected : output of :func:`detect_languages`.
 
     Returns
@@ -136,7 +140,9 @@ def wrong_languages(answers: pd.DataFrame, detected: pd.Series) -> pd.DataFrame:
     instead (the most frequent wrong language, or empty).
     """
     frame = answers[["name", "language"]].assign(_long_enough=detected.notna(), _found=detected)
-    frame["_wrong"] = frame["_long_enough"] & frame["_found"].ne(frame["language"])
+    pairs = zip(frame["_found"], frame["language"], strict=True)
+    wrong = [not found or is_wrong_language(found, code) for found, code in pairs]
+    frame["_wrong"] = frame["_long_enough"] & np.array(wrong, dtype=bool)
     rows = []
     for name, of_model in frame.groupby("name", sort=False):
         for language in [ALL, *dict.fromkeys(of_model["language"])]:

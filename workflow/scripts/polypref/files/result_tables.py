@@ -1,19 +1,39 @@
 """Results as pandas data frames: read Parquet artifacts, write and read CSV tables."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
 
 from polypref.files.tables import TableError, atomic_write, read_table
 
-__all__ = ["TableError", "is_error", "name_ids", "read_all", "read_csv", "read_frame", "write_csv"]
+__all__ = ["OnDemand", "TableError", "is_error", "name_ids", "read_all", "read_csv", "read_frame", "write_csv"]
 
 
-def read_frame(path: str | Path, schema: pa.Schema) -> pd.DataFrame:
+T = TypeVar("T")
+
+
+def read_frame(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read one artifact as a data frame; raises the errors of :func:`polypref.files.tables.read_table`."""
-    return read_table(path, schema).to_pandas()
+    return read_table(path, schema, columns).to_pandas()
+
+
+class OnDemand(Mapping[str, T]):
+    """A mapping whose values are computed at each access, so that only one of them is in memory at a time."""
+
+    def __init__(self, functions: Mapping[str, Callable[[], T]]) -> None:
+        self._functions = functions
+
+    def __getitem__(self, name: str) -> T:
+        return self._functions[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
 
 
 def read_all(paths: Iterable[str | Path], schema: pa.Schema) -> pd.DataFrame:

@@ -37,6 +37,9 @@ SEGMENTS = _schema(
     source=pa.string(), reference=pa.string(),
 )  # fmt: skip
 
+# A segment of one's own test set: with all its references, of which `reference` is the first.
+OWN_SEGMENTS = pa.schema([*SEGMENTS, ("references", pa.list_(pa.string()))])
+
 # An evaluation prompt. `item_id`: digest of (config, id, language). `prompt_id`: shared by the translations of a source
 # prompt; confidence intervals are clustered by it. `reference`: the suite's own target, for tests and the report.
 PROMPTS = _schema(

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import sys
-from array import array
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -15,6 +14,8 @@ from typing import IO, Any, TypeVar
 import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
+
+from polypref.files.columns import take_rows
 
 ROW_GROUP = 10_000
 """Rows per row group; a writer holds one row group in memory."""
@@ -81,18 +82,59 @@ def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str
         missing = set(schema.names) - set(rows.column_names)
         if missing:
             raise TableError(f"{path}: cannot be written: column {', '.join(sorted(missing))} is missing")
-    count = 0
+    with open_table(path, schema) as writer:
+        for table in _row_groups(rows, schema):
+            writer.write(table)
+    return writer.rows
+
+
+class TableWriter:
+    """Writes tables to a Parquet file, in row groups of `ROW_GROUP` rows; ``rows``: number of rows so far."""
+
+    def __init__(self, path: Path, schema: pa.Schema, writer: pq.ParquetWriter) -> None:
+        self.rows = 0
+        self._path, self._schema, self._writer = path, schema, writer
+        self._rest: list[pa.Table] = []
+        self._waiting = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows; raises the errors of :func:`write_table`."""
+        try:
+            table = table.select(self._schema.names).replace_schema_metadata(None).cast(self._schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise TableError(f"{self._path}: cannot be written: a column has the wrong type: {error}") from error
+        self.rows += table.num_rows
+        self._waiting += table.num_rows
+        self._rest.append(table)
+        while self._waiting >= ROW_GROUP:
+            waiting = pa.concat_tables(self._rest)
+            self._write(waiting.slice(0, ROW_GROUP))
+            self._rest, self._waiting = [waiting.slice(ROW_GROUP)], self._waiting - ROW_GROUP
+
+    def add_metadata(self, metadata: dict[str, str]) -> None:
+        """Add texts to the file's metadata."""
+        self._writer.add_key_value_metadata(metadata)
+
+    def finish(self) -> None:
+        """Write the last row group; a file without rows has one that is empty."""
+        if self._waiting or not self.rows:
+            self._write(pa.concat_tables([pa.Table.from_batches([], self._schema), *self._rest]))
+
+    def _write(self, table: pa.Table) -> None:
+        # chunks would shift the boundaries of pages, and the same rows would not give the same bytes
+        self._writer.write_table(table.combine_chunks())
+
+
+@contextlib.contextmanager
+def open_table(path: str | os.PathLike[str], schema: pa.Schema) -> Iterator[TableWriter]:
+    """Write a Parquet file piece by piece; it is renamed to ``path`` on success and deleted on failure."""
     with (
         atomic_write(path) as file,
-        pq.ParquetWriter(file, schema, compression="zstd", version="2.6", store_schema=False) as writer,
+        pq.ParquetWriter(file, schema, compression="zstd", version="2.6", store_schema=False) as parquet,
     ):
-        for table in _row_groups(rows, schema):
-            count += table.num_rows
-            try:
-                writer.write_table(table.select(schema.names).replace_schema_metadata(None).cast(schema))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise TableError(f"{path}: cannot be written: a column has the wrong type: {error}") from error
-    return count
+        writer = TableWriter(Path(path), schema, parquet)
+        yield writer
+        writer.finish()
 
 
 def _row_groups(rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
@@ -162,19 +204,30 @@ def iter_rows(
 
     Raises the errors of :func:`read_table`.
     """
+    for table in iter_batches(path, schema, columns):
+        if items is not None:
+            ids = table["item_id"].to_pylist()
+            table = take_rows(table, [number for number, item in enumerate(ids) if item in items])
+        yield from table.to_pylist()
+
+
+def iter_batches(
+    path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Iterate over tables of :data:`BATCH` rows of a Parquet file; raises the errors of :func:`read_table`."""
     with _opened(path, schema, columns) as (file, wanted):
         # one thread: more would only keep further columns in memory
         for batch in file.iter_batches(batch_size=BATCH, columns=wanted.names, use_threads=False):
-            if items is not None:
-                ids = batch.column("item_id").to_pylist()
-                batch = take_rows(batch, [number for number, item in enumerate(ids) if item in items])
-            yield from batch.select(wanted.names).cast(wanted).to_pylist()
+            yield pa.Table.from_batches([batch]).select(wanted.names).cast(wanted)
 
 
-def take_rows(table: pa.Table | pa.RecordBatch, numbers: Sequence[int]) -> pa.Table | pa.RecordBatch:
-    """Select rows by position without importing pandas, as ``table.take`` with a list would."""
-    data = pa.py_buffer(array("q", numbers))
-    return table.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, data]))
+def iter_row_groups(
+    path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Iterate over the row groups of a Parquet file; raises the errors of :func:`read_table`."""
+    with _opened(path, schema, columns) as (file, wanted):
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, wanted.names, use_threads=False).select(wanted.names).cast(wanted)
 
 
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:

@@ -8,6 +8,18 @@ import unicodedata
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 _SELECTORS = range(0xFE00, 0xFE10)
 _SPACES = re.compile(r"[^\S\n]")
+_PLAIN = "!-~¡-¬®-ɏΈ-ϿЀ-҂Ҋ-ԯא-תؠ-يぁ-ゖァ-ヺー、-〃〈-】㐀-䶿一-鿿가-힣！-～"
+"""Visible characters that are the same in a normalised text, unless a combining mark follows them."""
+_START = re.compile(f"[{_PLAIN}](?:[{_PLAIN} ]{{0,30}}[{_PLAIN}])?(?=[{_PLAIN} ])")
+"""Start of a text that is also the start of the visible text."""
+
+
+class _Visible(dict[int, str | None]):
+    """A table for str.translate that leaves out invisible characters."""
+
+    def __missing__(self, code: int) -> str | None:
+        self[code] = found = None if _is_invisible(chr(code)) else chr(code)
+        return found
 
 
 def visible(text: str) -> str:
@@ -16,11 +28,26 @@ def visible(text: str) -> str:
     Blanks at the ends of lines and of the text are left out; indentation stays, since code means something by it.
     """
     if not text.isascii():
-        text = "".join(char for char in unicodedata.normalize("NFC", text) if not _is_invisible(char))
+        text = unicodedata.normalize("NFC", text).translate(_VISIBLE)
     lines = _SPACES.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     return "\n".join(line.rstrip() for line in lines).strip()
+
+
+def look_equal(one: str, two: str) -> bool:
+    """Whether two texts are equal but for invisible characters; most unequal texts differ in their first characters."""
+    if one == two:
+        return True
+    first, second = _START.match(one), _START.match(two)
+    if first and second:
+        shared = min(first.end(), second.end())
+        if one[:shared] != two[:shared]:
+            return False
+    return visible(one) == visible(two)
 
 
 def _is_invisible(char: str) -> bool:
     code = ord(char)
     return char in _FILLERS or code in _SELECTORS or 0xE0100 <= code < 0xE01F0 or unicodedata.category(char) == "Cf"
+
+
+_VISIBLE = _Visible()

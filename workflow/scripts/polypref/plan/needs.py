@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from polypref.config.sections import Checkpoint, is_local_data
+from polypref.config.data import is_local_data
+from polypref.config.sections import Checkpoint
 from polypref.plan.plan import Plan
 from polypref.sources.benchmarks import aya_configs, wmt_config
 
@@ -54,13 +56,23 @@ def data_repositories(plan: Plan) -> list[Repository]:
             parts = tuple(dict.fromkeys((one.subset, one.split) for one in filled if one.path == path))
             found.append(Repository("dataset", path, native.revision, native.gated, parts))
     if plan.all_wmt_languages and not is_local_data(config.wmt.path):
-        parts = tuple((wmt_config(languages[code]), "train") for code in plan.all_wmt_languages)
+        if config.wmt.format == "own":
+            parts = _parts(config.wmt.own(config.wmt.path, code) for code in plan.all_wmt_languages)
+        else:
+            parts = tuple((wmt_config(languages[code]), "train") for code in plan.all_wmt_languages)
         found.append(Repository("dataset", config.wmt.path, config.wmt.revision, parts=parts))
     if not is_local_data(config.evaluation.path):
-        names = sorted({name for code in config.all_languages for name in aya_configs(code)})
-        parts = tuple((name, "test") for name in names)
+        if config.evaluation.format == "aya":
+            names = sorted({name for code in config.all_languages for name in aya_configs(code)})
+            parts = tuple((name, "test") for name in names)
+        else:
+            parts = _parts(config.evaluation.own_prompts(code) for code in config.all_languages)
         found.append(Repository("dataset", config.evaluation.path, config.evaluation.revision, parts=parts))
     return found
+
+
+def _parts(own: Iterable[dict[str, Any]]) -> tuple[tuple[str | None, str], ...]:
+    return tuple(dict.fromkeys((read["subset"], read["split"]) for read in own))
 
 
 def repositories(plan: Plan) -> list[Repository]:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from polypref.config.diagnostics import EQUAL
 from polypref.config.loading import checkpoint_of, serves
-from polypref.config.registry import Runtime
-from polypref.config.sections import ENGLISH, Architecture, Config, Decoding, Generate, Language, Native, Translate
+from polypref.config.registry import Decoding, Runtime
+from polypref.config.sections import ENGLISH, Architecture, Config, Generate, Language, Native, Translate
 from polypref.config.uses import checkpoints_of
 from polypref.files.schemas import FIELDS
 from polypref.requests.judge import LABELS
@@ -95,9 +95,10 @@ class Plan:
         return [*self.policies, *sorted(set(self.config.evaluation.opponents))]
 
     def wmt_languages(self, translator: str) -> list[str]:
-        """Languages on which a translator is scored: those that both it and WMT24++ support."""
+        """Languages on which a translator is scored: those that both it and the test set support."""
         model = self.config.models[translator]
-        return [code for code in self.config.targets if serves(model, code) and self.languages[code].wmt24pp]
+        scores = self.config.wmt.scores
+        return [c for c in self.config.targets if serves(model, c) and scores(c, self.languages[c].wmt24pp)]
 
     @property
     def all_wmt_languages(self) -> list[str]:
@@ -227,7 +228,8 @@ class Plan:
         checkpoint = self.config.checkpoints[name]
         codes = {}
         if translate and checkpoint.engine == "seq2seq" and checkpoint.languages:
-            codes = {"source_code": checkpoint.languages[ENGLISH], "target_code": checkpoint.languages[language]}
+            own = {code: checkpoint.code_of(code, self.languages[code].nllb) for code in (ENGLISH, language)}
+            codes = {"source_code": own[ENGLISH], "target_code": own[language]}
         settings = self._request_settings(model, name, entry.decoding, **codes)
         return settings if translate else {**settings, **self._system_role(name)}
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from polypref.config.sections import ENGLISH, Translate, is_local_data
+from polypref.config.data import is_local_data
+from polypref.config.sections import ENGLISH, Translate
 from polypref.files.schemas import FIELDS
 from polypref.plan.plan import Plan
 from polypref.sources.benchmarks import AYA_CONFIGS, aya_configs

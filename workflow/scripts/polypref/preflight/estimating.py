@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from polypref.config.sections import Checkpoint, Decoding
+from polypref.config.registry import Checkpoint, Decoding
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import read_table
 from polypref.plan.needs import conversion_bytes, used_checkpoints, weight_bytes

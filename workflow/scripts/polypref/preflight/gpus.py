@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 
 from polypref.config import searches
-from polypref.config.loading import find_file
+from polypref.config.data import find_file
 from polypref.plan.needs import gpu_batches
 from polypref.plan.plan import Plan
 from polypref.preflight.findings import Finding

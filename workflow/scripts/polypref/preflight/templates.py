@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from polypref.config.loading import find_file
+from polypref.config.data import find_file
 from polypref.plan.plan import Plan
 from polypref.preflight.findings import Finding
 from polypref.sources.templates import (

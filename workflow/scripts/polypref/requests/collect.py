@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -13,8 +14,9 @@ import pyarrow as pa
 
 from polypref.files.conversations import has_heading, without_heading, without_marks
 from polypref.files.schemas import COMPLETIONS
-from polypref.files.tables import ROW_GROUP, TableError, iter_rows, read_table, row_group_sizes
+from polypref.files.tables import ROW_GROUP, TableError, iter_row_groups, iter_rows, read_table, row_group_sizes
 from polypref.files.visible import visible
+from polypref.requests.completions import iter_section, section_of
 from polypref.requests.splitting import join_pieces
 
 Row = dict[str, Any]
@@ -29,22 +31,45 @@ def read_answered(requests: str, schema: pa.Schema, completions: str) -> Iterato
 
     Yields
     ------
-    Rows in ``schema``, with all parts of an item in the same list, and their completions as
-    ``{request_id: row in COMPLETIONS}``. ``completions`` is the file of the whole batch.
+    Rows in ``schema`` without their messages, with all parts of an item in the same list, and their completions as
+    ``{request_id: row in COMPLETIONS}``. ``completions`` is the file of the whole batch, of which only the section of
+    this file is read. A file of an older version, or with other requests, is searched for the requests' ids.
     """
+    batches = _whole_items(iter_rows(requests, schema, [name for name in schema.names if name != "messages"]))
+    section = section_of(completions, requests)
+    if section and _is_section_of(completions, section, requests, schema):
+        tables = iter_section(completions, section)
+        rows = itertools.chain.from_iterable(table.to_pylist() for table in tables)
+        for batch in batches:
+            own = sum(row["request_id"] is not None for row in batch)
+            yield batch, {row["request_id"]: row for row in itertools.islice(rows, own)}
+        return
     wanted = {row["request_id"] for row in iter_rows(requests, schema, ["request_id"])}
     ids = (row["request_id"] for row in iter_rows(completions, COMPLETIONS, ["request_id"]))
     position = {key: number for number, key in enumerate(ids) if key in wanted}
     starts = [0, *itertools.accumulate(row_group_sizes(completions))]
-    for rows in _whole_items(iter_rows(requests, schema)):
+    for batch in batches:
         found = {}
-        numbers = sorted({position[row["request_id"]] for row in rows if row["request_id"] in position})
+        numbers = sorted({position[row["request_id"]] for row in batch if row["request_id"] in position})
         for group, members in itertools.groupby(numbers, key=lambda number: bisect.bisect_right(starts, number) - 1):
             table = read_table(completions, COMPLETIONS, row_groups=[group])
             for first, last in _runs(members):
                 run = table.slice(first - starts[group], last - first + 1).to_pylist()
                 found |= {row["request_id"]: row for row in run}
-        yield rows, found
+        yield batch, found
+
+
+def _is_section_of(completions: str, section: tuple[int, int], requests: str, schema: pa.Schema) -> bool:
+    """Whether a section has the ids of a file's requests, in their order."""
+    asked = (table["request_id"].drop_null() for table in iter_row_groups(requests, schema, ["request_id"]))
+    answered = (table["request_id"] for table in iter_section(completions, section, ["request_id"]))
+    digests = []
+    for columns in (asked, answered):
+        ids = hashlib.sha256()
+        for column in columns:
+            ids.update("\n".join([*column.to_pylist(), ""]).encode())
+        digests.append(ids.digest())
+    return digests[0] == digests[1]
 
 
 def _whole_items(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from polypref.config.sections import Checkpoint
-from polypref.files.digests import seed_of
-from polypref.files.schemas import COMPLETIONS, REQUESTS
-from polypref.files.tables import TableError, atomic_write, canonical_json, read_table, write_table
+from polypref.files.columns import take_rows
+from polypref.files.tables import atomic_write, canonical_json
+from polypref.requests.batch import Batch
+from polypref.requests.completions import new_rows, write_completions
 from polypref.requests.engines import Completion, Engine, EngineError, Request, engine_of, open_engine
+from polypref.requests.failures import Failures
 from polypref.requests.reasoning import apply_reasoning
 from polypref.requests.row_store import RowStore
 from polypref.requests.sharding import Shard, run_shards, split
 from polypref.running.logs import Progress, Terminal
 from polypref.running.runs import new_run, record_run, spent_so_far
 
-_COLUMNS = tuple(COMPLETIONS.names)
 MAX_LOSS_S = 5.0
 """Upper limit of the flush interval, whatever ``flush_s`` in the registry is."""
 
@@ -30,56 +33,46 @@ def flush_interval(checkpoint: Checkpoint) -> float:
     return min(checkpoint.runtime.flush_s, MAX_LOSS_S)
 
 
-def read_requests(paths: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
-    """Read the unique requests of a batch, in the order of files and rows, and the number of rows with a request."""
-    unique: dict[str, dict[str, Any]] = {}
-    total = 0
-    columns = ["request_id", "messages", "decoding", "checkpoint", "revision"]
-    for path in paths:
-        for number, row in enumerate(read_table(path, REQUESTS, columns).to_pylist(), 1):
-            if row["request_id"] is not None:
-                total += 1
-                unique.setdefault(row["request_id"], {**row, "where": f"{path}, row {number}"})
-    return list(unique.values()), total
-
-
-def to_request(row: dict[str, Any]) -> Request:
-    """Convert a request row to an engine's request; the seed of a sampled request is derived from its id."""
-    decoding = json.loads(row["decoding"])
-    if decoding.get("temperature", 0) > 0:
-        decoding["seed"] = seed_of(row["request_id"])
-    return Request(row["request_id"], row["messages"], decoding)
-
-
 def to_record(completion: Completion) -> dict[str, Any]:
     """Convert a completion to a row in COMPLETIONS."""
-    record = {name: getattr(completion, name) for name in _COLUMNS}  # dataclasses.asdict makes slow deep copies
     logprobs = completion.logprobs
-    record["logprobs"] = None if logprobs is None else canonical_json({k: round(v, 6) for k, v in logprobs.items()})
-    return record
+    return {
+        "request_id": completion.request_id,
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "logprobs": None if logprobs is None else canonical_json({k: round(v, 6) for k, v in logprobs.items()}),
+        "cost_usd": completion.cost_usd,
+        "error": completion.error,
+    }
 
 
 def complete(
     paths: list[str],
     store: Path,
     checkpoint: Checkpoint,
+    output: Path,
     terminal: Terminal | None = None,
     start: Callable[..., Engine] = open_engine,
     name: str = "batch",
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Complete the requests of a batch.
+) -> dict[str, Any]:
+    """Complete the requests of a batch, and write their completions (see :mod:`polypref.requests.completions`).
+
+    Neither requests nor completions are in memory, only the index of their ids.
 
     Parameters
     ----------
     paths : files in REQUESTS
     store : folder of the batch's row store
     checkpoint : registry entry; a path in the requests (a trained policy) replaces its ``path``
+    output : file of completions
     start : function that starts the engine; called once if a completion is missing, otherwise not at all
     name : name of the batch, for the names of its shards
 
     Returns
     -------
-    Rows in COMPLETIONS, one per unique request in order, and the figures of this run.
+    The figures of this run.
 
     Raises
     ------
@@ -87,37 +80,50 @@ def complete(
         The run failed, or more than ``runtime.max_error_share`` of the requests did. All completions so far are in
         the row store.
     """
-    requests, total = read_requests(paths)
-    run = {"requests": total, "unique_requests": len(requests), **new_run()}
+    batch = Batch(paths)
+    run = {"requests": batch.slots, "unique_requests": len(batch), **new_run()}
     run["gpus"] = checkpoint.runtime.of_batch("gpus")
     report = terminal.report if terminal else print
     shards = checkpoint.runtime.shards
+    errors = Failures(batch)
     with RowStore(store, report=report, flush_s=flush_interval(checkpoint)) as rows:
-        stored = rows.get(request["request_id"] for request in requests)
-        missing = [request for request in requests if request["request_id"] not in stored]
-        run["reused"] = len(stored)
-        if missing:
+        missing = np.ones(len(batch), bool)
+        spent = _look_up(batch, rows, missing)
+        run["reused"] = len(batch) - int(missing.sum())
+        if missing.any():
             report(
-                f"{len(missing):,} requests to complete with {checkpoint.path}; "
-                f"{len(stored):,} completions are already in the row store"
+                f"{missing.sum():,} requests to complete with {checkpoint.path}; "
+                f"{run['reused']:,} completions are already in the row store"
             )
-            checkpoint = _within_budget(checkpoint, spent_so_far(store, stored), shards)
+            checkpoint = _within_budget(checkpoint, spent_so_far(store, spent), shards)
             try:
                 if shards > 1 and terminal:
-                    batch = split(shards, paths, store, checkpoint, name, terminal.log)
-                    stored.update(_complete_in_shards(batch, missing, rows, run, terminal))
+                    divided = split(shards, paths, store, checkpoint, name, terminal.log)
+                    _complete_in_shards(divided, batch, missing, rows, errors, run, terminal)
                 else:
-                    stored.update(_complete_missing(missing, rows, checkpoint, run, terminal, start))
+                    _complete_missing(batch, missing, rows, errors, checkpoint, run, terminal, start)
             finally:
                 record_run(store, run, report)
-    unanswered = [r["request_id"] for r in requests if r["request_id"] not in stored]
-    if unanswered:
-        raise EngineError(
-            f"the engine returned no completion for {len(unanswered)} requests, for example {unanswered[0]}; run the "
-            "same command again"
-        )
-    _require_few_errors(requests, stored, checkpoint.runtime.max_error_share)
-    return [stored[request["request_id"]] for request in requests], run
+        if missing.any():
+            raise EngineError(
+                f"the engine returned no completion for {missing.sum()} requests, for example "
+                f"{batch.example(missing)}; run the same command again"
+            )
+        errors.require_few(checkpoint.runtime.max_error_share)
+        rows.seal()
+        lost = write_completions(output, batch, itertools.chain(rows.tables(), errors.tables()))
+    if lost.any():
+        raise EngineError(f"{lost.sum()} completions were damaged in the meantime; run the same command again")
+    return run
+
+
+def _look_up(batch: Batch, rows: RowStore, missing: np.ndarray) -> float:
+    """Mark the requests that are in the row store as not missing; return the sum of their costs in USD."""
+    spent = 0.0
+    for table in rows.tables():
+        found, _ = new_rows(batch, table, missing)
+        spent += sum(filter(None, take_rows(table.select(["cost_usd"]), found)["cost_usd"].to_pylist()))
+    return spent
 
 
 def _within_budget(checkpoint: Checkpoint, spent: float, shards: int) -> Checkpoint:
@@ -129,41 +135,47 @@ def _within_budget(checkpoint: Checkpoint, spent: float, shards: int) -> Checkpo
 
 def complete_shard(shard: Shard, terminal: Terminal) -> None:
     """Complete the missing requests of one shard; the job of the batch holds the row store's lock."""
-    requests, _ = read_requests(shard.requests)
-    requests = [request for request in requests if shard.owns(request["request_id"])]
+    batch = Batch(shard.requests, shard.owns_keys)
     run = new_run()
-    errors = []
+    errors = Failures(batch)
     checkpoint = Checkpoint.model_validate(shard.checkpoint)
     flush_s = flush_interval(checkpoint)
     with RowStore(Path(shard.store), report=terminal.report, shard=True, flush_s=flush_s) as rows:
-        stored = rows.get(request["request_id"] for request in requests)
-        missing = [request for request in requests if request["request_id"] not in stored]
-        run["reused"] = len(stored)
-        if missing:
-            completions = _complete_missing(missing, rows, checkpoint, run, terminal, open_engine)
-            errors = [row for row in completions.values() if row["error"] is not None]
-    shard.finish(run, errors)
+        missing = np.ones(len(batch), bool)
+        _look_up(batch, rows, missing)
+        run["reused"] = len(batch) - int(missing.sum())
+        if missing.any():
+            _complete_missing(batch, missing, rows, errors, checkpoint, run, terminal, open_engine)
+    shard.finish(run, [record for table in errors.tables() for record in table.to_pylist()])
 
 
 def _complete_in_shards(
-    shards: list[Shard], missing: list[dict[str, Any]], rows: RowStore, run: dict[str, Any], terminal: Terminal
-) -> dict[str, dict[str, Any]]:
-    """Run all shards and collect their completions from the row store, which has them even if another shard fails."""
+    shards: list[Shard],
+    batch: Batch,
+    missing: np.ndarray,
+    rows: RowStore,
+    errors: Failures,
+    run: dict[str, Any],
+    terminal: Terminal,
+) -> None:
+    """Run all shards; the row store then has their completions, even if another shard failed."""
     checkpoint = Checkpoint.model_validate(shards[0].checkpoint)
-    errors, failed, began = [], [], time.monotonic()
+    failed, began, before = [], time.monotonic(), set(rows.parts())
     for shard, outcome in run_shards(shards, checkpoint.runtime.gpus, terminal.stream):
         if outcome is None:
             failed.append(shard)
             continue
-        errors += outcome["errors"]
+        for error in outcome["errors"]:
+            errors.add(error)
         for figure in ("errors", "prompt_tokens", "completion_tokens", "engine_starts", "cost_usd"):
             run[figure] += outcome["run"][figure]
         if outcome["run"].get("estimated"):
             run["estimated"] = run.get("estimated", 0) + outcome["run"]["estimated"]
         run["start_seconds"] = max(run["start_seconds"], outcome["run"]["start_seconds"])
-    completions = rows.get(request["request_id"] for request in missing)
-    completions.update({error["request_id"]: error for error in errors})
-    run["answered"] = len(completions)
+    unanswered = int(missing.sum())
+    for table in itertools.chain(rows.tables(before), errors.tables()):
+        new_rows(batch, table, missing)
+    run["answered"] = unanswered - int(missing.sum())
     run["seconds"] = round(time.monotonic() - began - run["start_seconds"], 1)
     if failed:
         logs = ", ".join(shard.log for shard in failed)
@@ -171,67 +183,54 @@ def _complete_in_shards(
             f"{len(failed)} of {len(shards)} shards failed; all completions so far are in the row store. Log files of "
             f"the failed shards: {logs}"
         )
-    return completions
-
-
-def _require_few_errors(requests: list[dict[str, Any]], completions: dict[str, dict[str, Any]], limit: float) -> None:
-    """Fail if the share of failed requests exceeds a limit, and list the most frequent errors with a row of each.
-
-    Raises
-    ------
-    EngineError
-    """
-    kinds: dict[str, list[str]] = {}
-    for request in requests:
-        error = completions[request["request_id"]]["error"]
-        if error is not None:
-            kinds.setdefault(re.sub(r"\d+", "0", error), []).append(f"{error} ({request['where']})")
-    failed = sum(map(len, kinds.values()))
-    if failed > limit * len(requests):
-        frequent = sorted(kinds.values(), key=len, reverse=True)[:3]
-        causes = "; ".join(f"{len(kind):,} of them: {kind[0]}" for kind in frequent)
-        raise EngineError(
-            f"{failed:,} of {len(requests):,} requests failed, more than {limit:.0%} of them. {causes}. All other "
-            "completions are in the row store. Remove the cause and run again: only the failed requests are sent. To "
-            "continue without these rows, raise runtime.max_error_share of this checkpoint."
-        )
 
 
 def _complete_missing(
-    missing: list[dict[str, Any]],
+    batch: Batch,
+    missing: np.ndarray,
     rows: RowStore,
+    errors: Failures,
     checkpoint: Checkpoint,
     run: dict[str, Any],
     terminal: Terminal | None,
     start: Callable[..., Engine],
-) -> dict[str, dict[str, Any]]:
-    """Start the required engines one after the other, and complete the missing requests.
+) -> None:
+    """Start the required engines one after the other, complete the missing requests, and mark them in ``missing``.
 
     All completions but errors are added to the row store.
     """
-    path, revision = _one_checkpoint(missing)
+    path, revision, counts = batch.one_checkpoint(missing)
     began = time.monotonic()
     checkpoint = checkpoint.model_copy(update={"path": path})
-    completions: dict[str, dict[str, Any]] = {}
-    progress = Progress(terminal, len(missing), run["reused"])
-    for name, requests in _by_engine(missing, checkpoint):
-        modes = {request.request_id: request.decoding.get("reasoning") for request in requests}
+    progress = Progress(terminal, int(missing.sum()), run["reused"])
+    for name, decodings in _by_engine(counts, checkpoint):
         starting = time.monotonic()
         engine = start(checkpoint, path, None if checkpoint.is_local else revision, name, rows.folder)
         run["engine_starts"] += 1
         run["start_seconds"] = round(run["start_seconds"] + time.monotonic() - starting, 1)
         if terminal:
             terminal.report(
-                f"engine started in {time.monotonic() - starting:.0f} s: {name}, {len(requests):,} requests"
+                f"engine started in {time.monotonic() - starting:.0f} s: {name}, "
+                f"{sum(counts[decoding] for decoding in decodings):,} requests"
             )
+        sent: dict[str, tuple[int, str | None]] = {}  # key and reasoning mode of the requests that are in the engine
+
+        def requests(decodings=decodings, sent=sent) -> Iterator[Request]:
+            for key, request in batch.requests(missing.copy(), decodings):
+                sent[request.request_id] = key, request.decoding.get("reasoning")
+                yield request
+
         try:
-            for completion in engine.complete(requests):
-                completion = apply_reasoning(completion, modes[completion.request_id])
+            for completion in engine.complete(requests()):
+                key, mode = sent.pop(completion.request_id)
+                completion = apply_reasoning(completion, mode)
                 record = to_record(completion)
-                completions[completion.request_id] = record
+                missing[key] = False
+                run["answered"] += 1
                 if completion.error is None:
                     rows.add(record)
                 else:
+                    errors.add(record)
                     run["errors"] += 1
                 run["prompt_tokens"] += completion.prompt_tokens
                 run["completion_tokens"] += completion.completion_tokens
@@ -240,7 +239,6 @@ def _complete_missing(
                     run["estimated"] = run.get("estimated", 0) + 1
                 progress.add(1, completion.completion_tokens)
         finally:
-            run["answered"] = len(completions)
             run["seconds"] = round(time.monotonic() - began - run["start_seconds"], 1)
             try:
                 rows.flush()
@@ -249,33 +247,20 @@ def _complete_missing(
     progress.report()
     if terminal and run.get("estimated"):
         terminal.report(f"{run['estimated']:,} replies without usage: their tokens and cost are estimates")
-    return completions
 
 
-def _by_engine(missing: list[dict[str, Any]], checkpoint: Checkpoint) -> list[tuple[str, list[Request]]]:
-    """Group the requests by engine, in their order.
+def _by_engine(counts: dict[str, int], checkpoint: Checkpoint) -> list[tuple[str, set[str]]]:
+    """Group the decodings of the requests by engine, in their order.
 
     vLLM comes first: on a GPU it starts its own process, which must happen before this process uses the GPU.
     """
-    found: dict[str, list[Request]] = {}
-    for request in map(to_request, missing):
-        found.setdefault(engine_of(checkpoint, request.decoding), []).append(request)
+    found: dict[str, set[str]] = {}
+    for decoding in counts:
+        found.setdefault(engine_of(checkpoint, json.loads(decoding)), set()).add(decoding)
     return sorted(found.items(), key=lambda item: item[0] != "vllm")
 
 
-def _one_checkpoint(requests: list[dict[str, Any]]) -> tuple[str, str | None]:
-    """Return path and revision of the checkpoint, which must be the same in all requests of a batch."""
-    found = {(row["checkpoint"], row["revision"]) for row in requests}
-    if len(found) > 1:
-        listing = "; ".join(f"{path} at {revision}" for path, revision in sorted(found, key=str))
-        raise TableError(
-            f"the requests of this batch are for several checkpoints: {listing}; delete its request files and run again"
-        )
-    return found.pop()
-
-
-def write_completions(path: str, rows: list[dict[str, Any]], cost_path: str, cost: dict[str, Any]) -> None:
-    """Write the completions and the cost file, each atomically."""
-    write_table(path, rows, COMPLETIONS)
-    with atomic_write(cost_path, "w") as file:
+def write_cost(path: str, cost: dict[str, Any]) -> None:
+    """Write the cost file atomically."""
+    with atomic_write(path, "w") as file:
         json.dump(cost, file, indent=1, sort_keys=True)

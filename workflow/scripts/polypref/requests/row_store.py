@@ -1,9 +1,10 @@
 """The row store of a batch: completions that survive the failure of the job that requested them.
 
 A store is a folder. Each writer appends to its own journal (JSON lines, each with its CRC-32); when the batch ends, the
-journal is sealed into a Parquet part. Readers need no lock, because they ignore an incomplete last line. A record whose
-checksum does not match is ignored too, and its request is sent again. Append-only files and ``flock`` work on network
-file systems where a database would not.
+journal is sealed into a Parquet part. A journal of :data:`JOURNAL_BYTES` is sealed at once, so that after a kill the
+next run has little to seal. Readers need no lock, because they ignore an incomplete last line. A record whose checksum
+does not match is ignored too, and its request is sent again. Append-only files and ``flock`` work on network file
+systems where a database would not.
 
 ``store_files`` defines the file formats, ``store_reader`` reads them, and ``store_lock`` lets one job write at a time.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import io
 import itertools
 import os
 import threading
@@ -21,9 +23,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from polypref.requests.store_files import StoreError, checksum, to_line, write_part
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polypref.requests.store_files import StoreError, checksum, has_page_checksums, to_line, write_part
 from polypref.requests.store_lock import WriterLock
 from polypref.requests.store_reader import StoreReader
+
+JOURNAL_BYTES = 64 * 2**20
+"""Size from which a journal is sealed while its writer continues with another one."""
 
 
 class RowStore(StoreReader):
@@ -60,6 +68,7 @@ class RowStore(StoreReader):
         self._added = 0
         self._journal: Any = None
         self._pending: list[bytes] = []
+        self._size = 0
         self._flush_s = flush_s
         self._mutex = threading.Lock()
         self._ended = threading.Event()
@@ -71,9 +80,8 @@ class RowStore(StoreReader):
             if not self._shard:
                 self._lock.acquire()
                 self._seal_leftover_journals()
-            name = f"journal-{time.time_ns():x}-{os.getpid()}.jsonl"
-            self._journal = open(self.folder / name, "ab", buffering=0)
-            fcntl.flock(self._journal, fcntl.LOCK_EX)
+                self._rewrite_old_parts()
+            self._open_journal()
         except OSError as error:
             self._close_files()
             raise StoreError(
@@ -105,6 +113,9 @@ class RowStore(StoreReader):
                 raise self._failure
             self._pending.append(line)
         self._added += 1
+        self._size += len(line)
+        if self._size >= JOURNAL_BYTES:
+            self.seal()
         self._lock.record_progress(self._added)
 
     def flush(self) -> None:
@@ -139,6 +150,21 @@ class RowStore(StoreReader):
                     "same command again. All stored completions are kept, and only the others are requested."
                 ) from error
 
+    def seal(self) -> None:
+        """Seal the journal, and continue with another one; raises the errors of :meth:`flush`.
+
+        Without space for a part, the journal is kept and read instead.
+        """
+        if not self._size:
+            return
+        self._size = 0
+        self.flush()
+        with self._mutex, contextlib.suppress(OSError):
+            full = self._journal
+            self._open_journal()
+            with full:  # it stays locked until it is sealed
+                self._seal(Path(full.name))
+
     def keep_only(self, needed: set[str]) -> tuple[int, int]:
         """Rewrite the parts without unneeded, damaged and duplicate records.
 
@@ -149,7 +175,7 @@ class RowStore(StoreReader):
         kept: set[str] = set()
         removed = 0
         for part in self.parts():
-            records = list(self._read_part(part))
+            records = [record for table in self._read_part(part) for record in table.to_pylist()]
             keep = [record for record in records if record["request_id"] in needed - kept]
             kept.update(record["request_id"] for record in keep)
             removed += len(records) - len(keep)
@@ -183,6 +209,23 @@ class RowStore(StoreReader):
             part = journal.with_name(journal.name.replace("journal-", "part-").replace(".jsonl", ".parquet"))
             write_part(part, itertools.chain([first], records))
         journal.unlink(missing_ok=True)
+
+    def _rewrite_old_parts(self) -> None:
+        """Rewrite the parts of an older version, whose records are slow to verify; delete what a killed writer left."""
+        for partial in self.folder.glob(".part-*.partial"):
+            partial.unlink(missing_ok=True)
+        for part in self.parts():
+            with contextlib.suppress(pa.ArrowException, ValueError, OSError):  # reported when it is read
+                with pq.ParquetFile(part) as file:
+                    if has_page_checksums(file) or not file.metadata.num_rows:
+                        continue
+                records = (record for table in self._read_part(part) for record in table.to_pylist())
+                write_part(part, ((record, checksum(record)) for record in records))
+
+    def _open_journal(self) -> None:
+        name = f"journal-{time.time_ns():x}-{os.getpid()}.jsonl"
+        self._journal = io.FileIO(self.folder / name, "a")
+        fcntl.flock(self._journal, fcntl.LOCK_EX)
 
     def _close_files(self) -> None:
         if self._journal is not None:

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from polypref.files.tables import atomic_write, canonical_json
 from polypref.running.slurm import job_nodes, step_environment, step_on_nodes
 
@@ -35,6 +37,10 @@ class Shard:
     def owns(self, request_id: str) -> bool:
         """Return whether a request belongs to this shard; every request belongs to exactly one shard."""
         return int(request_id[:8], 16) % self.count == self.index
+
+    def owns_keys(self, keys: np.ndarray) -> np.ndarray:
+        """Return whether each key, [request, 2] of uint64, belongs to this shard, as :meth:`owns` does for its id."""
+        return (keys[:, 0] >> np.uint64(32)) % np.uint64(self.count) == self.index
 
     @property
     def outcome(self) -> Path:

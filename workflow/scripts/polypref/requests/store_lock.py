@@ -17,6 +17,7 @@ from typing import IO, Any
 from polypref.requests.store_files import StoreError
 
 REPORT_EVERY_S = 60
+RECORDS_PER_S = 50
 
 
 class WriterLock:
@@ -38,6 +39,7 @@ class WriterLock:
         self._report = report
         self._patience_s = patience_s
         self._file: IO[bytes] | None = None
+        self._recorded = 0.0
 
     def acquire(self) -> None:
         """Wait for the job that holds the lock, if there is one, and take the lock.
@@ -59,8 +61,13 @@ class WriterLock:
         self._file = None
 
     def record_progress(self, completions: int) -> None:
-        """Record this process and its number of completions in the lock file, for jobs that wait; no-op in a shard."""
-        if self._file is not None:
+        """Record this process and its number of completions in the lock file, for jobs that wait; no-op in a shard.
+
+        The file is written at most :data:`RECORDS_PER_S` times per second.
+        """
+        now = time.monotonic()
+        if self._file is not None and (not completions or now - self._recorded >= 1 / RECORDS_PER_S):
+            self._recorded = now
             line = f"process {os.getpid()} on {socket.gethostname()} ({completions:,} completions so far)"
             os.pwrite(self._file.fileno(), line.encode(), 0)
 

@@ -60,14 +60,12 @@ def record_run(store: Path, run: dict[str, Any], report: Callable[[str], Any] = 
         report(f"{path}: the statistics of this run cannot be saved ({error.strerror or error})")
 
 
-def spent_so_far(store: Path, held: dict[str, dict[str, Any]]) -> float:
+def spent_so_far(store: Path, held: float) -> float:
     """Cost in USD of the earlier runs of a batch: the larger of the sum over runs and the sum over saved completions.
 
-    A run that was killed saved no statistics, but each of its completions has its own cost.
+    A run that was killed saved no statistics, but each of its completions has its own cost, and ``held`` is their sum.
     """
-    return max(
-        sum(run["cost_usd"] for run in read_runs(store / RUNS)), sum(row["cost_usd"] or 0.0 for row in held.values())
-    )
+    return max(sum(run["cost_usd"] for run in read_runs(store / RUNS)), held)
 
 
 def cost_so_far(store: Path, task: str, name: str, engine: str, last: dict[str, Any]) -> dict[str, Any]:

@@ -92,9 +92,10 @@ def health_lines(results: str | Path) -> list[str]:
         return []
     table = read_csv(path)
     failed, warned = (table[table["status"].eq(status)] for status in ("fail", "warn"))
+    only_warned = set(warned["check"]) - set(failed["check"])  # as on the first page: a check has its worst status
     void = table["voids"].astype(str).eq("True").any()
     head = "No conclusion can be drawn from this run." if void else "Health checks:"
-    counts = f"{failed['check'].nunique()} failed, {warned['check'].nunique()} with a warning (report/index.html)"
+    counts = f"{failed['check'].nunique()} failed, {len(only_warned)} with a warning (report/index.html)"
     failed = failed.assign(first=failed["voids"].astype(str).ne("True")).sort_values("first", kind="stable")
     lines = [f"{head} {counts}"]
     return lines + [f"  FAILED  {row.title}: {row.message}" for row in failed.drop_duplicates("check").itertuples()]

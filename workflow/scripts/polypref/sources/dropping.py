@@ -26,4 +26,5 @@ class DroppedRow:
 def dropped_row(row: dict[str, Any], step: str, reason: str, language: str = "en") -> dict[str, Any]:
     """Convert a pair to a row in DROPPED."""
     kept = {name: row[name] for name in ("source", "row", "item_id")}
-    return {**kept, "language": language, "step": step, "reason": reason}
+    readable = reason.encode("utf-8", "backslashreplace").decode("utf-8")  # it may quote half a character
+    return {**kept, "language": language, "step": step, "reason": readable}

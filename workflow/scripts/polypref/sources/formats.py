@@ -6,9 +6,7 @@ reason why the row is dropped, so that every row is accounted for.
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,7 @@ from polypref.files.conversations import Turn, to_text
 from polypref.files.digests import pair_id
 from polypref.files.tables import TableError
 from polypref.files.visible import visible
+from polypref.sources.cleaning import clean, is_broken
 from polypref.sources.dropping import DroppedRow, dropped_row
 from polypref.sources.layouts import TURN, exchange, is_conversation, marked_turns
 
@@ -55,6 +54,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "preference": ("chosen", "rejected"),
 }
 """Columns that each format must have."""
+OPTIONAL = {"preference": ("prompt", "task")}
+"""Further columns that a format reads if they are there."""
 
 
 def chatbot_arena(rows: Iterable[Row], several: bool = False) -> Iterator[Pair | DroppedRow]:
@@ -195,16 +196,19 @@ NORMALISERS = {
     "preference": preference,
 }
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]")
 
+def check_columns(name: str, kind: str, columns: Mapping[str, str] | None) -> None:
+    """Check that the columns that a source renames are some that its format reads.
 
-def clean(text: Any) -> str:
-    """Apply NFC and Unix line ends; strip control characters and outer white space. A non-string becomes empty."""
-    if not isinstance(text, str):
-        return ""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _CONTROL.sub("", text).strip()
+    Raises
+    ------
+    TableError
+        A column is unknown; the message names the format's columns.
+    """
+    known = (*COLUMNS[kind], *OPTIONAL.get(kind, ()))
+    for column in columns or ():
+        if column not in known:
+            raise TableError(f"sources.{name}.columns: {column} is no column of {kind}; allowed: {', '.join(known)}.")
 
 
 def normalise(
@@ -215,6 +219,7 @@ def normalise(
     bad_rows: str,
     dropped: list[Row],
     turns: str | None = None,
+    place: Callable[[int], str] | None = None,
 ) -> Iterator[Row]:
     """Normalise and clean a data set row by row.
 
@@ -227,6 +232,7 @@ def normalise(
     bad_rows : "error" stops at the first unusable row; "drop" drops such rows
     dropped : list to which the dropped rows are appended, in schema DROPPED
     turns : "any" or "single": whether conversations are kept; by default as in `CONVERSATIONAL`
+    place : function that returns the file and row to name in messages; by default the path and the row's number
 
     Yields
     ------
@@ -245,8 +251,9 @@ def normalise(
             found, step = cleaned(found), "clean"
         if isinstance(found, DroppedRow):
             if found.bad and bad_rows == "error":
+                where = place(found.row) if place else f"{path}, row {found.row}"
                 raise TableError(
-                    f"{path}, row {found.row}: {found.reason}. Fix or remove the row, or set "
+                    f"{where}: {found.reason}. Fix or remove the row, or set "
                     f"sources.{name}.bad_rows: drop to leave such rows out and count them."
                 )
             dropped.append(dropped_row({"source": name, "row": found.row, "item_id": None}, step, found.reason))
@@ -275,11 +282,16 @@ def cleaned(pair: Pair) -> Pair | DroppedRow:
         turns = turns[1:]
     answers = {"chosen": clean(pair.chosen), "rejected": clean(pair.rejected)}
     asked = [("prompt" if len(turns) == 1 else f"a message of the {role} in prompt", text) for role, text in turns]
+    for field in ("prompt", "chosen", "rejected"):
+        if not isinstance(value := getattr(pair, field), str | tuple | None):
+            return DroppedRow(pair.row, f"{field} is no text but a value of type {type(value).__name__}", bad=True)
     for what, text in [*asked, *answers.items()]:
         if not visible(text):
             return DroppedRow(pair.row, f"{what} is empty", bad=True)
-        if _SURROGATE.search(text):  # JSON can escape a lone surrogate, but UTF-8 can't encode it
+        if is_broken(text):
             return DroppedRow(pair.row, f"{what} has half a character (a lone surrogate)", bad=True)
     if visible(answers["chosen"]) == visible(answers["rejected"]):
         return DroppedRow(pair.row, "chosen equals rejected")
+    if is_broken(pair.task):
+        return DroppedRow(pair.row, "task has half a character (a lone surrogate)", bad=True)
     return Pair(pair.row, pair.task, to_text(turns), **answers)

@@ -2,136 +2,115 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Sequence
+import bisect
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from polypref.config.data import is_local_data
+from polypref.files.tables import TableError
+from polypref.sources.data_files import iter_file
 
-from polypref.config.sections import LOCAL_SUFFIXES, is_local_data
-from polypref.files.tables import BATCH, TableError
-
-csv.field_size_limit(1 << 30)
+Row = dict[str, Any]
 
 
 def read_data(
-    path: str, required: Sequence[str], subset: str | None = None, split: str = "train", revision: str | None = None
-) -> list[dict[str, Any]]:
-    """Read all rows of a data set into a list; the parameters are those of :func:`iter_data`."""
-    return list(iter_data(path, required, subset, split, revision))
+    path: str | Sequence[str],
+    required: Sequence[str],
+    subset: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """Read all rows of a data set into a list; the parameters are those of :class:`Data`."""
+    return list(Data(path, required, subset, split, revision, columns))
 
 
-def iter_data(
-    path: str, required: Sequence[str], subset: str | None = None, split: str = "train", revision: str | None = None
-) -> Iterator[dict[str, Any]]:
-    """Iterate over the rows of a data set, each with at least the required columns, without loading all of them.
+class Data:
+    """The rows of a data set, each with at least the required columns; they are read while iterating.
 
     Parameters
     ----------
-    path : local .jsonl, .json, .csv or .parquet file, or the name of a data set on the Hub
+    path : local file (.jsonl, .json, .csv or .parquet, the former three also .gz or .zst), several of them, or the name
+        of a data set on the Hub
     required : columns that every row must have
     subset, split, revision : of a data set on the Hub
+    columns : {column: its name in the data set}, for columns with other names
 
     Raises
     ------
     TableError
-        There are no rows, a column is missing, or a text is not UTF-8. The message names the file and row.
+        While iterating: there are no rows, a column is missing, or a file is damaged. The message names file and row.
     """
-    rows = _iter_local(Path(path)) if is_local_data(path) else _iter_hub(path, subset, split, revision)
-    number = 0
-    for number, row in enumerate(rows, 1):
-        missing = [name for name in required if name not in row]
-        if missing:
-            where = path if number == 1 else f"{path}, row {number}"
-            raise TableError(f"{where}: column {', '.join(missing)} is missing; found {', '.join(map(str, row))}.")
-        yield row
-    if not number:
-        raise TableError(f"{path}: has no rows. Check the file, or take it out of the configuration.")
+
+    def __init__(
+        self,
+        path: str | Sequence[str],
+        required: Sequence[str],
+        subset: str | None = None,
+        split: str = "train",
+        revision: str | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
+        self.required, self.columns = required, dict(columns or {})
+        self.hub = None
+        if isinstance(path, str) and not is_local_data(path):
+            self.hub = path, subset, split, revision
+        self.paths = [path] if isinstance(path, str) else list(path)
+        self._starts: list[int] = []
+        self._places: list[tuple[str, int]] = []
+
+    def __str__(self) -> str:
+        more = len(self.paths) - 1
+        return f"{self.paths[0]}{f' and {more} more' if more else ''}" if self.paths else "an empty list of files"
+
+    def place(self, number: int) -> str:
+        """Return the file and row of the row with this number among those read so far, counted from 1."""
+        at = bisect.bisect_right(self._starts, number) - 1
+        if at < 0:
+            return f"{self}, row {number}"
+        path, first = self._places[at]
+        return f"{path}, row {first + number - self._starts[at]}"
+
+    def __iter__(self) -> Iterator[Row]:
+        self._starts, self._places = [], []
+        number = 0
+        for path in self.paths:
+            rows = enumerate(_iter_hub(*self.hub), 1) if self.hub else iter_file(Path(path))
+            before = number
+            expected = None
+            for within, row in rows:
+                number += 1
+                if within != expected:  # the first row of a file, or one after blank lines
+                    self._starts.append(number)
+                    self._places.append((path, within))
+                expected = within + 1
+                yield self._named(row, path if number == before + 1 else self.place(number))
+            if number == before:
+                raise TableError(f"{path}: has no rows. Check the file, or take it out of the configuration.")
+        if not number:
+            raise TableError(f"{self}: has no rows. Check the path in the configuration.")
+
+    def _named(self, row: Row, where: str) -> Row:
+        """Rename the columns of a row, and check that it has the required ones."""
+        for name, own in self.columns.items():
+            if own not in row:
+                raise TableError(f"{where}: column {own} (of `columns`, for {name}) is missing; found {_names(row)}.")
+        if self.columns:
+            row = {**row, **{name: row[own] for name, own in self.columns.items()}}
+        if missing := [name for name in self.required if name not in row]:
+            raise TableError(
+                f"{where}: column {', '.join(missing)} is missing; found {_names(row)}. If it has another name, set "
+                f"columns: {{{missing[0]}: NAME}}."
+            )
+        return row
 
 
-def _iter_local(path: Path) -> Iterator[dict[str, Any]]:
-    if path.suffix not in LOCAL_SUFFIXES:
-        raise TableError(
-            f"{path}: files that end with {path.suffix or 'nothing'} can't be read. Unpack or convert it to one of "
-            f"{', '.join(LOCAL_SUFFIXES)}, and name it so."
-        )
-    try:
-        if path.suffix == ".parquet":
-            yield from _iter_parquet(path)
-        elif path.suffix == ".json":
-            yield from _as_rows(path, json.loads(_decode(path.read_bytes(), path)))
-        elif path.suffix == ".csv":
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                yield from csv.DictReader(file)
-        else:
-            with open(path, "rb") as file:
-                for number, line in enumerate(file, 1):
-                    if text := _decode(line, path, number).strip():
-                        yield _parse_line(path, number, text)
-    except UnicodeDecodeError:  # raised for a CSV file; decoding all of it finds the row
-        _decode(path.read_bytes(), path)
-    except FileNotFoundError:
-        raise TableError(f"{path}: does not exist") from None
-    except (csv.Error, json.JSONDecodeError) as error:
-        raise TableError(f"{path}: can't be read as {path.suffix[1:].upper()}: {error}") from None
+def _names(row: Row) -> str:
+    return ", ".join(map(str, row)).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _decode(data: bytes, path: Path, row: int = 1) -> str:
-    """Decode a file, or one line of it, as UTF-8 without a byte order mark."""
-    try:
-        return data.decode("utf-8-sig" if row == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        line = row + data.count(b"\n", 0, error.start)
-        bad = data[error.start : error.start + 1].hex()
-        raise TableError(f"{path}, row {line}: is not UTF-8 (byte 0x{bad}). Convert the file to UTF-8.") from None
-
-
-def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise TableError(f"{path}, row {number}: is not JSON ({error.msg} at column {error.colno}).") from None
-    if not isinstance(row, dict):
-        raise TableError(f"{path}, row {number}: is not a JSON object.")
-    return row
-
-
-def _as_rows(path: Path, value: Any) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise TableError(
-            f"{path}: must be a JSON list of objects; a file with one object per line must be named .jsonl"
-        )
-    return value
-
-
-def _iter_parquet(path: Path) -> Iterator[dict[str, Any]]:
-    before = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=BATCH):
-                yield from _rows_of(path, batch, before)
-                before += batch.num_rows
-    except pa.ArrowException as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({error})") from None
-
-
-def _rows_of(path: Path, batch: pa.RecordBatch, before: int) -> list[dict[str, Any]]:
-    """Convert a batch to rows; ``before`` is the number of rows in earlier batches."""
-    try:
-        return batch.to_pylist()
-    except UnicodeDecodeError:
-        for number in range(batch.num_rows):
-            try:
-                batch.slice(number, 1).to_pylist()
-            except UnicodeDecodeError as error:
-                raise TableError(f"{path}, row {before + number + 1}: is not UTF-8 ({error.reason}).") from None
-        raise
-
-
-def _iter_hub(path: str, subset: str | None, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
+def _iter_hub(path: str, subset: str | None, split: str, revision: str | None) -> Iterator[Row]:
     """Iterate over a split of a data set on the Hub; the token for gated data sets comes from ``HF_TOKEN``."""
     import datasets  # imported only when needed, because the import takes seconds
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from polypref.files.conversations import contents, is_conversation, to_messages
 from polypref.files.digests import digest
 from polypref.files.tables import ROW_GROUP, batched
+from polypref.files.visible import visible
 from polypref.sources.dropping import dropped_row
 from polypref.sources.ngrams import Matcher
 from polypref.sources.templates import UNTRAINABLE, Rendered, fault_of, fit_system, is_trainable, render_pair
@@ -89,8 +90,8 @@ class _Source:
                 self.suspects.append((len(self.ids), words))
             self.ids.append(row["item_id"])
             self.rows.append(row["row"])
-            key = prompt_key(row["prompt"])
-            self.prompts.append(int(key, 16))
+            key, prompt = prompt_key(row["prompt"]), row["prompt"]
+            self.prompts.append(int(key if prompt.isascii() else prompt_key(visible(prompt)), 16))
             turns.append(int(digest(seed, key), 16))
         self.order = array("q", sorted(range(len(turns)), key=turns.__getitem__))
         self.tokens = array("q", [UNKNOWN]) * len(turns)

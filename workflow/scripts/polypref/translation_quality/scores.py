@@ -5,6 +5,7 @@ corpus score, and each row gives a sentence score. A reference is tokenised once
 metric.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 
@@ -100,6 +101,13 @@ def score_of(metric: Metric, statistics: np.ndarray) -> float:
     return metric._compute_score_from_stats(statistics.tolist()).score
 
 
+def reference_streams(segments: pd.DataFrame) -> list[list[str | None]]:
+    """Return the references as sacreBLEU takes them: one list per reference, None where a segment has fewer."""
+    if "references" not in segments:
+        return [segments["reference"].tolist()]
+    return [list(stream) for stream in itertools.zip_longest(*segments["references"])]
+
+
 def score_language(
     segments: pd.DataFrame,
     translations: Mapping[str, pd.DataFrame],
@@ -112,7 +120,7 @@ def score_language(
 
     Parameters
     ----------
-    segments : schema SEGMENTS, one language.
+    segments : schema SEGMENTS or OWN_SEGMENTS (with several references), one language.
     translations : for each translator, a table with the schema TEXTS.
     tokenizer : sacreBLEU's tokeniser: ``ja-mecab`` for Japanese, ``zh`` for Chinese, otherwise ``13a``.
     language : ISO 639-1 code, copied to the result.
@@ -132,7 +140,7 @@ def score_language(
     """
     if segments.empty:
         raise TableError(f"{language}: no segments to score against")
-    references = [segments["reference"].tolist()]
+    references = reference_streams(segments)
     # The statistics do not depend on effective_order, so corpus and sentence BLEU share one cache.
     bleu, sentence_bleu = (
         BLEU(tokenize=tokenizer, references=references),

@@ -1,0 +1,57 @@
+"""Evaluation prompts and a test set of one's own, in a language without a two-letter code, run through the workflow."""
+
+import gzip
+import json
+
+import pandas as pd
+
+PROMPTS = [
+    {"id": n, "language": code, "prompt": f"{code} {n}: is it day?"} for code in ("en", "de", "pt-PT") for n in range(5)
+]
+SEGMENTS = [
+    {"source": f"the dog sees house {n}", "reference": ["der Hund sieht Haus", f"ein Hund {n}"], "lang": code}
+    for code in ("deu", "European Portuguese")
+    for n in range(6)
+]
+PAIRS = [{"question": f"What is {n}?", "best": f"It is {n}.", "worst": "No."} for n in range(12)]
+
+
+def test_own_prompts_segments_and_sources_run_to_the_report(fresh):
+    (fresh.folder / "prompts.csv.gz").write_bytes(
+        gzip.compress(pd.DataFrame(PROMPTS).to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig"))
+    )
+    (fresh.folder / "segments.jsonl").write_text("".join(json.dumps(row) + "\n" for row in SEGMENTS))
+    (fresh.folder / "pairs").mkdir()
+    for part in range(2):
+        lines = "".join(json.dumps(row) + "\n" for row in PAIRS[part::2])
+        (fresh.folder / f"pairs/{part}.jsonl").write_text(lines)
+    nllb = {"engine": "seq2seq", "path": "resources/demo/models/nllb", "dtype": "float32"}
+    config = {
+        **fresh.config,
+        "languages": ["en", "de", "pt-PT"],
+        "sources": {
+            "own": {"path": "pairs", "columns": {"prompt": "question", "chosen": "best", "rejected": "worst"}},
+        },
+        "checkpoints": {"nllb": {**nllb, "languages": {"en": "eng_Latn", "de": "deu_Latn", "pt-PT": "spa_Latn"}}},
+        "architectures": {"A": {field: {"translate": "nllb"} for field in ("prompt", "chosen", "rejected")}},
+        "wmt": {
+            "path": "segments.jsonl", "format": "own", "columns": {"language": "lang"}, "translators": ["nllb"],
+        },
+        "training": {**fresh.config["training"], "batch_size": 4, "micro_batch_size": 4},
+        "evaluation": {
+            **fresh.config["evaluation"], "path": "prompts.csv.gz", "format": "own", "opponents": ["weak"],
+            "prompts_per_language": 4,
+        },
+    }  # fmt: skip
+    output = fresh.snakemake("--resources", "engine=2", config=config)
+    assert "Report:    results/report/index.html" in output
+
+    prompts = {code: pd.read_parquet(fresh.results / f"prompts/{code}.parquet") for code in config["languages"]}
+    assert {tuple(frame["prompt_id"]) for frame in prompts.values()} == {tuple(prompts["en"]["prompt_id"])}
+    rates = pd.read_csv(fresh.results / "tables/estimates.csv")
+    assert {"en", "de", "pt-PT"} <= set(rates["language"])
+    scores = pd.read_csv(fresh.results / "tables/translation_scores.csv")
+    assert set(scores["language"]) == {"de", "pt-PT"} and scores["signature_bleu"].str.contains("nrefs:2").all()
+    assert len(pd.read_parquet(fresh.results / "pairs.parquet")) == 12
+    wrong = pd.read_csv(fresh.results / "tables/wrong_languages.csv")
+    assert "pt-PT" in set(wrong["language"])

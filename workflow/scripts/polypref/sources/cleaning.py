@@ -1,0 +1,23 @@
+"""Clean texts: Unicode normalisation, line ends, control characters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]")
+
+
+def clean(text: Any) -> str:
+    """Apply NFC and Unix line ends; strip control characters and outer white space. A non-string becomes empty."""
+    if not isinstance(text, str):
+        return ""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _CONTROL.sub("", text).strip()
+
+
+def is_broken(text: str) -> bool:
+    """Whether a text has half a character: JSON can escape a lone surrogate, but UTF-8 can't encode it."""
+    return _SURROGATE.search(text) is not None
