@@ -54,6 +54,11 @@ def local_file(path):
     return str(find_file(path, ROOT))
 
 
+def native_prompts(wildcards):
+    """The section of a set of native prompts, for one language."""
+    return CONFIG.native[wildcards.native].of_language(wildcards.language, LANGUAGES[wildcards.language].iso639_3)
+
+
 def local_data(path):
     """The local files of a data path; an empty list if the path is a data set on the Hub."""
     return data_files(path, ROOT) if is_local_data(path) else []

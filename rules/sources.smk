@@ -9,11 +9,6 @@ localrules:
     normalise_prompts,
 
 
-def native_prompts(wildcards):
-    """The section of a set of native prompts, for one language."""
-    return CONFIG.native[wildcards.native].of_language(wildcards.language, LANGUAGES[wildcards.language].iso639_3)
-
-
 rule normalise_source:
     input:
         lambda wc: local_data(CONFIG.sources[wc.source].path),

@@ -66,7 +66,7 @@ def test_training_curves_share_their_scales():
         rewards = {"chosen_reward": step * slope, "rejected_reward": -step * slope, "margin": 2 * step * slope}
         return pd.DataFrame({"step": step, "epoch": 1, "loss": 0.7 - step * slope, **rewards})
 
-    figure = plot_training({"A": log(40, 0.01), "B": log(10, 0.02)}, batch_size=128)
+    figure = plot_training({"A": [log(40, 0.01)], "B": [log(10, 0.02)]}, batch_size=128)
     loss_a, loss_b, reward_a, reward_b = figure.axes
     assert loss_a.get_ylim() == loss_b.get_ylim() and reward_a.get_ylim() == reward_b.get_ylim()
     assert loss_a.get_xlim() == reward_b.get_xlim()
