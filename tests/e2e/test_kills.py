@@ -202,7 +202,7 @@ def batches(miniature, tmp_path_factory) -> dict[str, Batch]:
 
 
 def test_kills_lose_no_rows(batches, miniature, record_property):
-    """Kill engines, jobs, Snakemake and all processes at once, eight times per batch unless POLYPREF_KILLS says more."""
+    """Kill engines, jobs, Snakemake and all processes at once, POLYPREF_KILLS times per batch."""
     seed = int(os.environ.get("POLYPREF_KILL_SEED", random.randrange(10**6)))
     kinds = ["engine", "machine", "ctrl-c", "snakemake", "job", "engine", "machine", "job"] * (KILLS // 8)
     with ThreadPoolExecutor(2) as both:

@@ -10,7 +10,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MAKE_TARGETS = {
     "help", "setup", "demo", "report", "test", "test-fast", "test-e2e", "slurm-test", "lint", "format", "bench", "push",
-    "schema", "architecture", "languages", "verify", "tiny-models", "pictures", "lock", "gpu-lock", "gpu-check", "clean",
+    "schema", "architecture", "languages", "verify", "tiny-models", "pictures", "lock", "gpu-lock", "gpu-check",
+    "clean",
 }  # fmt: skip
 # The pattern is assembled from parts so that it does not match this file.
 MACHINE_PATH = re.compile(
