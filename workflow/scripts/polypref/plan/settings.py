@@ -88,7 +88,11 @@ def expected_texts(plan: Plan, architecture: str) -> dict[str, Any]:
 def compared_evaluation(plan: Plan) -> dict[str, Any]:
     """Return what `sample_pairs` reads of an evaluation set on the Hub; local files of a set are inputs instead."""
     evaluation = plan.config.evaluation
-    if plan.config.sampling.contaminated == "keep" or is_local_data(evaluation.path):
+    if plan.config.sampling.contaminated == "keep":
+        return {"configs": []}
+    if evaluation.format != "aya":  # of one's own sets, only local files are compared
+        return {"configs": [], "own": evaluation.own_prompts(ENGLISH)["columns"] or {}}
+    if is_local_data(evaluation.path):
         return {"configs": []}
     configs = AYA_CONFIGS if plan.config.targets else aya_configs(ENGLISH)
     return {"path": evaluation.path, "revision": evaluation.revision, "configs": list(configs)}

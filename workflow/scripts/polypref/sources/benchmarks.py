@@ -131,9 +131,14 @@ def read_evaluation(files: Iterable[str], compared: dict[str, Any]) -> Iterator[
     """Read the whole evaluation set, from local files or the Hub, as :func:`evaluation_texts`.
 
     ``compared`` has the path, revision and configurations of a set on the Hub; without configurations, none is read.
+    ``own`` has the names of the columns if the files are not those of the Aya suite.
     """
     for path in files:
-        yield from evaluation_texts(read_data(path, AYA_COLUMNS))
+        if "own" in compared:
+            rows = read_data(path, ("prompt",), columns=compared["own"] or None)
+            yield from ((f"{path}, row {number}", str(row["prompt"] or "")) for number, row in enumerate(rows, 1))
+        else:
+            yield from evaluation_texts(read_data(path, AYA_COLUMNS))
     for name in compared["configs"]:
         yield from evaluation_texts(read_data(compared["path"], AYA_COLUMNS, name, "test", compared["revision"]))
 
