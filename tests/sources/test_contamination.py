@@ -2,8 +2,8 @@
 
 import pytest
 
-from polypref.sources.benchmarks import evaluation_texts
-from polypref.sources.ngrams import Matcher, words
+from polypref.sources.benchmarks import evaluation_texts, read_evaluation
+from polypref.sources.ngrams import Matcher, find_matches, words
 from polypref.sources.sampling import Measured, sample_pairs
 
 EVALUATION = {
@@ -101,3 +101,14 @@ def test_a_text_that_shares_nothing_is_no_candidate():
     matcher = Matcher(evaluation())
     assert [bool(matcher.candidate(text)) for text in OTHER.values()] == [False] * 4
     assert matcher.candidate("") is None and Matcher([("a", "?!")]).candidate("?!") is None
+
+
+def test_ones_own_evaluation_set_is_compared(tmp_path):
+    """It once was read with the columns of the Aya suite."""
+    path = tmp_path / "prompts.csv"
+    path.write_text("question,language\nWhich river crosses Vienna?,en\n,de\n", encoding="utf-8")
+    own = {"columns": {"prompt": "question"}, "revision": None, "parts": []}
+    found = list(read_evaluation([str(path)], {"configs": [], "own": own}))
+    assert found == [(f"{path}, row 1", "Which river crosses Vienna?"), (f"{path}, row 2", "")]
+    ((key, name, rule),) = find_matches([("pair", "which river crosses VIENNA")], found)
+    assert (key, name, rule) == ("pair", f"{path}, row 1", "exact")

@@ -28,11 +28,10 @@ class OwnSet(Section):
         """Return what to read for a language; ``one_language``: all of it is in this language."""
         preset = preset or {}
         paths = [path] if isinstance(path, str) else path
+        filled = [each.replace(LANGUAGE, code) for each in paths]
         subset = self.subset or preset.get("subset")
         return {
-            "path": path.replace(LANGUAGE, code)
-            if isinstance(path, str)
-            else [p.replace(LANGUAGE, code) for p in path],
+            "path": filled[0] if isinstance(path, str) else filled,
             "subset": subset and subset.replace(LANGUAGE, code),
             "split": self.split or "test",
             "columns": {**preset.get("columns", {}), **(self.columns or {})},

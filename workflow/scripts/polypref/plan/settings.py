@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from polypref.config.data import is_local_data
-from polypref.config.sections import ENGLISH, Translate
+from polypref.config.sections import ENGLISH, Evaluation, Translate
 from polypref.files.schemas import FIELDS
 from polypref.plan.plan import Plan
 from polypref.sources.benchmarks import AYA_CONFIGS, aya_configs
@@ -85,13 +85,21 @@ def expected_texts(plan: Plan, architecture: str) -> dict[str, Any]:
     }
 
 
+def _compared_own(evaluation: Evaluation, languages: list[str]) -> dict[str, Any]:
+    """Return the columns of one's own evaluation set, and its parts on the Hub, one per language if it is divided."""
+    found = [evaluation.own_prompts(code) for code in languages]
+    names = ("path", "subset", "split")
+    parts = [] if is_local_data(evaluation.path) else list(dict.fromkeys(tuple(own[n] for n in names) for own in found))
+    return {"columns": found[0]["columns"], "revision": evaluation.revision, "parts": [list(part) for part in parts]}
+
+
 def compared_evaluation(plan: Plan) -> dict[str, Any]:
     """Return what `sample_pairs` reads of an evaluation set on the Hub; local files of a set are inputs instead."""
     evaluation = plan.config.evaluation
     if plan.config.sampling.contaminated == "keep":
         return {"configs": []}
-    if evaluation.format != "aya":  # of one's own sets, only local files are compared
-        return {"configs": [], "own": evaluation.own_prompts(ENGLISH)["columns"] or {}}
+    if evaluation.format != "aya":
+        return {"configs": [], "own": _compared_own(evaluation, sorted(plan.config.languages))}
     if is_local_data(evaluation.path):
         return {"configs": []}
     configs = AYA_CONFIGS if plan.config.targets else aya_configs(ENGLISH)

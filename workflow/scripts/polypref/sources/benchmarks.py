@@ -8,7 +8,7 @@ from typing import Any
 from polypref.config.sections import ENGLISH, Evaluation, Language, Wmt
 from polypref.files.digests import digest
 from polypref.files.tables import TableError
-from polypref.sources.formats import clean
+from polypref.sources.cleaning import clean
 from polypref.sources.reading import read_data
 
 Row = dict[str, Any]
@@ -131,14 +131,16 @@ def read_evaluation(files: Iterable[str], compared: dict[str, Any]) -> Iterator[
     """Read the whole evaluation set, from local files or the Hub, as :func:`evaluation_texts`.
 
     ``compared`` has the path, revision and configurations of a set on the Hub; without configurations, none is read.
-    ``own`` has the names of the columns if the files are not those of the Aya suite.
+    ``own``, which one's own set has, has the columns, the revision, and the path, subset and split of parts on the Hub.
     """
+    if own := compared.get("own"):
+        parts = [(path, None, "test") for path in files] or own["parts"]
+        for path, subset, split in parts:
+            rows = read_data(path, ("prompt",), subset, split, own["revision"], own["columns"])
+            yield from ((f"{path}, row {number}", clean(row["prompt"])) for number, row in enumerate(rows, 1))
+        return
     for path in files:
-        if "own" in compared:
-            rows = read_data(path, ("prompt",), columns=compared["own"] or None)
-            yield from ((f"{path}, row {number}", str(row["prompt"] or "")) for number, row in enumerate(rows, 1))
-        else:
-            yield from evaluation_texts(read_data(path, AYA_COLUMNS))
+        yield from evaluation_texts(read_data(path, AYA_COLUMNS))
     for name in compared["configs"]:
         yield from evaluation_texts(read_data(compared["path"], AYA_COLUMNS, name, "test", compared["revision"]))
 

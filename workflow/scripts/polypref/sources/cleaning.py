@@ -18,6 +18,11 @@ def clean(text: Any) -> str:
     return _CONTROL.sub("", text).strip()
 
 
+def readable(text: str) -> str:
+    """Return a text that UTF-8 can encode: half a character is replaced by its escape sequence."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def is_broken(text: str) -> bool:
     """Whether a text has half a character: JSON can escape a lone surrogate, but UTF-8 can't encode it."""
     return _SURROGATE.search(text) is not None

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from polypref.sources.cleaning import readable
+
 
 @dataclass(frozen=True)
 class DroppedRow:
@@ -26,5 +28,4 @@ class DroppedRow:
 def dropped_row(row: dict[str, Any], step: str, reason: str, language: str = "en") -> dict[str, Any]:
     """Convert a pair to a row in DROPPED."""
     kept = {name: row[name] for name in ("source", "row", "item_id")}
-    readable = reason.encode("utf-8", "backslashreplace").decode("utf-8")  # it may quote half a character
-    return {**kept, "language": language, "step": step, "reason": readable}
+    return {**kept, "language": language, "step": step, "reason": readable(reason)}

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from polypref.config.sections import Language
 from polypref.files.digests import digest
 from polypref.files.tables import TableError
-from polypref.sources.cleaning import clean, is_broken
+from polypref.sources.cleaning import clean, is_broken, readable
 
 Row = dict[str, Any]
 PROMPT_COLUMNS = ("prompt",)
@@ -57,7 +57,7 @@ def _rows_in(rows: Placed, code: str, language: Language, one_language: bool) ->
         else:
             others[str(spoken)] += 1
     if not any_row:
-        found = ", ".join(_readable(name) for name, _ in others.most_common(10))
+        found = ", ".join(readable(name) for name, _ in others.most_common(10))
         raise TableError(f"{rows}: has no rows in {language.name} ({code}); the column language has: {found}.")
 
 
@@ -86,7 +86,7 @@ def own_prompts(
     for number, row in _rows_in(rows, code, language, one_language):
         prompt = _text(rows, number, row, "prompt")
         own_id = row.get("id")
-        prompt_id = digest(code, prompt) if own_id is None or own_id == "" else _readable(str(own_id))
+        prompt_id = digest(code, prompt) if own_id is None or own_id == "" else readable(str(own_id))
         if prompt_id in prompts:
             what = "the prompt" if own_id is None or own_id == "" else f"id {prompt_id}"
             before = rows.place(first[prompt_id])
@@ -98,7 +98,7 @@ def own_prompts(
             "language": code,
             "config": kind,
             "prompt": prompt,
-            "reference": _readable(clean(row.get("reference"))),
+            "reference": readable(clean(row.get("reference"))),
         }
     if len(prompts) < wanted:
         raise TableError(
@@ -127,12 +127,12 @@ def own_segments(
         source = _text(rows, number, row, "source")
         references = list(dict.fromkeys(_references(rows, number, row)))
         own = row.get("document_id")
-        document = digest(source) if own is None or own == "" else _readable(str(own))
+        document = digest(source) if own is None or own == "" else readable(str(own))
         numbers[document] += 1
         segments.append({
             "item_id": f"{document}:{numbers[document]}",
             "language": code,
-            "domain": _readable(str(row.get("domain") or "")),
+            "domain": readable(str(row.get("domain") or "")),
             "document_id": document,
             "segment_id": numbers[document],
             "source": source,
@@ -165,7 +165,3 @@ def _text(rows: Placed, number: int, row: Row, name: str) -> str:
     if is_broken(text):
         raise TableError(f"{rows.place(number)}: {name} has half a character (a lone surrogate).")
     return text
-
-
-def _readable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

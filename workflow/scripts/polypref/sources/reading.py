@@ -9,6 +9,7 @@ from typing import Any
 
 from polypref.config.data import is_local_data
 from polypref.files.tables import TableError
+from polypref.sources.cleaning import readable
 from polypref.sources.data_files import iter_file
 
 Row = dict[str, Any]
@@ -107,7 +108,7 @@ class Data:
 
 
 def _names(row: Row) -> str:
-    return ", ".join(map(str, row)).encode("utf-8", "backslashreplace").decode("utf-8")
+    return readable(", ".join(map(str, row)))
 
 
 def _iter_hub(path: str, subset: str | None, split: str, revision: str | None) -> Iterator[Row]:
