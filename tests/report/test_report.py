@@ -14,9 +14,10 @@ import pytest
 from reporting import ROOT, make_report
 
 from polypref.datasets.diagnostics import FLAGS
+from polypref.files.result_tables import read_csv
 from polypref.report import text
 from polypref.report.headline import headline
-from polypref.report.layout import full_scale
+from polypref.report.layout import full_scale, funnel_rows
 from polypref.report.method import without_secrets
 from polypref.report.pages import PAGES
 from polypref.report.pieces import PIECE_BYTES, snippet, to_json, write_rows
@@ -294,3 +295,11 @@ def test_a_figure_of_other_colours_gets_a_plate():
     assert not themed and "style" not in markup and 'id="f-a"' in markup
     markup, themed = inline_svg(svg.replace("fill: {}", "fill: #22262b"), "f", "t")
     assert themed and 'fill="currentColor"' in markup
+
+
+def test_the_funnel_of_a_run_that_dropped_nothing(tmp_path):
+    """Its column of reasons is empty, and pandas reads it as numbers."""
+    path = tmp_path / "funnel.csv"
+    path.write_text("stage,name,language,step,reason,rows\nsource,own,,read,,12\nsource,own,,kept,,12\n")
+    (row,) = funnel_rows(read_csv(path), "source")
+    assert row == {"name": "own", "read": 12, "drops": [], "dropped": 0, "kept": 12}

@@ -167,7 +167,8 @@ def funnel_rows(funnel: pd.DataFrame, stage: str) -> list[dict]:
     """Sum rows read, dropped (by reason) and kept over languages, for each source or architecture of a stage."""
     rows = []
     for name, table in funnel[funnel["stage"].eq(stage)].groupby("name", sort=False):
-        sums = table.groupby(["step", "reason"], sort=False)["rows"].sum()
+        # without any dropped row, the column of reasons is empty and read as numbers
+        sums = table.groupby(["step", "reason"], sort=False, dropna=False)["rows"].sum()
         drops = [
             {"step": step, "reason": reason, "rows": int(n)}
             for (step, reason), n in sums.items()
