@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from polypref.files.digests import digest
+from polypref.files.digests import fraction
 from polypref.files.schemas import DATASET, MESSAGES
 from polypref.files.tables import atomic_write, iter_rows, write_table
 
@@ -27,12 +27,11 @@ CONVERSATIONS = pa.schema(
         ("prompt", MESSAGES), ("chosen", MESSAGES), ("rejected", MESSAGES),
     ]
 )  # fmt: skip
-SHARES = 1 << 32
 
 
 def split_of(item_id: str, share: float) -> str:
     """Return the split of an item: the same in every language and architecture, and in every larger test split."""
-    return TEST if int(digest("split", item_id, length=8), 16) < share * SHARES else TRAIN
+    return TEST if fraction("split", item_id) < share else TRAIN
 
 
 def splits(share: float) -> list[str]:

@@ -38,6 +38,11 @@ def request_id(
     return digest("request", checkpoint_identity, messages, decoding, sample, length=32)
 
 
+def fraction(*parts: Any) -> float:
+    """Return a number in [0, 1) that is determined by the digest of some values, to choose a share of many items."""
+    return int(digest(*parts, length=8), 16) / 16**8
+
+
 def seed_of(request: str) -> int:
     """Seed of a sampled request in [0, 2**31), derived from its id so that it is the same in every batch and order."""
     return int(request[:8], 16) & 0x7FFFFFFF

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from polypref.files.digests import digest
+from polypref.files.digests import fraction
 from polypref.files.tables import require_same_ids
 from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import PROVENANCE, completions_for
@@ -91,7 +91,7 @@ def ask_second_judge(
     """
     rows = []
     for row in requests:
-        if int(digest("second judge", seed, row["prompt_id"], length=8), 16) >= share * 16**8:
+        if fraction("second judge", seed, row["prompt_id"]) >= share:
             continue
         kept = {name: row[name] for name in ("prompt_id", "policy", "opponent", "order")}
         messages = row["messages"] if row["request_id"] else None

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from polypref.files.digests import digest
+from polypref.files.digests import fraction
 from polypref.files.schemas import DATASET
 from polypref.files.tables import read_table, write_table
 from polypref.sources.templates import (
@@ -162,8 +162,7 @@ def hold_out(item_ids: Sequence[str], share: float, seed: int) -> np.ndarray:
     The side of an item follows from the digest of its id, so that all its languages, and its pairs in all data sets,
     are on the same side, and another item does not change it. The share of held-out items is therefore approximate.
     """
-    wanted = [int(digest("held out", seed, item), 16) / 16**16 < share for item in item_ids]
-    return np.array(wanted, dtype=bool)
+    return np.array([fraction("held out", seed, item) < share for item in item_ids], dtype=bool)
 
 
 def choose_rows(
