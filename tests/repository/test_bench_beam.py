@@ -1,4 +1,4 @@
-"""The benchmarks of beam search: other best beams are explained, lengths are exact, a card's limit is shared out."""
+"""The benchmarks of beam search: other best beams are explained, lengths are exact, and a card's limits are computed."""
 
 import subprocess
 import sys
