@@ -1,4 +1,4 @@
-"""The benchmarks of beam search: other best beams are explained, lengths are exact, and a card's limits are computed."""
+"""Benchmarks of beam search: other best beams are explained, lengths are exact, and a card has limits."""
 
 import subprocess
 import sys
