@@ -28,7 +28,8 @@ TABLE = Path(__file__).parents[1] / "resources/languages.yaml"
 HEAD = """\
 # The languages of FLORES-200 (NLLB) and WMT24++; `make languages` (tools/make_languages.py) adds missing ones.
 # Key: BCP 47 tag, with a script or region only where the language has several. `iso639_3`, `script`: codes of the Aya
-# suite and FLORES-200. `wmt24pp`: target code of WMT24++. `nllb`: code of NLLB-200. To add a language: docs/adding.md.
+# suite and FLORES-200. `wmt24pp`: target code of WMT24++. `nllb`: code of NLLB-200. `length_ratio`: characters of a
+# translation per character of English, the median of tools/measure_lengths.py. To add a language: docs/adding.md.
 """
 ONLY_FLORES = ("arb_Latn", "min_Arab")
 """Varieties of FLORES-200 that have no code in NLLB's tokenizer."""
