@@ -15,16 +15,9 @@ from polypref.sources.data_files import iter_file
 Row = dict[str, Any]
 
 
-def read_data(
-    path: str | Sequence[str],
-    required: Sequence[str],
-    subset: str | None = None,
-    split: str = "train",
-    revision: str | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> list[Row]:
+def read_data(*given: Any, **named: Any) -> list[Row]:
     """Read all rows of a data set into a list; the parameters are those of :class:`Data`."""
-    return list(Data(path, required, subset, split, revision, columns))
+    return list(Data(*given, **named))
 
 
 class Data:
