@@ -23,7 +23,6 @@ def test_native_prompts_are_answered_and_built(fresh):
         "sampling": {**fresh.config["sampling"], "items": 4},
         "architectures": {
             "N": {"prompt": {"native": "own"}, "chosen": {"generate": "mid"}, "rejected": {"generate": "weak"}},
-            "T": {"prompt": {"translate": "mid"}, "chosen": {"generate": "mid"}, "rejected": {"generate": "weak"}},
         },
         "models": {
             "mid": {"checkpoint": "mid", "prompt": "x-alma", "split": "lines", "decoding": {"max_tokens": 24}},
@@ -41,8 +40,6 @@ def test_native_prompts_are_answered_and_built(fresh):
     pairs = pd.read_parquet(fresh.results / "pairs.parquet")
     english = data[data["language"] == "en"]
     assert set(english["item_id"]) <= set(pairs["item_id"]) and set(german["item_id"]).isdisjoint(pairs["item_id"])
-    other = pd.read_parquet(fresh.results / "datasets/T.parquet")
-    assert set(other["item_id"]) <= set(pairs["item_id"])
     signs = pd.read_parquet(fresh.results / "diagnostics/N.parquet").query("language == 'de'")
     assert len(signs) and not signs["prompt_source_overlap"].any(), "a native prompt is no copy of an original"
     left = pd.read_parquet(fresh.results / "native/own/de.dropped.parquet")
