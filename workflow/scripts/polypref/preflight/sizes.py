@@ -79,7 +79,7 @@ def table(plan: Plan, longest: dict[tuple[str, str], tuple[int, int]]) -> str:
         )
     if training and training["offloaded_gb"]:
         lines.append(
-            f"Training holds {training['offloaded_gb']:,.0f} GB of that on each node, which is offloaded there."
+            f"Of this memory, training uses {training["offloaded_gb"]:,.0f} GB on each node for offloaded states."
         )
     lines += [
         f"Converting {name} for CTranslate2, once, needs up to {size / GB:,.0f} GB of main memory."
