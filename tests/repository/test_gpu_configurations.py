@@ -158,7 +158,7 @@ def test_every_batch_and_the_training_fit_the_cards_that_the_configuration_names
     longest = longest_requests(plan, Path("no-results"))
     assert (plan.config.runtime.gpus, plan.config.runtime.gpu_memory_gb) == (gpus, size)
     found = list(check_gpus(plan, [size] * gpus, True, longest, read))
-    assert [finding.what for finding in found if finding.level in ("wrong", "unchecked")] == []
+    assert [finding.what for finding in found if finding.level in ("error", "unchecked")] == []
     rows = card_rows(plan, longest, read)
     assert {row["what"] for row in rows if row[size] not in (FITS, "tight")} == set()
     assert rows[-1][size] == FITS, "the training"

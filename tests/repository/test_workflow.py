@@ -109,7 +109,7 @@ def test_preflight_and_requests_are_targets(tmp_path):
     demo = ["--configfile", str(ROOT / "config/demo.yaml")]
     assert "chat templates render: base, judge" in snakemake(tmp_path, "preflight", *demo)
     shown = snakemake(tmp_path, "show-requests", *demo)
-    assert "=== judge/judge" in shown and "as the model reads it" in shown
+    assert "=== judge/judge" in shown and "rendered with the chat template" in shown
 
 
 def test_no_gpu_job_starts_if_the_preflight_fails(tmp_path, monkeypatch):
