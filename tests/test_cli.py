@@ -82,7 +82,7 @@ def test_lengths_come_from_texts(tmp_path):
         (lambda f: f.head(0), "there are no rows"),
         (lambda f: f.assign(order="left"), "order is not policy_first or opponent_first in row 1"),
         (lambda f: f.assign(status="parsed", verdict=""), "contradict each other in row 1"),
-        (lambda f: pd.concat([f, f]), "the same pair more than once in one run and order: p0000"),
+        (lambda f: pd.concat([f, f]), "a pair occurs more than once in a run and order: p0000"),
     ],
 )
 def test_verdicts_that_are_wrong(change, complaint):

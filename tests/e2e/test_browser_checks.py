@@ -69,7 +69,7 @@ def test_flagged_pairs_of_a_data_set(browser, report):
 
 
 def test_the_sanity_set_lists_wrong_verdicts(browser, report):
-    follow(browser, report, "Judge: right answer beats another prompt's answer")
+    follow(browser, report, "Judge: an answer beats the answer to another prompt")
     assert browser.current_url.endswith("win_rates.html#sanity")
     sanity = pd.read_parquet(report.parent / "verdicts/sanity.parquet")
     known = sanity["policy"].map({"itself": "tie"}).fillna("policy")
