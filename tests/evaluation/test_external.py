@@ -27,7 +27,7 @@ FILES = {
     "latin.csv": (GOOD.replace("p2", "ü").encode("latin-1"), "line 4 is not UTF-8; convert the file, for example"),
     "wide.csv": (GOOD.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
     "packed.csv.gz": (GOOD, "is not a gz file, or is truncated"),
-    "sheet.xlsx": ("x", "expected a name that ends in .csv"),
+    "sheet.xlsx": ("x", "expected a file name that ends in .csv"),
     "broken.jsonl": (LINE * 2 + '{"policy": "A\n' + LINE, "line 3 is not JSON (Invalid control character"),
     "scalar.jsonl": (LINE + "3\n", "line 2 is 3; expected an object with one key per column"),
     "object.json": ('{"a": 1}', "expected a list of objects"),
@@ -65,7 +65,7 @@ OPTIONS = {
     "--base Z": "no rows of the base policy 'Z'; found A",
     "--column verdict=winner": "no column winner; found prompt_id",
     "--column verdict": "expected NAME=VALUE",
-    "--column policy=policy --column policy=opponent": "a name may be given once; found policy=policy policy=opponent",
+    "--column policy=policy --column policy=opponent": "each name may be given only once; found policy=policy",
     "--tie policy": "the verdict 'policy' has two meanings",
     "--out /dev/null/folder": "polypref: /dev/null",
 }

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from polypref.config.loading import ConfigError, load_config, read_languages
+from polypref.plan.artifacts import Response, Translation
 from polypref.plan.needs import data_repositories
-from polypref.plan.plan import Plan, Response, Translation
+from polypref.plan.plan import Plan
 from polypref.plan.settings import settings
 
 ROOT = Path(__file__).parents[2]

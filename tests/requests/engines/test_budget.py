@@ -58,7 +58,7 @@ def test_the_limit_holds_for_a_batch_over_all_its_runs(serve, tmp_path):
     rows = run(20)
     answered = [row for row in rows if row["error"] is None]
     assert len(answered) == 5 and sum(row["cost_usd"] for row in answered) <= 0.15
-    assert all("are left of max_cost_usd" in row["error"] for row in rows[5:])
+    assert all("of max_cost_usd are left" in row["error"] for row in rows[5:])
     run(20)
     assert len(server.seen) == 5, "nothing is left for a third run"
 

@@ -57,7 +57,8 @@ class Health(Section):
         90,
         50,
         "at least; percentage of sanity comparisons in which an answer beats the answer to another prompt. Warn: the "
-        "task is easy, so few errors are expected (our choice). Fail: the lower end of the 95% interval is not above chance",
+        "task is easy, so few errors are expected (our choice). Fail: the lower end of the 95% interval is not above "
+        "chance",
     )
     judge_sanity_ties: Limits = _limits(
         90,

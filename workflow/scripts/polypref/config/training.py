@@ -75,8 +75,8 @@ class Training(Section):
     seeds: list[int] | None = Field(
         None,
         min_length=1,
-        description="train each architecture once per seed; each of these policies answers and is judged. By default, only "
-        "`seed` is used. Its policy has the architecture's name (`A`); that of seed 1 is named `A.s1`",
+        description="train each architecture once per seed; each of these policies answers and is judged. By default, "
+        "only `seed` is used. Its policy has the architecture's name (`A`); that of seed 1 is named `A.s1`",
     )
     zero_stage: Literal[0, 1, 2, 3] = 3
     gradient_checkpointing: bool = True

@@ -12,8 +12,9 @@ from typing import Any
 from polypref.config.registry import Checkpoint, Decoding
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import read_table
+from polypref.plan.artifacts import SANITY
 from polypref.plan.needs import conversion_bytes, used_checkpoints, weight_bytes
-from polypref.plan.plan import SANITY, SECOND, Plan
+from polypref.plan.plan import SECOND, Plan
 from polypref.requests.engines import engine_of
 from polypref.requests.engines.openai_batch import DISCOUNT
 

@@ -36,7 +36,7 @@ def local_tokenizer(path: str, revision: str | None) -> Any:
 
 
 def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Finding]:
-    """Check that each vLLM checkpoint has a template without a date, and that the trainee's works for training."""
+    """Check that the template of each vLLM checkpoint has no date, and that of the trained model suits training."""
     base = plan.config.training.base
     names = sorted({base, *(plan.batch_checkpoint(task, name) for task, name in plan.batches())})
     chatting = _with_conversations(plan)
@@ -67,7 +67,7 @@ def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Findin
 
 
 def _with_conversations(plan: Plan) -> set[str]:
-    """Return the checkpoints that see the prompts of the sources as messages, if these may be conversations."""
+    """Return the checkpoints that get the prompts of the sources as messages, if these may be conversations."""
     if not (plan.config.native or any(source.has_conversations for source in plan.config.sources.values())):
         return set()
     return {plan.config.training.base, *(name for task, name in plan.batches() if task == "generate")}
