@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
-    """The report on a judge that always says A, and on a policy with three truncated answers."""
+    """A report on a judge that always chooses A, and on a policy with three truncated answers."""
     folder = tmp_path_factory.mktemp("always_a")
     synthetic.write_results(folder)
     judges.plant(folder, "always_a")

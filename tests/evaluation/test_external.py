@@ -1,4 +1,4 @@
-"""Wrong files of verdicts and translations: one line with the file, the place and what to do; never a traceback."""
+"""Invalid files of verdicts and translations give one line with file, place and remedy, and never a traceback."""
 
 import pandas as pd
 import pytest
@@ -72,7 +72,7 @@ OPTIONS = {
 
 
 def complain(arguments: list[str], capsys) -> str:
-    """The last line on stderr of a command that has to fail, and that there is nothing but usage before it."""
+    """Return the last line on stderr of a command that must fail; only the usage may precede it."""
     try:
         assert main(arguments) == 2
     except SystemExit as stopped:
@@ -85,7 +85,7 @@ def complain(arguments: list[str], capsys) -> str:
 
 
 @pytest.mark.parametrize("name", [*FILES, *TRANSLATIONS])
-def test_wrong_files(name, tmp_path, capsys):
+def test_invalid_files(name, tmp_path, capsys):
     content, complaint = FILES.get(name) or TRANSLATIONS[name]
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     said = complain([f"score-{'verdicts' if name in FILES else 'translations'}", str(tmp_path / name)], capsys)
@@ -94,7 +94,7 @@ def test_wrong_files(name, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_wrong_options(option, tmp_path, capsys):
+def test_invalid_options(option, tmp_path, capsys):
     (tmp_path / "v.csv").write_text(GOOD)
     draws = [] if "draws" in option else ["--draws", "20"]
     assert OPTIONS[option] in complain(["score-verdicts", str(tmp_path / "v.csv"), *draws, *option.split()], capsys)
@@ -104,12 +104,12 @@ def test_wrong_options(option, tmp_path, capsys):
     ("option", "complaint"),
     [("fr=13a", "has no language fr; it has de"), ("de=foo", "no tokeniser foo; sacreBLEU has")],
 )
-def test_wrong_tokenisers(option, complaint, tmp_path, capsys):
+def test_invalid_tokenisers(option, complaint, tmp_path, capsys):
     (tmp_path / "t.csv").write_text(TRANSLATED)
     assert complaint in complain(["score-translations", str(tmp_path / "t.csv"), "--tokenizer", option], capsys)
 
 
-def test_absent_files_folders_and_files_that_were_cut_off(tmp_path, capsys):
+def test_missing_files_folders_and_truncated_files(tmp_path, capsys):
     assert "the file does not exist" in complain(["score-verdicts", str(tmp_path / "absent.csv")], capsys)
     (tmp_path / "folder.csv").mkdir()
     assert "is a folder; expected a file" in complain(["score-verdicts", str(tmp_path / "folder.csv")], capsys)
@@ -120,7 +120,7 @@ def test_absent_files_folders_and_files_that_were_cut_off(tmp_path, capsys):
 
 
 def test_labels_that_are_numbers_or_categories(tmp_path):
-    """JSON's 1 beside a null stays 1, and a category of a Parquet file is a word like any other."""
+    """A 1 in a JSON column with a null stays 1, and categories of a Parquet file are read as text."""
     frame = pd.DataFrame({"policy": "A", "opponent": "x", "verdict": ["1", "0", None]})
     (tmp_path / "v.jsonl").write_text(
         "".join(f'{{"policy":"A","opponent":"x","verdict":{word}}}\n' for word in ("1", "0", "null"))
@@ -149,11 +149,11 @@ def test_categories_of_translations(tmp_path):
      ("zh-en", "13a"), ("en-ja_JP", "ja-mecab"), ("jpn_Jpan", "ja-mecab"), ("ko-KR", "ko-mecab"), ("de", "13a"),
      ("German", "13a"), ("und", "13a")],
 )  # fmt: skip
-def test_a_country_a_script_or_a_source_changes_no_tokeniser(language, tokenizer):
+def test_the_tokeniser_does_not_depend_on_country_script_or_source_language(language, tokenizer):
     assert tokenizer_of(language) == tokenizer
 
 
-def test_texts_stay_as_they_are(tmp_path):
+def test_texts_are_not_changed(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes('\ufeffitem_id,hypothesis\r\n01,1.50\r\nNA,"a\u2028b\nc"\r\n'.encode())
     assert read_file(path).to_numpy().tolist() == [["01", "1.50"], ["NA", "a\u2028b\nc"]]

@@ -23,7 +23,7 @@ def judged(edges: dict[str, float], prompts: int = 40) -> pd.DataFrame:
 
 
 def parts_of(values: np.ndarray) -> np.ndarray:
-    """Contributions of a balanced design (prompts, seeds)."""
+    """Return the contributions in a balanced design (prompts, seeds)."""
     return seeds.contributions(np.stack([values, np.ones_like(values)], axis=-1)[:, None])
 
 

@@ -1,4 +1,4 @@
-"""Planted judges are named from the first page of the report alone."""
+"""Simulated judges are described correctly on the first page of the report."""
 
 import io
 import re

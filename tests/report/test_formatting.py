@@ -30,7 +30,7 @@ def test_headline_says_what_the_interval_allows(interval, start):
     assert headline(_improvement(*interval).head(0)).answer.startswith("There is no result yet")
 
 
-def test_words():
+def test_numbers_are_formatted():
     assert (text.signed(-0.04), text.signed(0.04), text.signed(-1.25)) == ("0.0", "0.0", "−1.2")
     assert (text.number(float("nan")), text.number(12345.678, 1)) == ("–", "12,345.7")
     assert (text.compact(33750), text.compact(1234567), text.compact(999)) == ("33.8k", "1.23M", "999")
@@ -39,7 +39,7 @@ def test_words():
     assert (text.p_value(0.0), text.p_value(0.0123), text.p_value(float("nan"))) == ("<0.001", "0.012", "–")
 
 
-def test_a_figure_of_other_colours_gets_a_plate():
+def test_a_figure_without_theme_colours_gets_a_background():
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="10pt"><style>*{}</style><path id="a" style="fill: {}"/></svg>'
     markup, themed = inline_svg(svg.replace("{}", "#000000", 2).replace("*#000000", "*{}"), "f", "t")
     assert not themed and "style" not in markup and 'id="f-a"' in markup
@@ -48,7 +48,7 @@ def test_a_figure_of_other_colours_gets_a_plate():
 
 
 def test_the_funnel_of_a_run_that_dropped_nothing(tmp_path):
-    """Its column of reasons is empty, and pandas reads it as numbers."""
+    """The column of reasons is empty, so pandas reads it as numbers."""
     path = tmp_path / "funnel.csv"
     path.write_text("stage,name,language,step,reason,rows\nsource,own,,read,,12\nsource,own,,kept,,12\n")
     (row,) = funnel_rows(read_csv(path), "source")

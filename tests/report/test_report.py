@@ -1,4 +1,4 @@
-"""The report from a whole run's results: what it shows, that it asks nothing of the network, that nothing escapes."""
+"""The report on the results of a whole run: its content, no requests to the network, and escaped texts."""
 
 import base64
 import hashlib
@@ -57,7 +57,7 @@ def pages(report) -> dict[str, Page]:
 
 
 def read_piece(report: Path, name: str):
-    """The data of a piece."""
+    """Return the data of a piece."""
     text = (report / f"data/{name}.js").read_text(encoding="utf-8")
     start, end = f'polypref.piece("{name}",', ");\n"
     assert text.startswith(start) and text.endswith(end)
@@ -71,7 +71,7 @@ def read_rows(report: Path, stem: str, starts: list[int]) -> list:
 # -- the pages ------------------------------------------------------------------------------------------------------
 
 
-def test_code_is_named_by_digest(pages):
+def test_the_content_policy_names_code_by_digest(pages):
     for name, page in pages.items():
         (policy,) = [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
         assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "'self'" not in policy
@@ -82,7 +82,7 @@ def test_code_is_named_by_digest(pages):
         assert "script" in page.code or "script-src 'none'" in policy
 
 
-def test_nothing_comes_from_elsewhere(pages, report):
+def test_pages_load_nothing_from_the_network(pages, report):
     files = {path.relative_to(report).as_posix() for path in report.rglob("*")}
     for page in pages.values():
         for tag, attributes in page.tags:
@@ -94,7 +94,7 @@ def test_nothing_comes_from_elsewhere(pages, report):
         assert not re.search(r"url\(|@import|https?://", page.code["style"][0])
 
 
-def test_ids_are_unique_and_links_lead_somewhere(pages):
+def test_ids_are_unique_and_links_have_targets(pages):
     ids = {}
     for name, page in pages.items():
         ids[name] = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -116,14 +116,14 @@ def test_checks_lead_to_their_rows(pages, report):
     assert all(link.startswith(("data.html", "training.html")) for link in whole)
 
 
-def test_untrusted_text_is_text(pages):
+def test_untrusted_text_is_escaped(pages):
     words = "".join(pages["index"].words)
     assert "Tea & <b>biscuits</b>" in words
     assert "</pre><script>alert(4)</script>" in "".join(pages["method"].words)
-    assert "[U+202E]gnp.exe" in "".join(pages["data"].words)  # why a pair was left out
+    assert "[U+202E]gnp.exe" in "".join(pages["data"].words)  # the reason for dropping a pair
 
 
-def test_no_source_writes_html():
+def test_no_script_writes_html():
     for path in (Path(text.__file__).parent / "static").glob("*.js"):
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(", path.read_text()
@@ -150,7 +150,7 @@ def test_numbers(pages, report):
     words = "".join(pages["index"].words)
     for value in rates["win_percent"]:
         assert f"{value:.2f}" in words
-    assert "71.84" in words  # the paper's C against Gemma
+    assert "71.84" in words  # the published result of C against Gemma
     improvement = pd.read_csv(report.parent / "tables/improvement_by_language.csv")
     overall = improvement[improvement["language"].eq("all")]
     for row in overall.itertuples():
@@ -182,7 +182,7 @@ def test_counts_of_flags_lead_to_the_reader(pages, report):
     assert wrong and "reader.html#language=is&architecture=B&flag=chosen_wrong_language" in links
 
 
-def test_same_inputs_same_report(report):
+def test_the_same_inputs_give_the_same_report(report):
     before = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
     make_report(report.parent)
     after = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
@@ -192,7 +192,7 @@ def test_same_inputs_same_report(report):
 # -- the pieces -----------------------------------------------------------------------------------------------------
 
 
-def test_json_in_a_script_can_not_leave_it():
+def test_json_cannot_end_the_script_that_contains_it():
     value = ["</script><!--", "\u2028\u2029", "&amp;", 'a"\\', "íslenska"]
     assert not re.search("[<>&\u2028\u2029]", to_json(value)) and json.loads(to_json(value)) == value
 

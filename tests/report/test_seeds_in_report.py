@@ -11,7 +11,7 @@ from polypref.report.layout import seed_rows
 
 
 def test_a_report_on_several_seeds(tmp_path):
-    """The three policies count as one architecture: its mean is in the tables, and each seed is beside it."""
+    """The three policies count as one architecture: the tables show its mean, and next to it each seed."""
     hostile.write_hostile(tmp_path)
     index = make_report(tmp_path, {"A": ("A", "A.s42"), "B": ("A", "A.s1"), "C": ("A", "A.s2")})
     first, rates = ((index.parent / f"{name}.html").read_text(encoding="utf-8") for name in ("index", "win_rates"))

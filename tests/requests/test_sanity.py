@@ -10,7 +10,7 @@ TEMPLATE = "<p>{prompt}</p><a>{answer_a}</a><b>{answer_b}</b>"
 
 
 def of(language: str):
-    """Prompts and the opponents' answers, each of them another text."""
+    """Return prompts and the opponents' answers, which are all different."""
     texts = {name: answers(name, language).to_dict("records") for name in OPPONENTS}
     for name, rows in texts.items():
         for number, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Odd files: every row is read or dropped with a reason, or one message names the file and the row."""
+"""Unusual files: every row is read or dropped with a reason, or one message names the file and the row."""
 
 import json
 import tracemalloc
@@ -89,7 +89,7 @@ def test_any_bytes_are_read_or_are_one_message_with_the_file(tmp_path_factory, s
             assert str(path) in str(error) and "\n" not in str(error).strip()
 
 
-# -- single oddities --------------------------------------------------------------------------------------------------
+# -- single cases --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -116,7 +116,7 @@ def test_a_byte_order_mark_and_windows_line_ends(tmp_path):
         assert read_data(str(path), COLUMNS["preference"])[0] == ROW
 
 
-def test_rows_are_named_by_their_place_in_their_file(tmp_path):
+def test_messages_name_the_file_and_row(tmp_path):
     bad = {**ROW, "chosen": ""}
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(ROW)}\n\n{json.dumps(ROW)}\n")
     (tmp_path / "b.jsonl").write_text(f"\n{json.dumps(ROW)}\n\n\n{json.dumps(bad)}\n")
@@ -134,7 +134,7 @@ def test_rows_are_named_by_their_place_in_their_file(tmp_path):
     ("prompt,chosen,rejected\na,b,c\n\"d,e,f\ng,h,i\n", r"row 2 \(line 3\): can't be read as CSV \(unexpected end"),
     ("prompt,chosen,prompt\na,b,c\n", r"column prompt occurs twice in the header"),
 ])  # fmt: skip
-def test_a_malformed_csv_file_loses_no_rows_in_silence(tmp_path, content, message):
+def test_a_malformed_csv_file_does_not_silently_lose_rows(tmp_path, content, message):
     (tmp_path / "pairs.csv").write_text(content)
     with pytest.raises(TableError, match=message):
         read_data(str(tmp_path / "pairs.csv"), ("prompt",))
@@ -226,5 +226,5 @@ def test_a_row_of_ten_megabytes_is_read_from_every_format(tmp_path):
         write_table(tmp_path / "out.parquet", pairs, PAIRS)
 
 
-def test_cleaned_texts_have_no_invisible_twin():
+def test_cleaned_texts_with_invisible_differences_are_equal():
     assert visible(clean("a\u200bb")) == visible(clean("ab"))

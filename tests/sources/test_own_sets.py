@@ -1,4 +1,4 @@
-"""Test sets of one's own: ids, languages, several references, and errors that name file and row."""
+"""The user's own test sets: ids, languages, several references, and errors that name file and row."""
 
 import json
 from pathlib import Path

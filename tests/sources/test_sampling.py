@@ -258,7 +258,7 @@ def test_fifty_more_items_need_fifty_more_requests_per_language_and_field():
     before, after = requests(1250), requests(1300)
     new = {key: after[key] - before[key] for key in before}
     assert all(before[key] <= after[key] for key in before)
-    # prompts differ, but the n-th answers of all sources are one text: it is asked once
+    # the prompts differ, but the n-th answers of all sources are equal, so they are requested once
     assert {key: len(ids) for key, ids in new.items() if key[0] == "prompt"} == {
         ("prompt", "de"): 50,
         ("prompt", "is"): 50,

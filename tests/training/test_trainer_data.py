@@ -18,7 +18,7 @@ def tokenizer():
     return word_tokenizer()
 
 
-def test_fates_at_the_edges(pairs, tokenizer):
+def test_fates_at_the_maximum_length(pairs, tokenizer):
     lengths = trainer_data.check_lengths(pairs, tokenizer, 20)
     assert lengths["fate"].tolist() == list(LENGTHS.values())
     assert lengths.loc[0, ["prompt_tokens", "chosen_tokens", "rejected_tokens"]].tolist() == [8, 14, 14]

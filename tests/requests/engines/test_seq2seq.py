@@ -74,4 +74,4 @@ def test_a_text_that_cannot_be_split_is_an_error_and_the_others_are_translated()
     assert len(errors) == 1 and "2000 tokens, but the model supports only 1024" in errors[0]
     assert len(found) == 2 and max(translator.lengths) <= 1024
     (row,) = collect_texts(ask(text), found, "f")
-    assert (row["text"], row["finish_reason"]) == ("", "error") and "takes 1024" in row["error"]
+    assert (row["text"], row["finish_reason"]) == ("", "error") and "supports only 1024" in row["error"]
