@@ -173,4 +173,4 @@ def test_alpaca_evals_preferences(tmp_path):
     assert (row["win_percent"], row["tie_percent"]) == pytest.approx((40, 40))
     assert main([*arguments, "--tie", "0"]) == 0
     assert pd.read_csv(tmp_path / "estimates.csv").iloc[0]["unparsed_percent"] == pytest.approx(100 / 6)
-    assert main(arguments) == 2, "0 is outside of 1 to 2"
+    assert main(arguments) == 2, "0 is outside the range from 1 to 2"

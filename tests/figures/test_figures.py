@@ -44,13 +44,13 @@ def test_the_font_has_every_label_that_a_figure_can_show(tmp_path, caplog):
     labels = " ".join([*NAMES.values(), *map(chr, range(32, 127)), "− – · β ×"])
     with caplog.at_level(logging.WARNING, "matplotlib"):
         figures.save(written(labels.replace("$", "")), pd.DataFrame(), files(tmp_path), "f")
-    assert not caplog.records, "a font family that is not there"
+    assert not caplog.records, "a font family that does not exist"
 
 
 def test_a_letter_without_a_glyph_is_an_error_that_names_the_remedy(tmp_path):
     with pytest.raises(figures.FigureError, match=r"figure f: Glyph 26085 .*font\.family.*figures\.style"):
         figures.save(written(LANGUAGES["ja"]["endonym"]), pd.DataFrame(), files(tmp_path), "f")
-    assert not list(tmp_path.glob("*.*")), "nothing half made"
+    assert not list(tmp_path.glob("*.*")), "no partial output"
 
 
 def test_the_style_has_the_colours_that_the_report_replaces():
@@ -97,7 +97,7 @@ def test_forest_has_a_panel_per_variant_and_opponent_on_one_scale():
     last = figure.axes[-1]
     assert {text.get_text() for text in last.texts} == {"+6.0 [−8.0, +12.0]"}
     filled = [line.get_markerfacecolor() != "white" for line in last.lines if line.get_marker() in ("o", "D")]
-    assert filled == [True, False, False], "only where the corrected test finds something"
+    assert filled == [True, False, False], "only where the corrected test is significant"
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
         "All languages",
         "Icelandic",

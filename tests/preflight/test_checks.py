@@ -99,7 +99,7 @@ def test_a_faulty_hub(hub):
     assert "o/missing: does not exist" in wrong and "o/closed: does not exist, or this token has no access" in wrong
     assert f"o/fine: has no revision {'ba5e' * 10}: see https://huggingface.co/o/fine/commits/main" in wrong
     assert "o/pickled: has no *.safetensors at main" in wrong and "polypref.preflight.convert_safetensors" in wrong
-    assert len(wrong.splitlines()) == 5, "the whole one is not among them"
+    assert len(wrong.splitlines()) == 5, "the complete repository is not reported"
     (unchecked,) = [finding.what for finding in findings if finding.level == "unchecked"]
     assert "1 of 7" in unchecked and "no answer within 6 s" in unchecked
     assert SECRET not in listing(findings)

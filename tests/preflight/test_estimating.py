@@ -63,7 +63,7 @@ def test_existing_requests_and_measured_throughput_replace_assumptions(plan, tmp
     (tmp_path / "completions/answer/base.cost.json").write_text(json.dumps(cost))
     row = rows_of(plan, tmp_path, measured_costs(tmp_path))["answer", "base"]
     assert row["requests"] == 45 and row["counted"] and row["measured"]
-    assert row["output_tokens"] == 9_000, "200 tokens an answer, as before"
+    assert row["output_tokens"] == 9_000, "200 tokens per answer, as measured"
     assert row["hours"] == pytest.approx((30 + 9) / 3600), "one start of 30 s, 1000 tokens/s"
     assert longest_requests(plan, tmp_path)["answer", "base"] == (tokens_in(items[0]["prompt"]) + 8, 2048)
     (side,) = [r for r in compared(plan, measured_costs(tmp_path)) if r["checkpoint"] == "base"]

@@ -156,7 +156,7 @@ def test_numbers(pages, report):
     for row in overall.itertuples():
         assert f"{text.signed(row.low)} to {text.signed(row.high)}" in words
     cost = " ".join(pages["cost"].words)
-    assert re.search(r"Training\s.*A\s+416\s+1\.5 h\s+12\.0 h", cost, re.DOTALL), "time, and time of the GPUs"
+    assert re.search(r"Training\s.*A\s+416\s+1\.5 h\s+12\.0 h", cost, re.DOTALL), "engine time, and GPU time"
 
 
 def test_captions_are_those_of_the_figures(pages):

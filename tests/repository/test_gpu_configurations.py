@@ -149,7 +149,7 @@ def test_conversations_are_rendered_by_each_familys_template(family):
 
 def test_every_family_has_a_template_here():
     kinds = {MODELS[entry.path]["model_type"] for name in CONFIGURATIONS for entry in checkpoints_of(name).values()}
-    assert kinds - {"m2m_100", "gemma3"} == set(TEMPLATES), "gemma3 has gemma's turns; m2m_100 has no template"
+    assert kinds - {"m2m_100", "gemma3"} == set(TEMPLATES), "gemma3 uses gemma's template; m2m_100 has no template"
 
 
 @pytest.mark.parametrize(("name", "gpus", "size"), [("single_gpu", 1, 24.0), ("config", 8, 80.0)])

@@ -80,7 +80,7 @@ def test_engines_import_without_a_gpu(module):
 
 def test_the_trainer_and_the_merge_start_without_flash_attn():
     failing = run("-c", "import openrlhf.cli.train_dpo")
-    assert "No module named 'flash_attn'" in failing.stderr, "the launcher's stand-ins are needed no longer"
+    assert "No module named 'flash_attn'" in failing.stderr, "the launcher's empty modules are no longer needed"
     for module in ("openrlhf.cli.train_dpo", "openrlhf.cli.lora_combiner"):
         done = run("openrlhf_launcher.py", "--cpu", module, "--help")
         assert done.returncode == 0 and "usage:" in done.stdout, done.stderr[-2000:]

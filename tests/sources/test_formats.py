@@ -124,7 +124,7 @@ def test_math_step_does_not_repeat_steps_that_an_answer_contains(opener):
     assert pairs[0]["chosen"] == broken, "lines may be broken elsewhere"
     pairs, dropped = run("math_step", [step_row("", "5", "6"), step_row("Step 1:", "5", " ")])
     assert (pairs[0]["chosen"], pairs[0]["rejected"]) == ("5", "6")
-    assert [d["reason"] for d in dropped] == ["rejected is empty"], "the shared steps alone are no answer"
+    assert [d["reason"] for d in dropped] == ["rejected is empty"], "the shared steps alone are not an answer"
 
 
 GOOD = {

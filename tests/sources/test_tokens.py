@@ -1,4 +1,4 @@
-"""Errors of the trainee's tokenizer name a remedy, because it is the first file of a gated model that a run reads."""
+"""Errors of the trained model's tokenizer, the first file of a gated model that a run reads, name a remedy."""
 
 from pathlib import Path
 

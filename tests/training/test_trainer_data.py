@@ -109,8 +109,10 @@ def test_held_out_items_are_the_same_in_every_language_and_data_set(pairs, token
     items = [f"item{number}" for number in range(2000)]
     out = trainer_data.hold_out(items, 0.05, seed=1)
     assert 0.04 < out.mean() < 0.06
-    assert (trainer_data.hold_out(items[::-1], 0.05, seed=1)[::-1] == out).all(), "whatever the order"
-    assert (trainer_data.hold_out(items, 0.2, seed=1) >= out).all(), "a larger share keeps those of a smaller one"
+    assert (trainer_data.hold_out(items[::-1], 0.05, seed=1)[::-1] == out).all(), "in any order"
+    assert (trainer_data.hold_out(items, 0.2, seed=1) >= out).all(), (
+        "a larger share contains the items of a smaller one"
+    )
     assert (trainer_data.hold_out(items, 0.05, seed=2) != out).any()
     twice = pd.concat([pairs, pairs.assign(language="ja")], ignore_index=True)
     lengths = trainer_data.check_lengths(twice, tokenizer, 20)

@@ -112,7 +112,7 @@ def test_long_searches_do_not_delay_short_ones(engine, monkeypatch):
     order = [completion.completion_tokens for completion in engine.complete(requests)]
     assert order[-6:] == [400] * 6, "the long ones come last"
     steps = [rows for rows, tokens in passes if tokens == 1]
-    assert sum(steps) == 5 * sum(length - 1 - (length > 128) for length in lengths), "no beam waits for another"
+    assert sum(steps) == 5 * sum(length - 1 - (length > 128) for length in lengths), "no search waits for another"
     # 40 beams are eight searches at a time; of batches of eight that wait for their longest, six would run 400 steps
     assert len(steps) < 1.2 * sum(lengths) / 8 + 400
 

@@ -40,7 +40,7 @@ class Translator:
         self.lengths = []
 
     def translate_batch(self, batch, max_input_length, **_):
-        assert max_input_length == 0, "0 is CTranslate2's way to say: cut nothing"
+        assert max_input_length == 0, "0 means that CTranslate2 does not truncate"
         self.lengths += map(len, batch)
         return [type("R", (), {"hypotheses": [["deu_Latn", *"".join(t).upper(), "</s>"]]})() for t in batch]
 
