@@ -70,6 +70,6 @@ def test_templates_without_a_system_role_or_several_turns_are_reported_if_the_so
     assert [
         level for level, what in findings(strict, **some) if "base: its chat template has no system role" in what
     ] == ["ok"]
-    doubts = [what for level, what in findings(single, **some) if level == "warning"]
-    assert len(doubts) == 1 and "does not write prompts of several turns" in doubts[0]
+    warnings = [what for level, what in findings(single, **some) if level == "warning"]
+    assert len(warnings) == 1 and "does not render prompts of several turns" in warnings[0]
     assert not [what for level, what in findings(TEMPLATE, **some) if level != "ok" or "system role" in what]

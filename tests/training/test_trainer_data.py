@@ -75,7 +75,7 @@ def test_pairs_are_compared_as_they_are_rendered(pairs, tokenizer, monkeypatch):
     assert fates["fate"].tolist() == ["equal", "empty", "dropped", "dropped", "equal", "cut", "cut"]
     chosen = trainer_data.choose_rows(fates, "cut", 2, seed=1)
     assert chosen["trained"].tolist() == [False] * 5 + [True] * 2
-    with pytest.raises(DataError, match=r"0 of 7 pairs are left to train on \(in 2, chosen equals rejected"):
+    with pytest.raises(DataError, match=r"0 of 7 pairs are left to train on \(2 where chosen equals rejected"):
         trainer_data.choose_rows(fates, "drop", 2, seed=1)
 
 

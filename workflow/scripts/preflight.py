@@ -28,7 +28,7 @@ if __name__ == "__main__":
         terminal.report("\n" + listing(findings))
         errors = sum(finding.level == "error" for finding in findings)
         if errors:
-            raise RuntimeError(f"the preflight found {errors} errors, listed above; no job was started")
+            raise RuntimeError(f"{errors} of {len(findings)} findings above are errors; no job was started")
         for path in snakemake.output:
             with atomic_write(path, "w") as file:
                 file.write(listing(findings) + "\n")

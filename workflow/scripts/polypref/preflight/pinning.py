@@ -117,7 +117,7 @@ def pin(
                for path in commits if path not in found]  # fmt: skip
     if faults:
         raise PinError(
-            "\n".join([f"no file was changed, because of {len(faults)} errors:", *(f"  {fault}" for fault in faults)])
+            "\n".join(["no file was changed, because of these errors:", *(f"  {fault}" for fault in faults)])
         )
     for file, (text, pinned) in edited.items():
         if text != texts[file]:
