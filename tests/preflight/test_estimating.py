@@ -102,7 +102,7 @@ def test_training_and_disk(plan):
     assert training["pairs"] == 3 * 9 * 1250 and training["hours"] == pytest.approx(training["gpu_hours"] / 8)
     assert 300 < disk_gb(plan) < 500
     text = table(list(rows_of(plan).values()), training, disk_gb(plan), 100.0)
-    assert "judge/qwen2.5-32b" in text and "assumed" in text and "Assumed where nothing was measured" in text
+    assert "judge/qwen2.5-32b" in text and "assumed" in text and "Assumptions unless measured" in text
 
 
 def test_each_use_of_a_batch_counts_its_own_beams_and_engine(plan):
