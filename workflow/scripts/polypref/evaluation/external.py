@@ -38,7 +38,7 @@ def require_columns(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> N
     if missing:
         raise TableError(
             f"{where}: column {', '.join(missing)} is missing; found {', '.join(map(str, frame.columns))}. "
-            f"Name the file's own with --column {missing[0]}=NAME."
+            f"Give its name in your file with --column {missing[0]}=NAME."
         )
 
 
