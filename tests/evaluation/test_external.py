@@ -17,7 +17,7 @@ TRANSLATED = "item_id,translator,language,hypothesis,reference\n1,m,de,ein Hund,
 FILES = {
     "empty.csv": ("", "is empty"),
     "head.csv": (HEAD, "there are no rows"),
-    "missing.csv": ("policy,verdict\nA,tie\n", "column opponent is missing; found policy, verdict. Name the"),
+    "missing.csv": ("policy,verdict\nA,tie\n", "column opponent is missing; found policy, verdict. Give its name"),
     "semicolons.csv": (GOOD.replace(",", ";") + "a,b\n", "separated by semicolons, not commas; save it with commas"),
     "tabs.csv": (GOOD.replace(",", "\t"), "separated by tabs, not commas; name it .tsv"),
     "long.csv": (GOOD + "p3,A,x,tie,de,policy_first,more\n", "ends in line 5 has 7 fields, the first line 6; put"),
