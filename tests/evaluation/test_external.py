@@ -51,7 +51,7 @@ FILES = {
 }  # fmt: skip
 TRANSLATIONS = {
     "none.csv": ("translator,language\nm,de\n", "column hypothesis, reference is missing"),
-    "same.csv": (TRANSLATED + "2,m,de,x,die Katze\n", "item_id more than once in the translations: 2"),
+    "same.csv": (TRANSLATED + "2,m,de,x,die Katze\n", "item_id occurs more than once in the translations: 2"),
     "unlike.csv": (TRANSLATED + "1,n,de,x,anders\n2,n,de,x,die Katze\n", "different references, sources or documents"),
     "less.csv": (TRANSLATED + "1,n,de,x,der Hund\n", "n, de: translations and segments differ; 1 missing: 2"),
     "reference.csv": (TRANSLATED + "3,m,de,ein Ball,\n", "reference is empty in row 3"),
