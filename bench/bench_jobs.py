@@ -35,7 +35,7 @@ with open({measured!r}, "w") as file:
 
 @contextmanager
 def fork_server() -> Iterator[ForkServer | None]:
-    """The server of a run, with the imports that the two scripts need."""
+    """Start the fork server of a run, with the imports that the two scripts need."""
     if not SUPPORTED:
         yield None
         return

@@ -63,7 +63,7 @@ def image_path(path):
     return path
 
 
-# What short scripts import, which takes most of their time.
+# The packages that short scripts import; these imports take most of their time.
 IMPORTED = (
     "pandas",
     "pyarrow.parquet",
@@ -90,7 +90,7 @@ class ShortScripts:
         self.count, self.server, self.lock = 0, None, threading.Lock()
 
     def run(self, script, command, path):
-        """Run a script (Snakemake's object, with the file at `path`), and return whether the server could."""
+        """Run a script (Snakemake's object, with the file at `path`), and return whether the server ran it."""
         from polypref.running.fork_server import SUPPORTED, ForkServer
 
         if script.bench_record or script.threads > 1 or script.conda_env or script.container_img or script.env_modules:
@@ -131,7 +131,7 @@ adapt_scripts()
 
 
 def limit_evaluations(scheduler):
-    """Let at most one timer of Snakemake's scheduler wait to evaluate the ready jobs again.
+    """Limit Snakemake's scheduler to one pending timer, which evaluates the ready jobs again.
 
     With a limit of jobs per second, which is on by default, each evaluation starts a timer for another one, and so does
     each finished job. While jobs are waiting, none of these chains ends: after a hundred finished jobs, all waiting jobs

@@ -49,7 +49,7 @@ with open(os.environ["STARTS"], "a") as file:
 
 @pytest.mark.e2e  # seconds of computing
 def test_short_scripts_run_in_forks(tmp_path, monkeypatch):
-    """Only the scripts that start before the server is ready are processes of their own."""
+    """Only the scripts that start before the server is ready run in separate processes."""
     (tmp_path / "sitecustomize.py").write_text(STARTS, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("STARTS", str(tmp_path / "starts.txt"))
@@ -79,7 +79,7 @@ rule wait:
 
 @pytest.mark.e2e  # seconds of waiting
 def test_waiting_jobs_are_evaluated_about_once_per_finished_job(tmp_path):
-    """Snakemake's own timers would evaluate them again for each finished job, in every second (snakemake 9.27)."""
+    """Snakemake 9.27's own timers would evaluate them every second, once for each finished job."""
     (tmp_path / "Snakefile").write_text(WAITING, encoding="utf-8")
     text = snakemake(tmp_path, "--verbose", "--scheduler", "greedy", snakefile=tmp_path / "Snakefile")
     evaluations = len(re.findall(r"^Ready jobs: ", text, re.MULTILINE))
@@ -155,7 +155,7 @@ def test_preflight_and_requests_are_targets(tmp_path):
     demo = ["--configfile", str(ROOT / "config/demo.yaml")]
     assert "chat templates render: base, judge" in snakemake(tmp_path, "preflight", *demo)
     shown = snakemake(tmp_path, "show-requests", *demo)
-    assert "=== judge/judge" in shown and "as the model reads it" in shown
+    assert "=== judge/judge" in shown and "rendered with the chat template" in shown
 
 
 def test_no_gpu_job_starts_if_the_preflight_fails(tmp_path, monkeypatch):

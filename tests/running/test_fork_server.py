@@ -56,7 +56,7 @@ def test_a_script_has_the_packages_its_folder_and_its_environment(server, tmp_pa
 )  # fmt: skip
 def test_exit_codes(server, tmp_path, text, code):
     assert server.run(write(tmp_path, text), dict(os.environ)) == code
-    assert server.run(write(tmp_path, ""), dict(os.environ)) == 0, "the server is still there"
+    assert server.run(write(tmp_path, ""), dict(os.environ)) == 0, "the server is still running"
 
 
 def test_scripts_of_several_threads_run_at_the_same_time(server, tmp_path):
@@ -114,7 +114,7 @@ pathlib.Path({0!r}).with_suffix(".done").touch()
 
 
 def start(folder: Path, seconds: float) -> tuple[subprocess.Popen, Path, int]:
-    """Start a process that runs a sleeping script in a fork; return it, the script's file and the server's number."""
+    """Start a process that runs a sleeping script in a fork; return it, the file and the server's process id."""
     file = folder / "started"
     script = write(folder, SLEEPS.format(str(file), seconds))
     command = [sys.executable, "-c", RUN, script]
@@ -126,7 +126,7 @@ def start(folder: Path, seconds: float) -> tuple[subprocess.Popen, Path, int]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -131,7 +131,8 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     others = reserved | set(config.architectures)
     for taken in sorted({f"{name}.s{seed}" for name in config.architectures for seed in config.training.all_seeds}):
         if taken in others:
-            yield fault("training.seeds", config.training.all_seeds, f"none whose policy is named {taken}, as another")
+            allowed = f"seeds without a policy name that is already used ({taken})"
+            yield fault("training.seeds", config.training.all_seeds, allowed)
     prompt = find_file(config.judging.prompt, root)
     if prompt.is_file():
         yield from check_judge_prompt(config.judging.prompt, prompt.read_text(encoding="utf-8"))

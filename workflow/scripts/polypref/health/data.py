@@ -116,7 +116,7 @@ def contaminated(datasets: Mapping[str, pd.DataFrame], prompts: pd.DataFrame, la
 def contamination_checks(
     listed: pd.DataFrame, datasets: Mapping[str, pd.DataFrame], funnel: pd.DataFrame, limits: Mapping[str, Any]
 ) -> list[Row]:
-    """Check the share of prompts of each data set that :func:`contaminated` listed, and say how many were left out."""
+    """Check the share of each data set's prompts that :func:`contaminated` listed; report how many were dropped."""
     left_out = funnel.loc[funnel["step"].eq("contamination"), "rows"].sum()
     rows = []
     for name, frame in datasets.items():

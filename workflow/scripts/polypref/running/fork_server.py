@@ -66,18 +66,21 @@ class ForkServer:
                 stream.flush()
                 answer = stream.readline()
         if not answer:
-            raise OSError("the process that runs short jobs ended; run the same command again")
+            raise OSError("the server process for short jobs has ended; run the same command again")
         return int(answer)
 
     def close(self) -> None:
-        """Let the server end after the scripts that still run."""
+        """Stop the server after all running scripts have finished."""
         self._control.close()
         self._server.wait()
 
 
 def serve(control: socket.socket) -> None:
     """Fork for each connection received, until the other end of the control socket is closed and all forks ended."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes of a run; here, the end of the run counts
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # Ctrl-C sends it to all processes of a run; the server ends with the run instead
         signal.signal(number, signal.SIG_IGN)
     jobs: dict[int, tuple[int, socket.socket]] = {}
     is_open = True

@@ -19,10 +19,10 @@ def clean(text: Any) -> str:
 
 
 def readable(text: str) -> str:
-    """Return a text that UTF-8 can encode: half a character is replaced by its escape sequence."""
+    """Return a text that UTF-8 can encode: lone surrogates are replaced by their escape sequences."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_broken(text: str) -> bool:
-    """Whether a text has half a character: JSON can escape a lone surrogate, but UTF-8 can't encode it."""
+    """Whether a text has a lone surrogate (half a character), which JSON can escape but UTF-8 can't encode."""
     return _SURROGATE.search(text) is not None
