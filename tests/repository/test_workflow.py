@@ -129,3 +129,16 @@ def test_the_metadata_for_the_workflow_catalogue():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
     assert {"mandatory-flags", "software-stack-deployment", "report"} <= usage.keys()
     assert (ROOT / "environment.yml").is_file() is usage["software-stack-deployment"]["conda"]
+
+
+def test_a_rater_adds_only_its_own_jobs(tmp_path):
+    """A request file and a file of ratings per file of translations of the base set, one batch and its settings."""
+    (tmp_path / "rater.yaml").write_text("rating: {rater: judge}\n", encoding="utf-8")
+    demo = str(ROOT / "config/demo.yaml")
+    without, rated = (
+        jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", demo, *more))
+        for more in ([], [str(tmp_path / "rater.yaml")])
+    )
+    added = {name: count - without.get(name, 0) for name, count in rated.items() if count != without.get(name)}
+    assert added == {"ask_ratings": 32, "collect_ratings": 32, "complete": 1, "write_settings": 1, "total": 66}
+    assert not [name for name in without if "rating" in name]

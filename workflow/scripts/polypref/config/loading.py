@@ -27,7 +27,14 @@ from polypref.config.sections import (
     Translate,
 )
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
-from polypref.config.uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
+from polypref.config.uses import (
+    check_decodings,
+    check_judge_prompt,
+    check_rating,
+    check_roles,
+    check_runtimes,
+    checkpoints_of,
+)
 from polypref.config.yaml_guesses import misread_numbers
 
 
@@ -118,6 +125,7 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from check_decodings(config)
     yield from check_searches(config, lambda path: find_file(path, root))
     yield from check_runtimes(config)
+    yield from check_rating(config, lambda path: find_file(path, root))
     reserved = set(config.checkpoints) | {"base"}
     for name in sorted(set(config.architectures) & reserved):
         yield fault(f"architectures.{name}", name, "a name other than 'base' and the names of checkpoints")

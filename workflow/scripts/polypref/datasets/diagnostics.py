@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from types import MappingProxyType
 from typing import Any, get_args
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polypref.config.diagnostics import EQUAL, Flag
+from polypref.config.diagnostics import EQUAL, RATED_FLAGS, Flag
 from polypref.config.sections import ENGLISH
 from polypref.datasets.completeness import (
     is_incomplete,
@@ -67,6 +68,7 @@ class Expected:
     scripts, length_ratios : {language: ISO 15924 code; characters per character of English, None if unknown}
     lengths : limits of the length of a translation, as shares of the expected length
     sentences : limit of its sentences, as a share of the sentences of its source
+    rating : limit of its rating, from 0 to 100
     """
 
     translated: Collection[str] = ()
@@ -74,6 +76,7 @@ class Expected:
     length_ratios: Mapping[str, float | None] = dataclass_field(default_factory=dict)
     lengths: tuple[float, float] = (0.0, float("inf"))
     sentences: float = 0.0
+    rating: float = 0.0
 
 
 Identify = Callable[[list[str]], list[str]]
@@ -147,6 +150,7 @@ def diagnose(
     identify: Identify,
     count: CountTexts,
     expected: Expected = Expected(),
+    ratings: Mapping[str, Mapping[str, float | None]] = MappingProxyType({}),
 ) -> list[Row]:
     """Compute the signals and flags of pairs.
 
@@ -157,12 +161,13 @@ def diagnose(
     cut : {(language, field): ids of the texts that were truncated at their maximum length}
     identify, count : functions that return the languages and the token counts of texts
     expected : what is expected of the texts outside English
+    ratings : {field: {item_id: rating of the translation, or None}}
 
     Returns
     -------
-    Rows in DIAGNOSTICS, one per pair in the same order. English fields are not compared with the source text, because
-    in English the original is the expected text. A prompt of several messages is examined without their roles, and its
-    language is that of the first message in another language than expected, if there is one.
+    Rows in RATED_DIAGNOSTICS, one per pair in the same order. English fields are not compared with the source text,
+    because in English the original is the expected text. A prompt of several messages is examined without their roles,
+    and its language is that of the first message in another language than expected, if there is one.
     """
     found = []
     rows = [{**row, "prompt": contents(row["prompt_messages"])} for row in rows]
@@ -191,6 +196,7 @@ def diagnose(
                 f"{field}_truncated": item in cut.get((language, field), ()),
                 f"{field}_other_script": other_script(text, expected.scripts.get(language)),
                 **_compare(text, _original(originals[item], field), field, language, expected),
+                f"{field}_rating": ratings.get(field, {}).get(item),
             }
             flags += [f"{field}_{kind}" for kind in _kinds(signals, field, language, expected)]
         if visible(row["chosen"]) == visible(row["rejected"]):
@@ -217,6 +223,7 @@ def _compare(text: str, source: str, field: str, language: str, expected: Expect
 def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[str]:
     """Return the kinds of flags that the signals of a field imply."""
     (shortest, longest), length = expected.lengths, signals[f"{field}_length_ratio"]
+    rating = signals[f"{field}_rating"]
     tests = {
         "wrong_language": is_wrong_language(signals[f"{field}_language"], language),
         "copies_prompt": signals[f"{field}_prompt_overlap"] >= COPY,
@@ -227,6 +234,7 @@ def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[
         "incomplete": is_incomplete(length, signals[f"{field}_sentence_ratio"], shortest, expected.sentences),
         "too_long": is_too_long(length, longest),
         "loses_markup": signals[f"{field}_lost_marks"] > 0,
+        "low_rating": rating is not None and rating < expected.rating,
     }
     return [kind for kind, holds in tests.items() if holds]
 
@@ -240,12 +248,13 @@ def truncated(language: str, texts: dict[str, pa.Table | None]) -> dict[tuple[st
     }
 
 
-def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame], rated: bool = False) -> pd.DataFrame:
     """Tabulate flag counts and mean lengths per architecture, language and source.
 
     Parameters
     ----------
     diagnostics : architecture to schema DIAGNOSTICS.
+    rated : whether translations have ratings; without them, the flags of ratings are left out.
 
     Returns
     -------
@@ -253,6 +262,7 @@ def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame]) -> pd.DataFram
     ``chosen_longer`` (share of pairs); and the number of pairs with each of `FLAGS`.
     """
     keys = ["architecture", "language", "source"]
+    shown = [flag for flag in FLAGS if rated or flag not in RATED_FLAGS]
     tables = []
     for name in sorted(diagnostics):
         frame = diagnostics[name]
@@ -260,11 +270,11 @@ def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame]) -> pd.DataFram
         marked = frame.assign(
             architecture=name,
             chosen_longer=(frame["token_gap"] > 0).astype(float),
-            **{flag: flags.map(lambda found, flag=flag: flag in found).astype(int) for flag in FLAGS},
+            **{flag: flags.map(lambda found, flag=flag: flag in found).astype(int) for flag in shown},
         )
         means = [f"{field}_tokens" for field in FIELDS] + ["token_gap", "chosen_longer"]
         groups = marked.groupby(keys, sort=True)
-        table = pd.concat([groups.size().rename("pairs"), groups[means].mean(), groups[list(FLAGS)].sum()], axis=1)
+        table = pd.concat([groups.size().rename("pairs"), groups[means].mean(), groups[shown].sum()], axis=1)
         tables.append(table.reset_index())
     return pd.concat(tables, ignore_index=True)
 

@@ -82,7 +82,8 @@ def flag_frame(table: pd.DataFrame) -> pd.DataFrame:
     architecture, language, flag, pairs, flagged (pairs), flagged_percent.
     """
     keys = ["architecture", "language"]
-    sums = table.groupby(keys, sort=False)[["pairs", *FLAGS]].sum().reset_index()
+    flags = [flag for flag in FLAGS if flag in table]
+    sums = table.groupby(keys, sort=False)[["pairs", *flags]].sum().reset_index()
     long = sums.melt([*keys, "pairs"], var_name="flag", value_name="flagged")
     return long.assign(flagged_percent=100 * long["flagged"] / long["pairs"])
 

@@ -18,7 +18,7 @@ from polypref.config.uses import checkpoints_of
 from polypref.files.schemas import FIELDS
 from polypref.requests.judge import LABELS
 
-TASKS = ("translate", "generate", "answer", "judge")
+TASKS = ("translate", "rate", "generate", "answer", "judge")
 SECOND = "second/"
 """Folder of the second judge's files below those of its task."""
 SANITY = "sanity"
@@ -36,6 +36,11 @@ class Translation(NamedTuple):
     @property
     def stem(self) -> str:
         return "/".join(self)
+
+
+def rating_stem(file: Translation) -> str:
+    """The stem of the requests and ratings for a file of translations of the base set."""
+    return f"{file.field}/{file.model}/{file.language}"
 
 
 class Response(NamedTuple):
@@ -139,6 +144,22 @@ class Plan:
     def translations(self) -> list[Translation]:
         return [*self.pair_translations(), *self.wmt_translations()]
 
+    def rated(self) -> list[Translation]:
+        """The translations that are rated: those of the base set, or none without a rater."""
+        return self.pair_translations() if self.config.rating.rater else []
+
+    def ratings(self, name: str) -> dict[str, dict[str, str]]:
+        """The files with the ratings of an architecture's translations: {language: {field: path}}."""
+        rated, files = set(self.rated()), {}
+        for language in self.config.targets:
+            found = {field: self.field_file(name, field, language) for field in FIELDS}
+            files[language] = {field: self.ratings_file(file) for field, file in found.items() if file in rated}
+        return {language: fields for language, fields in files.items() if fields}
+
+    def ratings_file(self, file: Translation) -> str:
+        """The file with the ratings of a file of translations."""
+        return f"{self.config.results}/ratings/{rating_stem(file)}.parquet"
+
     def responses(self) -> list[Response]:
         return [file for file in self._field_files() if isinstance(file, Response)]
 
@@ -159,6 +180,7 @@ class Plan:
         judges = [(judging.judge, ""), *([(judging.second.judge, SECOND)] if judging.second else [])]
         uses = [
             *(("translate", checkpoint_of(models[t.model], t.language), t.stem) for t in self.translations()),
+            *(("rate", str(self.config.rating.rater), rating_stem(file)) for file in self.rated()),
             *(("generate", checkpoint_of(models[r.model], r.language), r.stem) for r in self.responses()),
             *(("answer", name, f"{name}/{code}") for name in self.answerers for code in self.config.all_languages),
             *(
@@ -257,6 +279,11 @@ class Plan:
         choices = {"choices": list(LABELS)} if judge.parser == "label" else {}
         return self._request_settings(judge.judge, judge.judge, judge.decoding, **choices)
 
+    def request_settings_of_rater(self) -> dict[str, Any]:
+        """Request parameters of the rater."""
+        rater = str(self.config.rating.rater)
+        return self._request_settings(rater, rater, self.config.rating.decoding)
+
     def sampled_runs(self) -> dict[str, int] | None:
         """Number and seed of the runs if each run is judged separately; None if both orders are judged once."""
         judging = self.config.judging
@@ -299,7 +326,7 @@ class Plan:
     @property
     def drops_by_diagnostics(self) -> bool:
         """Whether pairs are dropped for flags that only the diagnostics can set."""
-        return bool(set(self.config.diagnostics.dropped_flags) - {EQUAL})
+        return bool(set(self.config.dropped_flags) - {EQUAL})
 
     def licenses(self, name: str) -> dict[str, str]:
         """Licence of every data set and model that an architecture uses."""
