@@ -10,7 +10,7 @@ rule write_settings:
         lambda wc: [
             local_file(section.prompt)
             for name, section in (("judge", CONFIG.judging), ("rating", CONFIG.rating))
-            if wc.what == name
+            if wc.what == name and (wc.what == "judge" or CONFIG.rating.rater)
         ],
     output:
         R / "settings/{what}.json",

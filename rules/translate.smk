@@ -43,7 +43,7 @@ rule collect_translations:
         "../workflow/scripts/collect_texts.py"
 
 
-if PLAN.rated():
+if PLAN.rated() and CONFIG.rating.rater:
 
     localrules:
         ask_ratings,
@@ -63,7 +63,7 @@ if PLAN.rated():
         conda:
             "../environment.yml"
         params:
-            request_settings=PLAN.request_settings_of_rater(),
+            request_settings=PLAN.request_settings_of_rater(CONFIG.rating.rater),
             language_name=lambda wc: LANGUAGES[wc.language].name,
         message:
             "Writing requests to the rater about {wildcards.field} in {wildcards.language} by {wildcards.model}"

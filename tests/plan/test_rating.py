@@ -80,9 +80,18 @@ def test_the_batch_is_estimated_and_shown(rated):
     assert "=== rate/judge" in text and "<chosen in English> -> <its translation into Arabic>" in text
 
 
+def test_comet_kiwi_rates_the_same_files_without_a_batch(rated):
+    kiwi = plan_of(rating={"comet_kiwi": "Unbabel/wmt22-cometkiwi-da"})
+    assert kiwi.rated() == rated.rated() and rated_fields(kiwi) == rated_fields(rated)
+    assert kiwi.batches() == plan_of().batches()
+    assert settings(kiwi, "rating")["comet_kiwi"] and settings(kiwi, "rating") != settings(rated, "rating")
+    assert settings(kiwi, "dataset.A") == settings(rated, "dataset.A")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"rating": {"rater": "judge", "comet_kiwi": "x.ckpt"}}, r"rating\.comet_kiwi: found 'x\.ckpt'; allowed: none"),
         ({"rating": {"rater": "nobody"}}, r"rating\.rater: found 'nobody'; allowed: a checkpoint"),
         ({"rating": {"rater": "nllb"}}, r"rating\.rater: found 'nllb'; allowed: a checkpoint of engine"),
         ({"rating": {"rater": "judge", "prompt": "no.txt"}}, r"rating\.prompt: found 'no\.txt'"),

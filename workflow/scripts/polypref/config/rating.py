@@ -1,4 +1,4 @@
-"""The configuration section ``rating``: a model that rates the translations of the base set without a reference."""
+"""The configuration section ``rating``: how the translations of the base set are rated without a reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Parser = Literal["number", "score_line", "json"]
 
 
 class Rating(Section):
-    """A model that rates each translation in the data sets from 0 to 100, given the English text and no reference.
+    """The rater, which rates each translation in the data sets from 0 to 100, given the English text and no reference.
 
     Ratings are shown in the report, and pairs with a low one get a flag (`chosen_low_rating`), for which
     `diagnostics.drop` can leave them out.
@@ -22,6 +22,12 @@ class Rating(Section):
     rater: Name | None = Field(
         None,
         description="checkpoint of the rater; better not one that translated the texts. By default, nothing is rated",
+    )
+    comet_kiwi: str | None = Field(
+        None,
+        description="instead of a rater: a COMETKiwi checkpoint (a .ckpt file, or a name on the Hub, e.g. "
+        "Unbabel/wmt22-cometkiwi-da, which is gated); its scores times 100 are the ratings. It needs `pip install "
+        "unbabel-comet`, and reads only the first 512 tokens of both texts",
     )
     prompt: str = Field(
         "resources/prompts/gemba-da.txt",
@@ -42,3 +48,8 @@ class Rating(Section):
         description="a translation with a lower rating is flagged. The default is our choice; look at the ratings of "
         "your rater first, because raters differ in how they use the scale",
     )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether translations are rated."""
+        return bool(self.rater or self.comet_kiwi)

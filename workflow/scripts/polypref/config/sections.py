@@ -192,7 +192,7 @@ class Config(Section):
     def dropped_flags(self) -> list[str]:
         """The flags for which a pair is left out, in alphabetical order; those of ratings only if there is a rater."""
         flags = self.diagnostics.dropped_flags
-        return flags if self.rating.rater else [flag for flag in flags if flag not in RATED_FLAGS]
+        return flags if self.rating.is_on else [flag for flag in flags if flag not in RATED_FLAGS]
 
     def shown(self) -> dict[str, Any]:
         """The configuration as the report shows it: the explicitly set options without ``runtime``.

@@ -110,9 +110,12 @@ def check_judge_prompt(name: str, text: str) -> Iterator[str]:
 def check_rating(config: Config, find: Callable[[str], Path]) -> Iterator[str]:
     """Check the rater's prompt, and that pairs are left out for their ratings only if there are ratings."""
     rating, drop = config.rating, config.diagnostics.drop
-    if not rating.rater:
+    if rating.rater and rating.comet_kiwi:
+        yield fault("rating.comet_kiwi", rating.comet_kiwi, "none with `rating.rater`: translations have one rating")
+    if not rating.is_on:
         for flag in sorted(set(drop) & set(RATED_FLAGS)) if isinstance(drop, list) else ():
             yield fault("diagnostics.drop", flag, "flags that can be set; this one needs `rating.rater`")
+    if not rating.rater:
         return
     path = find(rating.prompt)
     if path.is_file():

@@ -145,8 +145,13 @@ class Plan:
         return [*self.pair_translations(), *self.wmt_translations()]
 
     def rated(self) -> list[Translation]:
-        """The translations that are rated: those of the base set, or none without a rater."""
-        return self.pair_translations() if self.config.rating.rater else []
+        """The translations that are rated: those of the base set, or none if ratings are off."""
+        return self.pair_translations() if self.config.rating.is_on else []
+
+    @property
+    def raters(self) -> list[str]:
+        """The checkpoint of the rater, or none if there is no rater, or COMETKiwi rates."""
+        return [self.config.rating.rater] if self.config.rating.rater else []
 
     def ratings(self, name: str) -> dict[str, dict[str, str]]:
         """The files with the ratings of an architecture's translations: {language: {field: path}}."""
@@ -180,7 +185,7 @@ class Plan:
         judges = [(judging.judge, ""), *([(judging.second.judge, SECOND)] if judging.second else [])]
         uses = [
             *(("translate", checkpoint_of(models[t.model], t.language), t.stem) for t in self.translations()),
-            *(("rate", str(self.config.rating.rater), rating_stem(file)) for file in self.rated()),
+            *(("rate", rater, rating_stem(file)) for rater in self.raters for file in self.rated()),
             *(("generate", checkpoint_of(models[r.model], r.language), r.stem) for r in self.responses()),
             *(("answer", name, f"{name}/{code}") for name in self.answerers for code in self.config.all_languages),
             *(
@@ -279,9 +284,8 @@ class Plan:
         choices = {"choices": list(LABELS)} if judge.parser == "label" else {}
         return self._request_settings(judge.judge, judge.judge, judge.decoding, **choices)
 
-    def request_settings_of_rater(self) -> dict[str, Any]:
+    def request_settings_of_rater(self, rater: str) -> dict[str, Any]:
         """Request parameters of the rater."""
-        rater = str(self.config.rating.rater)
         return self._request_settings(rater, rater, self.config.rating.decoding)
 
     def sampled_runs(self) -> dict[str, int] | None:

@@ -46,8 +46,9 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "seed": config.judging.seed,
         },
         "rating": lambda: {
-            "request_settings": plan.request_settings_of_rater(),
+            "request_settings": [plan.request_settings_of_rater(rater) for rater in plan.raters],
             "parser": config.rating.parser,
+            "comet_kiwi": config.rating.comet_kiwi,
         },
         "tables": lambda: {
             "policies": plan.policies,

@@ -46,7 +46,7 @@ def stand_in(plan: Plan, task: str, stem: str, templates: Mapping[str, str]) -> 
         settings = RequestSettings(**plan.request_settings_of_policy(parts[0]))
         return ask_responses([{"item_id": "example", "prompt": f"<evaluation prompt in {name}>"}], settings, code)[0]
     if task == "rate":
-        field, settings = parts[0], RequestSettings(**plan.request_settings_of_rater())
+        field, settings = parts[0], RequestSettings(**plan.request_settings_of_rater(plan.raters[0]))
         item = {"item_id": "example", field: f"<{field} in English>"}
         made = {"item_id": "example", "text": f"<its translation into {name}>", "error": None}
         return next(ask_ratings([item], [made], field, settings, templates[task], code, name))
