@@ -122,6 +122,7 @@ rule tabulate_datasets:
         datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
         diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
         settings=R / "settings/tables.json",
+        rating=R / "settings/rating_table.json" if PLAN.rated() else [],
     output:
         **({"ratings": R / "tables/ratings.csv"} if PLAN.rated() else {}),
         funnel=R / "tables/funnel.csv",
@@ -133,7 +134,7 @@ rule tabulate_datasets:
     conda:
         "../environment.yml"
     params:
-        **({"rated": rated_fields(PLAN), "threshold": CONFIG.rating.threshold} if PLAN.rated() else {}),
+        **(settings(PLAN, "rating_table") if PLAN.rated() else {}),
         languages=CONFIG.all_languages,
     message:
         "Counting the preference pairs, their lengths and flags"

@@ -58,7 +58,8 @@ def test_a_threshold_changes_no_request_and_a_data_set_only_if_pairs_are_left_ou
     assert settings(other, "rating") == settings(rated, "rating")
     assert settings(other, "dataset.A") == settings(rated, "dataset.A")
     assert expected_texts(other, "A") != expected_texts(rated, "A")
-    assert settings(other, "tables") != settings(rated, "tables")
+    assert settings(other, "tables") == settings(rated, "tables")
+    assert settings(other, "rating_table") != settings(rated, "rating_table")
     drop = {"diagnostics": {"drop": ["chosen_low_rating"]}}
     assert settings(plan_of(**drop, **lower), "dataset.A") != settings(plan_of(**drop, **RATER), "dataset.A")
 
@@ -67,7 +68,7 @@ def test_another_rater_or_parser_changes_only_the_settings_of_ratings(rated):
     for change in ({"rater": "strong"}, {"rater": "judge", "parser": "json"}):
         other = plan_of(rating=change)
         assert settings(other, "rating") != settings(rated, "rating")
-        for what in ("dataset.A", "tables", "judge"):
+        for what in ("dataset.A", "tables", "rating_table", "judge"):
             assert settings(other, what) == settings(rated, what)
 
 

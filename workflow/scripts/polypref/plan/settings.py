@@ -50,12 +50,12 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "parser": config.rating.parser,
             "comet_kiwi": config.rating.comet_kiwi,
         },
+        "rating_table": lambda: {"rated": rated_fields(plan), "threshold": config.rating.threshold},
         "tables": lambda: {
             "policies": plan.policies,
             "languages": config.all_languages,
             "sources": sorted(config.sources),
             "health": config.health.model_dump(),
-            **({"rating": rated_fields(plan), "threshold": config.rating.threshold} if plan.rated() else {}),
             **(
                 {"native": {name: plan.native_files(name) for name in plan.architectures}}
                 if plan.all_native_files()
