@@ -38,8 +38,8 @@ class Rating(Section):
     parser: Parser = Field(
         "number",
         description="how the rating is found in the reply: 'number' (the only number, or a first line that is only the "
-        "rating), 'score_line' (\"Score: 85\" in the last such line) or 'json' ({\"score\": 85}). A rating outside 0 "
-        "to 100 counts as none",
+        "rating), 'score_line' (\"Score: 85\" in the last such line) or 'json' ({\"score\": 85}). A number "
+        "outside 0 to 100 or between 0 and 1, which is probably on another scale, counts as no rating",
     )
     threshold: float = Field(
         50,

@@ -20,14 +20,17 @@ _LINE = re.compile(rf"^\W*{_LABEL}\b\W*?:\W*?({_NUMBER}){_OF_100}?\W*$", re.IGNO
 
 
 def _value(number: object) -> float | None:
-    """Return a number from 0 to 100 with at most two decimals, after a point or a comma; None for any other value."""
+    """Return a number from 0 to 100 with at most two decimals, after a point or a comma; None for any other value.
+
+    A number between 0 and 1 is none either: the rater probably used a scale from 0 to 1.
+    """
     if isinstance(number, str):
         if not re.fullmatch(r"\d{1,3}(?:[.,]\d{1,2})?", number):
             return None
         number = float(number.replace(",", "."))
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
         return None
-    return float(number) if 0 <= number <= 100 else None
+    return float(number) if number == 0 or 1 <= number <= 100 else None
 
 
 def _unique(found: Iterable[float | None]) -> float | None:
