@@ -215,6 +215,7 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
         "all_flags": [flag for flag in FLAGS if "ratings" in results.tables or flag not in RATED_FLAGS],
         "judges": sorted(set(results.verdicts["model"])),
         "sources": sorted(set(results.pairs["source"])),
+        "rater": next(filter(None, map(config.get("rating", {}).get, ("rater", "comet_kiwi"))), "A model"),
         "sanity": layout.sanity_rows(results.sanity, results.prompts),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
         "models": method.models(config),
