@@ -40,6 +40,26 @@ def test_a_dry_run_lists_every_artifact_within_the_time_budget(name, tmp_path):
         assert (found["ask_answers"], found["ask_verdicts"]) == (7 * 9, 4 * 9)
 
 
+STARTS = """
+import os, sys
+with open(os.environ["STARTS"], "a") as file:
+    file.write(" ".join(sys.orig_argv) + "\\n")
+"""
+
+
+@pytest.mark.e2e  # seconds of computing
+def test_short_scripts_run_in_forks(tmp_path, monkeypatch):
+    """Only the scripts that start before the server is ready are processes of their own."""
+    (tmp_path / "sitecustomize.py").write_text(STARTS, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts.txt"))
+    wanted = [f"results/requests/answer/weak/{code}.parquet" for code in ("en", "ar", "zh", "de", "is", "ja", "nl")]
+    text = snakemake(tmp_path, *wanted, "--quiet", "reason", "--configfile", str(ROOT / "config/demo.yaml"))
+    scripts = (tmp_path / "starts.txt").read_text(encoding="utf-8").count(".snakemake/scripts")
+    assert jobs(text)["total"] > 13 and 1 <= scripts < 8
+    assert len(list((tmp_path / "results/requests").rglob("*.parquet"))) == 7
+
+
 def test_a_dry_run_of_the_laptop_needs_no_gpu(tmp_path):
     found = jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", str(ROOT / "config/laptop.yaml")))
     assert found["train_policy"] == found["build_dataset"] == 2 and found["complete"] == 8
