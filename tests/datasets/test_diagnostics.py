@@ -5,6 +5,7 @@ import pytest
 from building import build_dataset, table_of
 
 from polypref.config.diagnostics import RATED_FLAGS
+from polypref.datasets.diagnostic_tables import tabulate_diagnostics
 from polypref.datasets.diagnostics import (
     COPY,
     FLAGS,
@@ -13,7 +14,6 @@ from polypref.datasets.diagnostics import (
     language_identifier,
     overlap,
     repetition,
-    tabulate_diagnostics,
     truncated,
 )
 from polypref.files.schemas import DIAGNOSTICS

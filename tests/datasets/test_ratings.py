@@ -11,8 +11,8 @@ from reporting import run_script
 
 from polypref.config.diagnostics import RATED_FLAGS
 from polypref.config.loading import load_config, read_languages
-from polypref.datasets.diagnostics import tabulate_diagnostics
-from polypref.datasets.ratings import COLUMNS, tabulate_ratings
+from polypref.datasets.counts import tabulate_funnel
+from polypref.datasets.diagnostic_tables import RATING_COLUMNS, tabulate_diagnostics, tabulate_ratings
 from polypref.datasets.texts import Flags, Ratings
 from polypref.files.result_tables import read_csv, read_frame
 from polypref.files.schemas import DATASET, DIAGNOSTICS, DROPPED, FIELDS, PAIRS, RATED_DIAGNOSTICS, RATINGS, TEXTS
@@ -98,12 +98,20 @@ def test_pairs_are_left_out_for_a_low_rating_and_counted(rated):
     left = read_frame(rated / "datasets/A.dropped.parquet", DROPPED).set_index("item_id")
     assert left["step"].eq("diagnose").all()
     assert left["reason"].to_dict() == {"i1": "prompt low rating", "i2": "chosen low rating"}
+    pairs = read_frame(rated / "pairs.parquet", PAIRS)
+    frames = (read_frame(rated / "datasets/A.parquet", DATASET), left.reset_index())
+    funnel = tabulate_funnel({"s": (pairs, left[:0])}, pairs, left[:0].reset_index(), {"A": frames}, ["de"])
+    counted = funnel[funnel["stage"].eq("architecture") & funnel["step"].eq("diagnose")]
+    assert dict(zip(counted["reason"], counted["rows"], strict=True)) == {
+        "prompt low rating": 1,
+        "chosen low rating": 1,
+    }
 
 
 def test_the_table_has_each_field_and_language(rated):
     frame = read_frame(rated / "diagnostics/A.parquet", RATED_DIAGNOSTICS)
     table = tabulate_ratings({"A": frame, "B": frame}, {"A": ["prompt", "chosen"], "B": []}, ["de"], 50)
-    assert list(table.columns) == COLUMNS and table["architecture"].eq("A").all() and len(table) == 4
+    assert list(table.columns) == RATING_COLUMNS and table["architecture"].eq("A").all() and len(table) == 4
     for code in ("all", "de"):
         rows = table[table["language"].eq(code)].set_index("field")
         assert rows["translations"].eq(3).all(), "English texts are no translations"

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from polypref.config.sections import ENGLISH
 from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
-from polypref.datasets.diagnostics import DIAGNOSED, tabulate_diagnostics, tabulate_lengths
-from polypref.datasets.ratings import tabulate_ratings
+from polypref.datasets.diagnostic_tables import DIAGNOSED, tabulate_diagnostics, tabulate_lengths, tabulate_ratings
 from polypref.files import schemas
 from polypref.files.result_tables import OnDemand, read_frame, write_csv
 from polypref.files.tables import read_json

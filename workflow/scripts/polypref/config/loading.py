@@ -28,14 +28,7 @@ from polypref.config.sections import (
     Translate,
 )
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
-from polypref.config.uses import (
-    check_decodings,
-    check_judge_prompt,
-    check_rating,
-    check_roles,
-    check_runtimes,
-    checkpoints_of,
-)
+from polypref.config.uses import check_decodings, check_prompts, check_roles, check_runtimes, checkpoints_of
 from polypref.config.yaml_guesses import misread_numbers
 
 
@@ -132,7 +125,7 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from check_decodings(config)
     yield from check_searches(config, lambda path: find_file(path, root))
     yield from check_runtimes(config)
-    yield from check_rating(config, lambda path: find_file(path, root))
+    yield from check_prompts(config, lambda path: find_file(path, root))
     reserved = set(config.checkpoints) | {"base"}
     for name in sorted(set(config.architectures) & reserved):
         yield fault(f"architectures.{name}", name, "a name other than 'base' and the names of checkpoints")
@@ -140,11 +133,6 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     for taken in sorted({f"{name}.s{seed}" for name in config.architectures for seed in config.training.all_seeds}):
         if taken in others:
             yield fault("training.seeds", config.training.all_seeds, f"none whose policy is named {taken}, as another")
-    prompt = find_file(config.judging.prompt, root)
-    if prompt.is_file():
-        yield from check_judge_prompt(config.judging.prompt, prompt.read_text(encoding="utf-8"))
-    else:
-        yield fault("judging.prompt", config.judging.prompt, "a text file that exists")
     if not find_file(config.figures.style, root).is_file():
         yield fault("figures.style", config.figures.style, "a matplotlib style file that exists")
 

@@ -52,6 +52,7 @@ def check_decodings(config: Config) -> Iterator[str]:
             yield fault(f"{key}.decoding.beam_size", judge.decoding.beam_size, "none: a judge answers with one label")
     if config.rating.rater and (beams := config.rating.decoding.beam_size or 1) > 1:
         yield fault("rating.decoding.beam_size", beams, "none: a rater answers with one number")
+    yield from _check_rating(config)
 
 
 def _check_decoding(key: str, decoding: Decoding, engines: set[str]) -> Iterator[str]:
@@ -101,35 +102,33 @@ def _check_training(training: Training) -> Iterator[str]:
         yield fault("training.liger_kernel", True, "false with training.runtime.launcher 'cpu'")
 
 
-def check_judge_prompt(name: str, text: str) -> Iterator[str]:
-    """Check that the judge's prompt has placeholders for the prompt and both answers."""
+def check_prompts(config: Config, find: Callable[[str], Path]) -> Iterator[str]:
+    """Check that the prompts of judge and rater are files with placeholders for all texts."""
     allowed = "{prompt}, {answer_a} and {answer_b}, all three, and {language}"
-    yield from _check_prompt("judging.prompt", name, text, JUDGED, allowed)
-
-
-def check_rating(config: Config, find: Callable[[str], Path]) -> Iterator[str]:
-    """Check the rater's prompt, and that pairs are left out for their ratings only if there are ratings."""
-    rating, drop = config.rating, config.diagnostics.drop
-    if rating.rater and rating.comet_kiwi:
-        yield fault("rating.comet_kiwi", rating.comet_kiwi, "none with `rating.rater`: translations have one rating")
-    if not rating.is_on:
-        for flag in sorted(set(drop) & set(RATED_FLAGS)) if isinstance(drop, list) else ():
-            yield fault("diagnostics.drop", flag, "flags that can be set; this one needs `rating.rater`")
-    if not rating.rater:
-        return
-    path = find(rating.prompt)
-    if path.is_file():
+    yield from _check_prompt("judging.prompt", config.judging.prompt, find, JUDGED, allowed)
+    if config.rating.rater:
         allowed = "{source} and {translation}, both, and {language}"
-        yield from _check_prompt("rating.prompt", rating.prompt, path.read_text(encoding="utf-8"), RATED, allowed)
-    else:
-        yield fault("rating.prompt", rating.prompt, "a text file that exists")
+        yield from _check_prompt("rating.prompt", config.rating.prompt, find, RATED, allowed)
 
 
-def _check_prompt(key: str, name: str, text: str, needed: set[str], allowed: str) -> Iterator[str]:
-    named = set(re.findall(r"\{(\w+)\}", text))
+def _check_prompt(key: str, name: str, find: Callable[[str], Path], needed: set[str], allowed: str) -> Iterator[str]:
+    path = find(name)
+    if not path.is_file():
+        yield fault(key, name, "a text file that exists")
+        return
+    named = set(re.findall(r"\{(\w+)\}", path.read_text(encoding="utf-8")))
     if not needed <= named <= {*needed, "language"}:
         found = ", ".join(f"{{{place}}}" for place in sorted(named)) or "no place for a text"
         yield f"{key}: found {found} in {name}; allowed: {allowed}"
+
+
+def _check_rating(config: Config) -> Iterator[str]:
+    """Check that translations have one rating, and that pairs are left out for ratings only if there are any."""
+    rating, drop = config.rating, config.diagnostics.drop
+    if rating.rater and rating.comet_kiwi:
+        yield fault("rating.comet_kiwi", rating.comet_kiwi, "none with `rating.rater`: translations have one rating")
+    for flag in sorted(set(drop) & set(RATED_FLAGS)) if isinstance(drop, list) and not rating.is_on else ():
+        yield fault("diagnostics.drop", flag, "flags that can be set; this one needs `rating.rater`")
 
 
 def checkpoints_of(model: Model) -> list[str]:

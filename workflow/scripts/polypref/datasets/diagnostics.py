@@ -6,17 +6,16 @@ This module drops no pairs. If a configuration lists flags under ``diagnostics.d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from types import MappingProxyType
 from typing import Any, get_args
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polypref.config.diagnostics import EQUAL, RATED_FLAGS, Flag
+from polypref.config.diagnostics import EQUAL, Flag
 from polypref.config.sections import ENGLISH
 from polypref.datasets.completeness import (
     is_incomplete,
@@ -53,9 +52,6 @@ NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
 """Languages to identify besides those of the experiment: models switch to them, or they are easily confused."""
 EXCERPT = 2000
 """Number of characters at the start of a text that its language is identified from."""
-
-DIAGNOSED = ("language", "source", *(f"{field}_tokens" for field in FIELDS), "token_gap", "flags")
-"""Columns of the diagnostics that the tables are made from."""
 
 
 @dataclass(frozen=True)
@@ -246,64 +242,3 @@ def truncated(language: str, texts: dict[str, pa.Table | None]) -> dict[tuple[st
         for field, table in texts.items()
         if table is not None
     }
-
-
-def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame], rated: bool = False) -> pd.DataFrame:
-    """Tabulate flag counts and mean lengths per architecture, language and source.
-
-    Parameters
-    ----------
-    diagnostics : architecture to schema DIAGNOSTICS.
-    rated : whether translations have ratings; without them, the flags of ratings are left out.
-
-    Returns
-    -------
-    architecture, language, source, pairs; ``{field}_tokens`` (means), ``token_gap`` (mean of chosen minus rejected),
-    ``chosen_longer`` (share of pairs); and the number of pairs with each of `FLAGS`.
-    """
-    keys = ["architecture", "language", "source"]
-    shown = [flag for flag in FLAGS if rated or flag not in RATED_FLAGS]
-    tables = []
-    for name in sorted(diagnostics):
-        frame = diagnostics[name]
-        flags = frame["flags"].map(lambda found: set(found))
-        marked = frame.assign(
-            architecture=name,
-            chosen_longer=(frame["token_gap"] > 0).astype(float),
-            **{flag: flags.map(lambda found, flag=flag: flag in found).astype(int) for flag in shown},
-        )
-        means = [f"{field}_tokens" for field in FIELDS] + ["token_gap", "chosen_longer"]
-        groups = marked.groupby(keys, sort=True)
-        table = pd.concat([groups.size().rename("pairs"), groups[means].mean(), groups[shown].sum()], axis=1)
-        tables.append(table.reset_index())
-    return pd.concat(tables, ignore_index=True)
-
-
-def tabulate_lengths(diagnostics: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
-    """Tabulate the distribution of lengths per architecture, language and field.
-
-    Parameters
-    ----------
-    diagnostics : architecture to schema DIAGNOSTICS.
-    languages : languages in the order of the rows.
-
-    Returns
-    -------
-    architecture, language, field, pairs, mean, and p5, p25, p50, p75, p95 (percentiles), in tokens of the trainee's
-    tokenizer.
-    """
-    shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-    tables = []
-    for name in sorted(diagnostics):
-        frame = diagnostics[name]
-        columns = {f"{field}_tokens": field for field in FIELDS}
-        long = frame.rename(columns=columns).melt("language", list(FIELDS), var_name="field", value_name="tokens")
-        groups = long.groupby(["language", "field"])["tokens"]
-        quantiles = {label: groups.quantile(share) for label, share in shares.items()}
-        table = pd.DataFrame({"pairs": groups.size(), "mean": groups.mean(), **quantiles}).reset_index()
-        tables.append(table.assign(architecture=name))
-    table = pd.concat(tables, ignore_index=True)
-    places = {"language": list(languages), "field": list(FIELDS)}
-    order = {key: table[key].map(values.index) for key, values in places.items()}
-    table = table.iloc[table.assign(**order).sort_values(["architecture", "language", "field"]).index]
-    return table[["architecture", "language", "field", "pairs", "mean", *shares]].reset_index(drop=True)

@@ -39,7 +39,7 @@ def plot_lengths(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
 
     Parameters
     ----------
-    table : output of :func:`polypref.datasets.diagnostics.tabulate_lengths`.
+    table : output of :func:`polypref.datasets.diagnostic_tables.tabulate_lengths`.
     names : language code to English name, in the order of the rows.
     """
     architectures = list(dict.fromkeys(table["architecture"]))
@@ -75,7 +75,7 @@ def flag_frame(table: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    table : output of :func:`polypref.datasets.diagnostics.tabulate_diagnostics`.
+    table : output of :func:`polypref.datasets.diagnostic_tables.tabulate_diagnostics`.
 
     Returns
     -------

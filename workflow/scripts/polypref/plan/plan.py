@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from polypref.config.diagnostics import EQUAL
 from polypref.config.loading import checkpoint_of, serves
@@ -16,6 +16,7 @@ from polypref.config.registry import Decoding, Runtime
 from polypref.config.sections import ENGLISH, Architecture, Config, Generate, Language, Native, Translate
 from polypref.config.uses import checkpoints_of
 from polypref.files.schemas import FIELDS
+from polypref.plan.artifacts import Response, Translation
 from polypref.requests.judge import LABELS
 
 TASKS = ("translate", "rate", "generate", "answer", "judge")
@@ -23,36 +24,6 @@ SECOND = "second/"
 """Folder of the second judge's files below those of its task."""
 SANITY = "sanity"
 """Name of the judge's sanity set among the requests and verdicts of its task."""
-
-
-class Translation(NamedTuple):
-    """A file of translations: corpus ``pairs`` or ``wmt``, field, translator, language."""
-
-    corpus: str
-    field: str
-    model: str
-    language: str
-
-    @property
-    def stem(self) -> str:
-        return "/".join(self)
-
-
-def rating_stem(file: Translation) -> str:
-    """The stem of the requests and ratings for a file of translations of the base set."""
-    return f"{file.field}/{file.model}/{file.language}"
-
-
-class Response(NamedTuple):
-    """A file of generated responses: origin of the prompt (see :meth:`Plan.origin`), generator, language."""
-
-    origin: str
-    model: str
-    language: str
-
-    @property
-    def stem(self) -> str:
-        return "/".join(self)
 
 
 @dataclass(frozen=True)
@@ -163,7 +134,7 @@ class Plan:
 
     def ratings_file(self, file: Translation) -> str:
         """The file with the ratings of a file of translations."""
-        return f"{self.config.results}/ratings/{rating_stem(file)}.parquet"
+        return f"{self.config.results}/ratings/{file.rating_stem}.parquet"
 
     def responses(self) -> list[Response]:
         return [file for file in self._field_files() if isinstance(file, Response)]
@@ -185,7 +156,7 @@ class Plan:
         judges = [(judging.judge, ""), *([(judging.second.judge, SECOND)] if judging.second else [])]
         uses = [
             *(("translate", checkpoint_of(models[t.model], t.language), t.stem) for t in self.translations()),
-            *(("rate", rater, rating_stem(file)) for rater in self.raters for file in self.rated()),
+            *(("rate", rater, file.rating_stem) for rater in self.raters for file in self.rated()),
             *(("generate", checkpoint_of(models[r.model], r.language), r.stem) for r in self.responses()),
             *(("answer", name, f"{name}/{code}") for name in self.answerers for code in self.config.all_languages),
             *(
