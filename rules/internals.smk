@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.script import PythonScript
 from snakemake.settings.types import DeploymentMethod
 
@@ -127,3 +128,27 @@ def adapt_scripts(run=PythonScript._execute_cmd):
 
 
 adapt_scripts()
+
+
+def limit_evaluations(scheduler):
+    """Let at most one timer of Snakemake's scheduler wait to evaluate the ready jobs again.
+
+    With a limit of jobs per second, which is on by default, each evaluation starts a timer for another one, and so does
+    each finished job. While jobs are waiting, none of these chains ends: after a hundred finished jobs, all waiting jobs
+    are evaluated a hundred times per second.
+    """
+
+    def schedule_once(self, delay):
+        def evaluate():
+            self.timer = None  # first, because the evaluation may start the next timer
+            self._open_jobs.release()
+
+        if getattr(self, "timer", None) is None:
+            self.timer = threading.Timer(delay, evaluate)
+            self.timer.daemon = True  # the end of a run does not wait for it
+            self.timer.start()
+
+    scheduler._schedule_reevalutation = schedule_once
+
+
+limit_evaluations(JobScheduler)

@@ -60,6 +60,32 @@ def test_short_scripts_run_in_forks(tmp_path, monkeypatch):
     assert len(list((tmp_path / "results/requests").rglob("*.parquet"))) == 7
 
 
+WAITING = f"""
+include: "{ROOT}/rules/internals.smk"
+
+
+rule all:
+    input:
+        expand("{{n}}.txt", n=range(30)),
+
+
+rule wait:
+    output:
+        "{{n}}.txt",
+    shell:
+        "sleep 0.2; touch {{output}}"
+"""
+
+
+@pytest.mark.e2e  # seconds of waiting
+def test_waiting_jobs_are_evaluated_about_once_per_finished_job(tmp_path):
+    """Snakemake's own timers would evaluate them again for each finished job, in every second (snakemake 9.27)."""
+    (tmp_path / "Snakefile").write_text(WAITING, encoding="utf-8")
+    text = snakemake(tmp_path, "--verbose", "--scheduler", "greedy", snakefile=tmp_path / "Snakefile")
+    evaluations = len(re.findall(r"^Ready jobs: ", text, re.MULTILINE))
+    assert 30 <= evaluations < 60
+
+
 def test_a_dry_run_of_the_laptop_needs_no_gpu(tmp_path):
     found = jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", str(ROOT / "config/laptop.yaml")))
     assert found["train_policy"] == found["build_dataset"] == 2 and found["complete"] == 8
