@@ -35,7 +35,7 @@ STARTED = []
 
 
 wildcard_constraints:
-    task="translate|generate|answer|judge",
+    task="translate|rate|generate|answer|judge",
     corpus="pairs|wmt",
     field="prompt|chosen|rejected|source",
     language="|".join(CONFIG.all_languages),

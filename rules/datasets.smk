@@ -26,7 +26,7 @@ rule build_dataset:
         "../environment.yml"
     params:
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
-        drop=CONFIG.diagnostics.dropped_flags,
+        drop=CONFIG.dropped_flags,
     message:
         "Building data set {wildcards.architecture}"
     script:
@@ -60,6 +60,7 @@ rule diagnose_pairs:
     input:
         pairs=R / "pairs.parquet",
         texts=lambda wc: PLAN.dataset_inputs(wc.architecture),
+        ratings=lambda wc: [path for files in PLAN.ratings(wc.architecture).values() for path in files.values()],
         trainee=identity_of(CONFIG.training.base),
         settings=R / "settings/dataset.{architecture}.json",
     output:
@@ -70,6 +71,7 @@ rule diagnose_pairs:
         "../environment.yml"
     threads: 4
     params:
+        **({"ratings": lambda wc: PLAN.ratings(wc.architecture)} if PLAN.rated() else {}),
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),
         trainee=PLAN.weights(CONFIG.training.base),
         languages=CONFIG.all_languages,
@@ -120,7 +122,9 @@ rule tabulate_datasets:
         datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
         diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),
         settings=R / "settings/tables.json",
+        rating=R / "settings/rating_table.json" if PLAN.rated() else [],
     output:
+        **({"ratings": R / "tables/ratings.csv"} if PLAN.rated() else {}),
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
         diagnostics=R / "tables/diagnostics.csv",
@@ -130,6 +134,7 @@ rule tabulate_datasets:
     conda:
         "../environment.yml"
     params:
+        **(settings(PLAN, "rating_table") if PLAN.rated() else {}),
         languages=CONFIG.all_languages,
     message:
         "Counting the preference pairs, their lengths and flags"

@@ -16,6 +16,7 @@ rule tabulate_health:
         answer_flags=R / "tables/answer_flags.csv",
         improvement=R / "tables/improvement_by_language.csv",
         funnel=R / "tables/funnel.csv",
+        ratings=R / "tables/ratings.csv" if PLAN.rated() else [],
         judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
         prompts=expand(R / "prompts/{language}.parquet", language=CONFIG.all_languages),
         datasets=rules.tabulate_datasets.input.datasets,

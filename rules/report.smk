@@ -22,6 +22,7 @@ rule build_report:
         funnel=R / "tables/funnel.csv",
         dataset_counts=R / "tables/dataset_counts.csv",
         diagnostics=R / "tables/diagnostics.csv",
+        ratings=R / "tables/ratings.csv" if PLAN.rated() else [],
         judge_agreement=R / "tables/judge_agreement.csv" if CONFIG.judging.second else [],
         seeds=R / "tables/seeds.csv" if len(CONFIG.training.all_seeds) > 1 else [],
         health=R / "tables/health.csv",

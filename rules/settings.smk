@@ -7,7 +7,11 @@ localrules:
 
 rule write_settings:
     input:
-        lambda wc: [local_file(CONFIG.judging.prompt)] if wc.what == "judge" else [],
+        lambda wc: [
+            local_file(section.prompt)
+            for name, section in (("judge", CONFIG.judging), ("rating", CONFIG.rating))
+            if wc.what == name and (wc.what == "judge" or CONFIG.rating.rater)
+        ],
     output:
         R / "settings/{what}.json",
     log:

@@ -1,4 +1,4 @@
-# Translation of the base set's fields and of WMT24++ segments.
+# Translation of the base set's fields and of WMT24++ segments, and ratings of the former.
 
 
 localrules:
@@ -41,3 +41,49 @@ rule collect_translations:
         "Collecting {wildcards.corpus} {wildcards.field} in {wildcards.language} by {wildcards.model}"
     script:
         "../workflow/scripts/collect_texts.py"
+
+
+if PLAN.rated() and CONFIG.rating.rater:
+
+    localrules:
+        ask_ratings,
+        collect_ratings,
+
+    rule ask_ratings:
+        input:
+            pairs=R / "pairs.parquet",
+            translations=R / "translations/pairs/{field}/{model}/{language}.parquet",
+            template=local_file(CONFIG.rating.prompt),
+            checkpoint=identity_of(CONFIG.rating.rater),
+            settings=R / "settings/rating.json",
+        output:
+            R / "requests/rate/{field}/{model}/{language}.parquet",
+        log:
+            R / "logs/ask_ratings/{field}.{model}.{language}.log",
+        conda:
+            "../environment.yml"
+        params:
+            request_settings=PLAN.request_settings_of_rater(CONFIG.rating.rater),
+            language_name=lambda wc: LANGUAGES[wc.language].name,
+        message:
+            "Writing requests to the rater about {wildcards.field} in {wildcards.language} by {wildcards.model}"
+        script:
+            "../workflow/scripts/ask_ratings.py"
+
+    rule collect_ratings:
+        input:
+            requests=R / "requests/rate/{field}/{model}/{language}.parquet",
+            completions=completions_of("rate", CONFIG.rating.rater),
+            settings=R / "settings/rating.json",
+        output:
+            R / "ratings/{field}/{model}/{language}.parquet",
+        log:
+            R / "logs/collect_ratings/{field}.{model}.{language}.log",
+        conda:
+            "../environment.yml"
+        params:
+            parser=CONFIG.rating.parser,
+        message:
+            "Collecting the ratings of {wildcards.field} in {wildcards.language} by {wildcards.model}"
+        script:
+            "../workflow/scripts/collect_ratings.py"

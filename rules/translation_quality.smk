@@ -1,4 +1,4 @@
-# Translation quality: BLEU, chrF++ and COMET scores of the translators on WMT24++.
+# Translation quality: BLEU, chrF++ and COMET scores of the translators on WMT24++, and ratings by COMETKiwi.
 
 
 localrules:
@@ -28,3 +28,28 @@ rule score_translations:
         "Scoring the translations of WMT24++"
     script:
         "../workflow/scripts/score_translations.py"
+
+
+if CONFIG.rating.comet_kiwi:
+
+    rule rate_by_comet:
+        input:
+            pairs=R / "pairs.parquet",
+            translations=R / "translations/pairs/{field}/{model}/{language}.parquet",
+            checkpoint=[CONFIG.rating.comet_kiwi] if CONFIG.rating.comet_kiwi.endswith(".ckpt") else [],
+            settings=R / "settings/rating.json",
+        output:
+            R / "ratings/{field}/{model}/{language}.parquet",
+        log:
+            R / "logs/rate_by_comet/{field}.{model}.{language}.log",
+        conda:
+            "../environment.yml"
+        threads: 2
+        resources:
+            mem_mb=lambda wc, attempt: attempt * 16_000,
+        params:
+            checkpoint=CONFIG.rating.comet_kiwi,
+        message:
+            "Rating {wildcards.field} in {wildcards.language} by {wildcards.model} with COMETKiwi"
+        script:
+            "../workflow/scripts/rate_by_comet.py"

@@ -175,6 +175,23 @@ def test_truncated_answers_are_reported(real_run, completed):
         assert len(expected) and keys(signs[cut]) == keys(expected)
 
 
+def test_every_translation_is_rated_or_counted(real_run):
+    requests = read_parts(real_run.results / "requests/rate")
+    assert len(requests) == 8 and set(requests["language"]) == {"de", "es"}, "four prompts in two languages"
+    ratings = read_parts(real_run.results / "ratings")
+    parsed = ratings["status"].eq("parsed")
+    assert set(ratings["status"]) <= {"parsed", "unparsed"} and ratings["rating"].notna().eq(parsed).all()
+    assert ratings.loc[parsed, "rating"].between(0, 100).all() and ratings["reply"].ne("").all()
+    signs = pd.read_parquet(real_run.results / "diagnostics/A.parquet").merge(ratings, on=["item_id", "language"])
+    assert len(signs) == 8 and signs["prompt_rating"].equals(signs["rating"]) and signs["chosen_rating"].isna().all()
+    low = signs["flags"].map(lambda flags: "prompt_low_rating" in flags)
+    assert low.equals(signs["rating"].lt(50))
+    table = read_csv(real_run.results / "tables/ratings.csv").set_index("language")
+    assert table["field"].eq("prompt").all() and table.loc["all", "unrated_percent"] == 100 * (1 - parsed.mean())
+    health = read_csv(real_run.results / "tables/health.csv").set_index("check")
+    assert health.loc["data_unrated", "value"] == table.loc["all", "unrated_percent"]
+
+
 # -- the report -----------------------------------------------------------------------------------------------------
 
 

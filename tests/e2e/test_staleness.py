@@ -69,6 +69,12 @@ def test_another_judging_mode_reruns_only_the_tables(miniature):
     assert plan(miniature, ("judging.mode", "paper")) == {**TABLES_OF_VERDICTS, **HEALTH, **PAGE}
 
 
+def test_a_rater_runs_only_its_batch_and_what_shows_ratings(miniature):
+    shown = {"diagnose_pairs": 3, "tabulate_datasets": 1, "plot_datasets": 1, "write_card": 3, **HEALTH, **PAGE}
+    jobs = plan(miniature, ("rating", {"rater": "judge"}))
+    assert jobs == {"ask_ratings": 32, "complete": 1, "collect_ratings": 32, **shown, **COST}
+
+
 def test_another_beta_reruns_training_and_later_rules(miniature):
     jobs = plan(miniature, ("training.beta", 0.2))
     assert jobs["train_policy"] == 3 and jobs["complete"] == 4  # answers of A, B and C, and the judge

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from polypref.datasets.diagnostics import FLAGS, tabulate_lengths
+from polypref.datasets.diagnostic_tables import tabulate_lengths
+from polypref.datasets.diagnostics import FLAGS
 from polypref.figures import style as figures
 from polypref.figures.datasets import flag_frame, plot_flags, plot_lengths
 from polypref.figures.improvement import plot_forest

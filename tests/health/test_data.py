@@ -1,9 +1,9 @@
-"""The contamination check counts matching prompts in the data sets, and reports how many were left out earlier."""
+"""Checks of the data: prompts of the evaluation set in the data sets, and translations without a rating."""
 
 import pandas as pd
 
 from polypref.config.health import Health
-from polypref.health.data import contaminated, contamination_checks
+from polypref.health.data import contaminated, contamination_checks, rating_checks
 
 TEXT = "Name the longest river of the country in which you were born, and say why people like it so much."
 PROMPTS = pd.DataFrame(
@@ -36,3 +36,14 @@ def test_a_translation_that_matches_is_reported():
     assert status == "fail" and message.startswith(
         "1 of 2 prompts of data set A match an evaluation prompt (exact 1); 3"
     )
+
+
+def test_translations_without_a_rating_are_counted():
+    ratings = pd.DataFrame({
+        "architecture": "A", "language": ["all", "de", "all"], "field": ["prompt", "prompt", "chosen"],
+        "unrated_percent": [4.0, 50.0, 30.0],
+    })  # fmt: skip
+    rows = rating_checks(ratings, Health().model_dump())
+    assert [(row["about"], row["status"]) for row in rows] == [("A prompt", "pass"), ("A chosen", "fail")]
+    assert rows[1]["message"] == "30% of the chosen translations of data set A have no rating"
+    assert not any(row["voids"] for row in rows)

@@ -28,9 +28,8 @@ def blocks(text: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def paper() -> dict[str, str]:
     plan = plan_of("config")
-    text = show(
-        plan, Path("none"), (ROOT / "resources/prompts/judge.txt").read_text(encoding="utf-8"), lambda row: None
-    )
+    templates = {"judge": (ROOT / "resources/prompts/judge.txt").read_text(encoding="utf-8")}
+    text = show(plan, Path("none"), templates, lambda row: None)
     found = blocks(text)
     assert found.keys() == {f"{task}/{name}" for task, name in plan.batches()}
     found["all"] = text
@@ -63,7 +62,7 @@ def test_existing_requests_are_shown_as_rendered(tmp_path):
     rows = ask_responses([{"item_id": "i", "prompt": "hello you"}], asked, "de")
     stem = plan.batches()["generate", "weak"][0]
     write_table(tmp_path / f"requests/generate/{stem}.parquet", rows, REQUESTS)
-    text = blocks(show(plan, tmp_path, "{language}{prompt}{answer_a}{answer_b}", local_renderer()))
+    text = blocks(show(plan, tmp_path, {"judge": "{language}{prompt}{answer_a}{answer_b}"}, local_renderer()))
     shown = text["generate/weak"].split("--- rendered with the chat template")[1]
     assert "hello you" in shown and shown.strip() != "hello you", "the chat template adds its markers"
     assert "first of" in text["generate/weak"] and "placeholders" not in text["generate/weak"]

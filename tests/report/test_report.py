@@ -182,6 +182,13 @@ def test_counts_of_flags_lead_to_the_reader(pages, report):
     assert wrong and "reader.html#language=is&architecture=B&flag=chosen_wrong_language" in links
 
 
+def test_without_a_rater_nothing_is_said_of_ratings(report):
+    for name in ("data", "reader"):
+        text = (report / f"{name}.html").read_text(encoding="utf-8")
+        assert "low rating" not in text and "Ratings of the translations" not in text
+    assert "data_unrated" not in (report.parent / "tables/health.csv").read_text(encoding="utf-8")
+
+
 def test_the_same_inputs_give_the_same_report(report):
     before = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
     write_report(report.parent)

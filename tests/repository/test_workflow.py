@@ -175,3 +175,19 @@ def test_the_metadata_for_the_workflow_catalogue():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
     assert {"mandatory-flags", "software-stack-deployment", "report"} <= usage.keys()
     assert (ROOT / "environment.yml").is_file() is usage["software-stack-deployment"]["conda"]
+
+
+def test_a_rater_adds_only_its_own_jobs(tmp_path):
+    """A request file and a file of ratings per file of translations of the base set, one batch and its settings."""
+    (tmp_path / "rater.yaml").write_text("rating: {rater: judge}\n", encoding="utf-8")
+    (tmp_path / "kiwi.yaml").write_text("rating: {comet_kiwi: Unbabel/wmt22-cometkiwi-da}\n", encoding="utf-8")
+    demo = str(ROOT / "config/demo.yaml")
+    without, rated, kiwi = (
+        jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", demo, *more))
+        for more in ([], [str(tmp_path / "rater.yaml")], [str(tmp_path / "kiwi.yaml")])
+    )
+    added = [{n: count - without.get(n, 0) for n, count in found.items() if count != without.get(n)}
+             for found in (rated, kiwi)]  # fmt: skip
+    assert added[0] == {"ask_ratings": 32, "collect_ratings": 32, "complete": 1, "write_settings": 2, "total": 67}
+    assert added[1] == {"rate_by_comet": 32, "write_settings": 2, "total": 34}
+    assert not [name for name in without if "rating" in name or "rate_by" in name]

@@ -43,10 +43,11 @@ def run_script(name: str, **directives) -> None:
             os.close(saved)
 
 
-def make_report(folder: Path, trained: dict | None = None) -> Path:
+def make_report(folder: Path, trained: dict | None = None, rated: dict | None = None) -> Path:
     """Build tables, figures and the report from the results below `folder`, and return the report's first page.
 
-    ``trained`` names the architecture and label of the policies, if they were trained with several seeds.
+    ``trained`` names the architecture and label of the policies, if they were trained with several seeds. ``rated``
+    names the fields of each architecture that have ratings, if the diagnostics have them.
     """
     trained = trained or {}
     languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
@@ -69,6 +70,8 @@ def make_report(folder: Path, trained: dict | None = None) -> Path:
         params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages, "trained": trained},
     )  # fmt: skip
     counted = ("sources", "datasets")
+    rated = {"rated": rated, "threshold": 50} if rated else {}
+    counts = ("funnel", "dataset_counts", "diagnostics", "lengths", *(["ratings"] if rated else []))
     run_script(
         "tabulate_datasets",
         input={"pairs": folder / "pairs.parquet", "pairs_dropped": folder / "pairs.dropped.parquet"}
@@ -78,8 +81,8 @@ def make_report(folder: Path, trained: dict | None = None) -> Path:
         }
         | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted}
         | {"diagnostics": sorted(folder.glob("diagnostics/*.parquet"))},
-        output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts", "diagnostics", "lengths")},
-        params={"languages": languages},
+        output={name: tables / f"{name}.csv" for name in counts},
+        params={"languages": languages, **rated},
     )
     run_script(
         "tabulate_health",
@@ -93,7 +96,8 @@ def make_report(folder: Path, trained: dict | None = None) -> Path:
                "training_logs": [folder / f"policies/{name}/log.csv" for name in "ABC"],
                "length_bias": tables / "length_bias.csv", "wrong_languages": tables / "wrong_languages.csv",
                "answer_flags": tables / "answer_flags.csv",
-               "improvement": tables / "improvement_by_language.csv", "funnel": tables / "funnel.csv"},
+               "improvement": tables / "improvement_by_language.csv", "funnel": tables / "funnel.csv",
+               **({"ratings": tables / "ratings.csv"} if rated else {})},
         output={**{name: tables / f"{name}.csv" for name in ("health", "contamination")},
                 "sanity": folder / "verdicts/sanity.parquet"},
         params={"parser": "label", "limits": Health().model_dump(exclude={"sanity_prompts"}), "trained": trained,

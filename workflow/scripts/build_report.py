@@ -16,7 +16,7 @@ from polypref.running.logs import job
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
           "estimates", "self_agreement", "length_bias", "wrong_languages", "answer_flags", "translation_comparisons",
-          "judge_agreement", "seeds", "health", "funnel", "dataset_counts", "diagnostics", "cost",
+          "judge_agreement", "seeds", "health", "ratings", "funnel", "dataset_counts", "diagnostics", "cost",
           "estimate")  # fmt: skip
 
 
@@ -54,7 +54,9 @@ if __name__ == "__main__":
                 Path(path).stem: read_table(path, schemas.DATASET, COLUMNS).to_pandas() for path in files.datasets
             },
             dropped=by_architecture(files.dropped, schemas.DROPPED, ".dropped"),
-            diagnostics=by_architecture(files.pair_diagnostics, schemas.DIAGNOSTICS),
+            diagnostics=by_architecture(
+                files.pair_diagnostics, schemas.RATED_DIAGNOSTICS if files.get("ratings") else schemas.DIAGNOSTICS
+            ),
             prompts=read_all(files.prompts, schemas.PROMPTS),
             answers={
                 trained.label(name): read_all(

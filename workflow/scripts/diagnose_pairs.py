@@ -4,8 +4,8 @@ import os
 
 from polypref.datasets.building import build_dataset
 from polypref.datasets.diagnostics import Expected, diagnose, language_identifier, truncated
-from polypref.datasets.texts import native_files, read_texts
-from polypref.files.schemas import DIAGNOSTICS
+from polypref.datasets.texts import Ratings, native_files, read_texts
+from polypref.files.schemas import DIAGNOSTICS, RATED_DIAGNOSTICS
 from polypref.files.tables import by_id, open_table, to_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
@@ -21,15 +21,18 @@ if __name__ == "__main__":
         count = token_counter(tokenizer)
         native = native_files(snakemake.input.get("settings"))
         expected = Expected(**snakemake.params.expected)
+        rated = snakemake.params.get("ratings")
+        ratings, schema = Ratings(rated or {}), DIAGNOSTICS if rated is None else RATED_DIAGNOSTICS
         flagged = 0
-        with open_table(snakemake.output[0], DIAGNOSTICS) as writer:
+        with open_table(snakemake.output[0], schema) as writer:
             for language, pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
                 rows, _ = build_dataset(pairs, texts, language, drop=())
                 originals = pairs.to_pylist()
                 if language in native:  # native prompts have no English original
                     originals = [{**pair, "prompt": ""} for pair in originals]
                 originals, cut = by_id(originals, "the base set"), truncated(language, texts)
-                found = diagnose(rows.to_pylist(), originals, cut, identify, count, expected)
+                given = ratings.of(language, pairs)
+                found = diagnose(rows.to_pylist(), originals, cut, identify, count, expected, given)
                 flagged += sum(bool(row["flags"]) for row in found)
-                writer.write(to_table(found, DIAGNOSTICS))
+                writer.write(to_table(found, schema))
         terminal.report(f"{flagged:,} of {writer.rows:,} pairs are flagged")

@@ -1,5 +1,5 @@
-"""Count the preference data: the funnel, which accounts for every row; pairs per data set, language and source; and the
-flags and the distribution of lengths from the diagnostics.
+"""Count the preference data: the funnel, which accounts for every row; pairs per data set, language and source; and
+the flags, the distribution of lengths and the ratings of translations (if there is a rater) from the diagnostics.
 
 The paths of the files are ``.../{source}.parquet`` and ``.../{architecture}.parquet``.
 """
@@ -7,8 +7,9 @@ The paths of the files are ``.../{source}.parquet`` and ``.../{architecture}.par
 from functools import partial
 from pathlib import Path
 
+from polypref.config.sections import ENGLISH
 from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
-from polypref.datasets.diagnostics import DIAGNOSED, tabulate_diagnostics, tabulate_lengths
+from polypref.datasets.diagnostic_tables import DIAGNOSED, tabulate_diagnostics, tabulate_lengths, tabulate_ratings
 from polypref.files import schemas
 from polypref.files.result_tables import OnDemand, read_frame, write_csv
 from polypref.files.tables import read_json
@@ -48,5 +49,12 @@ if __name__ == "__main__":
         write_csv(tabulate_dataset_counts(lengths, languages), snakemake.output.dataset_counts)
         diagnostics = OnDemand({Path(path).stem: partial(read_frame, path, schemas.DIAGNOSTICS, DIAGNOSED)
                                 for path in files.diagnostics})  # fmt: skip
-        write_csv(tabulate_diagnostics(diagnostics), snakemake.output.diagnostics)
+        rated = snakemake.params.get("rated")
+        write_csv(tabulate_diagnostics(diagnostics, bool(rated)), snakemake.output.diagnostics)
         write_csv(tabulate_lengths(diagnostics, languages), snakemake.output.lengths)
+        if rated:
+            columns = ["language", *(f"{field}_rating" for field in schemas.FIELDS)]
+            ratings = OnDemand({Path(path).stem: partial(read_frame, path, schemas.RATED_DIAGNOSTICS, columns)
+                                for path in files.diagnostics})  # fmt: skip
+            targets = [code for code in languages if code != ENGLISH]
+            write_csv(tabulate_ratings(ratings, rated, targets, snakemake.params.threshold), snakemake.output.ratings)

@@ -19,7 +19,7 @@ from polypref.files import schemas
 from polypref.files.result_tables import read_all, read_csv, read_frame, write_csv
 from polypref.files.tables import read_table, write_table
 from polypref.health.checks import CHECKS, COLUMNS
-from polypref.health.data import answer_checks, contaminated, contamination_checks, data_checks
+from polypref.health.data import answer_checks, contaminated, contamination_checks, data_checks, rating_checks
 from polypref.health.design import design_checks
 from polypref.health.judge import judge_checks
 from polypref.health.training import training_checks
@@ -65,6 +65,7 @@ if __name__ == "__main__":
             *contamination_checks(listed, datasets, funnel, limits),
             *answer_checks(answers, wrong, flagged, set(map(trained.label, verdicts["policy"].unique())), limits),
             *data_checks(diagnostics, datasets, funnel, limits),
+            *(rating_checks(read_csv(files.ratings), limits) if files.get("ratings") else []),
             *training_checks(logs, limits, snakemake.params.training_loss),
         ]
         table = pd.DataFrame(rows, columns=list(COLUMNS))

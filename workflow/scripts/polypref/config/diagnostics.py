@@ -12,16 +12,18 @@ EQUAL = "chosen_equals_rejected"
 """The only flag that needs no diagnostics, because the data set itself shows it."""
 Flag = Literal[
     "prompt_wrong_language", "prompt_wrong_script", "prompt_copies_source", "prompt_truncated", "prompt_repeats",
-    "prompt_incomplete", "prompt_too_long", "prompt_loses_markup",
+    "prompt_incomplete", "prompt_too_long", "prompt_loses_markup", "prompt_low_rating",
     "chosen_wrong_language", "chosen_wrong_script", "chosen_copies_prompt", "chosen_copies_source", "chosen_truncated",
     "chosen_repeats", "chosen_incomplete", "chosen_too_long", "chosen_loses_markup",
+    "chosen_low_rating",
     "rejected_wrong_language", "rejected_wrong_script", "rejected_copies_prompt", "rejected_copies_source",
     "rejected_truncated", "rejected_repeats", "rejected_incomplete", "rejected_too_long", "rejected_loses_markup",
+    "rejected_low_rating",
     "chosen_equals_rejected",
 ]  # fmt: skip
 """Flags that :mod:`polypref.datasets.diagnostics` can set on a pair."""
-
-
+RATED_FLAGS: tuple[Flag, ...] = tuple(flag for flag in get_args(Flag) if flag.endswith("_low_rating"))
+"""Flags that need a rater (section ``rating``)."""
 PRESETS: dict[str, tuple[Flag, ...]] = {
     "none": (EQUAL,),
     "broken": (EQUAL, *(f for f in get_args(Flag) if f.endswith(("_repeats", "_truncated", "_wrong_language")))),
@@ -37,7 +39,8 @@ class Diagnostics(Section):
         [EQUAL],
         description="flags for which a pair is left out, or a preset: 'none' (only pairs whose chosen and rejected are "
         "equal), 'broken' (also texts that repeat themselves, are cut off or are in the wrong language) or 'strict' "
-        "(all flags). A pair with a missing text is always left out",
+        "(all flags). Flags of ratings need `rating.rater` or `rating.comet_kiwi`. A pair with a missing text is "
+        "always left out",
     )
     length_ratio: list[float] = Field(
         [0.5, 2.0],

@@ -75,6 +75,9 @@ class Health(Section):
     data_wrong_language: Limits = _limits(5, 25, f"at most; percentage of a field's texts in a data set; {_OWN}")
     data_truncated: Limits = _limits(5, 25, f"at most; percentage of a field's texts in a data set; {_OWN}")
     data_repeat: Limits = _limits(5, 25, f"at most; percentage of a field's texts in a data set; {_OWN}")
+    data_unrated: Limits = _limits(
+        5, 25, f"at most; percentage of a field's translations without a rating, if there is a rater; {_OWN}"
+    )
     data_dropped: Limits = _limits(10, 50, f"at most; percentage of the base set that a data set lost; {_OWN}")
     data_unequal: Limits = _limits(
         5, 25, f"at most; percentage by which the smallest data set has fewer pairs than the largest; {_OWN}"

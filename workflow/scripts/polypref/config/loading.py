@@ -28,7 +28,7 @@ from polypref.config.sections import (
     Translate,
 )
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS, is_translation_prompt
-from polypref.config.uses import check_decodings, check_judge_prompt, check_roles, check_runtimes, checkpoints_of
+from polypref.config.uses import check_decodings, check_prompts, check_roles, check_runtimes, checkpoints_of
 from polypref.config.yaml_guesses import misread_numbers
 
 
@@ -125,6 +125,7 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
     yield from check_decodings(config)
     yield from check_searches(config, lambda path: find_file(path, root))
     yield from check_runtimes(config)
+    yield from check_prompts(config, lambda path: find_file(path, root))
     reserved = set(config.checkpoints) | {"base"}
     for name in sorted(set(config.architectures) & reserved):
         yield fault(f"architectures.{name}", name, "a name other than 'base' and the names of checkpoints")
@@ -133,11 +134,6 @@ def check(config: Config, languages: dict[str, Language], root: Path) -> Iterato
         if taken in others:
             allowed = f"seeds without a policy name that is already used ({taken})"
             yield fault("training.seeds", config.training.all_seeds, allowed)
-    prompt = find_file(config.judging.prompt, root)
-    if prompt.is_file():
-        yield from check_judge_prompt(config.judging.prompt, prompt.read_text(encoding="utf-8"))
-    else:
-        yield fault("judging.prompt", config.judging.prompt, "a text file that exists")
     if not find_file(config.figures.style, root).is_file():
         yield fault("figures.style", config.figures.style, "a matplotlib style file that exists")
 

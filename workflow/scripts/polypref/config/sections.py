@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from polypref.config.diagnostics import Diagnostics
+from polypref.config.diagnostics import RATED_FLAGS, Diagnostics
 from polypref.config.health import Health
 from polypref.config.judging import Judging
 from polypref.config.native_prompts import NativePrompts
+from polypref.config.rating import Rating
 from polypref.config.registry import Checkpoint, Model, Name, Section
 from polypref.config.test_sets import Evaluation, Wmt
 from polypref.config.training import Training
@@ -166,6 +167,7 @@ class Config(Section):
     sampling: Sampling = Sampling()
     architectures: dict[Name, Architecture] = Field(min_length=1)
     diagnostics: Diagnostics = Diagnostics()
+    rating: Rating = Rating()
     wmt: Wmt = Wmt()
     export: Export = Export()
     training: Training
@@ -185,6 +187,12 @@ class Config(Section):
     def all_languages(self) -> list[str]:
         """English first if it is configured, then the other languages in alphabetical order."""
         return [ENGLISH] * (ENGLISH in self.languages) + self.targets
+
+    @property
+    def dropped_flags(self) -> list[str]:
+        """The flags for which a pair is left out, in alphabetical order; those of ratings only if there is a rater."""
+        flags = self.diagnostics.dropped_flags
+        return flags if self.rating.is_on else [flag for flag in flags if flag not in RATED_FLAGS]
 
     def shown(self) -> dict[str, Any]:
         """The configuration as the report shows it: the explicitly set options without ``runtime``.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from polypref.config.batch_size import micro_steps
+from polypref.config.diagnostics import RATED_FLAGS
 from polypref.config.faults import fault, one_of
 from polypref.config.registry import Decoding, Model
 from polypref.config.sections import Config
@@ -13,6 +15,8 @@ from polypref.config.training import Training
 
 JUDGED = {"prompt", "answer_a", "answer_b"}
 """Required placeholders of a judge prompt; ``language`` is optional."""
+RATED = {"source", "translation"}
+"""Required placeholders of a rater's prompt; ``language`` is optional."""
 
 
 def check_roles(config: Config) -> Iterator[str]:
@@ -25,6 +29,8 @@ def check_roles(config: Config) -> Iterator[str]:
         roles.append(("judging.second.judge", judging.second.judge, chat))
         if judging.second.judge == judging.judge:
             yield fault("judging.second.judge", judging.judge, "a checkpoint that is not judging.judge")
+    if config.rating.rater:
+        roles.append(("rating.rater", config.rating.rater, chat))
     for key, name, engines in roles:
         if name not in config.checkpoints:
             yield fault(key, name, f"a checkpoint: {one_of(config.checkpoints, name)}")
@@ -46,6 +52,9 @@ def check_decodings(config: Config) -> Iterator[str]:
     for key, judge in (("judging", judging), ("judging.second", judging.second)):
         if judge and (judge.decoding.beam_size or 1) > 1:
             yield fault(f"{key}.decoding.beam_size", judge.decoding.beam_size, "none: a judge answers with one label")
+    if config.rating.rater and (beams := config.rating.decoding.beam_size or 1) > 1:
+        yield fault("rating.decoding.beam_size", beams, "none: a rater answers with one number")
+    yield from _check_rating(config)
 
 
 def _check_decoding(key: str, decoding: Decoding, engines: set[str]) -> Iterator[str]:
@@ -95,13 +104,33 @@ def _check_training(training: Training) -> Iterator[str]:
         yield fault("training.liger_kernel", True, "false with training.runtime.launcher 'cpu'")
 
 
-def check_judge_prompt(name: str, text: str) -> Iterator[str]:
-    """Check that the judge's prompt has placeholders for the prompt and both answers."""
-    named = set(re.findall(r"\{(\w+)\}", text))
-    if not JUDGED <= named <= {*JUDGED, "language"}:
+def check_prompts(config: Config, find: Callable[[str], Path]) -> Iterator[str]:
+    """Check that the prompts of judge and rater are files with placeholders for all texts."""
+    allowed = "{prompt}, {answer_a} and {answer_b}, all three, and {language}"
+    yield from _check_prompt("judging.prompt", config.judging.prompt, find, JUDGED, allowed)
+    if config.rating.rater:
+        allowed = "{source} and {translation}, both, and {language}"
+        yield from _check_prompt("rating.prompt", config.rating.prompt, find, RATED, allowed)
+
+
+def _check_prompt(key: str, name: str, find: Callable[[str], Path], needed: set[str], allowed: str) -> Iterator[str]:
+    path = find(name)
+    if not path.is_file():
+        yield fault(key, name, "a text file that exists")
+        return
+    named = set(re.findall(r"\{(\w+)\}", path.read_text(encoding="utf-8")))
+    if not needed <= named <= {*needed, "language"}:
         found = ", ".join(f"{{{place}}}" for place in sorted(named)) or "no placeholder"
-        allowed = "{prompt}, {answer_a} and {answer_b}, all three, and {language}"
-        yield f"judging.prompt: found {found} in {name}; allowed: {allowed}"
+        yield f"{key}: found {found} in {name}; allowed: {allowed}"
+
+
+def _check_rating(config: Config) -> Iterator[str]:
+    """Check that translations have one rating, and that pairs are left out for ratings only if there are any."""
+    rating, drop = config.rating, config.diagnostics.drop
+    if rating.rater and rating.comet_kiwi:
+        yield fault("rating.comet_kiwi", rating.comet_kiwi, "none with `rating.rater`: translations have one rating")
+    for flag in sorted(set(drop) & set(RATED_FLAGS)) if isinstance(drop, list) and not rating.is_on else ():
+        yield fault("diagnostics.drop", flag, "flags that can be set; this one needs `rating.rater`")
 
 
 def checkpoints_of(model: Model) -> list[str]:

@@ -6,12 +6,12 @@ This module drops no pairs. If a configuration lists flags under ``diagnostics.d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from types import MappingProxyType
 from typing import Any, get_args
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -53,9 +53,6 @@ NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
 EXCERPT = 2000
 """Number of characters at the start of a text from which its language is identified."""
 
-DIAGNOSED = ("language", "source", *(f"{field}_tokens" for field in FIELDS), "token_gap", "flags")
-"""Columns of the diagnostics that the tables are made from."""
-
 
 @dataclass(frozen=True)
 class Expected:
@@ -67,6 +64,7 @@ class Expected:
     scripts, length_ratios : {language: ISO 15924 code; characters per character of English, None if unknown}
     lengths : limits of the length of a translation, as shares of the expected length
     sentences : limit of its sentences, as a share of the sentences of its source
+    rating : limit of its rating, from 0 to 100
     """
 
     translated: Collection[str] = ()
@@ -74,6 +72,7 @@ class Expected:
     length_ratios: Mapping[str, float | None] = dataclass_field(default_factory=dict)
     lengths: tuple[float, float] = (0.0, float("inf"))
     sentences: float = 0.0
+    rating: float = 0.0
 
 
 Identify = Callable[[list[str]], list[str]]
@@ -147,6 +146,7 @@ def diagnose(
     identify: Identify,
     count: CountTexts,
     expected: Expected = Expected(),
+    ratings: Mapping[str, Mapping[str, float | None]] = MappingProxyType({}),
 ) -> list[Row]:
     """Compute the signals and flags of pairs.
 
@@ -157,12 +157,13 @@ def diagnose(
     cut : {(language, field): ids of the texts that were truncated at their maximum length}
     identify, count : functions that return the languages and the token counts of texts
     expected : what is expected of the texts outside English
+    ratings : {field: {item_id: rating of the translation, or None}}
 
     Returns
     -------
-    Rows in DIAGNOSTICS, one per pair in the same order. English fields are not compared with the source text, because
-    in English the original is the expected text. A prompt of several messages is examined without their roles, and its
-    language is that of the first message in another language than expected, if there is one.
+    Rows in RATED_DIAGNOSTICS, one per pair in the same order. English fields are not compared with the source text,
+    because in English the original is the expected text. A prompt of several messages is examined without their roles,
+    and its language is that of the first message in another language than expected, if there is one.
     """
     found = []
     rows = [{**row, "prompt": contents(row["prompt_messages"])} for row in rows]
@@ -191,6 +192,7 @@ def diagnose(
                 f"{field}_truncated": item in cut.get((language, field), ()),
                 f"{field}_other_script": other_script(text, expected.scripts.get(language)),
                 **_compare(text, _original(originals[item], field), field, language, expected),
+                f"{field}_rating": ratings.get(field, {}).get(item),
             }
             flags += [f"{field}_{kind}" for kind in _kinds(signals, field, language, expected)]
         if visible(row["chosen"]) == visible(row["rejected"]):
@@ -217,6 +219,7 @@ def _compare(text: str, source: str, field: str, language: str, expected: Expect
 def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[str]:
     """Return the kinds of flags that the signals of a field imply."""
     (shortest, longest), length = expected.lengths, signals[f"{field}_length_ratio"]
+    rating = signals[f"{field}_rating"]
     tests = {
         "wrong_language": is_wrong_language(signals[f"{field}_language"], language),
         "copies_prompt": signals[f"{field}_prompt_overlap"] >= COPY,
@@ -227,6 +230,7 @@ def _kinds(signals: Row, field: str, language: str, expected: Expected) -> list[
         "incomplete": is_incomplete(length, signals[f"{field}_sentence_ratio"], shortest, expected.sentences),
         "too_long": is_too_long(length, longest),
         "loses_markup": signals[f"{field}_lost_marks"] > 0,
+        "low_rating": rating is not None and rating < expected.rating,
     }
     return [kind for kind, holds in tests.items() if holds]
 
@@ -238,62 +242,3 @@ def truncated(language: str, texts: dict[str, pa.Table | None]) -> dict[tuple[st
         for field, table in texts.items()
         if table is not None
     }
-
-
-def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tabulate flag counts and mean lengths per architecture, language and source.
-
-    Parameters
-    ----------
-    diagnostics : architecture to schema DIAGNOSTICS.
-
-    Returns
-    -------
-    architecture, language, source, pairs; ``{field}_tokens`` (means), ``token_gap`` (mean of chosen minus rejected),
-    ``chosen_longer`` (share of pairs); and the number of pairs with each of `FLAGS`.
-    """
-    keys = ["architecture", "language", "source"]
-    tables = []
-    for name in sorted(diagnostics):
-        frame = diagnostics[name]
-        flags = frame["flags"].map(lambda found: set(found))
-        marked = frame.assign(
-            architecture=name,
-            chosen_longer=(frame["token_gap"] > 0).astype(float),
-            **{flag: flags.map(lambda found, flag=flag: flag in found).astype(int) for flag in FLAGS},
-        )
-        means = [f"{field}_tokens" for field in FIELDS] + ["token_gap", "chosen_longer"]
-        groups = marked.groupby(keys, sort=True)
-        table = pd.concat([groups.size().rename("pairs"), groups[means].mean(), groups[list(FLAGS)].sum()], axis=1)
-        tables.append(table.reset_index())
-    return pd.concat(tables, ignore_index=True)
-
-
-def tabulate_lengths(diagnostics: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
-    """Tabulate the distribution of lengths per architecture, language and field.
-
-    Parameters
-    ----------
-    diagnostics : architecture to schema DIAGNOSTICS.
-    languages : languages in the order of the rows.
-
-    Returns
-    -------
-    architecture, language, field, pairs, mean, and p5, p25, p50, p75, p95 (percentiles), in tokens of the trained
-    model's tokenizer.
-    """
-    shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-    tables = []
-    for name in sorted(diagnostics):
-        frame = diagnostics[name]
-        columns = {f"{field}_tokens": field for field in FIELDS}
-        long = frame.rename(columns=columns).melt("language", list(FIELDS), var_name="field", value_name="tokens")
-        groups = long.groupby(["language", "field"])["tokens"]
-        quantiles = {label: groups.quantile(share) for label, share in shares.items()}
-        table = pd.DataFrame({"pairs": groups.size(), "mean": groups.mean(), **quantiles}).reset_index()
-        tables.append(table.assign(architecture=name))
-    table = pd.concat(tables, ignore_index=True)
-    places = {"language": list(languages), "field": list(FIELDS)}
-    order = {key: table[key].map(values.index) for key, values in places.items()}
-    table = table.iloc[table.assign(**order).sort_values(["architecture", "language", "field"]).index]
-    return table[["architecture", "language", "field", "pairs", "mean", *shares]].reset_index(drop=True)

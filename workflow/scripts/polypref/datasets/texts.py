@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polypref.files.schemas import DIAGNOSTICS, PAIRS, TEXTS
+from polypref.files.schemas import DIAGNOSTICS, PAIRS, RATINGS, TEXTS
 from polypref.files.tables import iter_batches, read_json
 
 
@@ -63,6 +63,30 @@ class Flags:
             return None
         table = self._rows.until(pairs["item_id"][-1], language)
         return table.filter(pc.greater(pc.list_value_length(table["flags"]), 0))
+
+
+class Ratings:
+    """The ratings of an architecture's translations, read in the order of languages and pairs.
+
+    ``files``: {language: {field: file in RATINGS}}.
+    """
+
+    def __init__(self, files: Mapping[str, Mapping[str, str]]) -> None:
+        schema = pa.schema([RATINGS.field(name) for name in ("item_id", "rating")])
+        self._files = {
+            (language, field): _Ordered(iter_batches(path, RATINGS, schema.names), schema)
+            for language, fields in files.items()
+            for field, path in fields.items()
+        }
+
+    def of(self, language: str, pairs: pa.Table) -> dict[str, dict[str, float | None]]:
+        """Return {field: {item_id: rating}} of the pairs in a language."""
+        found = {}
+        for (code, field), file in self._files.items():
+            if code == language:
+                table = file.until(pairs["item_id"][-1])
+                found[field] = dict(zip(table["item_id"].to_pylist(), table["rating"].to_pylist(), strict=True))
+        return found
 
 
 class _Ordered:

@@ -39,7 +39,7 @@ def plot_lengths(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
 
     Parameters
     ----------
-    table : output of :func:`polypref.datasets.diagnostics.tabulate_lengths`.
+    table : output of :func:`polypref.datasets.diagnostic_tables.tabulate_lengths`.
     names : language code to English name, in the order of the rows.
     """
     architectures = list(dict.fromkeys(table["architecture"]))
@@ -75,14 +75,15 @@ def flag_frame(table: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    table : output of :func:`polypref.datasets.diagnostics.tabulate_diagnostics`.
+    table : output of :func:`polypref.datasets.diagnostic_tables.tabulate_diagnostics`.
 
     Returns
     -------
     architecture, language, flag, pairs, flagged (pairs), flagged_percent.
     """
     keys = ["architecture", "language"]
-    sums = table.groupby(keys, sort=False)[["pairs", *FLAGS]].sum().reset_index()
+    flags = [flag for flag in FLAGS if flag in table]
+    sums = table.groupby(keys, sort=False)[["pairs", *flags]].sum().reset_index()
     long = sums.melt([*keys, "pairs"], var_name="flag", value_name="flagged")
     return long.assign(flagged_percent=100 * long["flagged"] / long["pairs"])
 

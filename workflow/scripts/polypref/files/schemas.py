@@ -118,6 +118,20 @@ DIAGNOSTICS = pa.schema(
     ]
 )  # fmt: skip
 
+# With a rater (section `rating`), also the rating of each translation from 0 to 100, null if the field is no
+# translation or has no rating.
+RATED_DIAGNOSTICS = pa.schema([*DIAGNOSTICS, *((f"{field}_rating", pa.float64()) for field in FIELDS)])
+
+# The rating of a translation. `rating`: 0 to 100, null unless `status` is parsed. `reply`: the rater's raw text.
+# `status`: parsed, unparsed (the reply has no rating) or error (there is no reply).
+RATINGS = pa.schema(
+    [
+        ("item_id", pa.string()), ("language", pa.string()), ("reply", pa.string()), ("rating", pa.float64()),
+        ("status", pa.string()), ("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()),
+        ("error", pa.string()), *_PROVENANCE,
+    ]
+)  # fmt: skip
+
 # One verdict. `order`: policy_first or opponent_first. `sample`: the run if each has its own reply (mode paper with a
 # temperature above 0), else 0. `reply`: the judge's raw text. `status`: parsed, unparsed (the reply is not a verdict)
 # or error (there is no reply). `verdict`: policy, opponent or tie; empty unless `status` is parsed. `logprobs`: by the

@@ -49,6 +49,7 @@ CHECKS = {
     "data_wrong_language": Check("Training texts in the wrong language", "%", "low", "reader.html"),
     "data_truncated": Check("Training texts cut off at max_tokens", "%", "low", "reader.html"),
     "data_repeat": Check("Training texts that repeat themselves", "%", "low", "reader.html"),
+    "data_unrated": Check("Translations without a rating", "%", "low", "data.html#ratings"),
     "data_dropped": Check("Pairs lost on the way to a data set", "%", "low", "data.html"),
     "data_unequal": Check("Difference in size between data sets", "%", "low", "data.html#counts"),
     "data_length_ratio": Check("Length ratio of chosen and rejected", "ratio", "low", "data.html#lengths"),

@@ -100,6 +100,16 @@ def data_checks(
     return [*rows, row("data_unequal", ALL, apart, limits, message)]
 
 
+def rating_checks(ratings: pd.DataFrame, limits: Mapping[str, Any]) -> list[Row]:
+    """Check the share of translations without a rating; ``ratings`` is the table ratings."""
+    rows = []
+    for found in ratings[ratings["language"].eq(ALL)].itertuples():
+        share, of = found.unrated_percent, f"{found.field} translations of data set {found.architecture}"
+        message = f"{share:.0f}% of the {of} have no rating"
+        rows.append(row("data_unrated", f"{found.architecture} {found.field}", share, limits, message))
+    return rows
+
+
 def contaminated(datasets: Mapping[str, pd.DataFrame], prompts: pd.DataFrame, languages: Sequence[str]) -> pd.DataFrame:
     """List training prompts that match an evaluation prompt in the same language, with `CONTAMINATION_COLUMNS`."""
     rows = []

@@ -30,6 +30,11 @@ class Translation(NamedTuple):
     def stem(self) -> str:
         return "/".join(self)
 
+    @property
+    def rating_stem(self) -> str:
+        """The stem of the requests and ratings for these translations, which are of the base set."""
+        return "/".join(self[1:])
+
 
 class Response(NamedTuple):
     """A file of generated responses: origin of the prompt (see :meth:`Plan.origin`), generator, language."""
@@ -132,6 +137,27 @@ class Artifacts:
     def translations(self) -> list[Translation]:
         return [*self.pair_translations(), *self.wmt_translations()]
 
+    def rated(self) -> list[Translation]:
+        """The translations that are rated: those of the base set, or none if ratings are off."""
+        return self.pair_translations() if self.config.rating.is_on else []
+
+    @property
+    def raters(self) -> list[str]:
+        """The checkpoint of the rater, or none if there is no rater, or COMETKiwi rates."""
+        return [self.config.rating.rater] if self.config.rating.rater else []
+
+    def ratings(self, name: str) -> dict[str, dict[str, str]]:
+        """The files with the ratings of an architecture's translations: {language: {field: path}}."""
+        rated, files = set(self.rated()), {}
+        for language in self.config.targets:
+            found = {field: self.field_file(name, field, language) for field in FIELDS}
+            files[language] = {field: self.ratings_file(file) for field, file in found.items() if file in rated}
+        return {language: fields for language, fields in files.items() if fields}
+
+    def ratings_file(self, file: Translation) -> str:
+        """The file with the ratings of a file of translations."""
+        return f"{self.config.results}/ratings/{file.rating_stem}.parquet"
+
     def responses(self) -> list[Response]:
         return [file for file in self._field_files() if isinstance(file, Response)]
 
@@ -177,7 +203,7 @@ class Artifacts:
     @property
     def drops_by_diagnostics(self) -> bool:
         """Whether pairs are dropped for flags that only the diagnostics can set."""
-        return bool(set(self.config.diagnostics.dropped_flags) - {EQUAL})
+        return bool(set(self.config.dropped_flags) - {EQUAL})
 
     def licenses(self, name: str) -> dict[str, str]:
         """Licence of every data set and model that an architecture uses."""

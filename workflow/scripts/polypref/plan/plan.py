@@ -36,6 +36,7 @@ class Plan(Artifacts):
         judges = [(judging.judge, ""), *([(judging.second.judge, SECOND)] if judging.second else [])]
         uses = [
             *(("translate", checkpoint_of(models[t.model], t.language), t.stem) for t in self.translations()),
+            *(("rate", rater, file.rating_stem) for rater in self.raters for file in self.rated()),
             *(("generate", checkpoint_of(models[r.model], r.language), r.stem) for r in self.responses()),
             *(("answer", name, f"{name}/{code}") for name in self.answerers for code in self.config.all_languages),
             *(
@@ -133,6 +134,10 @@ class Plan(Artifacts):
         judge = self.config.judging.second if second else self.config.judging
         choices = {"choices": list(LABELS)} if judge.parser == "label" else {}
         return self._request_settings(judge.judge, judge.judge, judge.decoding, **choices)
+
+    def request_settings_of_rater(self, rater: str) -> dict[str, Any]:
+        """Request parameters of the rater."""
+        return self._request_settings(rater, rater, self.config.rating.decoding)
 
     def sampled_runs(self) -> dict[str, int] | None:
         """Number and seed of the runs if each run is judged separately; None if both orders are judged once."""

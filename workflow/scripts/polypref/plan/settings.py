@@ -26,7 +26,7 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
         aligned = {"align": plan.architectures} if plan.config.diagnostics.align else {}
         native = {"native": plan.native_files(name)} if plan.native_files(name) else {}
         flagged = {"expected": expected_texts(plan, name)} if plan.drops_by_diagnostics else {}
-        drop = plan.config.diagnostics.dropped_flags
+        drop = plan.config.dropped_flags
         return {"fields": plan.dataset_fields(name), "drop": drop, **aligned, **native, **flagged}
     config = plan.config
     others = {
@@ -45,6 +45,12 @@ def settings(plan: Plan, what: str) -> dict[str, Any]:
             "share": config.judging.second.share,
             "seed": config.judging.seed,
         },
+        "rating": lambda: {
+            "request_settings": [plan.request_settings_of_rater(rater) for rater in plan.raters],
+            "parser": config.rating.parser,
+            "comet_kiwi": config.rating.comet_kiwi,
+        },
+        "rating_table": lambda: {"rated": rated_fields(plan), "threshold": config.rating.threshold},
         "tables": lambda: {
             "policies": plan.policies,
             "languages": config.all_languages,
@@ -82,7 +88,14 @@ def expected_texts(plan: Plan, architecture: str) -> dict[str, Any]:
         "length_ratios": {code: language.length_ratio for code, language in languages.items()},
         "lengths": list(diagnostics.length_ratio),
         "sentences": diagnostics.sentence_ratio,
+        **({"rating": plan.config.rating.threshold} if plan.ratings(architecture) else {}),
     }
+
+
+def rated_fields(plan: Plan) -> dict[str, list[str]]:
+    """Return the fields of each architecture that are translated and rated."""
+    found = {name: {field for files in plan.ratings(name).values() for field in files} for name in plan.architectures}
+    return {name: [field for field in FIELDS if field in rated] for name, rated in found.items()}
 
 
 def _compared_own(evaluation: Evaluation, languages: list[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ TOTALS = [
     "requests", "unique_requests", "answered", "reused", "errors", "prompt_tokens", "completion_tokens",
     "engine_starts", "start_seconds", "seconds", "cost_usd",
 ]  # fmt: skip
-TASKS = ("translate", "generate", "answer", "judge")
+TASKS = ("translate", "rate", "generate", "answer", "judge")
 
 
 def read_cost(path: str | Path) -> dict:

@@ -28,7 +28,9 @@ PIECES = {"none": 1, "lines": 6, "sentences": 12}
 GROWTH = 1.6
 """Assumed tokens of a translation per token of its English source."""
 TEMPLATE_TOKENS = 40
-ANSWER_TOKENS, EVALUATION_PROMPT_TOKENS, JUDGE_TOKENS = 400, 60, 250
+ANSWER_TOKENS, EVALUATION_PROMPT_TOKENS, JUDGE_TOKENS, RATER_TOKENS = 400, 60, 250, 80
+SHORT = {"judge": 2, "rate": 3}
+"""Assumed tokens of a verdict and of a rating."""
 TOKENS_PER_SECOND = 20_000.0
 """Default output tokens per second and GPU for a model with 10^9 parameters and continuous batching. Throughput is
 inversely proportional to the number of parameters, and at most `FASTEST`. Input is `PREFILL` times as fast."""
@@ -72,6 +74,10 @@ def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
     if task == "generate":
         items = config.sampling.items
         return items, round(items * TEXT_TOKENS["prompt"] * GROWTH), round(items * ANSWER_TOKENS * GROWTH)
+    if task == "rate":
+        items = config.sampling.items
+        read = RATER_TOKENS + round((1 + GROWTH) * TEXT_TOKENS[parts[0]])
+        return items, items * read, items * SHORT[task]
     items = config.evaluation.prompts_per_language
     if task == "answer":
         return items, round(items * EVALUATION_PROMPT_TOKENS * GROWTH), round(items * ANSWER_TOKENS * GROWTH)
@@ -83,7 +89,7 @@ def implied(plan: Plan, task: str, stem: str) -> tuple[int, int, int]:
         share = judging.second.share if judging.second and stem.startswith(SECOND) else 1
         judged = round(items * share) * len(set(config.evaluation.opponents)) * calls
     read = JUDGE_TOKENS + round(GROWTH * (EVALUATION_PROMPT_TOKENS + 2 * ANSWER_TOKENS))
-    return judged, judged * read, judged * 2
+    return judged, judged * read, judged * SHORT[task]
 
 
 def counted(path: Path, task: str) -> tuple[int, int, int, int]:
@@ -96,7 +102,7 @@ def counted(path: Path, task: str) -> tuple[int, int, int, int]:
     read, longest = sum(rows.values()), max(rows.values(), default=0)
     if task == "translate":
         return len(rows), read, round(max(read - len(rows) * TEMPLATE_TOKENS, len(rows)) * GROWTH), longest
-    return len(rows), read, len(rows) * (2 if task == "judge" else round(ANSWER_TOKENS * GROWTH)), longest
+    return len(rows), read, len(rows) * SHORT.get(task, round(ANSWER_TOKENS * GROWTH)), longest
 
 
 def gpu_share(plan: Plan) -> float:
@@ -210,6 +216,8 @@ def _decoding(plan: Plan, task: str, stem: str) -> Decoding:
         return plan.config.models[stem.split("/")[-2]].decoding
     if task == "answer":
         return plan.config.evaluation.decoding
+    if task == "rate":
+        return plan.config.rating.decoding
     second = plan.config.judging.second
     return second.decoding if second and stem.startswith(SECOND) else plan.config.judging.decoding
 
@@ -224,6 +232,7 @@ def longest_requests(plan: Plan, results: Path) -> dict[tuple[str, str], tuple[i
     bound = {
         "translate": config.sampling.max_tokens,
         "generate": config.sampling.max_tokens,
+        "rate": round((1 + GROWTH) * config.sampling.max_tokens) + RATER_TOKENS,
         "answer": EVALUATION_PROMPT_TOKENS,
         "judge": 2 * config.evaluation.decoding.max_tokens + JUDGE_TOKENS,
     }

@@ -8,7 +8,7 @@ order.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from polypref.preflight.templates import Load, local_tokenizer
 from polypref.requests.asking import RequestSettings
 from polypref.requests.generate import ask_responses
 from polypref.requests.judge import ask_verdicts
+from polypref.requests.ratings import ask_ratings
 from polypref.requests.translate import ask_translations
 from polypref.sources.templates import template_of
 from polypref.sources.tokens import TokenizerError
@@ -27,7 +28,7 @@ Row = dict[str, Any]
 Render = Callable[[Row], str | None]
 
 
-def stand_in(plan: Plan, task: str, stem: str, template: str) -> Row:
+def stand_in(plan: Plan, task: str, stem: str, templates: Mapping[str, str]) -> Row:
     """Create the first request of a file that does not exist yet, with placeholders for texts."""
     config, parts = plan.config, stem.split("/")
     code = parts[-1]
@@ -44,6 +45,11 @@ def stand_in(plan: Plan, task: str, stem: str, template: str) -> Row:
     if task == "answer":
         settings = RequestSettings(**plan.request_settings_of_policy(parts[0]))
         return ask_responses([{"item_id": "example", "prompt": f"<evaluation prompt in {name}>"}], settings, code)[0]
+    if task == "rate":
+        field, settings = parts[0], RequestSettings(**plan.request_settings_of_rater(plan.raters[0]))
+        item = {"item_id": "example", field: f"<{field} in English>"}
+        made = {"item_id": "example", "text": f"<its translation into {name}>", "error": None}
+        return next(ask_ratings([item], [made], field, settings, templates[task], code, name))
     opponent = sorted(set(config.evaluation.opponents))[0]
     prompt = {"item_id": "example", "prompt_id": "example", "language": code, "prompt": f"<prompt in {name}>"}
     policy = parts[-2]
@@ -53,7 +59,7 @@ def stand_in(plan: Plan, task: str, stem: str, template: str) -> Row:
     }
     settings = RequestSettings(**plan.request_settings_of_judge(second=stem.startswith(SECOND)))
     opponents = {opponent: answers[opponent]}
-    return ask_verdicts([prompt], (policy, answers[policy]), opponents, settings, template, name)[0]
+    return ask_verdicts([prompt], (policy, answers[policy]), opponents, settings, templates[task], name)[0]
 
 
 def uses(plan: Plan) -> list[tuple[str, str, list[str]]]:
@@ -67,7 +73,9 @@ def uses(plan: Plan) -> list[tuple[str, str, list[str]]]:
     return [(task, name, stems) for (task, name, _), stems in found.items()]
 
 
-def first_request(plan: Plan, task: str, stems: list[str], results: Path, template: str) -> tuple[Row, str, bool]:
+def first_request(
+    plan: Plan, task: str, stems: list[str], results: Path, templates: Mapping[str, str]
+) -> tuple[Row, str, bool]:
     """Return the first request of a batch, the stem of its file, and whether it exists."""
     for stem in stems:
         path = results / "requests" / task / f"{stem}.parquet"
@@ -75,7 +83,7 @@ def first_request(plan: Plan, task: str, stems: list[str], results: Path, templa
         found = next((row for row in rows if row["request_id"]), None)
         if found:
             return found, stem, True
-    return stand_in(plan, task, stems[0], template), stems[0], False
+    return stand_in(plan, task, stems[0], templates), stems[0], False
 
 
 def _weights(plan: Plan, task: str, name: str, row: Row, exists: bool) -> str:
@@ -87,14 +95,15 @@ def _weights(plan: Plan, task: str, name: str, row: Row, exists: bool) -> str:
     return f"{row['checkpoint']} at {row['revision'] or 'main'}"
 
 
-def show(plan: Plan, results: Path, template: str, render: Render) -> str:
+def show(plan: Plan, results: Path, templates: Mapping[str, str], render: Render) -> str:
     """Format the first request of every batch as text.
 
-    ``render`` returns a request as rendered with the chat template, or None if no tokenizer is available.
+    ``templates`` has the prompts of the tasks ``judge`` and, with a rater, ``rate``. ``render`` returns a request as
+    rendered with the chat template, or None if no tokenizer is available.
     """
     lines = []
     for task, name, stems in uses(plan):
-        row, stem, exists = first_request(plan, task, stems, results, template)
+        row, stem, exists = first_request(plan, task, stems, results, templates)
         checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
         known = _weights(plan, task, name, row, exists)
         state = "first of" if exists else "not written yet; with placeholders, the first of"

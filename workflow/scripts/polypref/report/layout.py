@@ -104,8 +104,9 @@ def flag_rows(table: pd.DataFrame, languages: Sequence[str]) -> list[dict]:
     """Count flagged pairs by architecture and flag (rows) and language (columns), omitting flags that do not occur."""
     rows = []
     for architecture, mine in table.groupby("architecture", sort=False):
-        sums = mine.groupby("language")[["pairs", *FLAGS]].sum()
-        for flag in FLAGS:
+        flags = [flag for flag in FLAGS if flag in mine]
+        sums = mine.groupby("language")[["pairs", *flags]].sum()
+        for flag in flags:
             if total := int(sums[flag].sum()):
                 cells = [int(sums[flag].get(code, 0)) for code in languages]
                 share = 100 * total / int(sums["pairs"].sum())

@@ -5,6 +5,7 @@ reasons for dropping pairs. Each ``reader-LANGUAGE-NNN`` contains the distinct t
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
 
 COLUMNS = ("item_id", "language", *FIELDS, *(f"{field}_provenance" for field in FIELDS))
 """Columns of a data set that are shown in the reader."""
-SIGNALS = tuple(f"{field}_{signal}" for field in FIELDS for signal in ("language", "tokens"))
+SIGNALS = tuple(f"{field}_{signal}" for field in FIELDS for signal in ("language", "tokens", "rating"))
 BITS = {flag: 1 << number for number, flag in enumerate(FLAGS)}
 
 
@@ -108,8 +109,13 @@ def _item(item: str, here: list[_Architecture], made: Numbers) -> list[Any]:
                 *(made(row[f"{field}_provenance"]) for field in FIELDS),
             ]
         cells.append(numbers)
-        signals.append(signs and [signs[name] for name in SIGNALS])
+        signals.append(signs and [_or_null(signs.get(name)) for name in SIGNALS])
     return [texts.values, cells, signals]
+
+
+def _or_null(value: Any) -> Any:
+    """Replace nan, for which JSON has no number, by None."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _made_by(provenance: str) -> str:

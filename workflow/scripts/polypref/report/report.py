@@ -18,6 +18,7 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from polypref.config.diagnostics import RATED_FLAGS
 from polypref.datasets.diagnostics import FLAGS
 from polypref.files.tables import atomic_write
 from polypref.report import layout, method, text
@@ -38,8 +39,8 @@ class Results:
 
     ``tables`` has the keys win_rates, win_rates_by_language, improvement_by_language, position_bias,
     translation_scores, estimates, self_agreement, length_bias, wrong_languages, answer_flags,
-    translation_comparisons, funnel, dataset_counts, diagnostics, cost, and optionally estimate, judge_agreement and
-    seeds. ``paper`` has the keys win_rates, bleu and chrf, or is empty. ``figures`` has the keys of
+    translation_comparisons, funnel, dataset_counts, diagnostics, cost, and optionally estimate, judge_agreement,
+    seeds and ratings. ``paper`` has the keys win_rates, bleu and chrf, or is empty. ``figures`` has the keys of
     :data:`polypref.report.pages.FIGURES` and rules; ``captions`` has the same keys. ``figure_files`` lists the files
     of the figures, named ``{figure}.{kind}``.
     ``policies`` (contents of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are keyed by
@@ -170,6 +171,7 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
         "funnel": {s: layout.funnel_rows(tables["funnel"], s) for s in ("source", "base set", "architecture")},
         "flags": layout.flag_rows(tables["diagnostics"], languages),
         "tokens": layout.token_rows(tables["diagnostics"], languages),
+        "ratings": tables["ratings"].to_dict("records") if "ratings" in tables else [],
         "training_metrics": metrics,
         "training": curves,
         "batches": cost[:-1],
@@ -210,9 +212,10 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
         "architectures": list(results.datasets),
         "policies": list(dict.fromkeys(results.verdicts["policy"])),
         "opponents": sorted(set(results.verdicts["opponent"])),
-        "all_flags": FLAGS,
+        "all_flags": [flag for flag in FLAGS if "ratings" in results.tables or flag not in RATED_FLAGS],
         "judges": sorted(set(results.verdicts["model"])),
         "sources": sorted(set(results.pairs["source"])),
+        "rater": next(filter(None, map(config.get("rating", {}).get, ("rater", "comet_kiwi"))), "A model"),
         "sanity": layout.sanity_rows(results.sanity, results.prompts),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
         "models": method.models(config),

@@ -1,4 +1,4 @@
-"""Prompts for translation, generation and judging.
+"""Prompts for translation, generation, judging and rating.
 
 The prompts of X-ALMA and TowerInstruct must keep the exact format that these models were trained on; ``instruct`` is
 this project's own wording for general models. Placeholders inside an inserted text are not replaced.
@@ -48,6 +48,13 @@ def judge_messages(template: str, language_name: str, prompt: str, answer_a: str
     values: dict[str, Any] = {"prompt": prompt, "answer_a": answer_a, "answer_b": answer_b}
     fenced = {name: _defuse(text, tags) for name, text in values.items()}
     return user(fill(template, language=language_name, **fenced))
+
+
+def rating_messages(template: str, language_name: str, source: str, translation: str) -> Messages:
+    """Build the messages that request a rating of a translation; turn markers in the texts are made ineffective."""
+    tags = re.findall(r"</(\w+)>", template)
+    values = {"source": _defuse(source, tags), "translation": _defuse(translation, tags)}
+    return user(fill(template, language=language_name, **values))
 
 
 def _defuse(text: str, tags: list[str]) -> str:

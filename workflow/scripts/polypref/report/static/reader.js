@@ -59,10 +59,11 @@
     const place = FIELDS.indexOf(field);
     const made = cells[number];
     const flags = flagsOf(here.flags[number][row.number]).filter((flag) => flag.startsWith(field));
-    const [spoken, tokens] = signals[number] ? signals[number].slice(2 * place) : ["", undefined];
+    const [spoken, tokens, rating] = signals[number] ? signals[number].slice(3 * place) : ["", undefined, null];
     const marks = [
       ...(spoken && spoken !== state.language ? [el("span", { class: "chip" }, `detected as ${english.of(spoken)}`)] : []),
       ...(tokens === undefined ? [] : [el("span", {}, `${count(tokens)} tokens`)]),
+      ...(rating === null ? [] : [el("span", { class: "rating" }, `rated ${count(Math.round(rating))}`)]),
       ...flags.map((flag) => el("span", { class: "chip flag", title: `flag: ${words(flag)}` }, words(flag.slice(field.length + 1)))),
     ];
     if (!made) {
