@@ -3,7 +3,10 @@
 import pandas as pd
 
 from polypref.config.health import Health
-from polypref.health.data import contaminated, contamination_checks
+from polypref.files.conversations import to_text, to_transcript
+from polypref.files.schemas import DATASET
+from polypref.files.tables import write_table
+from polypref.health.data import contaminated, contamination_checks, read_prompts
 
 TEXT = "Name the longest river of the country in which you were born, and say why people like it so much."
 PROMPTS = pd.DataFrame(
@@ -36,3 +39,20 @@ def test_a_translation_that_matches_is_reported():
     assert status == "fail" and message.startswith(
         "1 of 2 prompts of data set A match an evaluation prompt (exact 1); 3"
     )
+
+
+def test_conversations_are_compared_without_roles_and_system_message(tmp_path):
+    asked = [("system", "Be brief."), ("user", "Name a river."), ("assistant", "The Po."), ("user", "Another?")]
+    other = [("system", "Be polite."), *asked[1:]]
+    rows = [
+        {"item_id": str(n), "language": "en", "prompt": to_transcript(to_text(turns)),
+         "prompt_messages": [{"role": role, "content": content} for role, content in turns]}
+        for n, turns in enumerate([other, asked[1:2], asked[3:]])
+    ]  # fmt: skip
+    write_table(tmp_path / "A.parquet", rows, DATASET)
+    write_table(tmp_path / "B.parquet", rows[1:], DATASET)
+    prompts = pd.DataFrame([("7", "en", to_text(asked)), ("8", "en", "Another?")], columns=PROMPTS.columns)
+    listed = contaminated({name: read_prompts(tmp_path / f"{name}.parquet") for name in "AB"}, prompts, ["en"])
+    assert listed.values.tolist() == [
+        ["A", "en", "0", "7", "exact"], ["A", "en", "2", "8", "exact"], ["B", "en", "2", "8", "exact"]
+    ]  # fmt: skip

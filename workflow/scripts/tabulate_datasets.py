@@ -1,7 +1,8 @@
 """Count the preference data: the funnel with every row accounted for, pairs per data set, language and source, and what
 the diagnostics found in them: flags, and the distribution of lengths.
 
-Files are named by their path: ``.../{source}.parquet`` and ``.../{architecture}.parquet``.
+Files are named by their path: ``.../{source}.parquet``, ``.../{architecture}.parquet`` and
+``.../{native}/{language}.parquet``.
 """
 
 from functools import partial
@@ -32,9 +33,8 @@ if __name__ == "__main__":
         files, languages = snakemake.input, snakemake.params.languages
         named = read_json(files.settings).get("native", {}) if files.get("native") else {}
         native = {
-            (name, code): read_frame(path, schemas.PAIRS, ["item_id"])
-            for name, paths in named.items()
-            for code, path in paths.items()
+            (Path(path).parent.name, Path(path).stem): _both(path, dropped, schemas.PAIRS, "row")
+            for path, dropped in zip(files.get("native", []), files.get("native_dropped", []), strict=True)
         }
         funnel = tabulate_funnel(
             _all(files.sources, files.sources_dropped, schemas.PAIRS, "source"),
@@ -42,6 +42,7 @@ if __name__ == "__main__":
             _all(files.datasets, files.datasets_dropped, schemas.DATASET, "language"),
             languages,
             native,
+            {(name, code): Path(path).parent.name for name, paths in named.items() for code, path in paths.items()},
         )
         write_csv(funnel, snakemake.output.funnel)
         lengths = OnDemand({Path(path).stem: partial(read_lengths, path) for path in files.datasets})

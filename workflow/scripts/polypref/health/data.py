@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from polypref.evaluation.win_rates import ALL
-from polypref.files.schemas import FIELDS
+from polypref.files.conversations import to_messages, without_system
+from polypref.files.schemas import DATASET, FIELDS
+from polypref.files.tables import iter_batches
 from polypref.health.checks import VERDICTS, Row, row
 from polypref.sources.ngrams import find_matches
 
@@ -100,8 +105,24 @@ def data_checks(
     return [*rows, row("data_unequal", ALL, apart, limits, message)]
 
 
+def read_prompts(path: str | Path) -> pd.DataFrame:
+    """Read item_id, language and prompt of a data set; of a prompt of several messages, the text that is compared."""
+    names, tables = ["item_id", "language", "prompt"], []
+    for table in iter_batches(path, DATASET, [*names, "prompt_messages"]):
+        if pc.any(pc.greater(pc.list_value_length(table["prompt_messages"]), 1)).as_py():
+            texts = [without_system(messages) for messages in table["prompt_messages"].to_pylist()]
+            table = table.set_column(names.index("prompt"), "prompt", pa.array(texts, pa.string()))
+        tables.append(table.select(names))
+    empty = pa.schema([DATASET.field(name) for name in names]).empty_table()
+    return pa.concat_tables([empty, *tables]).to_pandas()
+
+
 def contaminated(datasets: Mapping[str, pd.DataFrame], prompts: pd.DataFrame, languages: Sequence[str]) -> pd.DataFrame:
-    """List training prompts that match an evaluation prompt in the same language, with `CONTAMINATION_COLUMNS`."""
+    """List training prompts that match an evaluation prompt in the same language, with `CONTAMINATION_COLUMNS`.
+
+    ``datasets`` has the frames of :func:`read_prompts`.
+    """
+    prompts = prompts.assign(prompt=[without_system(to_messages(text)) for text in prompts["prompt"]])
     rows = []
     for name, frame in datasets.items():
         for code in languages:
