@@ -69,6 +69,8 @@ def make_report(folder: Path, trained: dict | None = None) -> Path:
         params={"mode": "paper", "runs": 5, "seed": 1, "base": "base", "languages": languages, "trained": trained},
     )  # fmt: skip
     counted = ("sources", "datasets")
+    native = sorted(set(folder.glob("native/*/*.parquet")) - set(folder.glob("native/*/*.dropped.parquet")))
+    (folder / "settings.json").write_text("{}")  # no architecture uses the native prompts
     run_script(
         "tabulate_datasets",
         input={"pairs": folder / "pairs.parquet", "pairs_dropped": folder / "pairs.dropped.parquet"}
@@ -77,7 +79,8 @@ def make_report(folder: Path, trained: dict | None = None) -> Path:
             for kind in counted
         }
         | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted}
-        | {"diagnostics": sorted(folder.glob("diagnostics/*.parquet"))},
+        | {"native": native, "native_dropped": sorted(folder.glob("native/*/*.dropped.parquet"))}
+        | {"settings": folder / "settings.json", "diagnostics": sorted(folder.glob("diagnostics/*.parquet"))},
         output={name: tables / f"{name}.csv" for name in ("funnel", "dataset_counts", "diagnostics", "lengths")},
         params={"languages": languages},
     )
