@@ -31,6 +31,8 @@ def check(*texts: tuple[str, str], funnel: pd.DataFrame = FUNNEL) -> tuple[str, 
 def test_nothing_is_left():
     left_out = "0 of 1 prompts of data set A match an evaluation prompt; 3 prompts of the sources were left out for it"
     assert check(("en", "Why is the sky blue?")) == ("pass", left_out)
+    more = pd.concat([FUNNEL, FUNNEL.head(1).assign(stage="native prompts")])
+    assert "; 3 prompts of the sources and 2 native prompts were left" in check(("en", "Why?"), funnel=more)[1]
     assert check(("en", "Why is the sky blue?"), funnel=FUNNEL[2:])[1].endswith("match an evaluation prompt")
 
 

@@ -138,7 +138,9 @@ def contamination_checks(
     listed: pd.DataFrame, datasets: Mapping[str, pd.DataFrame], funnel: pd.DataFrame, limits: Mapping[str, Any]
 ) -> list[Row]:
     """Check the share of prompts of each data set that :func:`contaminated` listed, and say how many were left out."""
-    left_out = funnel.loc[funnel["step"].eq("contamination"), "rows"].sum()
+    counts = funnel[funnel["step"].eq("contamination")].groupby("stage")["rows"].sum()
+    stages = {"base set": "prompts of the sources", "native prompts": "native prompts"}
+    left_out = " and ".join(f"{counts[stage]:,} {what}" for stage, what in stages.items() if stage in counts)
     rows = []
     for name, frame in datasets.items():
         rules = listed.loc[listed["architecture"].eq(name), "rule"].value_counts()
@@ -146,6 +148,6 @@ def contamination_checks(
         how = f" ({', '.join(f'{rule} {count:,}' for rule, count in rules.items())})" if len(rules) else ""
         message = f"{rules.sum():,} of {len(frame):,} prompts of data set {name} match an evaluation prompt{how}"
         if left_out:
-            message += f"; {left_out:,} prompts of the sources were left out for it"
+            message += f"; {left_out} were left out for it"
         rows.append(row("contamination", name, share, limits, message))
     return rows
