@@ -1,7 +1,7 @@
 # polypref: build multilingual preference data in competing ways, train a model on each, and compare the models.
 #
 # This file lists the targets. The rules are in rules/, one file per stage in the order of the experiment. The artifacts
-# and batches of a configuration are computed in workflow/scripts/polypref/plan/plan.py.
+# and batches of a configuration are computed in workflow/scripts/polypref/plan/ (artifacts.py, plan.py).
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Measure the fixed cost of a small job: interpreter, Snakemake's preamble, the workflow's imports.
+"""Measure the fixed cost of a small job: interpreter, Snakemake's preamble, the workflow's imports; and in a fork.
 
 python bench/bench_jobs.py
 python bench/bench_jobs.py --scripts ../other/workflow/scripts     measure another checkout, for comparison
@@ -7,7 +7,11 @@ python bench/bench_jobs.py --scripts ../other/workflow/scripts     measure anoth
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from common import SCRIPTS, Cost, interleaved, options, run_process, spread, table, temporary_folder
@@ -15,8 +19,33 @@ from synthetic_requests import write_replies
 
 from polypref.files.schemas import COMPLETIONS, PROMPTS, REQUESTS
 from polypref.files.tables import read_rows, write_table
+from polypref.running.fork_server import SUPPORTED, ForkServer
 
 PROMPTS_PER_JOB = 100
+IN_A_FORK = """
+import json, resource, runpy, sys, time
+sys.path.insert(0, {bench!r})
+sys.argv = ["as_snakemake.py", {script!r}, {job!r}]
+runpy.run_path({runner!r}, run_name="__main__")
+used = resource.getrusage(resource.RUSAGE_SELF)
+with open({measured!r}, "w") as file:
+    json.dump([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024], file)
+"""
+
+
+@contextmanager
+def fork_server() -> Iterator[ForkServer | None]:
+    """Start the fork server of a run, with the imports that the two scripts need."""
+    if not SUPPORTED:
+        yield None
+        return
+    server = ForkServer(["snakemake.iocontainers", "polypref.requests.generate", "polypref.requests.collect"])
+    while not server.is_ready:
+        time.sleep(0.01)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 def main() -> None:
@@ -24,7 +53,7 @@ def main() -> None:
     scripts = Path(arguments.scripts).resolve()
     repeats = 1 if arguments.smoke else 3 * arguments.repeats
     runner = str(Path(__file__).with_name("as_snakemake.py"))
-    with temporary_folder("jobs") as folder:
+    with temporary_folder("jobs") as folder, fork_server() as server:
         (requests,) = write_replies(folder, PROMPTS_PER_JOB)
         rows = read_rows(requests, REQUESTS)
         completion = {
@@ -56,6 +85,17 @@ def main() -> None:
             job.write_text(json.dumps({**jobs[name], "log": str(folder / "log.txt")}), encoding="utf-8")
             return run_process([sys.executable, runner, str(scripts / f"{name}.py"), str(job)], folder)
 
+        def fork(name: str) -> Cost:
+            job, measured, run = (folder / f"{name}.{ending}" for ending in ("json", "cost", "py"))
+            job.write_text(json.dumps({**jobs[name], "log": str(folder / "log.txt")}), encoding="utf-8")
+            values = {"bench": str(Path(runner).parent), "script": str(scripts / f"{name}.py"), "job": str(job)}
+            run.write_text(IN_A_FORK.format(**values, runner=runner, measured=str(measured)), encoding="utf-8")
+            start = time.monotonic()
+            if code := server.run(str(run), dict(os.environ)):
+                raise RuntimeError(f"{name} ended with {code} in a fork")
+            return Cost(time.monotonic() - start, *json.loads(measured.read_text(encoding="utf-8")))
+
+        forked = {f"{name}_forked": lambda name=name: fork(name) for name in jobs} if server else {}
         preamble = "from snakemake.logging import logger; from snakemake.iocontainers import Snakemake"
         costs = interleaved(
             repeats,
@@ -63,18 +103,25 @@ def main() -> None:
             preamble=lambda: run_process([sys.executable, "-c", preamble]),
             ask_responses=lambda: script("ask_responses"),
             collect_texts=lambda: script("collect_texts"),
+            **forked,
         )
     names = {
         "interpreter": "interpreter only",
         "preamble": "interpreter with Snakemake's preamble",
         "ask_responses": f"`ask_responses.py`, {PROMPTS_PER_JOB} prompts",
         "collect_texts": f"`collect_texts.py`, {PROMPTS_PER_JOB} texts",
+        "ask_responses_forked": f"`ask_responses.py`, {PROMPTS_PER_JOB} prompts, in a fork of the run's server",
+        "collect_texts_forked": f"`collect_texts.py`, {PROMPTS_PER_JOB} texts, in a fork of the run's server",
     }
     rows = [
         [title, *spread([c.processor for c in costs[name]]), *spread([c.memory for c in costs[name]], ".0f")[:1]]
         for name, title in names.items()
+        if name in costs
     ]
-    print("Processor seconds and peak memory of a process. The miniature has about 440 such jobs.\n")
+    print(
+        "Processor seconds and peak memory of a process. The miniature has about 440 such jobs. A fork shares most of\n"
+        "its memory with the server.\n"
+    )
     print(table(["process", "median s", "min", "max", "MB"], rows))
 
 

@@ -35,8 +35,8 @@ JUDGEMENTS = 4
 NOTE = """
 Each row summarises 2,000 simulated studies, in which the base and each seed's policy are judged four times on each
 prompt. With several seeds, the interval is about the architecture. With one seed it is about the trained model: the
-last column counts how often it also contains the improvement of the architecture, which it does not claim. With three
-seeds that differ much, the interval is wide, because Student's quantile for two degrees of freedom is 4.3."""
+last column counts how often it also contains the improvement of the architecture, which it does not claim. If three
+seeds differ greatly, the interval is wide, because Student's quantile for two degrees of freedom is 4.3."""
 PROMPTS, SEEDS, DEVIATIONS = (40, 186), (1, 3, 5), (2.0, 6.0, 18.0)
 
 

@@ -5,10 +5,13 @@
 
 import os
 import shlex
+import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.script import PythonScript
 from snakemake.settings.types import DeploymentMethod
 
@@ -60,19 +63,92 @@ def image_path(path):
     return path
 
 
-def quote_python(run=PythonScript._execute_cmd):
-    """Quote the path of Python in the shell commands of scripts; Snakemake leaves it unquoted.
+# The packages that short scripts import; these imports take most of their time.
+IMPORTED = (
+    "pandas",
+    "pyarrow.parquet",
+    "snakemake.logging",
+    "polypref.datasets.building",
+    "polypref.datasets.cards",
+    "polypref.requests.collect",
+    "polypref.requests.generate",
+    "polypref.requests.judge",
+    "polypref.requests.translate",
+    "polypref.sources.reading",
+)
+THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
 
-    A virtual environment in a folder whose path contains blanks or quotes would otherwise not be found.
+
+class ShortScripts:
+    """The server that runs short scripts in forks; a script is short if its rule has no benchmark and one thread.
+
+    The server is started with the second script, because a run of one job is faster without it, and used once it has
+    imported its packages.
     """
 
-    def run_quoted(self, command, **values):
+    def __init__(self):
+        self.count, self.server, self.lock = 0, None, threading.Lock()
+
+    def run(self, script, command, path):
+        """Run a script (Snakemake's object, with the file at `path`), and return whether the server ran it."""
+        from polypref.running.fork_server import SUPPORTED, ForkServer
+
+        if script.bench_record or script.threads > 1 or script.conda_env or script.container_img or script.env_modules:
+            return False
+        environment = dict(os.environ) | {f"{name}_NUM_THREADS": "1" for name in THREADS}
+        with self.lock:
+            self.count += 1
+            if self.count == 2 and SUPPORTED and "POLYPREF_NO_FORKS" not in os.environ:
+                self.server = ForkServer(IMPORTED, environment)
+        if not self.server or not self.server.is_ready:
+            return False
+        if tmpdir := script.resources.get("tmpdir"):
+            environment |= dict.fromkeys(("TMPDIR", "TMP", "TEMPDIR", "TEMP"), tmpdir)
+        if code := self.server.run(path, environment):
+            raise subprocess.CalledProcessError(code, command)
+        return True
+
+
+def adapt_scripts(run=PythonScript._execute_cmd):
+    """Run short Python scripts in forks of a server, and quote the path of Python in the commands of the others.
+
+    Snakemake leaves that path unquoted, and would not find a virtual environment in a folder whose path contains blanks.
+    """
+    short = ShortScripts()
+
+    def run_script(self, command, **values):
         if "py_exec" in values:
             values["py_exec"] = shlex.quote(values["py_exec"])
+            if short.run(self, f"{values['py_exec']} {values['fname']}", values["fname"]):
+                return None
         return run(self, command, **values)
 
-    if run.__name__ != run_quoted.__name__:
-        PythonScript._execute_cmd = run_quoted
+    if run.__name__ != run_script.__name__:
+        PythonScript._execute_cmd = run_script
 
 
-quote_python()
+adapt_scripts()
+
+
+def limit_evaluations(scheduler):
+    """Limit Snakemake's scheduler to one pending timer, which evaluates the ready jobs again.
+
+    With a limit of jobs per second, which is on by default, each evaluation starts a timer for another one, and so does
+    each finished job. While jobs are waiting, none of these chains ends: after a hundred finished jobs, all waiting jobs
+    are evaluated a hundred times per second.
+    """
+
+    def schedule_once(self, delay):
+        def evaluate():
+            self.timer = None  # first, because the evaluation may start the next timer
+            self._open_jobs.release()
+
+        if getattr(self, "timer", None) is None:
+            self.timer = threading.Timer(delay, evaluate)
+            self.timer.daemon = True  # the end of a run does not wait for it
+            self.timer.start()
+
+    scheduler._schedule_reevalutation = schedule_once
+
+
+limit_evaluations(JobScheduler)

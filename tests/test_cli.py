@@ -1,4 +1,4 @@
-"""Other people's files: formats, other words and columns, graded preferences, and what is said when they are wrong."""
+"""External files: formats, other column names and values, graded preferences, and error messages."""
 
 import json
 import sys
@@ -40,8 +40,8 @@ def test_every_format_gives_the_same_tables(tmp_path):
             pd.testing.assert_frame_equal(table, other[name])
 
 
-def test_other_words_and_columns(tmp_path, capsys):
-    """Two models and a winner, as in MT-Bench and Chatbot Arena."""
+def test_other_values_and_column_names(tmp_path, capsys):
+    """Files with two models and a winner, as in MT-Bench and Chatbot Arena."""
     frame = pd.DataFrame({"question_id": [1, 2, 3, 4], "model_a": "x", "model_b": "y",
                           "winner": ["model_a", "model_a", "model_b", "tie (bothbad)"]})  # fmt: skip
     path = save(frame, tmp_path / "votes.jsonl")
@@ -58,7 +58,7 @@ def test_other_words_and_columns(tmp_path, capsys):
 
 
 def test_graded_preferences(tmp_path):
-    """AlpacaEval's preference: 1 is the other's, 2 the model's; its win rate is the mean, its error the plain one."""
+    """In AlpacaEval's preferences, 1 is a loss and 2 a win; the win rate is the mean, with a plain standard error."""
     frame = pd.DataFrame({"preference": [1.0, 2.0, 1.9, 1.5, None], "policy": "m", "opponent": "ref"})
     path = tmp_path / "annotations.json"
     frame.to_json(path, orient="records")
@@ -82,15 +82,15 @@ def test_lengths_come_from_texts(tmp_path):
         (lambda f: f.head(0), "there are no rows"),
         (lambda f: f.assign(order="left"), "order is not policy_first or opponent_first in row 1"),
         (lambda f: f.assign(status="parsed", verdict=""), "contradict each other in row 1"),
-        (lambda f: pd.concat([f, f]), "the same pair more than once in one run and order: p0000"),
+        (lambda f: pd.concat([f, f]), "a pair occurs more than once in a run and order: p0000"),
     ],
 )
-def test_verdicts_that_are_wrong(change, complaint):
+def test_invalid_verdicts(change, complaint):
     with pytest.raises(TableError, match=complaint):
         as_judged(change(VERDICTS))
 
 
-def test_a_word_that_pandas_takes_for_nothing_stays(tmp_path):
+def test_words_that_pandas_reads_as_missing_are_kept(tmp_path):
     path = save(VERDICTS.assign(policy="NA"), tmp_path / "v.csv")
     assert set(read_file(path)["policy"]) == {"NA"}
 
@@ -114,7 +114,7 @@ def test_translations(translated, tmp_path):
     assert len(found["comparisons"]) == 4
 
 
-def test_translations_that_are_wrong(translated, tmp_path, capsys):
+def test_invalid_translations(translated, tmp_path, capsys):
     for change, complaint in (
         (lambda f: f.drop(columns="reference"), "column reference is missing"),
         (lambda f: f.iloc[1:], "good, ja: translations and segments differ; 1 missing: doc0:0"),
@@ -124,7 +124,7 @@ def test_translations_that_are_wrong(translated, tmp_path, capsys):
         assert complaint in capsys.readouterr().err
 
 
-def test_comet_is_recorded_and_asked_for_clearly(translated, tmp_path, monkeypatch, capsys):
+def test_comet_is_recorded_and_a_missing_package_is_reported(translated, tmp_path, monkeypatch, capsys):
     path = save(translated, tmp_path / "t.csv")
     command = ["score-translations", path, "--draws", "50", "--comet", "my.ckpt"]
     monkeypatch.setitem(sys.modules, "comet", None)
@@ -142,7 +142,7 @@ def test_comet_is_recorded_and_asked_for_clearly(translated, tmp_path, monkeypat
 
 
 def test_alpaca_evals_preferences(tmp_path):
-    """Preferences of 1 to 2; 0 is an old draw, and a null is in no denominator, as in AlpacaEval 0.6.6."""
+    """Preferences range from 1 to 2; 0 is a tie in older files, and nulls are excluded, as in AlpacaEval 0.6.6."""
     rows = [
         {"instruction": f"i{n}", "generator_1": "base", "generator_2": "mine", "preference": p, "dataset": "koala"}
         for n, p in enumerate([1.9900139974, 1.0, 0, 1.5, None, 2.0])
@@ -173,4 +173,4 @@ def test_alpaca_evals_preferences(tmp_path):
     assert (row["win_percent"], row["tie_percent"]) == pytest.approx((40, 40))
     assert main([*arguments, "--tie", "0"]) == 0
     assert pd.read_csv(tmp_path / "estimates.csv").iloc[0]["unparsed_percent"] == pytest.approx(100 / 6)
-    assert main(arguments) == 2, "0 is outside of 1 to 2"
+    assert main(arguments) == 2, "0 is outside the range from 1 to 2"

@@ -1,4 +1,4 @@
-"""Test sets of one's own in the configuration: paths and options are checked, and the plan takes their languages."""
+"""The user's own test sets in the configuration: paths and options are checked, and the plan uses their languages."""
 
 import json
 from pathlib import Path

@@ -81,7 +81,10 @@ MISUSES = {
         "checkpoints.big.runtime.tensor_parallel: found 2; allowed: at most runtime.gpus, 1",
     ),
     "an uneven batch": ({"training": {"batch_size": 100}}, "training.batch_size 100 cannot be split evenly"),
-    "a judge that sees nothing": ({"judging": {"prompt": "LICENSE"}}, "judging.prompt: found no place for a text"),
+    "a judge whose prompt has no placeholder": (
+        {"judging": {"prompt": "LICENSE"}},
+        "judging.prompt: found no placeholder",
+    ),
 }
 
 

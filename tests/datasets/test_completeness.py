@@ -39,7 +39,7 @@ def expected(*translated: str) -> Expected:
 
 
 def flags_of(chosen: str, language: str, source: str = FOUR, wanted: Expected | None = None) -> list[str]:
-    """Flags of a pair whose chosen text is given; its prompt and its rejected answer are too short to compare."""
+    """Return the flags of a pair with this chosen text; its prompt and rejected text are too short to compare."""
     row = {"item_id": "a", "language": language, "source": "s", "chosen": chosen, "rejected": "-"}
     row |= {"prompt": "?", "prompt_messages": [{"role": "user", "content": "?"}]}
     original = {"prompt": "?!", "chosen": source, "rejected": "--"}
@@ -112,7 +112,7 @@ def test_spaces_in_a_mark_make_no_difference():
         ("plain text", "Hans", 0.0),
     ],
 )
-def test_scripts_are_told_by_the_characters_that_only_one_has(text, script, share):
+def test_scripts_are_distinguished_by_characters_that_only_one_has(text, script, share):
     assert other_script(text, script) == share
 
 

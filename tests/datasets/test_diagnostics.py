@@ -90,7 +90,7 @@ def test_measures():
     assert overlap(SENTENCE, f"Before. {SENTENCE} After.") == 1
     assert overlap(SENTENCE + " " + SENTENCE[::-1], SENTENCE) == pytest.approx(0.45, abs=0.06)
     assert COPY > 0.5
-    assert repetition("ha " * 20) == 0, "too short to say"
+    assert repetition("ha " * 20) == 0, "too short to measure"
     assert repetition("the same words again " * 10) > 0.85 > LOOP > repetition(SENTENCE + PAIR["prompt"])
     assert repetition(SENTENCE + " No way out." * 30) > LOOP, "a loop at the end of a text that began well"
 

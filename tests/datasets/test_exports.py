@@ -90,7 +90,7 @@ def test_both_configurations_and_splits_load_by_the_card(folder):
 
 @pytest.mark.parametrize("config", ["conversations", "default"])
 def test_trl_trains_on_it_unchanged(folder, config, tmp_path):
-    """DPOTrainer's own preprocessing renders the prompt by the template and tokenises both answers behind it."""
+    """DPOTrainer's own preprocessing renders the prompt with the template, followed by each answer."""
     trl = pytest.importorskip("trl")
     transformers = pytest.importorskip("transformers")
     path = str(ROOT / "resources/demo/models/base")

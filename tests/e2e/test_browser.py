@@ -39,7 +39,7 @@ def large(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("name", [page.stem for page in PAGES])
-def test_pages_fit_and_are_pictured(browser, miniature, name):
+def test_pages_fit_every_screen(browser, miniature, name):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for device, width in WIDTHS.items():
         for scheme in ("light", "dark"):
@@ -122,7 +122,7 @@ def test_compare_two_architectures_on_one_pair(browser, miniature):
     assert [th.text for th in browser.find_elements(By.CSS_SELECTOR, ".texts thead th")] == ["A", "B"]
 
 
-def test_read_off_an_interval(browser, large):
+def test_find_a_confidence_interval(browser, large):
     table = pd.read_csv(large.parent / "tables/improvement_by_language.csv").set_index(
         ["policy", "opponent", "language"]
     )
@@ -175,7 +175,9 @@ def test_the_reader_filters(browser, miniature):
     )
     search(browser, word)
     assert found(browser) == german.loc[holds, "item_id"].nunique() > 0
-    browser.find_elements(By.CSS_SELECTOR, ".list a")[1].click()  # from the text field, which notices that it is left
+    browser.find_elements(By.CSS_SELECTOR, ".list a")[
+        1
+    ].click()  # the text field fires its change event when it loses the focus
     settled(browser)
     assert browser.find_elements(By.CSS_SELECTOR, ".list a")[1].get_attribute("aria-current") == "true"
     browser.refresh()
@@ -217,7 +219,7 @@ def test_the_verdict_browser_filters(browser, miniature):
     assert text_of(browser, ".pane") == shown
 
 
-def test_each_figure_leads_to_its_files(browser, miniature):
+def test_each_figure_links_to_its_files(browser, miniature):
     report = miniature.results / "report"
     for name, figures in {"win_rates": 4, "translation": 2, "data": 2, "training": 1}.items():
         visit(browser, page(report, name))
@@ -228,7 +230,7 @@ def test_each_figure_leads_to_its_files(browser, miniature):
             assert file.read_bytes() == (miniature.results / "figures" / file.name).read_bytes()
 
 
-def test_an_incomplete_folder_says_what_is_missing(chromium, miniature, tmp_path):
+def test_an_incomplete_folder_reports_what_is_missing(chromium, miniature, tmp_path):
     report = shutil.copytree(miniature.results / "report", tmp_path / "report")
     (report / "data/reader-is-000.js").unlink()
     visit(chromium, page(report, "reader"), language="is")
@@ -256,7 +258,7 @@ class Counted(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("name", [page.stem for page in PAGES])
-def test_pages_open_with_few_bytes_from_a_server_too(browser, large, name, record_property):
+def test_pages_load_few_bytes_from_a_server(browser, large, name, record_property):
     handler = type("Here", (Counted,), {})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(large)))
     threading.Thread(target=server.serve_forever, daemon=True).start()

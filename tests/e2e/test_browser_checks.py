@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
-    """The report on a judge that always says A, and on a policy with three truncated answers."""
+    """A report on a judge that always chooses A, and on a policy with three truncated answers."""
     folder = tmp_path_factory.mktemp("always_a")
     synthetic.write_results(folder)
     judges.plant(folder, "always_a")
@@ -69,7 +69,7 @@ def test_flagged_pairs_of_a_data_set(browser, report):
 
 
 def test_the_sanity_set_lists_wrong_verdicts(browser, report):
-    follow(browser, report, "Judge: right answer beats another prompt's answer")
+    follow(browser, report, "Judge: an answer beats the answer to another prompt")
     assert browser.current_url.endswith("win_rates.html#sanity")
     sanity = pd.read_parquet(report.parent / "verdicts/sanity.parquet")
     known = sanity["policy"].map({"itself": "tie"}).fillna("policy")

@@ -22,8 +22,8 @@ def small(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("language", ["ar", "is", "ja", "ru", "zh"])
-def test_letters_are_no_empty_boxes(browser, small, language):
-    """The fonts are the system's; tools/install-packages.sh brings those that Debian's Chromium lacks."""
+def test_letters_are_not_empty_boxes(browser, small, language):
+    """The pages use the system's fonts; tools/install-packages.sh installs those that Debian's Chromium lacks."""
     visit(browser, page(small, "reader"), language=language)
     draw = """
       const [text] = arguments;
@@ -41,7 +41,7 @@ def test_letters_are_no_empty_boxes(browser, small, language):
 
 
 def harmless(browser) -> None:
-    """Nothing ran, nothing became an element, nothing was asked of anybody."""
+    """Check that no code ran, no element was injected, and no request was sent."""
     assert browser.execute_script("return document.body.dataset.ran") is None
     assert not browser.find_elements(
         By.CSS_SELECTOR, "main :is(script, img, iframe, svg, style, meta, base, [onerror])"
@@ -101,7 +101,7 @@ def test_a_hostile_address_does_nothing(browser, small, name):
         harmless(browser)
 
 
-def test_the_policy_forbids_what_escaping_should_have_stopped(chromium, small):
+def test_the_content_policy_also_blocks_injected_code(chromium, small):
     visit(chromium, page(small, "reader"), language="is")
     inject = f"""
       try {{ document.querySelector(".pane").innerHTML = "<b>x</b>"; return "written"; }} catch {{}}

@@ -28,7 +28,7 @@ def contaminated(fresh) -> Run:
 
 def test_prompts_of_the_evaluation_set_are_left_out(contaminated):
     output = contaminated.snakemake(*TARGET)
-    assert "2 pairs have a prompt of the evaluation set and are left out" in output
+    assert "2 pairs are dropped because their prompt is in the evaluation set" in output
     left = pd.read_parquet(contaminated.results / "pairs.dropped.parquet")
     assert list(zip(left["row"], left["step"], left["reason"], strict=True)) == [
         (3, "contamination", "evaluation prompt 0 in eng (exact)"),

@@ -79,10 +79,10 @@ def test_preflight_lists_unpinned_missing_and_gated_repositories_together(hub_an
     finally:
         hub.gated.clear()
         shutil.move(folder / "moved", hub.folder / "models/demo/nllb/model.safetensors")
-    assert "demo/judge: gated, and this token can't read it: ask for access at https://huggingface.co/demo" in output
+    assert "demo/judge: gated, and this token has no access: request access at https://huggingface.co/demo" in output
     assert "demo/nllb: has no *.safetensors at main" in output and "polypref.preflight.convert_safetensors" in output
     assert "13 repositories have no revision" in output and "the Hub answered for 13 of 13 repositories" in output
-    assert "2 of " in output and "nothing was started" in output
+    assert "2 of " in output and "no job was started" in output
 
 
 def test_no_repository_is_pinned_if_one_does_not_exist(hub_and_folder):
@@ -109,13 +109,13 @@ def test_pin_fetch_and_then_run_offline(hub_and_folder):
 
     offline = {"HF_HUB_OFFLINE": "1"}
     assert "13 of 13 repositories are not in" in snakemake(hub, folder, "preflight", fails=True, **offline)
-    assert "HF_HUB_OFFLINE=1 will do" in snakemake(hub, folder, "fetch")
+    assert "set HF_HUB_OFFLINE=1" in snakemake(hub, folder, "fetch")
     assert not [asked for asked in hub.asked if asked.endswith((".bin", ".py")) and "/datasets/" not in asked]
     assert "all 13 repositories are in" in snakemake(hub, folder, "preflight", **offline)
 
     before = len(hub.asked)
     shown = snakemake(hub, folder, "show-requests", **offline)
-    assert "no tokenizer here yet" not in shown and f"vllm demo/judge at {COMMIT}" in shown
+    assert "not rendered" not in shown and f"vllm demo/judge at {COMMIT}" in shown
     wanted = ["results/pairs.parquet", "results/prompts/en.parquet", "results/translations/wmt/source/nllb/de.parquet",
               "results/answers/mid/de.parquet"]  # fmt: skip
     snakemake(hub, folder, *wanted, **offline)

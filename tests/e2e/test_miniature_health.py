@@ -15,7 +15,7 @@ def test_health_checks_are_listed_with_their_status(miniature):
     status = health.groupby("check")["status"].agg(set)
     for name in ("judge_position", "judge_length", "judge_unparsed", "judge_errors", "training_finite"):
         assert status[name] == {"pass"}, name
-    assert status["judge_sanity_wins"] == {"warn"}, "the tiny judge errs on some of these"
+    assert status["judge_sanity_wins"] == {"warn"}, "the tiny judge gets some of these wrong"
     assert status["prompts_informative"] == {"warn"}, "there are only 12 source prompts"
     assert "Health checks: 0 failed" in miniature.output
 

@@ -41,7 +41,7 @@ def test_native_prompts_are_answered_and_built(fresh):
     english = data[data["language"] == "en"]
     assert set(english["item_id"]) <= set(pairs["item_id"]) and set(german["item_id"]).isdisjoint(pairs["item_id"])
     signs = pd.read_parquet(fresh.results / "diagnostics/N.parquet").query("language == 'de'")
-    assert len(signs) and not signs["prompt_source_overlap"].any(), "a native prompt is no copy of an original"
+    assert len(signs) and not signs["prompt_source_overlap"].any(), "native prompts are not compared with an original"
     left = pd.read_parquet(fresh.results / "native/own/de.dropped.parquet")
     assert list(left["reason"]) == ["not sampled"] and list(left["language"]) == ["de"]
     funnel = pd.read_csv(fresh.results / "tables/funnel.csv", keep_default_na=False)

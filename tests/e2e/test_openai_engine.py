@@ -51,7 +51,7 @@ def test_the_openai_engine_against_vllms_server(chat_model, monkeypatch):
         client.close()
         monkeypatch.setenv("LOCAL_KEY", "wrong")
         client = open_engine(checkpoint, "tiny", None)
-        with pytest.raises(EngineError, match="LOCAL_KEY is refused"):
+        with pytest.raises(EngineError, match="LOCAL_KEY is rejected"):
             list(client.complete([chat_request("r", "fox")]))
         client.close()
     finally:

@@ -1,4 +1,4 @@
-"""Evaluation prompts, segments and sources of one's own, in a language without a two-letter code, are read and scored.
+"""The user's own prompts, segments and sources, in a language without a two-letter code, are read and scored.
 
 Only the translator runs: later stages are the same for all data, and test_own_data.py runs them.
 """

@@ -96,7 +96,7 @@ def test_rendered_requests_are_those_of_apply_chat_template(completed, tokenizer
 
 
 def test_the_trainer_reads_the_tokens_that_vllm_sampled(real_run, tokenizer, engine, tmp_path, monkeypatch):
-    """Training pairs of generated answers have the prompt's tokens, the answer's and an end; up to the BPE's merges."""
+    """Training pairs have the tokens of prompt and answer and an end token, except for different BPE merges."""
     from vllm import SamplingParams
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
@@ -124,13 +124,13 @@ def test_the_trainer_reads_the_tokens_that_vllm_sampled(real_run, tokenizer, eng
         if tokenizer(text)["input_ids"] == [token for token in answer if token != tokenizer.eos_token_id]:
             assert ids[prompt_length:] == answer + end
             same += 1
-        else:  # sampling may spell a text with other tokens than the tokenizer; a character that was cut is U+FFFD
+        else:  # sampling may produce a text from other tokens than the tokenizer does; a truncated character is U+FFFD
             assert tokenizer.decode(ids[prompt_length:], skip_special_tokens=True) == text
     assert same > 0.6 * len(pairs)
 
 
 def test_greedy_texts_are_those_of_generate(completed, tokenizer):
-    """All greedy translations, in float32; another token is accepted only where two tokens are nearly tied."""
+    """Compare all greedy translations, in float32; a different token is accepted only if two are nearly tied."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -156,7 +156,7 @@ def test_greedy_texts_are_those_of_generate(completed, tokenizer):
 # -- answers --------------------------------------------------------------------------------------------------------
 
 
-def test_no_answer_is_cut_in_silence(real_run, completed):
+def test_truncated_answers_are_reported(real_run, completed):
     limits = completed["decoding"].map(lambda decoding: json.loads(decoding)["max_tokens"])
     cut = completed["finish_reason"].eq("length")
     assert cut.any() and (completed.loc[cut, "completion_tokens"] == limits[cut]).all()

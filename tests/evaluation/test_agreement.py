@@ -1,4 +1,4 @@
-"""Kappa by hand and against published examples."""
+"""Kappa computed by hand and compared with published examples."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ def test_fleiss_kappa_over_orders_by_hand():
         ("A", "i4", "tie", ""),
     )  # fmt: skip
     row = self_agreement(judgements(hand, "balanced", 1, 1)).iloc[1]
-    # Three items: observed agreement 2/3; shares 1/2 and 1/2, so 1/2 by chance.
+    # Three items: the observed agreement is 2/3; with shares of 1/2 and 1/2, that by chance is 1/2.
     assert (row["raters"], row["ratings"], row["pairs"]) == ("orders", 2, 3)
     assert row["agreement_percent"] == pytest.approx(200 / 3)
     assert row["kappa"] == pytest.approx((2 / 3 - 1 / 2) / (1 / 2))
@@ -32,7 +32,7 @@ def test_runs_of_a_judge_without_position_bias_agree():
 
 
 def two_judges(pairs: list[tuple[str, str]], **columns) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Verdicts of two judges, a prompt each."""
+    """Return the verdicts of two judges, with one prompt per judgement."""
     n = len(pairs)
     frame = pd.DataFrame({"item_id": [f"i{k}" for k in range(n)], "policy": "A", "opponent": "x", "language": "de",
                           "order": "policy_first", "status": "parsed", "sample": 0, **columns})  # fmt: skip
@@ -41,7 +41,7 @@ def two_judges(pairs: list[tuple[str, str]], **columns) -> tuple[pd.DataFrame, p
 
 
 def test_cohens_kappa_of_two_judges():
-    """A 2 x 2 table of 20, 5, 10 and 15: observed 0.7, by chance 0.5, kappa 0.4."""
+    """In a 2 x 2 table of 20, 5, 10 and 15, the observed agreement is 0.7, that by chance 0.5, and kappa 0.4."""
     pairs = [("policy", "policy")] * 20 + [("policy", "opponent")] * 5
     pairs += [("opponent", "policy")] * 10 + [("opponent", "opponent")] * 15
     first, second = two_judges(pairs)
@@ -50,7 +50,7 @@ def test_cohens_kappa_of_two_judges():
     assert row["kappa"] == pytest.approx(0.4)
     # W - L: 25 of 50 won by the first judge, 30 by the second
     assert (row["first_difference"], row["second_difference"]) == pytest.approx((0, 20))
-    # one prompt a judgement: about the asymptotic interval of Fleiss, Cohen and Everitt (1969)
+    # with one prompt per judgement, close to the asymptotic interval of Fleiss, Cohen and Everitt (1969)
     found = cohens_kappa(np.array([[20, 5], [10, 15]]))
     assert (row["kappa_low"], row["kappa_high"]) == pytest.approx((found.kappa_low, found.kappa_upp), abs=0.05)
     assert judge_agreement(first, first, ["de"]).iloc[0]["kappa"] == pytest.approx(1)
@@ -58,7 +58,7 @@ def test_cohens_kappa_of_two_judges():
     assert np.isnan(judge_agreement(*alone, ["de"]).iloc[0]["kappa"])
 
 
-def test_agreement_of_every_group_is_statsmodels_kappa():
+def test_agreement_of_every_group_equals_that_of_statsmodels():
     rng = np.random.default_rng(3)
     first = pd.concat([synthetic.verdicts(p, code, 15) for p in ("A", "B") for code in ("de", "is")]).assign(sample=0)
     second = first.assign(
@@ -77,7 +77,7 @@ def test_agreement_of_every_group_is_statsmodels_kappa():
         assert row.kappa_low < row.kappa < row.kappa_high
 
 
-def test_a_second_judge_may_see_a_share_of_the_prompts_but_no_others():
+def test_a_second_judge_may_judge_a_share_of_the_prompts_but_no_others():
     first, second = two_judges([("policy", "policy")] * 3 + [("tie", "opponent")] * 7)
     assert judge_agreement(first, second.head(5), ["de"]).iloc[0]["judgements"] == 5
     with pytest.raises(TableError, match="two judges differ in i0 / A / x / opponent_first / 0, i0 / A"):

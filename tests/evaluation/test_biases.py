@@ -1,4 +1,4 @@
-"""Length bias and wrong languages: by hand, by simulation of a known bias, and against plain logistic regression."""
+"""Length bias and wrong languages, compared with manual results, a simulated bias, and plain logistic regression."""
 
 import time
 
@@ -19,7 +19,7 @@ from polypref.evaluation.biases import (
 
 
 def simulate(prompts: int, slope: float, quality: float, seed: int = 1) -> pd.DataFrame:
-    """Verdicts whose log-odds are `quality` + `slope` x difference in length in standard deviations; policy longer."""
+    """Simulate verdicts with log-odds `quality` + `slope` x standardised difference in length; the policy is longer."""
     rng = np.random.default_rng(seed)
     difference = rng.normal(40, 40, prompts).round()
     odds = quality + slope * difference / difference.std(ddof=1)
@@ -34,12 +34,12 @@ def test_shares_by_hand():
                           "verdict": ["policy", "opponent", "policy", "tie", "policy"],
                           "policy_length": [9, 9, 1, 9, 5], "opponent_length": [5] * 5})  # fmt: skip
     row = length_bias(frame).iloc[1]
-    # Longer, shorter, shorter; a tie and equal lengths decide nothing.
+    # won by the longer, the shorter and the shorter answer; ties and equal lengths are not decided
     assert (row["judgements"], row["decided"], row["longer_percent"]) == (5, 3, pytest.approx(100 / 3))
     assert row["score"] == pytest.approx(70) and np.isnan(row["score_equal_length"])
 
 
-def test_regression_is_plain_logistic_regression_with_clusters_of_one():
+def test_with_clusters_of_one_the_regression_is_a_plain_logistic_regression():
     frame = simulate(400, 0.8, 0.0)
     row = length_bias(frame).iloc[1]
     length = frame["policy_length"] - frame["opponent_length"]
@@ -53,8 +53,8 @@ def test_regression_is_plain_logistic_regression_with_clusters_of_one():
     )
 
 
-def test_few_prompts_have_students_quantile():
-    """As statsmodels' own interval with Student's quantile; with the normal's it is 13% narrower at ten prompts."""
+def test_students_quantile_is_used_for_few_prompts():
+    """The interval equals statsmodels' with Student's quantile; with the normal quantile, it is 13% narrower."""
     frame = simulate(60, 0.4, 0.0)
     frame["prompt_id"] = np.arange(60) % 10
     row = length_bias(frame).iloc[1]
@@ -66,22 +66,22 @@ def test_few_prompts_have_students_quantile():
     assert (row["score_equal_length_low"], row["score_equal_length_high"]) == pytest.approx((low, high))
 
 
-def test_a_known_bias_is_taken_out():
-    """The policy is no better, only longer: it wins well over half, and half at equal length."""
+def test_a_known_bias_is_removed():
+    """The policy is only longer, not better: it wins well over half, but half at equal length."""
     row = length_bias(simulate(20_000, 1.0, 0.0)).iloc[0]
     assert row["score"] > 65 and row["longer_percent"] > 65
     assert row["score_equal_length"] == pytest.approx(50, abs=1.5)
     assert row["score_equal_length_low"] < 50 < row["score_equal_length_high"]
 
 
-def test_where_length_decides_all_there_is_no_slope():
+def test_there_is_no_slope_if_length_decides_everything():
     frame = simulate(60, 0, 0)
     longer = frame["policy_length"] > frame["opponent_length"]
     row = length_bias(frame.assign(verdict=np.where(longer, "policy", "opponent"))).iloc[0]
     assert row["longer_percent"] > 95 and np.isnan(row["length_slope"])
 
 
-def test_lengths_are_those_of_both_answers():
+def test_the_lengths_of_both_answers_are_added():
     verdicts = synthetic.judged_by_hand(("A", "i1", "policy", "policy"), opponent="x")
     answers = pd.DataFrame({"name": ["A", "x"], "item_id": "i1", "text": ["four", "seven c"]})
     found = add_lengths(verdicts, answers)
@@ -111,7 +111,7 @@ def test_an_answer_can_have_several_faults():
     assert flags[["item_id", "flag"]].to_numpy().tolist() == [["i1", flag] for flag in ANSWER_FLAGS]
 
 
-def test_a_line_of_a_megabyte_takes_no_time():
+def test_a_line_of_a_megabyte_is_processed_fast():
     answers = synthetic.answers("B", "de", 1).assign(name="B", text=synthetic.SAMPLES["de"] * 40 + "W" * 10**6)
     began = time.monotonic()
     table = wrong_languages(answers, detect_languages(answers, ["en", "de"]))

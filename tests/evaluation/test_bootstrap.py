@@ -1,4 +1,4 @@
-"""Resampling of clusters against scipy, statsmodels, exact enumeration and published values."""
+"""Resampling of clusters, compared with scipy, statsmodels, exact enumeration and published values."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_cluster_sums_by_hand():
     assert sums.tolist() == [[[1, 2], [3, 4]], [[0, 0], [12, 14]]]
 
 
-def test_weights_are_draws_with_replacement():
+def test_weights_correspond_to_sampling_with_replacement():
     blocks = np.concatenate(list(cluster_weights(50, 4000, 3)))
     assert blocks.shape == (4000, 50)
     assert (blocks.sum(axis=1) == 50).all()
@@ -44,14 +44,14 @@ def test_bootstrap_agrees_with_scipy():
     sums = np.column_stack([values, np.ones(60)])
     drawn = bootstrap(sums, lambda block: block[:, 0] / block[:, 1], 20_000, 2)
     found = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=3)
-    # Without the widening for few clusters the ends are scipy's.
+    # without the widening for few clusters, the ends equal scipy's
     assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(found.confidence_interval, abs=0.03)
     low, high = percentile_interval(drawn[:, None], 60)
     tail = stats.norm.cdf(np.sqrt(60 / 59) * stats.t.ppf(0.025, 59))
     assert (low[0], high[0]) == pytest.approx(tuple(np.quantile(drawn, [tail, 1 - tail])), abs=1e-9)
 
 
-def test_many_clusters_alike_are_drawn_by_kind():
+def test_many_equal_clusters_are_resampled_by_kind():
     values = np.repeat([0.0, 1.0], [3000, 2000])
     drawn = bootstrap(np.column_stack([values, np.ones(5000)]), _sum, 4000, 1)
     assert (drawn[:, 1] == 5000).all()
@@ -60,8 +60,8 @@ def test_many_clusters_alike_are_drawn_by_kind():
 
 
 @pytest.mark.parametrize("scale", [1.0, 1 / 3, 1e7], ids=["whole counts", "fractions", "large sums"])
-def test_drawn_sums_are_exact(scale):
-    """Against sums of the very same draws in double precision, cluster by cluster."""
+def test_resampled_sums_are_exact(scale):
+    """Compare with sums of the same resamples in double precision, cluster by cluster."""
     rng = np.random.default_rng(5)
     sums = rng.integers(0, 90, (1200, 7, 2)) * scale
     sums[:, 3] = 0
@@ -73,12 +73,14 @@ def test_drawn_sums_are_exact(scale):
     assert (drawn[:5, [0, 3]] == expected).all() or scale != 1
 
 
-def test_ends_are_those_of_sorted_draws_however_many_clusters_there_are():
+def test_interval_ends_equal_those_of_sorted_resamples_for_any_number_of_clusters():
     rng = np.random.default_rng(9)
     draws, clusters = rng.normal(0, 1, (999, 60)), np.arange(2, 62)
-    low, high = percentile_interval(draws, clusters)  # sixty tails: sorted
+    low, high = percentile_interval(draws, clusters)  # sixty different tails: the resamples are sorted
     for column in (0, 7, 59):
-        one = percentile_interval(draws[:, column], clusters[column])  # one: two order statistics at each end
+        one = percentile_interval(
+            draws[:, column], clusters[column]
+        )  # one tail: only two order statistics are needed at each end
         assert (low[column], high[column]) == one
         tail = stats.norm.cdf(np.sqrt((column + 2) / (column + 1)) * stats.t.ppf(0.025, column + 1))
         assert one == pytest.approx(tuple(np.quantile(draws[:, column], [tail, 1 - tail])), abs=1e-12)
@@ -92,7 +94,7 @@ def test_too_few_clusters_have_no_interval():
     assert np.isnan(ratio_error(np.ones((1, 1)), np.ones((1, 1)))[0])
 
 
-def test_ratio_error_is_the_cluster_robust_error_of_a_mean():
+def test_ratio_error_equals_the_cluster_robust_error_of_a_mean():
     rng = np.random.default_rng(4)
     clusters = rng.integers(0, 30, 200)
     values = rng.normal(0, 1, 200) + rng.normal(0, 1, 30)[clusters]
@@ -104,7 +106,7 @@ def test_ratio_error_is_the_cluster_robust_error_of_a_mean():
 
 
 def test_sign_flips_of_darwins_maize():
-    """Fisher (1935), section 21: 1,726 of 32,768 sums are as far from zero as the observed one."""
+    """Fisher (1935), section 21: 1,726 of 32,768 sums are at least as far from zero as the observed one."""
     p = sign_flip_test(np.array(DARWIN, float)[:, None])
     assert p[0] == 1726 / 32768
 
@@ -118,7 +120,7 @@ def test_random_sign_flips_agree_with_scipy():
     assert sign_flip_test(sums, 20_000, 1)[0] == pytest.approx(found.pvalue, abs=0.01)
 
 
-def test_sign_flips_keep_their_level():
+def test_sign_flips_have_the_nominal_error_rate():
     rng = np.random.default_rng(6)
     p = sign_flip_test(rng.normal(0, 1, (40, 2000)), 2000, 1)
     assert 0.04 <= (p <= 0.05).mean() <= 0.06

@@ -1,4 +1,4 @@
-"""Win rates and their intervals: by hand, against plain pandas, statsmodels, and verdicts whose truth is known."""
+"""Win rates and intervals, compared with manual results, plain pandas, statsmodels and simulated verdicts."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def test_counts_by_hand():
     assert row["tie_percent"] == pytest.approx(100 / 7) == row["unparsed_percent"]
     assert row["difference"] == pytest.approx(100 / 7)
     assert row["score"] == pytest.approx(350 / 7)
-    # The unparsed reply as a loss, as a win.
+    # the unparsed reply counted as a loss, and as a win
     assert (row["difference_if_lost"], row["difference_if_won"]) == pytest.approx((0, 200 / 7))
     assert (row["score_if_lost"], row["score_if_won"]) == pytest.approx((350 / 7, 450 / 7))
 
@@ -34,7 +34,10 @@ def test_every_level_agrees_with_plain_pandas():
     verdicts = pd.concat([synthetic.verdicts(p, code, 15) for p in ("A", "B") for code in ("de", "is", "ar")])
     verdicts = verdicts[~(verdicts["language"].eq("is") & verdicts["item_id"].str.endswith(("3", "7")))]
     judged = judgements(verdicts.sample(frac=1, random_state=2), "paper", 5, 7)
-    judged.loc[::17, ["verdict", "status"]] = ["", "error"]  # runs of different size: the mean over runs is what counts
+    judged.loc[::17, ["verdict", "status"]] = [
+        "",
+        "error",
+    ]  # the runs have different sizes, and the estimate is the mean over runs
     table = estimate_rates(judged, 100)
     assert len(table) == 2 * 4 * (3 + 2)
     outcome = pd.get_dummies(judged["verdict"].replace("", "unparsed"))[~judged["status"].eq("error")]
@@ -67,7 +70,7 @@ def test_rows_in_another_order_give_the_same_estimates():
     pd.testing.assert_frame_equal(*(t.sort_values(keys, ignore_index=True)[columns] for t in (one, two)))
 
 
-def test_wilson_is_for_one_run_of_one_language_only():
+def test_plain_wilson_intervals_are_used_only_for_one_run_of_one_language():
     single, _ = simulate(60, 1, 1)
     rows = language_rows(estimate_rates(single, 200))
     count = single["verdict"].eq("policy").sum()
@@ -92,7 +95,7 @@ def test_graded_preferences_and_their_standard_error():
 
 
 def test_doubling_every_judgement_changes_no_interval():
-    """Runs that repeat each other add nothing: the interval is that of the prompts."""
+    """Runs with the same verdicts add no information, so the interval does not change."""
     frame, _ = simulate(40, 3, 2)
     doubled = pd.concat([frame, frame.assign(run=1)], ignore_index=True)
     one, two = (pooled_rows(estimate_rates(f, 2000)).iloc[0] for f in (frame, doubled))
@@ -110,7 +113,7 @@ def test_unknown_verdicts_and_no_rows():
 @pytest.mark.e2e  # seconds of computing
 @pytest.mark.parametrize(("prompts", "languages"), [(150, 3), (25, 2)])
 def test_intervals_cover_the_truth(prompts, languages):
-    """Simulated verdicts, alike within prompts: 93% to 97% of 1,000 studies' 95% intervals hold the known truth."""
+    """With verdicts correlated within prompts, 93% to 97% of the intervals of 1,000 studies contain the true value."""
     studies = [simulate(prompts, languages, study)[0].assign(policy=f"study {study}") for study in range(1000)]
     table = estimate_rates(pd.concat(studies, ignore_index=True), 499)
     table = table[table["opponent"].ne("all") & table["language"].isin(["all", "l0"])]
@@ -120,7 +123,7 @@ def test_intervals_cover_the_truth(prompts, languages):
 
 
 def skewed(prompts: int, languages: int, seed: int, shift: float, tie: float, unbalanced: bool) -> pd.DataFrame:
-    """Verdicts in both orders, the first-shown preferred; with ``unbalanced`` a prompt is in one to all languages."""
+    """Simulate verdicts that favour the first answer; ``unbalanced``: a prompt is not in all languages."""
     rng = np.random.default_rng(seed)
     worth = np.repeat(shift + rng.normal(0, 0.8, prompts), languages).reshape(prompts, languages)
     most = 1 + np.arange(prompts) * languages // prompts if unbalanced else np.full(prompts, languages)

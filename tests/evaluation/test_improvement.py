@@ -1,4 +1,4 @@
-"""Paired differences, their tests, corrections and power, by hand and against statsmodels and scipy."""
+"""Paired differences with tests, corrections and power, compared with manual results, statsmodels and scipy."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def test_paired_difference_by_hand():
     assert table["family"].tolist() == ["overall", "language, all opponents", "primary", "language"]
     assert np.allclose(table["improvement"], 200 / 3)
     assert np.allclose(table["standard_error"], np.std([0, 200, 0], ddof=1) / np.sqrt(3))
-    assert (table["p_value"] == 1).all()  # one prompt that moved: its sign can be either
+    assert (table["p_value"] == 1).all()  # only one prompt differs, and both of its signs are equally likely
     assert np.allclose(table["improvement_macro"].dropna(), 200 / 3)
 
 
@@ -46,7 +46,7 @@ def test_variant_and_base_need_the_same_items():
         pair(VARIANT)
 
 
-def test_corrections_are_those_of_their_families():
+def test_each_family_has_its_own_correction():
     verdicts = [synthetic.verdicts(p, code, 40, edge) for p, edge in (("base", 0), ("A", 0.1), ("B", 0), ("C", -0.05))
                 for code in ("de", "is", "ar")]  # fmt: skip
     table = tabulate_improvement(pair(*verdicts), ["ar", "de", "is"], 2000)
@@ -56,14 +56,14 @@ def test_corrections_are_those_of_their_families():
         rows = table[table["family"].eq(family)]
         assert np.allclose(rows["p_adjusted"], multipletests(rows["p_value"], method=method)[1])
         assert set(rows["correction"]) == {method}
-    # Holm by hand: sorted p times 9, 8, ..., never falling, at most 1.
+    # Holm by hand: the sorted p-values times 9, 8, ..., made non-decreasing and at most 1
     primary = table.loc[table["family"].eq("primary"), ["p_value", "p_adjusted"]].sort_values("p_value")
     by_hand = np.minimum(np.maximum.accumulate(primary["p_value"] * np.arange(9, 0, -1)), 1)
     assert np.allclose(primary["p_adjusted"], by_hand)
     assert (table["detectable_adjusted"] > table["detectable"]).all()
 
 
-def test_families_are_apart():
+def test_families_are_corrected_separately():
     table = pd.DataFrame({"p_value": [0.01, 0.04, 0.03], "family": ["primary", "primary", "language"]})
     assert adjust(table)["p_adjusted"].tolist() == pytest.approx([0.02, 0.04, 0.03])
 
@@ -79,7 +79,7 @@ def test_sign_flip_agrees_with_the_t_test_on_many_prompts():
 
 
 def test_detectable_difference_is_found_four_times_in_five():
-    """By simulation, and the normal approximation of the textbook: (1.96 + 0.84) standard errors."""
+    """Compare with a simulation and with the normal approximation, (1.96 + 0.84) standard errors."""
     assert detectable_difference(1.0, 100_000) == pytest.approx(stats.norm.ppf(0.975) + stats.norm.ppf(0.8), abs=1e-3)
     rng = np.random.default_rng(3)
     n, difference = 25, detectable_difference(10 / np.sqrt(25), 25)
@@ -88,8 +88,8 @@ def test_detectable_difference_is_found_four_times_in_five():
     assert np.isnan(detectable_difference(1.0, 2)) and np.isnan(detectable_difference(np.nan, 50))
 
 
-def test_no_change_on_any_prompt_is_not_certain():
-    """Where nothing changed the interval is as wide as for one value of each prompt that could have been any."""
+def test_the_interval_is_not_empty_if_no_prompt_changed():
+    """If no prompt changed, the interval is that of one bounded value per prompt."""
     paired = pd.DataFrame({"prompt_id": np.repeat(np.arange(40), 2), "policy": "A", "opponent": "x",
                            "language": ["de", "is"] * 40, "policy_points": 100.0, "base_points": 100.0,
                            "improvement": 0.0})  # fmt: skip
@@ -102,7 +102,7 @@ def test_no_change_on_any_prompt_is_not_certain():
 
 @pytest.mark.e2e  # seconds of computing
 def test_improvement_interval_covers_the_truth():
-    """Prompts that differ in how much training helps: the paired interval covers the mean in 93% to 97% of studies."""
+    """If the effect of training differs between prompts, 93% to 97% of the intervals contain the true mean."""
     rng, frames = np.random.default_rng(9), []
     for study in range(1000):
         frame = pd.DataFrame({"prompt_id": np.repeat(np.arange(40), 2), "policy": f"study {study}", "opponent": "x",

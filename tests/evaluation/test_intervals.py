@@ -1,4 +1,4 @@
-"""Intervals between bounds: against statsmodels and by hand, and coverage where percentiles of a bootstrap fail."""
+"""Intervals of bounded rates, compared with statsmodels, and their coverage where bootstrap percentiles fail."""
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,8 @@ def test_independent_observations_have_wilsons_interval():
     assert low == pytest.approx(100 * expected[0]) and high == pytest.approx(100 * expected[1])
 
 
-def test_what_was_always_the_same_has_an_interval():
-    """40 of 40 prompts won, tied or lost: Wilson's for none of 40 on the side where there is room."""
+def test_a_rate_without_variance_has_an_interval():
+    """If all of 40 prompts are won, tied or lost, the interval is Wilson's for 0 of 40, within the bounds."""
     limit = 100 * proportion_confint(0, 40, method="wilson")[1]
     for estimate, expected in ((100, (100 - limit, 100)), (-100, (-100, -100 + 2 * limit)), (0, (-limit, limit))):
         bounds = (np.array(-100 if estimate <= 0 else 0), np.array(100))
@@ -32,7 +32,7 @@ def test_what_was_always_the_same_has_an_interval():
     assert np.isnan([*one, *unknown]).all()
 
 
-def test_degrees_of_freedom_count_the_clusters_that_matter():
+def test_degrees_of_freedom_are_lower_if_few_clusters_have_most_of_the_variance():
     normal = np.random.default_rng(1).normal(0, 1, (50, 2000))
     found = degrees_of_freedom(normal - normal.mean(axis=0), np.full(2000, 50))
     assert np.median(found) == pytest.approx(49, abs=3)
@@ -42,7 +42,7 @@ def test_degrees_of_freedom_count_the_clusters_that_matter():
     assert degrees_of_freedom(np.zeros((50, 1)), np.array([50]))[0] == 49
 
 
-def test_all_won_is_not_certain():
+def test_the_interval_is_not_empty_if_all_prompts_are_won():
     judged = pd.DataFrame({"prompt_id": np.repeat(range(30), 2), "language": ["de", "is"] * 30, "run": 0,
                            "policy": "A", "opponent": "x", "verdict": "policy", "status": "parsed"})  # fmt: skip
     table = estimate_rates(judged, 200)
@@ -52,8 +52,8 @@ def test_all_won_is_not_certain():
     assert np.allclose(rows["difference_low"], 2 * limit - 100) and rows["loss_percent_low"].eq(0).all()
 
 
-def test_one_loss_does_not_say_how_prompts_differ():
-    """One of 720 judgements lost, of 40 prompts: losses of other prompts may come in clusters that were not drawn."""
+def test_one_loss_gives_a_wide_interval():
+    """With one loss in 720 judgements on 40 prompts, other prompts may have several losses each."""
     judged = pd.DataFrame({"prompt_id": np.arange(720) % 40, "language": "de", "run": 0, "policy": "A",
                            "opponent": "x", "verdict": "policy", "status": "parsed"})  # fmt: skip
     judged.loc[0, "verdict"] = "opponent"
@@ -68,7 +68,7 @@ def test_one_loss_does_not_say_how_prompts_differ():
     [(186, 2, 0.98, 0.3), (40, 18, 0.94, 0.3), (186, 18, 0.98, 0.3), (40, 18, 0.98, 0.3), (40, 18, 0.98, 0.01)],
 )
 def test_rates_near_one_are_covered(prompts, judgements, rate, correlation):
-    """93% to 97% of 1,000 studies, in shapes where percentiles of the bootstrap cover less."""
+    """The coverage is 93% to 97% in 1,000 studies, in designs where bootstrap percentiles cover less."""
     rng = np.random.default_rng(2)
     scale = (1 - correlation) / correlation
     won = rng.beta(rate * scale, (1 - rate) * scale, (1000, prompts))

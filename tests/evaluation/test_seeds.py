@@ -23,7 +23,7 @@ def judged(edges: dict[str, float], prompts: int = 40) -> pd.DataFrame:
 
 
 def parts_of(values: np.ndarray) -> np.ndarray:
-    """Contributions of a balanced design (prompts, seeds)."""
+    """Return the contributions in a balanced design (prompts, seeds)."""
     return seeds.contributions(np.stack([values, np.ones_like(values)], axis=-1)[:, None])
 
 
@@ -49,9 +49,9 @@ def test_widened_intervals_and_their_p_values_agree():
         low, _ = seeds.widen(mean[number] - half, mean[number] + half, mean[number], added[number], 3, 1 - p[number])
         assert low == pytest.approx(0, abs=1e-6)
     same = seeds.widen(np.array([-1.0]), np.array([2.0]), np.array([0.5]), np.array([5.0]), 1)
-    assert [end[0] for end in same] == [-1, 2], "one seed leaves the interval as it is"
+    assert [end[0] for end in same] == [-1, 2], "with one seed, the interval does not change"
     tight = seeds.widen(0.0, 1.0, 0.5, 0.0, 3)
-    assert tight == pytest.approx((0, 1)), "seeds that do not differ leave it as well"
+    assert tight == pytest.approx((0, 1)), "nor does it with seeds that do not differ"
 
 
 def test_improvement_over_seeds_is_the_mean_with_a_wider_interval():

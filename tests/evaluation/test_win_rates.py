@@ -1,4 +1,4 @@
-"""Random-order runs and position bias against counts made by hand."""
+"""Random-order runs and position bias, compared with manual counts."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ HAND = synthetic.judged_by_hand(
 )  # fmt: skip
 
 
-def test_paper_mode_is_a_lookup_of_seeded_orders():
+def test_paper_mode_looks_up_the_verdicts_of_seeded_orders():
     verdicts = pd.concat([synthetic.verdicts("A", code, prompts=40) for code in ("de", "is")], ignore_index=True)
     judged = judgements(verdicts, "paper", 5, 7)
     assert len(judged) == 5 * len(verdicts) / 2
@@ -44,12 +44,12 @@ def test_orders_are_fair_and_differ_between_runs():
         (lambda v: v.assign(status=v["status"].replace("unparsed", "parsed")), "contradict each other in i3"),
     ],
 )
-def test_rows_that_are_not_both_orders_once(change, complaint):
+def test_each_order_must_occur_exactly_once(change, complaint):
     with pytest.raises(TableError, match=complaint):
         judgements(change(HAND), "balanced", 1, 1)
 
 
-def test_runs_above_temperature_zero_are_replies_of_their_own():
+def test_above_temperature_zero_each_run_has_its_own_replies():
     frame = pd.DataFrame([
         {"item_id": item, "policy": "A", "opponent": "x", "order": random_order(1, item, "A", "x", run), "sample": run,
          "verdict": "policy", "status": "parsed"}
@@ -71,12 +71,12 @@ def test_position_bias_by_hand():
     overall, row = position_bias(HAND).to_dict("records")
     assert {**overall, "policy": "A", "opponent": "x"} == row
     assert row["judgements"] == 6
-    # i1: first, first; i2: first, second; i3: tie; i4: the opponent, shown second.
+    # won by: i1 first, first; i2 first, second; i3 tie; i4 the opponent, shown second
     assert row["first_percent"] == pytest.approx(300 / 6)
     assert row["second_percent"] == pytest.approx(200 / 6)
     assert (row["pairs"], row["flipped"], row["flip_percent"]) == (2, 1, 50.0)
 
 
-def test_position_bias_is_found():
+def test_position_bias_is_detected():
     table = position_bias(synthetic.verdicts("A", "de", prompts=400, bias=0.2))
     assert table.loc[0, "first_percent"] > table.loc[0, "second_percent"] + 25

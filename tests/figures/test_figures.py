@@ -1,4 +1,4 @@
-"""The figures: no empty boxes, their data beside them, one look that a file sets."""
+"""The figures have no empty boxes, are saved with their data, and share the style of one file."""
 
 import logging
 import re
@@ -40,17 +40,17 @@ def written(text: str) -> plt.Figure:
 
 
 def test_the_font_has_every_label_that_a_figure_can_show(tmp_path, caplog):
-    """Names of the registry are ASCII (polypref.config.registry.Name); languages are named in English."""
+    """Names in the registry are ASCII (polypref.config.registry.Name), and languages have English names."""
     labels = " ".join([*NAMES.values(), *map(chr, range(32, 127)), "− – · β ×"])
     with caplog.at_level(logging.WARNING, "matplotlib"):
         figures.save(written(labels.replace("$", "")), pd.DataFrame(), files(tmp_path), "f")
-    assert not caplog.records, "a font family that is not there"
+    assert not caplog.records, "a font family that does not exist"
 
 
 def test_a_letter_without_a_glyph_is_an_error_that_names_the_remedy(tmp_path):
     with pytest.raises(figures.FigureError, match=r"figure f: Glyph 26085 .*font\.family.*figures\.style"):
         figures.save(written(LANGUAGES["ja"]["endonym"]), pd.DataFrame(), files(tmp_path), "f")
-    assert not list(tmp_path.glob("*.*")), "nothing half made"
+    assert not list(tmp_path.glob("*.*")), "no partial output"
 
 
 def test_the_style_has_the_colours_that_the_report_replaces():
@@ -59,7 +59,7 @@ def test_the_style_has_the_colours_that_the_report_replaces():
     assert (plt.rcParams["text.color"], plt.rcParams["grid.color"]) == (figures.INK, figures.GRID)
 
 
-def test_a_wrong_value_in_a_style_names_the_file_and_the_key(tmp_path):
+def test_an_error_in_a_style_names_the_file_and_the_key(tmp_path):
     (tmp_path / "my.mplstyle").write_text("axes.grid: perhaps\n")
     with (
         pytest.raises(figures.FigureError, match=r"my\.mplstyle: .*axes\.grid.*perhaps"),
@@ -68,7 +68,7 @@ def test_a_wrong_value_in_a_style_names_the_file_and_the_key(tmp_path):
         pass
 
 
-def test_the_resolution_is_the_style_s(tmp_path):
+def test_the_style_sets_the_resolution(tmp_path):
     sizes = []
     for dpi in (50, 100):
         (tmp_path / "my.mplstyle").write_text(STYLE.read_text() + f"\nsavefig.dpi: {dpi}\n")
@@ -97,7 +97,7 @@ def test_forest_has_a_panel_per_variant_and_opponent_on_one_scale():
     last = figure.axes[-1]
     assert {text.get_text() for text in last.texts} == {"+6.0 [−8.0, +12.0]"}
     filled = [line.get_markerfacecolor() != "white" for line in last.lines if line.get_marker() in ("o", "D")]
-    assert filled == [True, False, False], "only where the corrected test finds something"
+    assert filled == [True, False, False], "only where the corrected test is significant"
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
         "All languages",
         "Icelandic",
@@ -139,7 +139,7 @@ def test_lengths_are_percentiles_by_architecture_language_and_field():
     assert left.get_xlim() == right.get_xlim() and left.get_title(loc="right") == "n = 2 to 3 per language"
 
 
-def test_flags_are_shares_over_all_sources_and_flags_of_no_pair_are_left_out():
+def test_flags_are_shares_over_all_sources_and_unused_flags_are_omitted():
     rows = [{"architecture": "A", "language": "is", "pairs": 10} | dict.fromkeys(FLAGS, 0) for _ in range(2)]
     rows[0]["chosen_repeats"] = 5
     frame = flag_frame(pd.DataFrame(rows))

@@ -1,4 +1,4 @@
-"""What a reader sees of a text."""
+"""The visible part of a text."""
 
 import sys
 import unicodedata
@@ -23,12 +23,12 @@ from polypref.files.visible import look_equal, visible
         ("\u200b\u2060\u3164", ""),
     ],
 )
-def test_invisible_differences_are_none(text, other):
+def test_invisible_differences_are_ignored(text, other):
     assert visible(text) == visible(other) == other
 
 
 @pytest.mark.parametrize(("text", "other"), [("a  b", "a b"), ("x:\n    y", "x:\n  y"), ("a b", "ab"), ("A", "a")])
-def test_visible_differences_stay(text, other):
+def test_visible_differences_are_kept(text, other):
     assert visible(text) != visible(other)
 
 

@@ -1,4 +1,4 @@
-"""The check of contamination counts what is left in the data sets, and says what was left out before."""
+"""The contamination check counts matching prompts in the data sets, and reports how many were left out earlier."""
 
 import pandas as pd
 

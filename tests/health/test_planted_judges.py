@@ -1,4 +1,4 @@
-"""Planted judges are named from the first page of the report alone."""
+"""Simulated judges are described correctly on the first page of the report."""
 
 import io
 import re
@@ -20,7 +20,7 @@ from polypref.running.summary import print_summary
 
 NAMED = {
     "always_a": ("The judge decides by position", "the answer shown first in 100% of its decided verdicts", True),
-    "random": ("cannot be distinguished from one that answers at random", "no more agreement than chance gives", True),
+    "random": ("cannot be distinguished from one that answers at random", "no better than chance", True),
     "length": ("The judge decides by length", "the longer answer in 100% of its decided verdicts", True),
     "right_70": ("The judge is noisy", r"right about (6[789]|7[0123])% of the time", False),
     "good": ("The judge passes the checks", "", False),

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from polypref.config.loading import ConfigError, load_config, read_languages
+from polypref.plan.artifacts import Response, Translation
 from polypref.plan.needs import data_repositories
-from polypref.plan.plan import Plan, Response, Translation
+from polypref.plan.plan import Plan
 from polypref.plan.settings import settings
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +124,7 @@ def test_requests_to_an_opponent_say_it_too_if_the_evaluation_prompts_may_be_con
     assert asked("A", **own) is None, "a policy was trained with what its template does"
 
 
-def test_requests_to_a_generator_say_what_it_does_with_system_messages_unless_its_template_decides():
+def test_requests_to_a_generator_state_how_it_handles_system_messages():
     def asked(**checkpoint) -> dict:
         config = raw("demo.yaml")
         config["checkpoints"] = {"g": {"engine": "vllm", "path": "o/n", **checkpoint}}
@@ -160,7 +161,7 @@ def test_native_prompts_take_the_place_of_translations_except_in_english():
     assert "native" not in settings(plan(raw("demo.yaml")), "tables")
 
 
-def test_a_seed_more_adds_only_its_own_policies():
+def test_an_additional_seed_adds_only_its_own_policies():
     config = raw("demo.yaml")
     one = plan(config)
     config["training"]["seeds"] = [2, 42]
@@ -196,7 +197,7 @@ def test_settings_of_training_leave_out_options_that_are_not_set():
         ({"held_out": 1.0}, "training.held_out"),
     ],
 )
-def test_wrong_options_of_training_are_named(change, fault):
+def test_invalid_options_of_training_are_reported(change, fault):
     config = raw("demo.yaml")
     config["training"].update(change)
     with pytest.raises(ConfigError, match=fault):

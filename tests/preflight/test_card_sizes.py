@@ -30,12 +30,12 @@ def longest(plan: Plan) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def too_small(plan: Plan, size: float, what: str) -> bool:
-    """Whether the preflight says so of a checkpoint's batches, or of the training, on eight such cards.
+    """Whether the preflight reports too little memory for a checkpoint's batches, or for training, on eight such GPUs.
 
-    Without a config.json it doubts where only its upper bound of the cache does not fit; the table counts that too.
+    Without a config.json, the preflight only warns if the upper bound of the cache does not fit; the table counts that.
     """
     found = check_gpus(plan, [size] * 8, True, longest(plan), lambda *_: None)
-    texts = " ".join(finding.what for finding in found if finding.level in ("wrong", "doubt"))
+    texts = " ".join(finding.what for finding in found if finding.level in ("error", "warning"))
     batches = [f"{t}/{n}" for t, n in plan.batches() if plan.batch_checkpoint(t, n) == what]
     return any(f"{batch} needs" in texts for batch in batches or ["training"])
 

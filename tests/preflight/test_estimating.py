@@ -63,7 +63,7 @@ def test_existing_requests_and_measured_throughput_replace_assumptions(plan, tmp
     (tmp_path / "completions/answer/base.cost.json").write_text(json.dumps(cost))
     row = rows_of(plan, tmp_path, measured_costs(tmp_path))["answer", "base"]
     assert row["requests"] == 45 and row["counted"] and row["measured"]
-    assert row["output_tokens"] == 9_000, "200 tokens an answer, as before"
+    assert row["output_tokens"] == 9_000, "200 tokens per answer, as measured"
     assert row["hours"] == pytest.approx((30 + 9) / 3600), "one start of 30 s, 1000 tokens/s"
     assert longest_requests(plan, tmp_path)["answer", "base"] == (tokens_in(items[0]["prompt"]) + 8, 2048)
     (side,) = [r for r in compared(plan, measured_costs(tmp_path)) if r["checkpoint"] == "base"]
@@ -102,7 +102,7 @@ def test_training_and_disk(plan):
     assert training["pairs"] == 3 * 9 * 1250 and training["hours"] == pytest.approx(training["gpu_hours"] / 8)
     assert 300 < disk_gb(plan) < 500
     text = table(list(rows_of(plan).values()), training, disk_gb(plan), 100.0)
-    assert "judge/qwen2.5-32b" in text and "assumed" in text and "Assumed where nothing was measured" in text
+    assert "judge/qwen2.5-32b" in text and "assumed" in text and "Assumptions unless measured" in text
 
 
 def test_each_use_of_a_batch_counts_its_own_beams_and_engine(plan):

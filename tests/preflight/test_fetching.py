@@ -46,7 +46,7 @@ def test_every_used_repository_is_fetched_once(plan, tmp_path):
         assert not any(pattern.endswith((".bin", ".pt", ".pkl")) for pattern in more["allow_patterns"]) or _ == (
             "facebook/nllb-200-3.3B"
         )
-    assert not any("gpt" in path for path in paths), "what an API serves is not fetched"
+    assert not any("gpt" in path for path in paths), "models behind an API are not fetched"
 
 
 def test_checkpoints_for_ctranslate2_are_converted_while_fetching(plan, tmp_path):
@@ -69,7 +69,7 @@ def test_faults_are_listed_together_with_their_pages(plan, tmp_path):
         fetch(plan, data, models, lambda _: None)
     text = str(caught.value)
     assert "https://huggingface.co/datasets/lmsys/chatbot_arena_conversations" in text and "gemma-3-12b-it" in text
-    assert len(models) > 10, "the others were fetched all the same"
+    assert len(models) > 10, "the other repositories are still fetched"
 
 
 def test_a_checkpoint_without_safetensors_is_a_fault(plan, tmp_path):

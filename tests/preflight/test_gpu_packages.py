@@ -50,7 +50,7 @@ def test_a_failing_import_is_one_fault(monkeypatch):
     monkeypatch.setattr(gpu_packages, "check_torch", lambda: iter(()))
     monkeypatch.setitem(gpu_packages.CHECKS, "vllm", broken)
     assert list(faults(["vllm"], False)) == [
-        "vllm does not import: ImportError: operator torchvision::nms does not exist"
+        "vllm can't be imported: ImportError: operator torchvision::nms does not exist"
     ]
 
 
@@ -59,11 +59,11 @@ def test_the_preflight_checks_the_engines_that_the_plan_runs_on_gpus():
     for name in ("config", "single_gpu", "demo"):
         list(check_gpu_packages(plan_of(name), True, lambda engines, here: asked.append((engines, here)) or []))
     assert asked == [(["vllm", "seq2seq", "training"], True), (["vllm", "training"], True)]
-    found = list(check_gpu_packages(plan_of("single_gpu"), False, lambda *_: ["vllm does not load"]))
-    assert [(finding.level, finding.what) for finding in found] == [("wrong", "GPU packages: vllm does not load")]
+    found = list(check_gpu_packages(plan_of("single_gpu"), False, lambda *_: ["vllm can't be loaded"]))
+    assert [(finding.level, finding.what) for finding in found] == [("error", "GPU packages: vllm can't be loaded")]
 
 
 def test_missing_flash_attention_is_an_error():
     ours = plan_of("single_gpu", attn_implementation="flash_attention_2")
     (finding, _) = check_gpu_packages(ours, False, lambda *_: [])
-    assert finding.level == "wrong" and "tools/setup.sh gpu --flash-attn" in finding.what
+    assert finding.level == "error" and "tools/setup.sh gpu --flash-attn" in finding.what

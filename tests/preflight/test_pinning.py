@@ -62,9 +62,11 @@ def test_no_file_is_changed_unless_all_commits_are_known(tmp_path):
             raise OSError("503 Service Unavailable")
         return "a" * 40
 
-    with pytest.raises(PinError, match=r"1 faults:\n  haoranxu/X-ALMA-13B-Group3: 503 Service Unavailable"):
+    with pytest.raises(
+        PinError, match=r"because of these errors:\n  haoranxu/X-ALMA-13B-Group3: 503 Service Unavailable"
+    ):
         pin(plan, files, fails)
-    with pytest.raises(PinError, match=r"aya-23-8B: .*no entry with this `path:` in .*config.yaml; add revision: aaa"):
+    with pytest.raises(PinError, match=r"aya-23-8B: .*no entry with this `path:` in .*config.yaml; add `revision: aaa"):
         pin(plan, files[:1], lambda repository: "a" * 40)
     assert [file.read_text() for file in files] == before
     messages = []

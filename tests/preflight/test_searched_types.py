@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
     ("content", "expected"),
     [
         ({"model_type": "llama"}, []),
-        ({"model_type": "my_own", "auto_map": {}}, ["wrong: checkpoint strong: models.strong-beam uses beam search"]),
-        ({"model_type": "mamba"}, ["wrong: checkpoint strong: models.strong-beam uses beam search"]),
+        ({"model_type": "my_own", "auto_map": {}}, ["error: checkpoint strong: models.strong-beam uses beam search"]),
+        ({"model_type": "mamba"}, ["error: checkpoint strong: models.strong-beam uses beam search"]),
         (None, ["unchecked: beam search: no config.json is available yet for strong"]),
     ],
 )

@@ -64,6 +64,6 @@ def test_existing_requests_are_shown_as_rendered(tmp_path):
     stem = plan.batches()["generate", "weak"][0]
     write_table(tmp_path / f"requests/generate/{stem}.parquet", rows, REQUESTS)
     text = blocks(show(plan, tmp_path, "{language}{prompt}{answer_a}{answer_b}", local_renderer()))
-    shown = text["generate/weak"].split("--- as the model reads it")[1]
-    assert "hello you" in shown and shown.strip() != "hello you", "the chat template puts marks around it"
-    assert "first of" in text["generate/weak"] and "stand-in" not in text["generate/weak"]
+    shown = text["generate/weak"].split("--- rendered with the chat template")[1]
+    assert "hello you" in shown and shown.strip() != "hello you", "the chat template adds its markers"
+    assert "first of" in text["generate/weak"] and "placeholders" not in text["generate/weak"]

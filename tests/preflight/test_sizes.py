@@ -28,7 +28,7 @@ def test_engines_need_more_memory_than_their_weights():
     rows = {row["what"]: row for row in sizes.batch_sizes(paper, longest(paper))}
     command_r = rows["command-r-35b"]  # 35B parameters of two bytes on two GPUs
     assert (command_r["weights_gb"], command_r["gpus"]) == (70, 2)
-    assert 35 + 3 < command_r["gpu_gb"] < 80, "half of the weights, what comes on top, and the cache"
+    assert 35 + 3 < command_r["gpu_gb"] < 80, "half of the weights, the reserve, and the cache"
     assert "gpt-4o" not in rows, "an API needs no GPU"
 
 
@@ -49,7 +49,7 @@ def test_offloaded_memory_of_training(changes, offloaded):
 def test_the_table_lists_every_model_and_is_empty_on_cpu():
     paper, demo = plan(), plan("demo")
     text = sizes.table(paper, longest(paper))
-    assert "x-alma-group1" in text and "training aya-23-8b" in text and "96 GB of that" in text
+    assert "x-alma-group1" in text and "training aya-23-8b" in text and "training uses 96 GB" in text
     assert sizes.table(demo, longest(demo)) == ""
 
 

@@ -36,19 +36,19 @@ def levels(plan: Plan, load=local_tokenizer) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("template", "level", "what"),
     [
-        ("{{ strftime_now('%Y') }}" + TEMPLATE, "wrong", "writes today's date"),
-        (TEMPLATE.replace("'<|assistant|>'", "'<|assistant|>Sure: '"), "wrong", "does not begin with its own prompt"),
-        ("{{ raise_exception('no way') }}", "wrong", "its chat template fails: no way"),
-        (TEMPLATE.replace("m['content']", "m['content'].split('</think>')[-1]"), "doubt", "removes <think>"),
+        ("{{ strftime_now('%Y') }}" + TEMPLATE, "error", "writes today's date"),
+        (TEMPLATE.replace("'<|assistant|>'", "'<|assistant|>Sure: '"), "error", "does not begin with its own prompt"),
+        ("{{ raise_exception('no way') }}", "error", "its chat template fails: no way"),
+        (TEMPLATE.replace("m['content']", "m['content'].split('</think>')[-1]"), "warning", "removes <think>"),
     ],
 )
 def test_unusable_templates_are_reported(template, level, what):
-    found = [entry for entry in findings(template) if entry[0] != "fine"]
+    found = [entry for entry in findings(template) if entry[0] != "ok"]
     assert [(entry[0], "checkpoint base" in entry[1], what in entry[1]) for entry in found] == [(level, True, True)]
 
 
 def test_a_date_in_a_template_comment_is_ignored():
-    assert {level for level, _ in findings("{# strftime_now #}" + TEMPLATE)} == {"fine"}
+    assert {level for level, _ in findings("{# strftime_now #}" + TEMPLATE)} == {"ok"}
 
 
 def test_a_tokenizer_without_a_template_needs_one_in_the_configuration():
@@ -57,7 +57,7 @@ def test_a_tokenizer_without_a_template_needs_one_in_the_configuration():
         tokenizer.chat_template = None
         return tokenizer
 
-    assert "wrong" not in [level for level, what in findings(TEMPLATE, load) if "base" in what]
+    assert "error" not in [level for level, what in findings(TEMPLATE, load) if "base" in what]
     assert any("checkpoints/base" not in what and "has no chat template" in what for _, what in findings(None, load))
 
 
@@ -73,10 +73,10 @@ def test_templates_without_a_system_role_or_several_turns_are_reported_if_the_so
     assert not any("system role" in what for _, what in findings(strict))
     assert [
         level for level, what in findings(strict, **some) if "base: its chat template has no system role" in what
-    ] == ["fine"]
-    doubts = [what for level, what in findings(single, **some) if level == "doubt"]
-    assert len(doubts) == 1 and "does not write prompts of several turns" in doubts[0]
-    assert not [what for level, what in findings(TEMPLATE, **some) if level != "fine" or "system role" in what]
+    ] == ["ok"]
+    warnings = [what for level, what in findings(single, **some) if level == "warning"]
+    assert len(warnings) == 1 and "does not render prompts of several turns" in warnings[0]
+    assert not [what for level, what in findings(TEMPLATE, **some) if level != "ok" or "system role" in what]
 
 
 def test_templates_are_checked_for_conversations_of_ones_own_evaluation_set():
@@ -84,5 +84,9 @@ def test_templates_are_checked_for_conversations_of_ones_own_evaluation_set():
     plan = plan_with(single)
     evaluation = plan.config.evaluation.model_copy(update={"format": "own"})
     own = Plan(plan.config.model_copy(update={"evaluation": evaluation}), plan.languages)
-    doubts = [what for level, what in levels(own) if level == "doubt"]
-    assert len(doubts) == 1 and doubts[0].startswith("checkpoint base: ") and "they are not answered" in doubts[0]
+    warnings = [what for level, what in levels(own) if level == "warning"]
+    assert (
+        len(warnings) == 1
+        and warnings[0].startswith("checkpoint base: ")
+        and "of the evaluation set are not answered" in warnings[0]
+    )

@@ -1,4 +1,4 @@
-"""The report from a whole run's results: what it shows, that it asks nothing of the network, that nothing escapes."""
+"""The report on the results of a whole run: its content, no requests to the network, and escaped texts."""
 
 import base64
 import hashlib
@@ -12,18 +12,16 @@ import hostile
 import pandas as pd
 import pytest
 import synthetic
-from reporting import ROOT, make_report
+from reporting import ROOT, make_report, write_report
 
 from polypref.datasets.diagnostics import FLAGS
 from polypref.files.conversations import to_text
 from polypref.files.result_tables import read_csv
 from polypref.report import text
-from polypref.report.headline import headline
 from polypref.report.layout import full_scale, funnel_rows, sanity_rows
 from polypref.report.method import without_secrets
 from polypref.report.pages import PAGES
 from polypref.report.pieces import PIECE_BYTES, snippet, to_json, write_rows
-from polypref.report.svg import inline_svg
 from polypref.report.verdict_pieces import VERDICTS, write_verdicts
 from polypref.requests.sanity import ITSELF
 
@@ -63,7 +61,7 @@ def pages(report) -> dict[str, Page]:
 
 
 def read_piece(report: Path, name: str):
-    """The data of a piece."""
+    """Return the data of a piece."""
     text = (report / f"data/{name}.js").read_text(encoding="utf-8")
     start, end = f'polypref.piece("{name}",', ");\n"
     assert text.startswith(start) and text.endswith(end)
@@ -77,7 +75,7 @@ def read_rows(report: Path, stem: str, starts: list[int]) -> list:
 # -- the pages ------------------------------------------------------------------------------------------------------
 
 
-def test_code_is_named_by_digest(pages):
+def test_the_content_policy_names_code_by_digest(pages):
     for name, page in pages.items():
         (policy,) = [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
         assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "'self'" not in policy
@@ -88,7 +86,7 @@ def test_code_is_named_by_digest(pages):
         assert "script" in page.code or "script-src 'none'" in policy
 
 
-def test_nothing_comes_from_elsewhere(pages, report):
+def test_pages_load_nothing_from_the_network(pages, report):
     files = {path.relative_to(report).as_posix() for path in report.rglob("*")}
     for page in pages.values():
         for tag, attributes in page.tags:
@@ -100,7 +98,7 @@ def test_nothing_comes_from_elsewhere(pages, report):
         assert not re.search(r"url\(|@import|https?://", page.code["style"][0])
 
 
-def test_ids_are_unique_and_links_lead_somewhere(pages):
+def test_ids_are_unique_and_links_have_targets(pages):
     ids = {}
     for name, page in pages.items():
         ids[name] = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -122,14 +120,14 @@ def test_checks_lead_to_their_rows(pages, report):
     assert all(link.startswith(("data.html", "training.html")) for link in whole)
 
 
-def test_untrusted_text_is_text(pages):
+def test_untrusted_text_is_escaped(pages):
     words = "".join(pages["index"].words)
     assert "Tea & <b>biscuits</b>" in words
     assert "</pre><script>alert(4)</script>" in "".join(pages["method"].words)
-    assert "[U+202E]gnp.exe" in "".join(pages["data"].words)  # why a pair was left out
+    assert "[U+202E]gnp.exe" in "".join(pages["data"].words)  # the reason for dropping a pair
 
 
-def test_no_source_writes_html():
+def test_no_script_writes_html():
     for path in (Path(text.__file__).parent / "static").glob("*.js"):
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(", path.read_text()
@@ -156,13 +154,13 @@ def test_numbers(pages, report):
     words = "".join(pages["index"].words)
     for value in rates["win_percent"]:
         assert f"{value:.2f}" in words
-    assert "71.84" in words  # the paper's C against Gemma
+    assert "71.84" in words  # the published result of C against Gemma
     improvement = pd.read_csv(report.parent / "tables/improvement_by_language.csv")
     overall = improvement[improvement["language"].eq("all")]
     for row in overall.itertuples():
         assert f"{text.signed(row.low)} to {text.signed(row.high)}" in words
     cost = " ".join(pages["cost"].words)
-    assert re.search(r"Training\s.*A\s+416\s+1\.5 h\s+12\.0 h", cost, re.DOTALL), "time, and time of the GPUs"
+    assert re.search(r"Training\s.*A\s+416\s+1\.5 h\s+12\.0 h", cost, re.DOTALL), "engine time, and GPU time"
 
 
 def test_native_prompts_are_in_the_tables_of_kept_and_dropped_rows(pages, report):
@@ -197,9 +195,9 @@ def test_counts_of_flags_lead_to_the_reader(pages, report):
     assert wrong and "reader.html#language=is&architecture=B&flag=chosen_wrong_language" in links
 
 
-def test_same_inputs_same_report(report):
+def test_the_same_inputs_give_the_same_report(report):
     before = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
-    make_report(report.parent)
+    write_report(report.parent)
     after = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
     assert after == before
 
@@ -207,7 +205,7 @@ def test_same_inputs_same_report(report):
 # -- the pieces -----------------------------------------------------------------------------------------------------
 
 
-def test_json_in_a_script_can_not_leave_it():
+def test_json_cannot_end_the_script_that_contains_it():
     value = ["</script><!--", "\u2028\u2029", "&amp;", 'a"\\', "íslenska"]
     assert not re.search("[<>&\u2028\u2029]", to_json(value)) and json.loads(to_json(value)) == value
 
@@ -282,51 +280,3 @@ def test_conversations_are_shown_with_their_roles(tmp_path):
     assert index["prompts"][0][3] == "System: Sei knapp. User: Warum <b>so</b>?"
     wrong = given.head(1).assign(item_id=asked.loc[0, "item_id"], policy=ITSELF, verdict="policy")
     assert sanity_rows(wrong, asked)["wrong"][0]["prompt"] == "System: Sei knapp. User: Warum <b>so</b>?"
-
-
-# -- words ----------------------------------------------------------------------------------------------------------
-
-
-def _improvement(low: float, mean: float, high: float) -> pd.DataFrame:
-    row = {"improvement": mean, "low": low, "high": high, "prompts": 9}
-    return pd.DataFrame([{"policy": "B", "opponent": o, "language": code, **row} for o, code in
-                         (("all", "all"), ("all", "de"), ("x", "all"), ("x", "de"))])  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("interval", "start"),
-    [((1, 2, 3), "B gains the most: +2.0"), ((-1, 2, 5), "No clear winner"), ((-3, -2, -1), "None improves"),
-     ((float("nan"), 2, float("nan")), "No clear winner")],
-)  # fmt: skip
-def test_headline_says_what_the_interval_allows(interval, start):
-    found = headline(_improvement(*interval))
-    assert found.answer.startswith(start)
-    by_chance = headline(_improvement(*interval).assign(p_adjusted=0.2))
-    assert not by_chance.answer.startswith("B gains")
-    assert "1 opponents" not in found.detail
-    assert headline(_improvement(*interval).head(0)).answer.startswith("There is no result yet")
-
-
-def test_words():
-    assert (text.signed(-0.04), text.signed(0.04), text.signed(-1.25)) == ("0.0", "0.0", "−1.2")
-    assert (text.number(float("nan")), text.number(12345.678, 1)) == ("–", "12,345.7")
-    assert (text.compact(33750), text.compact(1234567), text.compact(999)) == ("33.8k", "1.23M", "999")
-    assert (text.duration(5), text.duration(90), text.duration(7200)) == ("5.0 s", "1.5 min", "2.0 h")
-    assert (text.level(-61, 60), text.level(8, 60), text.level(60, 60)) == (-4, 1, 4)
-    assert (text.p_value(0.0), text.p_value(0.0123), text.p_value(float("nan"))) == ("<0.001", "0.012", "–")
-
-
-def test_a_figure_of_other_colours_gets_a_plate():
-    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="10pt"><style>*{}</style><path id="a" style="fill: {}"/></svg>'
-    markup, themed = inline_svg(svg.replace("{}", "#000000", 2).replace("*#000000", "*{}"), "f", "t")
-    assert not themed and "style" not in markup and 'id="f-a"' in markup
-    markup, themed = inline_svg(svg.replace("fill: {}", "fill: #22262b"), "f", "t")
-    assert themed and 'fill="currentColor"' in markup
-
-
-def test_the_funnel_of_a_run_that_dropped_nothing(tmp_path):
-    """Its column of reasons is empty, and pandas reads it as numbers."""
-    path = tmp_path / "funnel.csv"
-    path.write_text("stage,name,language,step,reason,rows\nsource,own,,read,,12\nsource,own,,kept,,12\n")
-    (row,) = funnel_rows(read_csv(path), "source")
-    assert row == {"name": "own", "read": 12, "drops": [], "dropped": 0, "kept": 12}

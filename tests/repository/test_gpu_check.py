@@ -1,4 +1,4 @@
-"""`make gpu-check`: how it compares answers, what it prints of a part that failed, and its configuration for a GPU."""
+"""`make gpu-check`: comparison of completions, output for a failed part, and the configuration for a GPU."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_a_part_that_failed_is_named_and_the_others_are_shown(check):
     assert "| vllm | **failed**: RuntimeError: no \\| GPU | 2 |" in page and "| dpo | 1 step | 30 |" in page
 
 
-def test_on_a_gpu_every_model_of_the_miniature_is_on_it(check, tmp_path):
+def test_on_a_gpu_every_model_of_the_miniature_uses_it(check, tmp_path):
     from polypref.config.loading import load_config, read_languages
     from polypref.plan.needs import gpu_batches
     from polypref.plan.plan import Plan

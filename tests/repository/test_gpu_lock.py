@@ -1,4 +1,4 @@
-"""What requirements/gpu.txt installs on a machine without a GPU and nvcc; `make gpu-lock` installs it and runs this."""
+"""Packages of requirements/gpu.txt on a machine without a GPU and nvcc; `make gpu-lock` installs and tests them."""
 
 import os
 import re
@@ -53,7 +53,7 @@ print(list(gpu_packages.check_seq2seq(False)))
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
-    """The installed Python, in the scripts' folder, as a job runs."""
+    """Run the installed Python in the folder of the scripts, as a job does."""
     return subprocess.run(
         [str(PYTHON), *arguments], cwd=CLONE / "workflow/scripts", env=os.environ | environ, capture_output=True,
         text=True, timeout=600,
@@ -66,7 +66,7 @@ def test_set_up_called_no_cuda_compiler():
     assert done.stdout.strip() == "None", "flash-attn is optional"
 
 
-def test_torch_is_the_cuda_build_and_everything_else_fits_it():
+def test_torch_is_a_cuda_build_and_all_other_packages_match_it():
     done = run("-m", "polypref.preflight.gpu_packages")
     assert done.returncode == 0 and "FAULT" not in done.stdout, done.stdout + done.stderr[-2000:]
     assert re.match(r"\d+\.\d+$", run("-c", "import torch; print(torch.version.cuda)").stdout.strip())
@@ -80,7 +80,7 @@ def test_engines_import_without_a_gpu(module):
 
 def test_the_trainer_and_the_merge_start_without_flash_attn():
     failing = run("-c", "import openrlhf.cli.train_dpo")
-    assert "No module named 'flash_attn'" in failing.stderr, "the launcher's stand-ins are needed no longer"
+    assert "No module named 'flash_attn'" in failing.stderr, "the launcher's empty modules are no longer needed"
     for module in ("openrlhf.cli.train_dpo", "openrlhf.cli.lora_combiner"):
         done = run("openrlhf_launcher.py", "--cpu", module, "--help")
         assert done.returncode == 0 and "usage:" in done.stdout, done.stderr[-2000:]
@@ -102,5 +102,5 @@ def test_libraries_opened_by_name_load_as_the_engines_load_them():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_without_its_package_the_library_of_ctranslate2_is_a_fault():
+def test_a_missing_library_of_ctranslate2_is_reported():
     assert "pip install nvidia-cuda-nvrtc-cu12" in run("-c", HIDDEN).stdout

@@ -40,6 +40,52 @@ def test_a_dry_run_lists_every_artifact_within_the_time_budget(name, tmp_path):
         assert (found["ask_answers"], found["ask_verdicts"]) == (7 * 9, 4 * 9)
 
 
+STARTS = """
+import os, sys
+with open(os.environ["STARTS"], "a") as file:
+    file.write(" ".join(sys.orig_argv) + "\\n")
+"""
+
+
+@pytest.mark.e2e  # seconds of computing
+def test_short_scripts_run_in_forks(tmp_path, monkeypatch):
+    """Only the scripts that start before the server is ready run in separate processes."""
+    (tmp_path / "sitecustomize.py").write_text(STARTS, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts.txt"))
+    wanted = [f"results/requests/answer/weak/{code}.parquet" for code in ("en", "ar", "zh", "de", "is", "ja", "nl")]
+    text = snakemake(tmp_path, *wanted, "--quiet", "reason", "--configfile", str(ROOT / "config/demo.yaml"))
+    scripts = (tmp_path / "starts.txt").read_text(encoding="utf-8").count(".snakemake/scripts")
+    assert jobs(text)["total"] > 13 and 1 <= scripts < 8
+    assert len(list((tmp_path / "results/requests").rglob("*.parquet"))) == 7
+
+
+WAITING = f"""
+include: "{ROOT}/rules/internals.smk"
+
+
+rule all:
+    input:
+        expand("{{n}}.txt", n=range(30)),
+
+
+rule wait:
+    output:
+        "{{n}}.txt",
+    shell:
+        "sleep 0.2; touch {{output}}"
+"""
+
+
+@pytest.mark.e2e  # seconds of waiting
+def test_waiting_jobs_are_evaluated_about_once_per_finished_job(tmp_path):
+    """Snakemake 9.27's own timers would evaluate them every second, once for each finished job."""
+    (tmp_path / "Snakefile").write_text(WAITING, encoding="utf-8")
+    text = snakemake(tmp_path, "--verbose", "--scheduler", "greedy", snakefile=tmp_path / "Snakefile")
+    evaluations = len(re.findall(r"^Ready jobs: ", text, re.MULTILINE))
+    assert 30 <= evaluations < 60
+
+
 def test_a_dry_run_of_the_laptop_needs_no_gpu(tmp_path):
     found = jobs(snakemake(tmp_path, "-n", "--quiet", "reason", "--configfile", str(ROOT / "config/laptop.yaml")))
     assert found["train_policy"] == found["build_dataset"] == 2 and found["complete"] == 8
@@ -109,7 +155,7 @@ def test_preflight_and_requests_are_targets(tmp_path):
     demo = ["--configfile", str(ROOT / "config/demo.yaml")]
     assert "chat templates render: base, judge" in snakemake(tmp_path, "preflight", *demo)
     shown = snakemake(tmp_path, "show-requests", *demo)
-    assert "=== judge/judge" in shown and "as the model reads it" in shown
+    assert "=== judge/judge" in shown and "rendered with the chat template" in shown
 
 
 def test_no_gpu_job_starts_if_the_preflight_fails(tmp_path, monkeypatch):

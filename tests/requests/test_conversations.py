@@ -1,4 +1,4 @@
-"""Conversations are translated message by message and answered as a whole; single turns are asked as before."""
+"""Conversations are translated message by message and answered as a whole; requests of single turns are unchanged."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Building and collecting requests: ids depend on all that determines a completion, and errors are never data."""
+"""Building and collecting requests: ids depend on all that determines a completion, and errors never become data."""
 
 import pytest
 from hypothesis import given

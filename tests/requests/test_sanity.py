@@ -10,7 +10,7 @@ TEMPLATE = "<p>{prompt}</p><a>{answer_a}</a><b>{answer_b}</b>"
 
 
 def of(language: str):
-    """Prompts and the opponents' answers, each of them another text."""
+    """Return prompts and the opponents' answers, which are all different."""
     texts = {name: answers(name, language).to_dict("records") for name in OPPONENTS}
     for name, rows in texts.items():
         for number, row in enumerate(rows):
@@ -32,7 +32,9 @@ def test_requests_in_both_orders():
         else:
             assert row["policy"] == OTHER and first != second
             assert (first if row["order"] == "policy_first" else second) == own
-    assert len({row["request_id"] for row in rows}) == 5 * 3, "against itself both orders are one request"
+    assert len({row["request_id"] for row in rows}) == 5 * 3, (
+        "an answer compared with itself gives one request for both orders"
+    )
 
 
 def test_a_larger_sample_contains_a_smaller_one():

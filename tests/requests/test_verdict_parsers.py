@@ -58,6 +58,6 @@ def test_the_winner_depends_on_label_and_order():
         ("<think>A</think>", "label", ""),
     ],
 )
-def test_the_label_follows_the_thinking(reply, parser, verdict):
-    """Regression: a judge that thinks first was unparsed, or its thoughts were taken for the label."""
+def test_the_label_follows_the_reasoning(reply, parser, verdict):
+    """Regression: replies with reasoning before the label were unparsed, or the reasoning was parsed as the label."""
     assert parse_verdict(reply, "policy_first", parser) == verdict

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Stop the daemons that up.sh started, by the process ids they recorded, and cancel their jobs.
+# Stop the daemons that up.sh started, using their recorded process ids, and cancel their jobs.
 #
-# usage: tests/slurm/down.sh DIR        (DIR stays, with its logs)
+# usage: tests/slurm/down.sh DIR        (DIR and its logs are kept)
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '4p' "$0" >&2; exit 2; }
 dir=$(realpath -m "$1")
 export SLURM_CONF=$dir/slurm.conf
 
 running() { grep -qs '^State:.[^Z]' "/proc/$1/status"; }
-stop() { # pid file, name that the process must have: a pid from before a restart may be somebody else's now
+stop() { # pid file, expected name of the process; after a restart of the machine, the pid may belong to another process
   [ -s "$1" ] || return 0
   local pid
   pid=$(cat "$1")

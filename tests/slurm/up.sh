@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Bring up a real Slurm on this machine, on loopback, without systemd: munged, slurmctld and one slurmd per node.
+# Start a real Slurm on this machine, on loopback, without systemd: munged, slurmctld and one slurmd per node.
 #
-# usage: tests/slurm/up.sh DIR        then `. DIR/env.sh` points a shell at it; tests/slurm/down.sh DIR stops it.
+# usage: tests/slurm/up.sh DIR        then run `. DIR/env.sh` to use it in a shell; tests/slurm/down.sh DIR stops it
 #
-# All state is in DIR. Keep it short: a socket's path ends at 107 characters. Calling it again starts only what is not
-# running. The names can be set, so that a profile is tried against more than one cluster:
+# All state is in DIR, whose path must be short, because the path of a socket has at most 107 characters. A second call
+# starts only the missing daemons. These variables change the cluster, so that a profile can be tested on different ones:
 set -euo pipefail
 nodes=${SLURM_TEST_NODES:-"node1 node2"} # names
-gpus=${SLURM_TEST_GPUS:-2}               # per node, declared only: there is /dev/null behind them
+gpus=${SLURM_TEST_GPUS:-2}               # per node; they are only declared, and their device is /dev/null
 gpu_type=${SLURM_TEST_GPU_TYPE:-h100}
 cpu_partition=${SLURM_TEST_CPU_PARTITION:-cpu}
 gpu_partition=${SLURM_TEST_GPU_PARTITION:-gpu}
-account=${SLURM_TEST_ACCOUNT:-polypref} # the one that sacctmgr lists
-port=${SLURM_TEST_PORT:-16817} # slurmctld's; the slurmd have the next ones
+account=${SLURM_TEST_ACCOUNT:-polypref} # the account that sacctmgr lists
+port=${SLURM_TEST_PORT:-16817} # of slurmctld; each slurmd has one of the next ports
 
 [ $# -eq 1 ] || { sed -n '4p' "$0" >&2; exit 2; }
 dir=$(realpath -m "$1")
@@ -24,7 +24,7 @@ done
 mkdir -p "$dir"/{munge,state,log,run,gpu,bin}
 chmod 755 "$dir" && chmod 700 "$dir/munge"
 
-# `kill -0` also succeeds on a zombie, and under a process 1 that does not reap they stay: read the state instead.
+# `kill -0` also succeeds for a zombie, which remains if process 1 does not reap it, so the state is read instead.
 running() { [ -s "$1" ] && grep -qs '^State:.[^Z]' "/proc/$(cat "$1")/status"; }
 
 # --- munge ---------------------------------------------------------------------------------------------------------
@@ -67,25 +67,25 @@ JobCompLoc=$dir/log/jobs.log
 MailProg=/bin/true
 MpiDefault=none
 SwitchType=switch/none
-# schedule at once: a test waits for every second of it
+# schedule immediately, because the tests wait for it
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=5,bf_interval=5,batch_sched_delay=1,sched_min_interval=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
-# squeue must still know a finished job when Snakemake asks, and it asks seldom
+# squeue must still list a finished job at the next status check of Snakemake
 MinJobAge=3600
 KillWait=5
 SlurmctldTimeout=120
 SlurmdTimeout=${SLURM_TEST_NODE_TIMEOUT:-60}
 ReturnToService=2
-# every node claims the whole machine
+# every node has all resources of the machine
 SlurmdParameters=config_overrides
 CONF
 : >"$dir/gres.conf"
 n=0
 for node in $nodes; do
-  # A gpu without a device file is ignored without a word (Slurm 22.05), and each needs one of its own.
+  # Slurm 22.05 silently ignores a GPU without a device file, and each GPU needs its own file.
   first=$((n * gpus)) last=$((n * gpus + gpus - 1)) n=$((n + 1))
   for i in $(seq $first $last); do ln -sfn /dev/null "$dir/gpu/nvidia$i"; done
   echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + n)) CPUs=$(nproc) RealMemory=$memory_mb" \
@@ -95,16 +95,16 @@ done
 echo "PartitionName=$cpu_partition Nodes=${nodes// /,} Default=YES MaxTime=24:00:00 DefMemPerCPU=500 State=UP" >>"$SLURM_CONF"
 echo "PartitionName=$gpu_partition Nodes=${nodes// /,} MaxTime=24:00:00 DefMemPerCPU=500 State=UP" >>"$SLURM_CONF"
 
-# --- wrappers, first on PATH by env.sh -----------------------------------------------------------------------------
-# Where slurm.conf is not in /etc/slurm, every call needs SLURM_CONF, and Snakemake's job step drops it from the
-# environment of its srun, and of a job without one.
+# --- wrappers, which env.sh puts first on PATH -----------------------------------------------------------------------------
+# If slurm.conf is not in /etc/slurm, every call needs SLURM_CONF. Snakemake's job step removes it from the environment
+# of srun and of the job.
 for program in srun scontrol squeue; do
   cat >"$dir/bin/$program" <<SH
 #!/bin/sh
 SLURM_CONF=$SLURM_CONF exec /usr/bin/$program "\$@"
 SH
 done
-# The plugin sends no account that sacctmgr does not know, and without a database that knows none.
+# The plugin passes only accounts that sacctmgr lists, and without a database it lists none.
 cat >"$dir/bin/sacctmgr" <<SH
 #!/bin/sh
 echo "$account"
@@ -114,7 +114,7 @@ echo "export SLURM_CONF=$SLURM_CONF PATH=$dir/bin:\$PATH" >"$dir/env.sh"
 
 # --- daemons -------------------------------------------------------------------------------------------------------
 running "$dir/run/slurmctld.pid" || slurmctld -f "$SLURM_CONF"
-for _ in $(seq 50); do # it ends at once where its port is taken
+for _ in $(seq 50); do # slurmctld ends immediately if its port is in use
   timeout 5 scontrol ping >/dev/null 2>&1 && break
   if ! running "$dir/run/slurmctld.pid" && grep -h fatal "$dir/log/slurmctld.log" >&2; then exit 1; fi
   sleep 0.1

@@ -1,4 +1,4 @@
-"""Pairs whose prompt is in the evaluation set are left out of the base set: planted cases in four scripts."""
+"""Pairs whose prompt is in the evaluation set are left out of the base set: constructed cases in four scripts."""
 
 import json
 
@@ -39,7 +39,7 @@ def evaluation() -> list[tuple[str, str]]:
 
 
 def planted(code: str) -> dict[str, str]:
-    """A prompt for each rule, and one that matches nothing."""
+    """Return a prompt for each rule, and one that matches nothing."""
     text, glue = EVALUATION[code], "" if code == "zho" else " "
     tokens = words(text)
     return {
@@ -134,7 +134,7 @@ def test_conversations_are_compared_without_their_system_message(tmp_path):
 
 
 def test_ones_own_evaluation_set_is_compared(tmp_path):
-    """It once was read with the columns of the Aya suite."""
+    """Regression: it was read with the columns of the Aya suite."""
     path = tmp_path / "prompts.csv"
     path.write_text("question,language\nWhich river crosses Vienna?,en\n,de\n", encoding="utf-8")
     own = {"columns": {"prompt": "question"}, "revision": None, "parts": []}

@@ -124,7 +124,7 @@ def test_math_step_does_not_repeat_steps_that_an_answer_contains(opener):
     assert pairs[0]["chosen"] == broken, "lines may be broken elsewhere"
     pairs, dropped = run("math_step", [step_row("", "5", "6"), step_row("Step 1:", "5", " ")])
     assert (pairs[0]["chosen"], pairs[0]["rejected"]) == ("5", "6")
-    assert [d["reason"] for d in dropped] == ["rejected is empty"], "the shared steps alone are no answer"
+    assert [d["reason"] for d in dropped] == ["rejected is empty"], "the shared steps alone are not an answer"
 
 
 GOOD = {
@@ -137,14 +137,26 @@ GOOD = {
 @pytest.mark.parametrize(
     ("kind", "row", "reason"),
     [
-        ("chatbot_arena", {**arena("model_a"), "conversation_a": None}, "a conversation is no list of"),
-        ("chatbot_arena", {**arena("model_a"), "conversation_b": "[{'role': 'user'}]"}, "a conversation is no list of"),
-        ("chatbot_arena", {**arena("model_a"), "conversation_a": [{"content": "x"}] * 2}, "a conversation is no list"),
+        ("chatbot_arena", {**arena("model_a"), "conversation_a": None}, "a conversation is not a list of"),
+        (
+            "chatbot_arena",
+            {**arena("model_a"), "conversation_b": "[{'role': 'user'}]"},
+            "a conversation is not a list of",
+        ),
+        (
+            "chatbot_arena",
+            {**arena("model_a"), "conversation_a": [{"content": "x"}] * 2},
+            "a conversation is not a list",
+        ),
         ("helpsteer2", {**helpsteer("p", "x", 1), "correctness": None}, "helpfulness, correctness, coherence are not"),
         ("helpsteer2", {**helpsteer("p", "x", 1), "coherence": "good"}, "helpfulness, correctness, coherence are not"),
-        ("preference", {"prompt": "p", "chosen": ["c"], "rejected": ["r"]}, "chosen is no list of"),
+        ("preference", {"prompt": "p", "chosen": ["c"], "rejected": ["r"]}, "chosen is not a list of"),
         ("preference", {"prompt": 5, "chosen": [turn("assistant", "c")], "rejected": []}, "prompt must be a text or"),
-        ("preference", {"prompt": "p\ud800", "chosen": "c", "rejected": "r"}, "prompt has half a character"),
+        (
+            "preference",
+            {"prompt": "p\ud800", "chosen": "c", "rejected": "r"},
+            "prompt contains an incomplete character",
+        ),
     ],
 )
 def test_malformed_values_are_bad_rows(kind, row, reason):
@@ -215,7 +227,7 @@ def test_public_chats_are_kept_if_both_sides_share_them():
     assert [(len(to_messages(p["prompt"])), p["chosen"]) for p in pairs] == [(3, "y"), (1, "from a")]
     assert [d["reason"] for d in dropped] == [
         "the two conversations differ before the last answer",
-        "a conversation is no series of questions and answers",
+        "a conversation is not a series of questions and answers",
     ]
     chat = "Hi\n<extra_id_1>Assistant\nHello\n<extra_id_1>User\nAnd now?"
     (pair,), _ = run("helpsteer2", [helpsteer(chat, "good", 4), helpsteer(chat, "bad", 1)], turns="any")

@@ -103,20 +103,20 @@ def test_helpsteer_prompts_are_split_at_their_markers():
     [
         (
             {"prompt": [ASK, SYSTEM], "chosen": [GOOD], "rejected": [BAD]},
-            "system message at place 2, expected at the",
+            "system message at position 2, but it may only",
         ),
         ({"prompt": [turn("tool", "x"), ASK], "chosen": [GOOD], "rejected": [BAD]}, "a message of role 'tool', exp"),
-        ({"prompt": [], "chosen": [GOOD], "rejected": [BAD]}, "no column prompt beside them and"),
+        ({"prompt": [], "chosen": [GOOD], "rejected": [BAD]}, "there is no column prompt, and chosen and rejected"),
         ({"prompt": [SYSTEM], "chosen": [GOOD], "rejected": [BAD]}, "prompt must end with a turn of the user"),
         (
             {"prompt": [ASK], "chosen": [GOOD, ASK], "rejected": [BAD]},
             "chosen has 2 turns after the prompt, expected",
         ),
         ({"chosen": [*MORE, GOOD], "rejected": [ASK, BAD, *MORE[2:], BAD]}, "may differ in the last turn only"),
-        ({"prompt": "Name a river.", "chosen": [ASK, GOOD], "rejected": [ASK, BAD]}, "prompt is not among the turns"),
+        ({"prompt": "Name a river.", "chosen": [ASK, GOOD], "rejected": [ASK, BAD]}, "prompt is not part of the turns"),
         ({"prompt": [GOOD], "chosen": [GOOD], "rejected": [BAD]}, "must end with a turn of the user, found role 'ass"),
         ({"chosen": [ASK, ASK], "rejected": [ASK, BAD]}, "chosen must be a turn of the assistant, found role 'user'"),
-        ({"chosen": [GOOD], "rejected": [BAD]}, "no column prompt .* no turn that is the same"),
+        ({"chosen": [GOOD], "rejected": [BAD]}, "no common first turn"),
         ({"chosen": "Como", "rejected": "Oslo"}, "no column prompt, and chosen is a text that does not begin"),
         ({"prompt": "p", "chosen": "Como", "rejected": [BAD]}, "both be texts or both be lists"),
         ({"prompt": "p", "chosen": [], "rejected": [BAD]}, "chosen has 0 turns"),
@@ -125,8 +125,8 @@ def test_helpsteer_prompts_are_split_at_their_markers():
             "type 'image' in",
         ),
         ({"prompt": "p", "chosen": [turn("assistant", 5)], "rejected": [BAD]}, "neither a text nor a list of parts"),
-        ({"prompt": "p", "chosen": [{"from": "gpt", "value": "x"}], "rejected": [BAD]}, "chosen is no list of"),
-        ({"prompt": "p", "chosen": None, "rejected": None}, "chosen is no list of"),
+        ({"prompt": "p", "chosen": [{"from": "gpt", "value": "x"}], "rejected": [BAD]}, "chosen is not a list of"),
+        ({"prompt": "p", "chosen": None, "rejected": None}, "chosen is not a list of"),
     ],
 )
 def test_unusable_rows_are_rejected_with_a_reason(row, reason):

@@ -1,8 +1,5 @@
-"""Odd files: every row is read or dropped with a reason, or one message names the file and the row."""
+"""Unusual files: every row is read or dropped with a reason, or one message names the file and the row."""
 
-import csv
-import gzip
-import io
 import json
 import tracemalloc
 import unicodedata
@@ -12,48 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from preference_files import FORMATS, ROW, packed, pairs_of, write
 
-from polypref.config.data import data_files, is_local_data
+from polypref.config.data import data_files
 from polypref.files.schemas import DROPPED, PAIRS
 from polypref.files.tables import TableError, read_rows, write_table
 from polypref.files.visible import visible
-from polypref.sources.formats import COLUMNS, check_columns, clean, normalise
+from polypref.sources.formats import COLUMNS, clean
 from polypref.sources.reading import Data, read_data
 from polypref.sources.sampling import Measured, sample_pairs
-
-ROW = {"prompt": "Why?", "chosen": "So.", "rejected": "No."}
-FORMATS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".csv", ".csv.gz", ".parquet")
-
-
-def packed(data: bytes, suffix: str) -> bytes:
-    if suffix.endswith(".gz"):
-        return gzip.compress(data)
-    return pa.Codec("zstd").compress(data, asbytes=True) if suffix.endswith(".zst") else data
-
-
-def write(folder, suffix: str, rows: list[dict], name: str = "pairs"):
-    """Write rows in a format; JSON escapes what is not ASCII, so that it can contain lone surrogates."""
-    path = folder / f"{name}{suffix}"
-    if suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif suffix == ".json":
-        path.write_text(json.dumps(rows), encoding="utf-8")
-    elif suffix.startswith(".csv"):
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-        path.write_bytes(packed(text.getvalue().encode("utf-8"), suffix))
-    else:
-        path.write_bytes(packed("".join(json.dumps(row) + "\n" for row in rows).encode("utf-8"), suffix))
-    return path
-
-
-def pairs_of(path, kind="preference", bad_rows="drop", columns=None) -> tuple[list, list]:
-    """Normalise a data set and write it, as the rule does; return its pairs and dropped rows."""
-    rows, dropped = Data(path, COLUMNS[kind], columns=columns), []
-    return list(normalise("mine", kind, rows, str(rows), bad_rows, dropped, place=rows.place)), dropped
-
 
 ODD = st.sampled_from(
     ["\0", "\r", "\r\n", "\n", "\ufeff", "\u200b", "\u202e", "\u2066", "\u00ad", "é", "e\u0301", "\u2028", "\x85", '"',
@@ -125,7 +89,7 @@ def test_any_bytes_are_read_or_are_one_message_with_the_file(tmp_path_factory, s
             assert str(path) in str(error) and "\n" not in str(error).strip()
 
 
-# -- single oddities --------------------------------------------------------------------------------------------------
+# -- single cases --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -152,7 +116,7 @@ def test_a_byte_order_mark_and_windows_line_ends(tmp_path):
         assert read_data(str(path), COLUMNS["preference"])[0] == ROW
 
 
-def test_rows_are_named_by_their_place_in_their_file(tmp_path):
+def test_messages_name_the_file_and_row(tmp_path):
     bad = {**ROW, "chosen": ""}
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(ROW)}\n\n{json.dumps(ROW)}\n")
     (tmp_path / "b.jsonl").write_text(f"\n{json.dumps(ROW)}\n\n\n{json.dumps(bad)}\n")
@@ -170,7 +134,7 @@ def test_rows_are_named_by_their_place_in_their_file(tmp_path):
     ("prompt,chosen,rejected\na,b,c\n\"d,e,f\ng,h,i\n", r"row 2 \(line 3\): can't be read as CSV \(unexpected end"),
     ("prompt,chosen,prompt\na,b,c\n", r"column prompt occurs twice in the header"),
 ])  # fmt: skip
-def test_a_malformed_csv_file_loses_no_rows_in_silence(tmp_path, content, message):
+def test_a_malformed_csv_file_does_not_silently_lose_rows(tmp_path, content, message):
     (tmp_path / "pairs.csv").write_text(content)
     with pytest.raises(TableError, match=message):
         read_data(str(tmp_path / "pairs.csv"), ("prompt",))
@@ -186,7 +150,7 @@ def test_a_row_of_csv_with_missing_cells_is_unusable(tmp_path):
 def test_a_truncated_archive_is_damaged(tmp_path, suffix):
     path = write(tmp_path, suffix, [{**ROW, "prompt": f"{n} why?"} for n in range(1000)])
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(TableError, match=rf"pairs{suffix}: is damaged or no \{suffix[-4:].lstrip('vl')} file"):
+    with pytest.raises(TableError, match=rf"pairs{suffix}: is damaged or not a \{suffix[-4:].lstrip('vl')} file"):
         read_data(str(path), ("prompt",))
 
 
@@ -222,7 +186,7 @@ def test_bytes_that_are_not_utf8_are_named_by_row(tmp_path):
 )
 def test_a_value_that_is_no_text_is_named_by_its_type(tmp_path, value, name):
     path = write(tmp_path, ".jsonl", [ROW, {**ROW, "chosen": value}])
-    with pytest.raises(TableError, match=rf"pairs\.jsonl, row 2: chosen is no text but a value of type {name}"):
+    with pytest.raises(TableError, match=rf"pairs\.jsonl, row 2: chosen is not a text but a value of type {name}"):
         pairs_of(str(path), kind="gutenberg", bad_rows="error")
 
 
@@ -262,50 +226,5 @@ def test_a_row_of_ten_megabytes_is_read_from_every_format(tmp_path):
         write_table(tmp_path / "out.parquet", pairs, PAIRS)
 
 
-# -- several files and renamed columns --------------------------------------------------------------------------------
-
-
-def test_a_folder_a_pattern_and_a_list_name_the_same_files(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data/more").mkdir(parents=True)
-    for name in ("data/b", "data/a", "data/more/c"):
-        write(tmp_path, ".jsonl", [{**ROW, "prompt": name}], name)
-    write(tmp_path, ".jsonl", [{**ROW, "prompt": "hidden"}], "data/.hidden")
-    (tmp_path / "data/README.md").write_text("about")
-    names = ["data/a.jsonl", "data/b.jsonl", "data/more/c.jsonl"]
-    for path in ("data", "data/", "data/**/*.jsonl", names, ["data/[ab].jsonl", "data/more"]):
-        assert is_local_data(path)
-        assert sorted(data_files(path)) == names
-        assert sorted(row["prompt"] for row in read_data(data_files(path), ("prompt",))) == [n[:-6] for n in names]
-    assert not is_local_data("owner/name")
-    assert data_files("data/*.csv") == [] and data_files("none.csv") == ["none.csv"]
-
-
-def test_an_empty_file_among_several_is_an_error(tmp_path):
-    write(tmp_path, ".jsonl", [ROW], "a")
-    (tmp_path / "b.jsonl").write_text("")
-    with pytest.raises(TableError, match=r"b\.jsonl: has no rows"):
-        read_data(data_files(str(tmp_path)), ("prompt",))
-
-
-@pytest.mark.parametrize("suffix", FORMATS)
-def test_columns_may_have_other_names(tmp_path, suffix):
-    path = write(tmp_path, suffix, [{"question": "q", "good": "g", "bad": "b", "prompt": "template"}])
-    pairs, _ = pairs_of(str(path), columns={"prompt": "question", "chosen": "good", "rejected": "bad"})
-    assert {name: pairs[0][name] for name in ROW} == {"prompt": "q", "chosen": "g", "rejected": "b"}
-    with pytest.raises(TableError, match=r"column gut \(of `columns`, for chosen\) is missing; found question, good"):
-        pairs_of(str(path), columns={"chosen": "gut"})
-    with pytest.raises(TableError, match=r"column chosen, rejected is missing; found .* set columns: \{chosen: NAME\}"):
-        pairs_of(str(path))
-
-
-def test_renamed_columns_must_be_some_that_the_format_reads():
-    with pytest.raises(
-        TableError, match=r"sources\.mine\.columns: promt is no column of preference; allowed: chosen, "
-    ):
-        check_columns("mine", "preference", {"promt": "question"})
-    check_columns("mine", "preference", {"prompt": "question", "task": "kind"})
-
-
-def test_cleaned_texts_have_no_invisible_twin():
+def test_cleaned_texts_with_invisible_differences_are_equal():
     assert visible(clean("a\u200bb")) == visible(clean("ab"))

@@ -1,4 +1,4 @@
-"""Test sets of one's own: ids, languages, several references, and errors that name file and row."""
+"""The user's own test sets: ids, languages, several references, and errors that name file and row."""
 
 import json
 from pathlib import Path
@@ -133,17 +133,17 @@ def test_a_file_per_language_needs_no_column_language(tmp_path):
 @pytest.mark.parametrize(("rows", "message"), [
     ([{"language": "fr", "prompt": "q"}], r"own\.jsonl: has no rows in German \(de\); the column language has: fr"),
     ([{"language": "de", "prompt": " "}], r"own\.jsonl, row 1: prompt is empty"),
-    ([{"language": "de", "prompt": 5}], r"own\.jsonl, row 1: prompt is no text but a value of type int"),
-    ([{"language": "de", "prompt": "\ud800"}], r"own\.jsonl, row 1: prompt has half a character"),
+    ([{"language": "de", "prompt": 5}], r"own\.jsonl, row 1: prompt is not a text but a value of type int"),
+    ([{"language": "de", "prompt": "\ud800"}], r"own\.jsonl, row 1: prompt contains an incomplete character"),
     ([{"language": "de", "prompt": "q", "id": 1}, {"language": "de", "prompt": "r", "id": 1}],
-     r"own\.jsonl, row 2: id 1 occurs twice for German \(before: .*own\.jsonl, row 1\)"),
+     r"own\.jsonl, row 2: id 1 occurs twice for German \(first in .*own\.jsonl, row 1\)"),
     ([{"language": "de", "prompt": "q"}, {"language": "de", "prompt": "q "}], r"row 2: the prompt occurs twice for Ge"),
     ([{"language": "de", "prompt": "q"}], r"own\.jsonl: has 1 prompts in German \(de\), .*per_language asks for 3"),
     ([{"language": "de", "prompt": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}],
      r"own\.jsonl, row 1: prompt must end with a turn of the user, found role 'assistant'. Fix or remove the row"),
     ([{"language": "de", "prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": " "}]}],
      r"own\.jsonl, row 1: a message of the user in prompt is empty"),
-    ([{"language": "de", "prompt": ["q"]}], r"own\.jsonl, row 1: prompt is no list of \{role, content\}"),
+    ([{"language": "de", "prompt": ["q"]}], r"own\.jsonl, row 1: prompt is not a list of \{role, content\}"),
     ([{"language": "de"}], r"own\.jsonl: column prompt is missing"),
 ])  # fmt: skip
 def test_errors_of_prompts_name_file_and_row(tmp_path, rows, message):
@@ -185,7 +185,7 @@ def test_a_subset_of_segments_is_part_of_a_larger_one(tmp_path):
 @pytest.mark.parametrize(("row", "message"), [
     ({"reference": []}, "row 2: reference is empty"),
     ({"reference": ["a", ""]}, "row 2: reference is empty"),
-    ({"reference": [1]}, "row 2: reference is no text but a value of type int"),
+    ({"reference": [1]}, "row 2: reference is not a text but a value of type int"),
     ({"source": None}, "row 2: source is empty"),
 ])  # fmt: skip
 def test_errors_of_segments_name_file_and_row(tmp_path, row, message):

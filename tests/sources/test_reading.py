@@ -76,5 +76,5 @@ def test_a_line_that_is_not_json_names_the_row(tmp_path):
 @pytest.mark.parametrize("name", ["pairs.jsonl.xz", "pairs.parquet.gz", "pairs.txt", "pairs"])
 def test_an_unsupported_file_format_is_an_error_that_lists_the_supported_ones(tmp_path, name):
     (tmp_path / name).write_text(json.dumps(ROW))
-    with pytest.raises(TableError, match=r"can't be read\. Unpack or convert it to one of \.jsonl, \.json, \.csv"):
+    with pytest.raises(TableError, match=r"not supported\. Unpack or convert the file to one of \.jsonl, \.json"):
         read_data(str(tmp_path / name), ("prompt",))

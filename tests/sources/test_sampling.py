@@ -105,7 +105,7 @@ def test_only_candidates_are_tokenised(monkeypatch):
     monkeypatch.setattr(sampling, "COUNTED_AT_ONCE", 10)
     sources = {"s": pairs("s", [f"p{n}" for n in range(1000)])}
     sample_pairs(sources, 25, 1, 100, spy)
-    assert counted == [10, 10, 5], "each pair that is drawn, ten at a time"
+    assert counted == [10, 10, 5], "each sampled pair, ten at a time"
 
 
 @given(SOURCES, st.integers(1, 20))
@@ -207,7 +207,9 @@ def test_the_whole_conversation_is_measured():
     assert three.tokens > 2 * one.tokens > 0 and not three.fault
     system = chat("system", "user")
     merged = tokens(system, NO_SYSTEM)
-    assert merged == tokens("system 0\n\nuser 1") and merged.tokens > tokens("user 1").tokens, "not left out"
+    assert merged == tokens("system 0\n\nuser 1") and merged.tokens > tokens("user 1").tokens, (
+        "the system message is counted too"
+    )
 
 
 def test_a_conversation_that_the_template_refuses_is_dropped_with_the_reason():
@@ -258,7 +260,7 @@ def test_fifty_more_items_need_fifty_more_requests_per_language_and_field():
     before, after = requests(1250), requests(1300)
     new = {key: after[key] - before[key] for key in before}
     assert all(before[key] <= after[key] for key in before)
-    # prompts differ, but the n-th answers of all sources are one text: it is asked once
+    # the prompts differ, but the n-th answers of all sources are equal, so they are requested once
     assert {key: len(ids) for key, ids in new.items() if key[0] == "prompt"} == {
         ("prompt", "de"): 50,
         ("prompt", "is"): 50,

@@ -1,4 +1,4 @@
-"""Errors of the trainee's tokenizer name a remedy, because it is the first file of a gated model that a run reads."""
+"""Errors of the trained model's tokenizer, the first file of a gated model that a run reads, name a remedy."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_a_missing_tokenizer_is_an_error_that_names_checkpoint_page_and_remedy(m
         load_tokenizer("demo/gated", "c0ffee")
     text = str(caught.value)
     assert text.startswith("demo/gated at c0ffee: its tokenizer can't be read") and "snakemake fetch" in text
-    assert "https://huggingface.co/demo/gated and HF_TOKEN" in text
+    assert "https://huggingface.co/demo/gated and set HF_TOKEN" in text
 
 
 def test_a_folder_that_is_not_a_checkpoint_is_an_error(tmp_path):

@@ -1,4 +1,4 @@
-"""Planted judges: verdicts on synthetic answers and on a sanity set, by judges that decide in a known way."""
+"""Simulated judges: verdicts on synthetic answers and on a sanity set by judges with a known behaviour."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ KINDS = ("always_a", "random", "length", "right_70", "good")
 
 
 def judge(kind: str, order: str, right: str, policy_length: int, opponent_length: int, rng: np.random.Generator) -> str:
-    """The verdict of a judge; ``right`` is the true one."""
+    """Return the verdict of a judge; ``right`` is the correct one."""
     wrong = {"policy": "opponent", "opponent": "policy", "tie": "policy"}[right]
     if kind == "always_a":
         return order.removesuffix("_first")
@@ -61,7 +61,7 @@ def judged(kind: str, prompts: int = 20, seed: int = 7) -> tuple[dict[tuple[str,
 
 
 def plant(folder: Path, kind: str, prompts: int = 20) -> None:
-    """Replace the verdicts below a folder of synthetic results by those of a planted judge."""
+    """Replace the verdicts below a folder of synthetic results by those of a simulated judge."""
     frames, sanity = judged(kind, prompts)
     for (policy, code), frame in frames.items():
         synthetic.write(frame, folder / f"verdicts/{policy}/{code}.parquet", schemas.VERDICTS)

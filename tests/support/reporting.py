@@ -120,6 +120,14 @@ def make_report(folder: Path, trained: dict | None = None) -> Path:
                 "tokens": None, "estimated_hours": 2.0, "hours": 1.5, "estimated_usd": 0.0, "usd": 0.0,
                 "gpu_hours": 12.0} for name in "ABC"]  # fmt: skip
     pd.DataFrame(costs).to_csv(tables / "estimate.csv", index=False)
+    return write_report(folder, trained)
+
+
+def write_report(folder: Path, trained: dict | None = None) -> Path:
+    """Write the report from tables and figures that exist, and return its first page."""
+    languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
+    names = [*synthetic.POLICIES, *synthetic.OPPONENTS]
+    plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
     run_script(
         "build_report",
         input={path.stem: path for path in tables.glob("*.csv")} | plots | {
@@ -133,13 +141,13 @@ def make_report(folder: Path, trained: dict | None = None) -> Path:
             "answers": [folder / f"answers/{name}/{code}.parquet" for name in names for code in languages],
             "verdicts": [folder / f"verdicts/{p}/{code}.parquet" for p in synthetic.POLICIES for code in languages],
             "sanity": folder / "verdicts/sanity.parquet",
-            "training_logs": logs,
+            "training_logs": [folder / f"policies/{name}/log.csv" for name in "ABC"],
             "policies": [folder / f"policies/{name}/policy.json" for name in "ABC"],
             "paper": sorted((ROOT / "resources/paper").glob("*.csv")),
         },
         output={"page": folder / "report/index.html"},
         params={
-            "title": "Tea & <b>biscuits</b>", "subtitle": "A test", "mode": "paper", "trained": trained,
+            "title": "Tea & <b>biscuits</b>", "subtitle": "A test", "mode": "paper", "trained": trained or {},
             "languages": {code: {"name": name, "endonym": name, "direction": "rtl" if code == "ar" else "ltr"}
                           for code, name in NAMES.items()},
             "config": {"title": "</pre><script>alert(4)</script>", "api_key": "sk-very-secret"}, "command": "snakemake",

@@ -72,7 +72,7 @@ def test_training_curves_share_their_scales():
     assert loss_a.get_xlim() == reward_b.get_xlim()
     assert loss_b.get_title(loc="right") == "n = 10 steps of 128 pairs"
     (label,) = loss_b.texts
-    assert label.get_verticalalignment() == "top", "below its line: above it stands the head of the panel"
+    assert label.get_verticalalignment() == "top", "below its line, because the title of the panel is above it"
 
 
 def test_evaluations_on_held_out_pairs(tmp_path):
@@ -88,6 +88,6 @@ def test_evaluations_on_held_out_pairs(tmp_path):
     table = training_log.read_attempts(paths, batch_size=4, micro_steps=1, steps=3)
     table = training_log.add_evaluations(table, paths)
     assert table.columns.tolist() == [*training_log.LOG_COLUMNS, *training_log.HELD_OUT]
-    assert table["loss"].tolist() == [0.7, 0.6, 0.5], "the bars of the training are read as before"
+    assert table["loss"].tolist() == [0.7, 0.6, 0.5], "the progress bars of the training are still parsed"
     assert table["held_out_loss"].isna().tolist() == [True, False, False]
     assert table[training_log.HELD_OUT].to_numpy()[1:].tolist() == [[0.65, 0.75], [0.6, 0.875]]

@@ -67,7 +67,9 @@ def test_command_of_several_nodes_of_a_slurm_job():
     assert launcher[1:3] == ["-m", "torch.distributed.run"]
     shown = flags(launcher)
     assert (shown["--nnodes"], shown["--nproc-per-node"]) == ("2", "8")
-    assert shown["--rdzv-endpoint"] == f"{socket.gethostname()}:20001", "a job of several nodes starts on the first"
+    assert shown["--rdzv-endpoint"] == f"{socket.gethostname()}:20001", (
+        "a job of several nodes starts on the first node"
+    )
     assert launcher[launcher.index(str(trainer.LAUNCHER)) + 1] == "openrlhf.cli.train_dpo"
     assert shown["--train.batch_size"] == "128"
     with pytest.raises(TrainingError, match=r"this Slurm job has 0 nodes.*hostfile"):

@@ -18,7 +18,7 @@ def tokenizer():
     return word_tokenizer()
 
 
-def test_fates_at_the_edges(pairs, tokenizer):
+def test_fates_at_the_maximum_length(pairs, tokenizer):
     lengths = trainer_data.check_lengths(pairs, tokenizer, 20)
     assert lengths["fate"].tolist() == list(LENGTHS.values())
     assert lengths.loc[0, ["prompt_tokens", "chosen_tokens", "rejected_tokens"]].tolist() == [8, 14, 14]
@@ -75,7 +75,7 @@ def test_pairs_are_compared_as_they_are_rendered(pairs, tokenizer, monkeypatch):
     assert fates["fate"].tolist() == ["equal", "empty", "dropped", "dropped", "equal", "cut", "cut"]
     chosen = trainer_data.choose_rows(fates, "cut", 2, seed=1)
     assert chosen["trained"].tolist() == [False] * 5 + [True] * 2
-    with pytest.raises(DataError, match=r"0 of 7 pairs are left to train on \(in 2, chosen equals rejected"):
+    with pytest.raises(DataError, match=r"0 of 7 pairs are left to train on \(2 where chosen equals rejected"):
         trainer_data.choose_rows(fates, "drop", 2, seed=1)
 
 
@@ -109,8 +109,10 @@ def test_held_out_items_are_the_same_in_every_language_and_data_set(pairs, token
     items = [f"item{number}" for number in range(2000)]
     out = trainer_data.hold_out(items, 0.05, seed=1)
     assert 0.04 < out.mean() < 0.06
-    assert (trainer_data.hold_out(items[::-1], 0.05, seed=1)[::-1] == out).all(), "whatever the order"
-    assert (trainer_data.hold_out(items, 0.2, seed=1) >= out).all(), "a larger share keeps those of a smaller one"
+    assert (trainer_data.hold_out(items[::-1], 0.05, seed=1)[::-1] == out).all(), "in any order"
+    assert (trainer_data.hold_out(items, 0.2, seed=1) >= out).all(), (
+        "a larger share contains the items of a smaller one"
+    )
     assert (trainer_data.hold_out(items, 0.05, seed=2) != out).any()
     twice = pd.concat([pairs, pairs.assign(language="ja")], ignore_index=True)
     lengths = trainer_data.check_lengths(twice, tokenizer, 20)

@@ -11,6 +11,7 @@ from word_tokenizer import settings
 from polypref.files.schemas import DATASET
 from polypref.files.tables import write_table
 from polypref.training import trainer, trainer_data, training
+from polypref.training.identity import training_digest
 from polypref.training.trainer import TrainingError
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -18,33 +19,33 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 def test_the_digest_covers_everything_that_training_reads(pairs):
     base = {"path": "org/model", "revision": "abc"}
-    first = training.training_digest(pairs, base, settings())
+    first = training_digest(pairs, base, settings())
     same = [
-        training.training_digest(pairs.assign(item_id="x", language="ja"), base, settings()),
-        training.training_digest(pairs, base, settings(micro_batch_size=2, zero_stage=1, adam_offload=True)),
-        training.training_digest(pairs, base, settings(runtime={"gpus": 4, "nodes": 2, "save_steps": 7})),
+        training_digest(pairs.assign(item_id="x", language="ja"), base, settings()),
+        training_digest(pairs, base, settings(micro_batch_size=2, zero_stage=1, adam_offload=True)),
+        training_digest(pairs, base, settings(runtime={"gpus": 4, "nodes": 2, "save_steps": 7})),
     ]
     other = [
-        training.training_digest(pairs[::-1], base, settings()),
-        training.training_digest(pairs[:-1], base, settings()),
-        training.training_digest(pairs, base | {"revision": "abd"}, settings()),
-        training.training_digest(pairs, base, settings(beta=0.2)),
-        training.training_digest(pairs, base, settings(lora={"rank": 8})),
-        training.training_digest(pairs, base, settings(attn_implementation="eager")),
+        training_digest(pairs[::-1], base, settings()),
+        training_digest(pairs[:-1], base, settings()),
+        training_digest(pairs, base | {"revision": "abd"}, settings()),
+        training_digest(pairs, base, settings(beta=0.2)),
+        training_digest(pairs, base, settings(lora={"rank": 8})),
+        training_digest(pairs, base, settings(attn_implementation="eager")),
     ]
     assert set(same) == {first} and len({first, *other}) == 7
 
 
 def test_options_that_are_not_set_do_not_change_the_digest(pairs):
     base = {"path": "org/model", "revision": "abc"}
-    first = training.training_digest(pairs, base, settings())
+    first = training_digest(pairs, base, settings())
     assert first == "3c7ead53da5ea867", "a new option must not make the trainings of earlier versions stale"
     changes = [
         {"loss": "ipo"}, {"label_smoothing": 0.1}, {"nll_coefficient": 0.2}, {"weight_decay": 0.1},
         {"adam_betas": [0.9, 0.999]}, {"liger_kernel": True}, {"held_out": 0.3}, {"held_out": 0.3, "held_out_seed": 2},
     ]  # fmt: skip
-    assert len({first, *(training.training_digest(pairs, base, settings(**change)) for change in changes)}) == 9
-    assert training.training_digest(pairs, base, settings(held_out_seed=2)) == first
+    assert len({first, *(training_digest(pairs, base, settings(**change)) for change in changes)}) == 9
+    assert training_digest(pairs, base, settings(held_out_seed=2)) == first
 
 
 def test_only_the_last_complete_checkpoint_is_left(tmp_path):
@@ -87,7 +88,7 @@ def test_code_of_a_base_model_is_not_run(tmp_path):
 
 
 def finished(results: Path, dataset: Path, base: dict) -> Path:
-    folder = results / "trained" / training.training_digest(trainer_data.read_pairs(dataset), base, settings())
+    folder = results / "trained" / training_digest(trainer_data.read_pairs(dataset), base, settings())
     (folder / "model").mkdir(parents=True)
     (folder / "model" / "config.json").write_text("{}")
     (folder / "model" / "model.safetensors").write_bytes(b"")

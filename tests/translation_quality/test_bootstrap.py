@@ -1,4 +1,4 @@
-"""Scores over arrays against sacreBLEU's own, and paired draws against sacreBLEU's paired bootstrap."""
+"""Scores computed on arrays, compared with sacreBLEU's, and resamples, compared with its paired bootstrap."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ def texts(noise: float) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.3, 0.8, 1.0])
-def test_array_scores_are_sacrebleus(noise):
+def test_array_scores_equal_sacrebleus(noise):
     hypotheses, references = texts(noise)
     hypotheses[0], hypotheses[1] = "", "Der"
     for metric, formula in ((BLEU(references=[references]), bleu_scores),
@@ -29,8 +29,8 @@ def test_array_scores_are_sacrebleus(noise):
         assert np.allclose(formula(sums.astype(float)), [score_of(metric, row) for row in sums], rtol=1e-12)
 
 
-def test_draws_agree_with_sacrebleus_paired_bootstrap():
-    """Blocks of one segment are sacreBLEU's own paired bootstrap: intervals and decisions agree."""
+def test_resamples_agree_with_sacrebleus_paired_bootstrap():
+    """With one segment per block, intervals and decisions agree with sacreBLEU's paired bootstrap."""
     (good, references), (weak, _) = texts(0.25), texts(0.32)
     metrics = {"BLEU": BLEU(references=[references]), "CHRF": CHRF(word_order=2, references=[references])}
     systems = [("weak", weak), ("good", good)]
@@ -54,8 +54,8 @@ def test_draws_agree_with_sacrebleus_paired_bootstrap():
         assert rows[metric]["p_value"] == pytest.approx(theirs[1].p_value, abs=0.03)
 
 
-def test_documents_are_drawn_whole():
-    """Segments of a document that repeat each other add nothing: the interval is that of the documents."""
+def test_whole_documents_are_resampled():
+    """Repeating the segments of a document adds no information, so the interval does not change."""
     segments = synthetic.segments("de", 24)
     weak = synthetic.translations(segments, 0.4)
     twice = [pd.concat([f, f.assign(item_id=f["item_id"] + "b")], ignore_index=True) for f in (segments, weak)]

@@ -1,4 +1,4 @@
-"""Translation scores against sacreBLEU's public functions, and alignment by id."""
+"""Translation scores, compared with sacreBLEU's public functions, and alignment by id."""
 
 import math
 
@@ -14,7 +14,7 @@ from polypref.translation_quality.scores import COLUMNS, align, score_language, 
 
 
 @pytest.mark.parametrize(("language", "tokenizer"), [("de", "13a"), ("ja", "ja-mecab"), ("zh", "zh"), ("ar", "13a")])
-def test_scores_are_sacrebleus_own(language, tokenizer):
+def test_scores_equal_sacrebleus(language, tokenizer):
     segments = synthetic.segments(language)
     texts = synthetic.translations(segments, 0.3).sample(frac=1, random_state=1)  # rows in another order
     ((row,), _) = score_language(segments, {"weak": texts}, tokenizer, language, 100)
@@ -91,7 +91,7 @@ def test_heatmap_orders_by_the_shared_languages_and_leaves_blanks():
     texts = {(name, code): synthetic.translations(segments[code], x) for (name, code), x in noise.items()}
     scores, _ = score_translations(segments, texts, {"de": "13a", "is": "13a"}, draws=100)
     wide = heatmap_frame(scores, "chrf_sentence_mean", ["is", "de"])
-    # "some" leaves out the hard language: over its own languages it would come first.
+    # "some" does not support the hard language; with the mean over its own languages, it would rank first
     assert wide.index.tolist() == ["all", "some"]
     assert wide.columns.tolist() == ["is", "de", "mean"]
     assert math.isnan(wide.at["some", "is"])

@@ -22,7 +22,7 @@ if __name__ == "__main__":
         kept = write_table(snakemake.output.dataset, rows, DATASET)
         if not kept:
             raise TableError(
-                f"{own}: no pair is in every data set. Set diagnostics.align to false, or drop fewer flags."
+                f"{own}: no pair is in every data set. Set diagnostics.align to false, or drop pairs for fewer flags."
             )
         pairs = by_id(read_rows(files.pairs, PAIRS), "the base set")
         write_table(

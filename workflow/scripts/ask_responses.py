@@ -1,4 +1,4 @@
-"""Make requests to respond to the prompts of the base set, or to answer the evaluation prompts, in one language."""
+"""Write requests to respond to the prompts of the base set, or to answer the evaluation prompts, in one language."""
 
 import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Make the requests to the second judge from those to the first: the same answers in the same order."""
+"""Write the second judge's requests, which show the same answers in the same order as the first judge's."""
 
 from polypref.files.schemas import JUDGE_REQUESTS
 from polypref.files.tables import read_rows, write_table

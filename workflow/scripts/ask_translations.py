@@ -1,4 +1,4 @@
-"""Make requests to translate one field of the base set or of WMT24++ into one language."""
+"""Write requests to translate one field of the base set or of WMT24++ into one language."""
 
 from polypref.files.schemas import PAIRS, REQUESTS, SEGMENTS
 from polypref.files.tables import BATCH, batched, iter_rows, write_table

@@ -1,4 +1,4 @@
-"""Make requests to judge a policy against every opponent in one language, both orders."""
+"""Write requests to compare a policy with every opponent in one language, in both orders."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from polypref.running.logs import job
 
 if __name__ == "__main__":
     policy, params = snakemake.wildcards.policy, snakemake.params
-    with job(f"ask about {policy} in {snakemake.wildcards.language}", snakemake.log[0]) as terminal:
+    with job(f"ask the judge about {policy} in {snakemake.wildcards.language}", snakemake.log[0]) as terminal:
         opponents = {
             name: read_rows(path, TEXTS) for name, path in zip(params.opponents, snakemake.input.opponents, strict=True)
         }

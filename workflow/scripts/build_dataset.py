@@ -1,4 +1,4 @@
-"""Make ``datasets/{architecture}.parquet``: a preference pair per English pair and language."""
+"""Write ``datasets/{architecture}.parquet``: a preference pair for each English pair and language."""
 
 from polypref.datasets.building import build_dataset
 from polypref.datasets.texts import Flags, native_files, read_texts
@@ -20,5 +20,5 @@ if __name__ == "__main__":
                 dropped.write(left)
                 first = first or next(iter(left["reason"].to_pylist()), None)
             if not dataset.rows:
-                raise TableError(f"{made.dataset}: no row is left; the first was dropped for {first!r}")
-        terminal.report(f"{dataset.rows:,} rows in {len(params.fields)} languages, {dropped.rows:,} left out")
+                raise TableError(f"{made.dataset}: all rows were dropped; the reason for the first is {first!r}")
+        terminal.report(f"{dataset.rows:,} rows in {len(params.fields)} languages, {dropped.rows:,} dropped")

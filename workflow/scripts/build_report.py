@@ -1,4 +1,4 @@
-"""Build the report: pages from the tables and figures of a run, and its texts and verdicts in pieces beside them."""
+"""Build the report: pages with the tables and figures of a run, and files with its texts and verdicts in pieces."""
 
 import json
 from pathlib import Path
@@ -21,17 +21,17 @@ TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "posi
 
 
 def read_text(path: str) -> str:
-    """A file's text."""
+    """Return the text of a file."""
     return Path(path).read_text(encoding="utf-8")
 
 
 def by_architecture(paths, schema, suffix: str = "") -> dict[str, pd.DataFrame]:
-    """Frames by the architecture that their files are named by."""
+    """Read data frames by architecture, which is the name of the file."""
     return {Path(path).stem.removesuffix(suffix): read_frame(path, schema) for path in paths}
 
 
 def native_prompts(paths) -> pd.DataFrame:
-    """Prompts of files that are named by their language."""
+    """Read the native prompts of files whose names are language codes."""
     return pd.concat([read_frame(path, schemas.PAIRS).assign(language=Path(path).stem) for path in paths])
 
 

@@ -1,4 +1,4 @@
-"""Make one file of translations, responses or answers from its own requests and the batch's completions."""
+"""Write one file of translations, responses or answers from its own requests and the batch's completions."""
 
 from polypref.files.schemas import REQUESTS, TEXTS
 from polypref.files.tables import write_table
@@ -19,4 +19,4 @@ if __name__ == "__main__":
 
         write_table(snakemake.output[0], texts(), TEXTS)
         if errors:
-            terminal.report(f"{len(errors)} have an error, the first: {errors[0]}")
+            terminal.report(f"{len(errors)} have an error; the first error: {errors[0]}")

@@ -1,4 +1,4 @@
-"""Make ``verdicts/{policy}/{language}.parquet``: one row per judgement, from requests and the judge's replies."""
+"""Write ``verdicts/{policy}/{language}.parquet``: one row per judgement, from requests and the judge's replies."""
 
 from polypref.files.schemas import JUDGE_REQUESTS, VERDICTS
 from polypref.files.tables import write_table

@@ -1,4 +1,4 @@
-"""Make ``completions/{task}/{checkpoint}.parquet``: start the batch's engine once and answer what is missing."""
+"""Write ``completions/{task}/{checkpoint}.parquet``: start the engine once and complete the missing requests."""
 
 import os
 from pathlib import Path

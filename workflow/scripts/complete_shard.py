@@ -1,6 +1,5 @@
-"""Answer one shard of a batch (`answer`), or start the shards of this node (`node GPUS_PER_SHARD`).
-
-The shards come on standard input, from the job that runs the batch (polypref/requests/sharding.py).
+"""Complete one shard of a batch (`answer`), or start the shards of this node (`node GPUS_PER_SHARD`). The job of the
+batch passes the shards on standard input (polypref/requests/sharding.py).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Make ``diagnostics/{architecture}.parquet``: signals and flags of every pair that could be made, dropped or not."""
+"""Write ``diagnostics/{architecture}.parquet``: signals and flags of every pair that could be built, dropped or not."""
 
 import os
 
@@ -13,7 +13,7 @@ from polypref.sources.tokens import load_tokenizer, token_counter
 
 if __name__ == "__main__":
     with job(f"diagnostics {snakemake.wildcards.architecture}", snakemake.log[0]) as terminal:
-        # lingua and the tokenizer look at texts in parallel: as many at a time as Snakemake allows
+        # lingua and the tokenizer use as many threads as Snakemake allows
         os.environ |= {"RAYON_NUM_THREADS": str(snakemake.threads), "TOKENIZERS_PARALLELISM": "true"}
         path, revision = read_weights(snakemake.params.trainee, snakemake.input.trainee)
         tokenizer = load_tokenizer(path, revision)
@@ -26,10 +26,10 @@ if __name__ == "__main__":
             for language, pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
                 rows, _ = build_dataset(pairs, texts, language, drop=())
                 originals = pairs.to_pylist()
-                if language in native:  # a native prompt is no copy of an English original
+                if language in native:  # native prompts have no English original
                     originals = [{**pair, "prompt": ""} for pair in originals]
                 originals, cut = by_id(originals, "the base set"), truncated(language, texts)
                 found = diagnose(rows.to_pylist(), originals, cut, identify, count, expected)
                 flagged += sum(bool(row["flags"]) for row in found)
                 writer.write(to_table(found, DIAGNOSTICS))
-        terminal.report(f"{flagged:,} of {writer.rows:,} pairs have a flag")
+        terminal.report(f"{flagged:,} of {writer.rows:,} pairs are flagged")

@@ -1,4 +1,4 @@
-"""Print what the experiment will cost: requests, tokens, GPU hours, disk and dollars per batch and for training."""
+"""Print an estimate of requests, tokens, GPU hours, disk space and dollars for each batch and for training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Download all data and checkpoints of the configuration into the Hub's cache; afterwards HF_HUB_OFFLINE=1 will do."""
+"""Download all data and checkpoints into the Hub's cache, so that the experiment can run with HF_HUB_OFFLINE=1."""
 
 from pathlib import Path
 
@@ -16,4 +16,4 @@ if __name__ == "__main__":
         root = Path(__file__).resolve().parents[2]
         plan = Plan(load_config(snakemake.config, root), read_languages(root))
         fetch(plan, load_dataset, snapshot_download, terminal.report, convert)
-        terminal.report("everything is in the cache; from here on HF_HUB_OFFLINE=1 will do")
+        terminal.report("everything is in the cache; to run without a network, set HF_HUB_OFFLINE=1")

@@ -1,4 +1,4 @@
-"""Make ``checkpoints/{checkpoint}.json``: path and content digest of a local checkpoint."""
+"""Write ``checkpoints/{checkpoint}.json``: path and content digest of a local checkpoint."""
 
 import json
 

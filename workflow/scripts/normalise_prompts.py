@@ -1,4 +1,4 @@
-"""Make ``prompts/{language}.parquet``: the evaluation prompts of a language, from the Aya suite or one's own."""
+"""Write ``prompts/{language}.parquet``: evaluation prompts of a language, from the Aya suite or the user's own set."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Make ``sources/{source}.parquet`` from a preference set, and a list of what was left out of it."""
+"""Write ``sources/{source}.parquet`` from a preference set, and a list of the dropped rows."""
 
 from polypref.files.schemas import DROPPED, PAIRS
 from polypref.files.tables import write_table
@@ -18,4 +18,4 @@ if __name__ == "__main__":
         pairs = normalise(name, kind, rows, str(rows), source["bad_rows"], dropped, turns, place=rows.place)
         kept = write_table(snakemake.output.pairs, pairs, PAIRS)
         write_table(snakemake.output.dropped, dropped, DROPPED)
-        terminal.report(f"{kept + len(dropped):,} rows read, {kept:,} pairs, {len(dropped):,} rows left out")
+        terminal.report(f"{kept + len(dropped):,} rows read, {kept:,} pairs, {len(dropped):,} rows dropped")

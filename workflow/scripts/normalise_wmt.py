@@ -1,4 +1,4 @@
-"""Make ``wmt/{language}.parquet``: the segments of one target language, from WMT24++ or a test set of one's own."""
+"""Write ``wmt/{language}.parquet``: the segments of one target language, from WMT24++ or the user's own test set."""
 
 from polypref.config.sections import Language
 from polypref.files.schemas import OWN_SEGMENTS, SEGMENTS
@@ -17,7 +17,7 @@ if __name__ == "__main__":
             rows = read_data(path, WMT_COLUMNS, wmt_config(language), "train", params.revision)
             segments = normalise_wmt(rows, path, code, language, params.segments, params.seed)
             write_table(snakemake.output[0], segments, SEGMENTS)
-            terminal.report(f"{len(segments):,} segments of {len(rows):,} rows")
+            terminal.report(f"{len(segments):,} segments from {len(rows):,} rows")
         else:
             where = list(snakemake.input) or own["path"], SEGMENT_COLUMNS, own["subset"], own["split"], params.revision
             rows = Data(*where, own["columns"])

@@ -1,4 +1,4 @@
-"""Write the present commit of every repository without a revision into the configuration and the registry."""
+"""Write the current commit of every repository without a revision into the configuration and the registry."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Draw what the preference pairs look like: lengths and flags per architecture and language.
+"""Plot lengths and flags of the preference pairs by architecture and language.
 
 Reads ``tables/lengths.csv`` and ``tables/diagnostics.csv``.
 """

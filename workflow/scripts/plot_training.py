@@ -1,4 +1,4 @@
-"""Draw the training curves of all architectures from the training logs ``policies/{policy}/log.csv``."""
+"""Plot the training curves of all architectures from the training logs ``policies/{policy}/log.csv``."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Draw the translation scores as heatmaps, one for BLEU and one for chrF++.
+"""Plot the translation scores as heatmaps, one for BLEU and one for chrF++.
 
 Reads ``tables/translation_scores.csv``; shows the sentence means, as the paper does.
 """

@@ -1,6 +1,6 @@
-"""Draw the evaluation: shares per opponent, Win% - Loss% by language, and the differences to the base.
+"""Plot the evaluation: shares by opponent, Win% - Loss% by language, and the differences from the base.
 
-Reads the tables of the verdicts that ``tabulate_win_rates`` made.
+Reads the tables that ``tabulate_win_rates`` wrote.
 """
 
 from polypref.evaluation.win_rates import ALL

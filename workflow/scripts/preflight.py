@@ -1,4 +1,4 @@
-"""Check what would go wrong hours later: tokens, keys, repositories, GPUs, disk, context; fails if any is wrong."""
+"""Check for problems that would appear only hours later: tokens, keys, repositories, GPUs, disk and context lengths."""
 
 import os
 from pathlib import Path
@@ -26,9 +26,9 @@ if __name__ == "__main__":
             longest_requests(plan, Path(plan.config.results)),
         )
         terminal.report("\n" + listing(findings))
-        wrong = sum(finding.level == "wrong" for finding in findings)
-        if wrong:
-            raise RuntimeError(f"{wrong} of {len(findings)} findings above are wrong; nothing was started")
+        errors = sum(finding.level == "error" for finding in findings)
+        if errors:
+            raise RuntimeError(f"{errors} of {len(findings)} findings above are errors; no job was started")
         for path in snakemake.output:
             with atomic_write(path, "w") as file:
                 file.write(listing(findings) + "\n")

@@ -1,6 +1,6 @@
-"""Put a data set with its card on the Hub: ``push_dataset.py FOLDER OWNER/NAME [--public]``, or ``make push``.
+"""Upload a data set with its card to the Hub: ``push_dataset.py FOLDER OWNER/NAME [--public]``, or ``make push``.
 
-The repository is made private unless it is said otherwise; the token is that of HF_TOKEN or ``hf auth login``.
+The repository is private unless ``--public`` is given. The token is that of HF_TOKEN or ``hf auth login``.
 """
 
 import argparse
@@ -9,18 +9,18 @@ from pathlib import Path
 
 
 def push(folder: Path, repository: str, public: bool, api) -> str:
-    """Upload a folder under ``datasets/``: its card, its Croissant metadata and its Parquet files; returns the page.
+    """Upload a folder below ``datasets/``: card, Croissant metadata and Parquet files; return the URL of the page.
 
     Raises
     ------
     ValueError
-        When the folder lacks ``README.md`` or ``train.parquet``, or the name is not OWNER/NAME.
+        The folder lacks ``README.md`` or ``train.parquet``, or the name is not OWNER/NAME.
     """
     missing = [name for name in ("README.md", "train.parquet") if not (folder / name).is_file()]
     if missing:
-        raise ValueError(f"{folder}: has no {' and no '.join(missing)}; make it with `snakemake datasets`")
+        raise ValueError(f"{folder}: has no {' and no '.join(missing)}; create it with `snakemake datasets`")
     if repository.count("/") != 1 or not all(repository.split("/")):
-        raise ValueError(f"{repository!r} is no name of a repository; give OWNER/NAME")
+        raise ValueError(f"{repository!r} is not the name of a repository; expected OWNER/NAME")
     api.create_repo(repository, repo_type="dataset", private=not public, exist_ok=True)
     api.upload_folder(
         repo_id=repository,
@@ -42,5 +42,5 @@ if __name__ == "__main__":
 
     try:
         print(push(options.folder, options.repository, options.public, HfApi()))
-    except (ValueError, OSError) as error:  # the Hub's refusals are OSErrors, without the token in them
-        sys.exit(f"{options.repository}: not pushed: {error}")
+    except (ValueError, OSError) as error:  # errors of the Hub are OSErrors, and do not contain the token
+        sys.exit(f"{options.repository}: the upload failed: {error}")

@@ -1,4 +1,4 @@
-"""Make ``native/{native}/{language}.parquet``, prompts written in the language, and a list of those left out."""
+"""Write ``native/{native}/{language}.parquet``, prompts written in the language, and a list of the dropped ones."""
 
 from itertools import chain
 
@@ -29,4 +29,4 @@ if __name__ == "__main__":
         left = write_table(
             snakemake.output.dropped, chain(dropped, ({**row, "language": language} for row in rest)), DROPPED
         )
-        terminal.report(f"{kept:,} prompts of {params.sampling['items']:,} wanted, {left:,} left out")
+        terminal.report(f"{kept:,} prompts sampled ({params.sampling['items']:,} requested), {left:,} dropped")

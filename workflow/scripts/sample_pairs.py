@@ -1,7 +1,6 @@
-"""Make ``pairs.parquet``, the English base set: deduplicated, not too long, sampled evenly from the sources.
-
-Prompts of the evaluation set are left out. The whole set is compared, not only the prompts and languages of this run,
-so that the sample does not depend on these.
+"""Write ``pairs.parquet``, the English base set: deduplicated, limited in length, and sampled evenly from the sources.
+Pairs whose prompt is in the evaluation set are dropped. The whole evaluation set is compared, not only the prompts and
+languages of this run, so that the sample does not depend on them.
 """
 
 from collections import Counter
@@ -35,11 +34,13 @@ if __name__ == "__main__":
         dropped = write_table(snakemake.output.dropped, counted(), DROPPED)
         if not sampled:
             why = "; ".join(f"{reason} ({number:,})" for reason, number in reasons.most_common(3))
-            raise TableError(f"no pair is left for the base set. Left out, the commonest reasons: {why}")
+            raise TableError(f"all pairs were dropped, so the base set is empty. Most frequent reasons: {why}")
         if found := sum(number for reason, number in reasons.items() if reason.startswith("contamination: ")):
-            terminal.report(f"{found:,} pairs have a prompt of the evaluation set and are left out")
+            terminal.report(f"{found:,} pairs are dropped because their prompt is in the evaluation set")
         if faulty := sum(number for reason, number in reasons.items() if reason.startswith("render: ")):
-            terminal.report(f"{faulty:,} pairs are equal or empty as the chat template renders them and are left out")
-        terminal.report(f"{sampled:,} pairs sampled, {dropped:,} left out")
+            terminal.report(
+                f"{faulty:,} pairs are dropped because the chat template renders their answers equal or empty"
+            )
+        terminal.report(f"{sampled:,} pairs sampled, {dropped:,} dropped")
         if sampled < sampling["items"]:
             terminal.report(f"sampling.items asks for {sampling['items']:,}, but no more pairs are usable")

@@ -1,8 +1,8 @@
-"""Score every translator's output with BLEU and chrF++, on WMT24++ or a test set of one's own.
+"""Score every translator's output with BLEU and chrF++, on WMT24++ or the user's own test set.
 
 Reads the segments and the translations of all languages, writes one row per translator and language, and one per
-language, metric and pair of translators. Files are named
-by their path: ``.../{translator}/{language}.parquet`` and ``.../{language}.parquet``.
+language, metric and pair of translators. The paths of the files are ``.../{translator}/{language}.parquet`` and
+``.../{language}.parquet``.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Print the first request of every batch: messages, decoding, and the chat text where the tokenizer is at hand."""
+"""Print the first request of every batch: messages, decoding, and the rendered prompt if the tokenizer is available."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Gather the cost of all batches into one table with a total, and compare it with the estimate of each batch."""
+"""Tabulate the cost of all batches with a total, and compare it with the estimate for each batch."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Count the preference data: the funnel with every row accounted for, pairs per data set, language and source, and what
-the diagnostics found in them: flags, and the distribution of lengths.
+"""Count the preference data: the funnel, which accounts for every row; pairs per data set, language and source; and the
+flags and the distribution of lengths from the diagnostics.
 
-Files are named by their path: ``.../{source}.parquet``, ``.../{architecture}.parquet`` and
+The paths of the files are ``.../{source}.parquet``, ``.../{architecture}.parquet`` and
 ``.../{native}/{language}.parquet``.
 """
 
@@ -22,7 +22,7 @@ def _both(kept_path, dropped_path, schema, column) -> tuple:
 
 
 def _all(kept_paths, dropped_paths, schema, column) -> OnDemand:
-    """Name to (kept, dropped), matched by file name and read when they are needed."""
+    """Return {name: (kept, dropped)}, matched by file name; files are read when they are needed."""
     dropped = {Path(path).name.removesuffix(".dropped.parquet"): path for path in dropped_paths}
     return OnDemand({Path(path).stem: partial(_both, path, dropped[Path(path).stem], schema, column)
                      for path in kept_paths})  # fmt: skip

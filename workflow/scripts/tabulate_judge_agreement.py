@@ -1,4 +1,4 @@
-"""Tabulate how far two judges agree, over all, per language and per policy, from their verdicts alone."""
+"""Tabulate the agreement of two judges, computed from their verdicts: overall, per language and per policy."""
 
 from polypref.evaluation.agreement import judge_agreement
 from polypref.evaluation.trained import Trained

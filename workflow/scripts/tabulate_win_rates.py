@@ -1,10 +1,10 @@
-"""Turn verdicts into the tables of the evaluation.
+"""Compute the tables of the evaluation from the verdicts.
 
 Reads the verdicts of all policies and languages, and the answers of policies and opponents, whose paths are
-``.../{model}/{language}.parquet``. Writes win rates per policy and opponent, the same per language, all levels with
-their averages (``estimates``), the paired difference to the base per opponent and language, and what the judge may
-prefer besides the better answer: position bias, its agreement with itself, length bias per policy and opponent.
-Also writes the share of answers in the wrong language per model and language, and lists the faulty answers.
+``.../{model}/{language}.parquet``. Writes win rates per policy and opponent, and per language; all levels with their
+averages (``estimates``); the paired difference from the base per opponent and language; and biases of the judge:
+position bias, agreement with itself, and length bias per policy and opponent. Also writes the share of answers in the
+wrong language per model and language, and lists the faulty answers.
 
 With several training seeds, the policies of an architecture count as one in the win rates and differences, ``seeds``
 has the results of each seed, and the other tables have a row for each seed.

@@ -1,4 +1,4 @@
-"""Train a policy on its architecture's data set with DPO, or take it up where the same training is finished.
+"""Train a policy on its architecture's data set with DPO, or reuse a finished training with the same inputs.
 
 Writes ``policies/{policy}/policy.json``, ``log.csv`` and ``overlong.csv``; the model itself and its resumable
 checkpoints are in ``trained/{digest}/``.

@@ -1,4 +1,4 @@
-"""Make the folder ``datasets/{architecture}/``: the data set and its card, as ``datasets.load_dataset`` reads them."""
+"""Write the folder ``datasets/{architecture}/``: the data set and its card, which ``datasets.load_dataset`` reads."""
 
 import json
 from pathlib import Path

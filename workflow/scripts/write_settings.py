@@ -1,4 +1,4 @@
-"""Make ``settings/{what}.json``: what determines the output of a rule that runs behind a batch."""
+"""Write ``settings/{what}.json``: the settings that determine the output of a rule downstream of a batch."""
 
 import json
 

@@ -39,7 +39,7 @@ def engine(path):
 
 
 def generated(model, prompt, width, max_tokens, end):
-    """Tokens of ``generate``'s best beam, end token included."""
+    """Return the tokens of ``generate``'s best beam, including the end token."""
     import torch
 
     with torch.no_grad():
@@ -52,7 +52,7 @@ def generated(model, prompt, width, max_tokens, end):
 
 
 def compare(engine, requests, end):
-    """Every answer of the engine is that of ``generate``; the finish reasons that occurred."""
+    """Check that every answer of the engine equals that of ``generate``; return the finish reasons."""
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(engine.model.name_or_path, dtype="float32")
@@ -112,8 +112,8 @@ def test_long_searches_do_not_delay_short_ones(engine, monkeypatch):
     order = [completion.completion_tokens for completion in engine.complete(requests)]
     assert order[-6:] == [400] * 6, "the long ones come last"
     steps = [rows for rows, tokens in passes if tokens == 1]
-    assert sum(steps) == 5 * sum(length - 1 - (length > 128) for length in lengths), "no beam waits for another"
-    # 40 beams at a time: eight searches. As batches of eight that wait for their longest, six would run 400 steps.
+    assert sum(steps) == 5 * sum(length - 1 - (length > 128) for length in lengths), "no search waits for another"
+    # 40 beams are eight searches at a time; of batches of eight that wait for their longest, six would run 400 steps
     assert len(steps) < 1.2 * sum(lengths) / 8 + 400
 
 

@@ -24,7 +24,7 @@ def test_the_limit_is_never_exceeded(serve):
     refused = [c for c in got if c.error]
     assert len(server.seen) == 30 - len(refused)
     assert all("max_cost_usd" in c.error and not c.permanent for c in refused)
-    assert spent + 0.086 > 0.2, "it goes on as long as the next request fits"
+    assert spent + 0.086 > 0.2, "it continues as long as the next request fits"
     assert engine.budget.reserved == pytest.approx(0)
 
 
@@ -58,9 +58,9 @@ def test_the_limit_holds_for_a_batch_over_all_its_runs(serve, tmp_path):
     rows = run(20)
     answered = [row for row in rows if row["error"] is None]
     assert len(answered) == 5 and sum(row["cost_usd"] for row in answered) <= 0.15
-    assert all("are left of max_cost_usd" in row["error"] for row in rows[5:])
+    assert all("of max_cost_usd are left" in row["error"] for row in rows[5:])
     run(20)
-    assert len(server.seen) == 5, "nothing is left for a third run"
+    assert len(server.seen) == 5, "no budget is left for a third run"
 
 
 def test_a_limit_needs_a_price(serve):

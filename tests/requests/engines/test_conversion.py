@@ -43,7 +43,7 @@ def test_a_killed_conversion_is_not_mistaken_for_a_complete_one(tmp_path, monkey
     assert left == [f".converting-{folder.name}"]
     began = time.monotonic()
     assert convert(str(NLLB), None, "float32", False) == folder
-    assert time.monotonic() - began < 50, "the killed one's lock is free"
+    assert time.monotonic() - began < 50, "the lock of the killed conversion is released"
     assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
     assert (folder / "model.bin").stat().st_size > 0
 
@@ -53,4 +53,4 @@ def test_the_number_format_is_that_of_the_registry_or_one_that_the_device_suppor
         return number_format(Checkpoint(engine="seq2seq", path="o/n", dtype=dtype, runtime={"gpus": gpus}))
 
     assert (kind("auto", 1), kind("bfloat16", 1), kind("float32", 1)) == ("float16", "bfloat16", "float32")
-    assert kind("float16", 0) == kind("auto", 0) == "float32", "no CPU computes in half precision here"
+    assert kind("float16", 0) == kind("auto", 0) == "float32", "this CPU does not support half precision"

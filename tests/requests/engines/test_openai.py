@@ -47,7 +47,7 @@ def test_bounded_concurrency_and_every_request_once(serve):
     taken = []
     stream = engine.complete(taken.append(r) or r for r in requests)
     first = next(stream)
-    assert len(taken) <= 8, "requests are taken as they can be sent"
+    assert len(taken) <= 8, "requests are read only when they can be sent"
     got = {c.request_id: c.text for c in [first, *stream]}
     assert got == {f"r{i}": f"text {i}" for i in range(40)}
     assert 2 <= server.most <= 4

@@ -116,7 +116,7 @@ def test_an_expired_batch_keeps_what_it_completed_and_the_rest_is_sent_again(ser
     engine.close()
     failed = [c for c in got.values() if c.error]
     assert len(failed) == 3 and not any(c.permanent for c in failed)
-    assert failed[0].error == "no completion in the batch, which is expired"
+    assert failed[0].error == "the batch has the status expired and no completion for this request"
     server.ends = "completed"
     again = [ask(c.request_id, "again") for c in failed]
     assert [c.text for c in engine_for(server, tmp_path).complete(again)] == ["AGAIN"] * 3
@@ -134,7 +134,7 @@ def test_rejected_requests_are_errors_of_their_rows(serve, tmp_path):
     got = {c.request_id: c for c in engine_for(serve(script), tmp_path).complete(requests())}
     assert got["r0"].text == "TEXT 0" and got["r4"].error is None
     assert got["r1"].permanent and got["r1"].error == "HTTP 400: too long, key ***"
-    assert not got["r2"].permanent and not got["r3"].permanent and "broken answer" in got["r3"].error
+    assert not got["r2"].permanent and not got["r3"].permanent and "invalid reply" in got["r3"].error
 
 
 def test_a_batch_that_the_server_rejects_stops_the_run(serve, tmp_path):

@@ -57,7 +57,7 @@ def test_an_invalid_key_ends_the_batch_after_the_finished_completions(serve, tro
     with pytest.raises(EngineError, match="OPENAI_API_KEY"):
         for completion in engine.complete(requests):
             got.append(completion.request_id)
-    assert {"a", "b"} <= set(got), "what is paid for is kept"
+    assert {"a", "b"} <= set(got), "completions that were paid for are kept"
     assert len(server.seen) <= 8
 
 
@@ -123,7 +123,7 @@ def test_the_first_refused_parameter_stops_the_batch(serve, message, code, remed
     server, engine = serve(lambda n, body: failure(400, message, code=code))
     with pytest.raises(EngineError, match=re.escape(remedy)):
         list(engine.complete([ask(f"r{i}", seed=1) for i in range(50)]))
-    assert len(server.seen) <= 4, "what was under way"
+    assert len(server.seen) <= 4, "only the requests that were already in flight"
 
 
 def test_a_refusal_of_one_request_does_not_stop_the_batch(serve):

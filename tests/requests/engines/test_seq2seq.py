@@ -40,7 +40,7 @@ class Translator:
         self.lengths = []
 
     def translate_batch(self, batch, max_input_length, **_):
-        assert max_input_length == 0, "0 is CTranslate2's way to say: cut nothing"
+        assert max_input_length == 0, "0 means that CTranslate2 does not truncate"
         self.lengths += map(len, batch)
         return [type("R", (), {"hypotheses": [["deu_Latn", *"".join(t).upper(), "</s>"]]})() for t in batch]
 
@@ -71,7 +71,7 @@ def test_a_text_that_cannot_be_split_is_an_error_and_the_others_are_translated()
     text = "A good sentence. " + "x" * 2000
     found, translator = answers(ask(text), 1024)
     errors = [c["error"] for c in found.values() if c["error"]]
-    assert len(errors) == 1 and "2000 tokens and the model takes 1024" in errors[0]
+    assert len(errors) == 1 and "2000 tokens, but the model supports only 1024" in errors[0]
     assert len(found) == 2 and max(translator.lengths) <= 1024
     (row,) = collect_texts(ask(text), found, "f")
-    assert (row["text"], row["finish_reason"]) == ("", "error") and "takes 1024" in row["error"]
+    assert (row["text"], row["finish_reason"]) == ("", "error") and "supports only 1024" in row["error"]

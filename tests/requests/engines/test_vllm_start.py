@@ -10,7 +10,7 @@ CORE_FAILED = "Engine core initialization failed. See root cause above."
 
 
 class Start:
-    """An engine that fails some times; on a GPU its own process only logs why."""
+    """An engine that fails a few times; on a GPU, the cause is only in the log of its process."""
 
     def __init__(self, fails, error):
         self.fails, self.error, self.tried = fails, error, []

@@ -56,7 +56,7 @@ def score_verdicts(judged: pd.DataFrame, base: str | None, draws: int, seed: int
     tables = {"estimates": estimates}
     if base is not None:
         if set(judged["policy"]) == {base}:
-            raise TableError(f"--base {base}: there is no other policy to compare with it")
+            raise TableError(f"--base {base}: there is no other policy to compare it with")
         paired = paired_differences(judged, base)
         tables["improvement"] = tabulate_improvement(paired, list(dict.fromkeys(judged["language"])), draws, seed)
     if judged["order"].ne("").all():
@@ -98,7 +98,7 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
         if not (name and value):
             raise TableError(f"--{option} {name}={value}: expected NAME=VALUE")
     if len(pairs) < len(texts):
-        raise TableError(f"--{option} {texts[-1]}: a name may be given once; found {' '.join(texts)}")
+        raise TableError(f"--{option} {texts[-1]}: each name may be given only once; found {' '.join(texts)}")
     return pairs
 
 
@@ -113,7 +113,8 @@ def _whole(least: int) -> Callable[[str], int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="polypref", description="Statistics on any file of verdicts or translations, and care of the row stores."
+        prog="polypref",
+        description="Statistics for files of verdicts or translations, and maintenance of row stores.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     verdicts = commands.add_parser(
@@ -125,9 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     verdicts.add_argument("--base", help="policy to compare the others to, paired by prompt")
     for name, meaning in (("policy-wins", "policy"), ("opponent-wins", "opponent"), ("tie", "tie"), ("unparsed", "")):
         verdicts.add_argument(f"--{name}", metavar="WORD", nargs="+", default=[], dest=f"words_{meaning}",
-                              help="words in the verdict column that mean this")  # fmt: skip
+                              help="values of the verdict column with this meaning")  # fmt: skip
     verdicts.add_argument("--points-range", nargs=2, type=float, default=(0.0, 1.0), metavar=("LOST", "WON"),
-                          help="points of a full loss and of a full win, for example 1 2")  # fmt: skip
+                          help="points for a loss and for a win, for example 1 2")  # fmt: skip
     verdicts.add_argument("--drop-unparsed", action="store_true",
                           help="exclude unparsed judgements from N (by default, nobody wins them)")  # fmt: skip
     translations = commands.add_parser(

@@ -22,7 +22,7 @@ def _or_relative(candidate: Path, path: str) -> Path:
 
 
 def data_format(path: str | Path) -> tuple[str, str]:
-    """Return the ending of a data file and that of its compression, each empty if there is none that can be read."""
+    """Return the ending of a data file and that of its compression; each is empty if it is missing or not supported."""
     suffixes = Path(path).suffixes
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else ""
     return suffixes[-1] if suffixes and suffixes[-1] in LOCAL_SUFFIXES else "", compression

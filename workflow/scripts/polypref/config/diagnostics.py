@@ -27,7 +27,7 @@ PRESETS: dict[str, tuple[Flag, ...]] = {
     "broken": (EQUAL, *(f for f in get_args(Flag) if f.endswith(("_repeats", "_truncated", "_wrong_language")))),
     "strict": get_args(Flag),
 }
-"""Lists of flags for which pairs are left out. A pair without a preference is left out in all of them."""
+"""Presets: lists of flags for which pairs are dropped. All of them drop pairs without a preference."""
 
 
 class Diagnostics(Section):
@@ -35,17 +35,17 @@ class Diagnostics(Section):
 
     drop: Literal["none", "broken", "strict"] | list[Flag] = Field(
         [EQUAL],
-        description="flags for which a pair is left out, or a preset: 'none' (pairs whose chosen equals rejected), "
-        "'broken' (texts that repeat themselves, were cut off or are in the wrong language, too) or 'strict' (all "
-        "flags). A pair with a missing text is always left out",
+        description="flags for which a pair is left out, or a preset: 'none' (only pairs whose chosen and rejected are "
+        "equal), 'broken' (also texts that repeat themselves, are cut off or are in the wrong language) or 'strict' "
+        "(all flags). A pair with a missing text is always left out",
     )
     length_ratio: list[float] = Field(
         [0.5, 2.0],
         min_length=2,
         max_length=2,
-        description="limits of a translation's length over the length that is usual in its language (`length_ratio` in "
-        "resources/languages.yaml); a translation below the first is flagged as incomplete, above the second as too "
-        "long. Measured with tools/measure_lengths.py",
+        description="limits of the ratio of a translation's length to the usual length in its language (`length_ratio` "
+        "in resources/languages.yaml). A translation below the first is flagged as incomplete, above the second as "
+        "too long. Measured with tools/measure_lengths.py",
     )
     sentence_ratio: float = Field(
         0.5,

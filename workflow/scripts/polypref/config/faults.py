@@ -65,7 +65,7 @@ def explain(error: Any, raw: dict[str, Any]) -> str:
 def explain_all(errors: Iterable[Any], raw: dict[str, Any]) -> list[str]:
     """Format pydantic's errors as sorted lines.
 
-    A place whose value YAML has misread has one line only, without pydantic's errors for the alternative types.
+    If YAML has misread a value, only one line is written for it, without pydantic's errors for the alternative types.
     """
     errors = list(errors)
     guessed = [tuple(p for p in e["loc"] if not _is_type_name(p)) for e in errors if _yaml_guess(e)]
@@ -78,7 +78,7 @@ def explain_all(errors: Iterable[Any], raw: dict[str, Any]) -> list[str]:
 
 
 def _yaml_guess(error: Any) -> str | None:
-    """Explain an error that is due to a guess of YAML; None for any other."""
+    """Explain an error that is due to a value misread by YAML; return None for other errors."""
     if error["type"] == "string_type":
         return guess_of_text(error["input"])
     return guess_of_number(error["input"]) if error["type"] in ("int_parsing", "float_parsing") else None

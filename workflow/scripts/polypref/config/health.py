@@ -16,7 +16,7 @@ def _limits(warn: float | None, fail: float | None, description: str) -> Limits:
 
 
 class Health(Section):
-    """When a run's numbers must not be trusted: each check has `[warn, fail]`, and null switches a level off.
+    """Limits beyond which a run's numbers must not be trusted: each check has `[warn, fail]`; null disables a level.
 
     The checks are listed in `results/tables/health.csv`, on the first page of the report and in the summary at the end
     of a run. A failed check of the judge means that the report names no best variant.
@@ -37,7 +37,7 @@ class Health(Section):
     judge_position: Limits = _limits(
         70,
         90,
-        "at most; percentage of decided verdicts for the answer in one place. Computed from table 2 of Zheng et al. "
+        "at most; percentage of decided verdicts for the answer in one position. Computed from table 2 of Zheng et al. "
         "(2023, arXiv 2306.05685), GPT-4 has 62, GPT-3.5 73 and Claude-v1 87",
     )
     judge_length: Limits = _limits(
@@ -47,23 +47,27 @@ class Health(Section):
         "people, 68 for GPT-4 and 100 for a judge that only compares lengths",
     )
     judge_unparsed: Limits = _limits(
-        2, 10, f"at most; percentage of replies that are no verdict, which is how far they can move W - L; {_OWN}"
+        2,
+        10,
+        "at most; percentage of replies without a verdict. If they were counted as wins or losses, W - L would change "
+        f"by this many points; {_OWN}",
     )
     judge_errors: Limits = _limits(1, 10, f"at most; percentage of judgements without a reply; {_OWN}")
     judge_sanity_wins: Limits = _limits(
         90,
         50,
-        "at least; percentage of sanity comparisons in which an answer beats another prompt's answer. Warn: the task "
-        "is easy, so few errors are expected (our choice). Fail: the lower end of the 95% interval is not above chance",
+        "at least; percentage of sanity comparisons in which an answer beats the answer to another prompt. Warn: the "
+        "task is easy, so few errors are expected (our choice). Fail: the lower end of the 95% interval is not above "
+        "chance",
     )
     judge_sanity_ties: Limits = _limits(
         90,
         50,
         f"at least; percentage of comparisons of an answer with itself that are ties; {_OWN}. It does not void "
-        "the comparison: a preference for one place cancels out over the two orders",
+        "the comparison: a preference for one position cancels out over the two orders",
     )
     judge_second: Limits = _limits(
-        0.4, 0.0, "at least; Cohen's kappa with the second judge; read as `judge_order_kappa`"
+        0.4, 0.0, "at least; Cohen's kappa with the second judge; interpreted like `judge_order_kappa`"
     )
     answers_wrong_language: Limits = _limits(5, 25, f"at most; percentage of a model's answers; {_OWN}")
     answers_truncated: Limits = _limits(5, 25, f"at most; percentage of answers cut off at `max_tokens`; {_OWN}")
@@ -73,7 +77,7 @@ class Health(Section):
     data_repeat: Limits = _limits(5, 25, f"at most; percentage of a field's texts in a data set; {_OWN}")
     data_dropped: Limits = _limits(10, 50, f"at most; percentage of the base set that a data set lost; {_OWN}")
     data_unequal: Limits = _limits(
-        5, 25, f"at most; percentage of pairs that the smallest data set has less than the largest; {_OWN}"
+        5, 25, f"at most; percentage by which the smallest data set has fewer pairs than the largest; {_OWN}"
     )
     data_length_ratio: Limits = _limits(
         1.5,
@@ -112,5 +116,5 @@ class Health(Section):
         "test cannot reach p = 0.05 (2 / 2^5 = 0.06)",
     )
     detectable: Limits = _limits(
-        10, 50, f"at most; smallest true difference in points of W - L that is found with 80% power; {_OWN}"
+        10, 50, f"at most; smallest true difference in points of W - L that is detected with 80% power; {_OWN}"
     )

@@ -48,5 +48,5 @@ class Judging(Section):
 
     @property
     def counting(self) -> str:
-        """How verdicts are counted as runs (:func:`.judgements`): ``balanced``, ``paper`` or ``sampled``."""
+        """How verdicts are assigned to runs (:func:`.judgements`): ``balanced``, ``paper`` or ``sampled``."""
         return "sampled" if self.mode == "paper" and self.decoding.temperature > 0 else self.mode

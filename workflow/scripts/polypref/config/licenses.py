@@ -13,7 +13,7 @@ RANKS: tuple[tuple[str, str], ...] = (
     ("non-commercial", r"cc-by-nc.*"),
     ("unknown", r".*"),
 )
-"""Kinds of licences from the most permissive to the strictest, with patterns of the Hub's identifiers."""
+"""Kinds of licences from the most permissive to the strictest, with patterns that match the Hub's identifiers."""
 UNKNOWN = len(RANKS) - 1
 
 

@@ -30,7 +30,7 @@ class NativePrompts(Section):
     license: str = Field("unknown", description="licence of the prompts, for the data set card")
 
     def of_language(self, code: str, iso639_3: str) -> NativePrompts:
-        """Fill a language into ``path`` and ``subset``."""
+        """Insert a language into ``path`` and ``subset``."""
         named = {"path": self.path, "subset": self.subset}
         filled = {
             key: text and text.replace("{language}", code).replace("{iso}", iso639_3) for key, text in named.items()

@@ -41,7 +41,7 @@ def read_config(folder: Path, path: str, revision: str | None) -> dict[str, Any]
 
 
 def searched_decoders(config: Config) -> dict[str, str]:
-    """Return the decoders that are used with beam search, each with the first section that does so."""
+    """Return the decoders that are used with beam search, each with the first section that requests it."""
     uses = [(f"models.{name}", checkpoints_of(model)) for name, model in config.models.items() if _beams(model)]
     if _beams(config.evaluation):
         uses.append(("evaluation", [config.training.base, *config.evaluation.opponents]))
@@ -76,7 +76,7 @@ def check_searches(config: Config, find: Callable[[str], Path]) -> Iterator[str]
 
 
 def has_more_than_keys(content: Mapping[str, Any]) -> bool:
-    """Return whether the cache of a model has more than keys and values, by its type and its kinds of layers."""
+    """Return whether a model's cache has more than keys and values, according to its type and its kinds of layers."""
     text = content.get("text_config") or {}
     kinds = {content.get("model_type"), text.get("model_type")}
     layers = set(text.get("layer_types") or content.get("layer_types") or ())

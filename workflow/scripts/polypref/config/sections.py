@@ -51,7 +51,7 @@ class Source(Section):
     turns: Literal["single", "any"] | None = Field(
         None,
         description="'any' keeps prompts with a system message or several turns, 'single' drops and counts them; by "
-        "default 'any' for preference, 'single' for chatbot_arena and helpsteer2. The other formats have none",
+        "default 'any' for preference, 'single' for chatbot_arena and helpsteer2. Other formats have no conversations",
     )
     license: str = Field("unknown", description="licence of the data, for the data set card")
 
@@ -61,7 +61,7 @@ class Source(Section):
         return (self.turns or CONVERSATIONAL.get(self.format)) == "any"
 
     def reading(self) -> dict[str, Any]:
-        """The options that determine the pairs; new ones only if they are set, so that older results are not stale."""
+        """The options that determine the pairs; newer ones only if they are set, so that older results stay valid."""
         unset = {name for name in ("turns", "columns") if getattr(self, name) is None}
         return self.model_dump(exclude={"license", "gated"} | unset)
 
@@ -81,7 +81,7 @@ class Sampling(Section):
         "drop",
         description="pairs whose prompt matches a prompt of the evaluation set, in any of its languages: leave them "
         "out, or keep them and only report them. A prompt matches if it is equal after normalisation, has a 13-gram in "
-        "common or contains 70% of the other's 8-grams",
+        "common or contains 70% of the evaluation prompt's 8-grams",
     )
 
 
@@ -139,7 +139,7 @@ class Export(Section):
         ge=0,
         lt=1,
         description="share of the items in a split `test`, the same items in every language and architecture; the "
-        "training of this workflow uses all",
+        "training of this workflow uses all items",
     )
 
 

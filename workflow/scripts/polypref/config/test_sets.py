@@ -9,7 +9,7 @@ from pydantic import Field
 from polypref.config.registry import Decoding, Name, Section
 
 LANGUAGE = "{language}"
-"""Stands for a language's code in the path or the subset of a test set of one's own."""
+"""Placeholder for a language code in the path or subset of the user's own test set."""
 M_ARENAHARD = {"subset": LANGUAGE, "columns": {"id": "question_id"}}
 
 
@@ -25,7 +25,7 @@ class OwnSet(Section):
     )
 
     def own(self, path: str | list[str], code: str, preset: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what to read for a language; ``one_language``: all of it is in this language."""
+        """Return what to read for a language; ``one_language``: all rows are in this language."""
         preset = preset or {}
         paths = [path] if isinstance(path, str) else path
         filled = [each.replace(LANGUAGE, code) for each in paths]

@@ -11,7 +11,7 @@ from polypref.config.registry import Name, Section
 OPTIONAL = (
     "loss", "label_smoothing", "nll_coefficient", "liger_kernel", "weight_decay", "adam_betas", "held_out",
 )  # fmt: skip
-"""Options that identify a training only if they differ from their defaults, so that older trainings keep their ids."""
+"""Options that identify a training only if they are not at their defaults, so that older trainings keep their ids."""
 
 
 class Lora(Section):
@@ -75,8 +75,8 @@ class Training(Section):
     seeds: list[int] | None = Field(
         None,
         min_length=1,
-        description="seeds of several trainings of each architecture, each of which answers and is judged; by default "
-        "only `seed`, whose policy has the architecture's name (`A`); that of another seed is named `A.s1`",
+        description="train each architecture once per seed; each of these policies answers and is judged. By default, "
+        "only `seed` is used. Its policy has the architecture's name (`A`); that of seed 1 is named `A.s1`",
     )
     zero_stage: Literal[0, 1, 2, 3] = 3
     gradient_checkpointing: bool = True
@@ -86,7 +86,7 @@ class Training(Section):
         "auto", description="'auto': flash_attention_2 on GPUs where flash-attn is installed, else sdpa"
     )
     liger_kernel: bool = Field(
-        False, description="Liger's fused kernels, on GPUs; needs the package liger-kernel, which is in no lock file"
+        False, description="Liger's fused kernels, on GPUs; needs the package liger-kernel (not in the lock files)"
     )
     param_dtype: Literal["bf16", "fp16"] = "bf16"
     lora: Lora | None = None

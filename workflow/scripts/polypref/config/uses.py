@@ -1,4 +1,4 @@
-"""Checks that checkpoints and models support their uses; without them, an error might appear only after hours."""
+"""Checks that checkpoints and models support their uses, because an error would otherwise appear only after hours."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ def check_roles(config: Config) -> Iterator[str]:
 
 
 def check_decodings(config: Config) -> Iterator[str]:
-    """Check that the engine supports every decoding, instead of silently decoding in another way."""
+    """Check that the engine supports every decoding option; otherwise, it would silently decode differently."""
     for name, model in config.models.items():
         engines = {config.checkpoints[one].engine for one in checkpoints_of(model) if one in config.checkpoints}
         yield from _check_decoding(f"models.{name}.decoding", model.decoding, engines)
         if "seq2seq" in engines and model.prompt not in (None, "text"):
-            yield fault(f"models.{name}.prompt", model.prompt, "text: an encoder-decoder translates all that it reads")
+            yield fault(
+                f"models.{name}.prompt", model.prompt, "text: an encoder-decoder would translate the whole prompt"
+            )
     judging, evaluation = config.judging, config.evaluation
     yield from _check_decoding("evaluation.decoding", evaluation.decoding, {"vllm"})
     for key, judge in (("judging", judging), ("judging.second", judging.second)):
@@ -49,7 +51,7 @@ def check_decodings(config: Config) -> Iterator[str]:
 def _check_decoding(key: str, decoding: Decoding, engines: set[str]) -> Iterator[str]:
     beams = decoding.beam_size or 1
     if decoding.temperature and (beams > 1 or "seq2seq" in engines):
-        yield fault(f"{key}.temperature", decoding.temperature, "0 where answers are searched for and not sampled")
+        yield fault(f"{key}.temperature", decoding.temperature, "0, because beam search and seq2seq do not sample")
     if beams > 1 and "openai" in engines:
         yield fault(f"{key}.beam_size", beams, "none: the chat API has no beam search")
 
@@ -59,7 +61,7 @@ def check_runtimes(config: Config) -> Iterator[str]:
     for name, checkpoint in config.checkpoints.items():
         runtime = checkpoint.runtime
         if checkpoint.max_cost_usd is not None and checkpoint.price is None:
-            allowed = "{input: ..., output: ...}, in USD per million tokens, since max_cost_usd is counted with it"
+            allowed = "{input: ..., output: ...}, in USD per million tokens, which max_cost_usd requires"
             yield fault(f"checkpoints.{name}.price", None, allowed)
         for field in ("limit_field", "extra_body"):
             if checkpoint.engine != "openai" and getattr(checkpoint, field) is not None:
@@ -97,7 +99,7 @@ def check_judge_prompt(name: str, text: str) -> Iterator[str]:
     """Check that the judge's prompt has placeholders for the prompt and both answers."""
     named = set(re.findall(r"\{(\w+)\}", text))
     if not JUDGED <= named <= {*JUDGED, "language"}:
-        found = ", ".join(f"{{{place}}}" for place in sorted(named)) or "no place for a text"
+        found = ", ".join(f"{{{place}}}" for place in sorted(named)) or "no placeholder"
         allowed = "{prompt}, {answer_a} and {answer_b}, all three, and {language}"
         yield f"judging.prompt: found {found} in {name}; allowed: {allowed}"
 

@@ -89,7 +89,7 @@ def _errors(
         table, place = texts[name], places[name]
         if table is None:
             continue
-        # without a prompt there was no request, but then the pair has the prompt's error
+        # without a prompt no request was sent, and the pair has the prompt's error
         absent = pc.and_(pc.is_null(place), pc.is_null(reason))
         if pc.any(absent).as_py():
             raise TableError(
@@ -110,7 +110,7 @@ def _joined(
     language: str,
     native: bool,
 ) -> pa.Table:
-    """Return all pairs in DATASET; those with an error have nulls."""
+    """Return all pairs in DATASET; pairs with an error have nulls."""
     made = {
         **{name: _whole(pairs[name]) for name in ("item_id", "source", "task")},
         "language": _constant(language, len(pairs)),
@@ -134,7 +134,7 @@ def _taken(table: pa.Table | None, column: str, places: pa.Array | None, origina
 
 
 def _provenance(table: pa.Table | None, places: pa.Array | None, count: int) -> pa.Array:
-    """Return the provenance of each text; few texts of a file differ in it."""
+    """Return the provenance of each text; a file has only a few different values."""
     if table is None:
         return _constant(ORIGINAL, count)
     found = [_whole(table[name]).dictionary_encode() for name in PROVENANCE]
@@ -175,7 +175,7 @@ def _turns(role: str, contents: pa.Array) -> pa.StructArray:
 
 
 def _conversations(turns: list[pa.StructArray]) -> pa.ListArray:
-    """Return the conversations of which each has one turn of every array."""
+    """Combine arrays of turns to conversations, each with one turn of every array."""
     count, length = len(turns[0]), len(turns)
     order = np.arange(count * length).reshape(length, count).T.reshape(-1)
     offsets = pa.array(np.arange(0, count * length + 1, length, dtype=np.int32))

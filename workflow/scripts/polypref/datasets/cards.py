@@ -61,12 +61,12 @@ def card(
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n",
         f"# {title}: {name}\n",
-        "Preference pairs (prompt, chosen, rejected) made by the workflow polypref from English pairs.\n",
-        "## How each field was made\n",
+        "Preference pairs (prompt, chosen, rejected) created by the workflow polypref from English pairs.\n",
+        "## How each field was created\n",
         *[f"- **{name}**: {_made(made)}" for name, made in architecture.items()],
-        "\nIn English nothing is translated: a field that is translated elsewhere is the original there.\n",
+        "\nNothing is translated into English: fields that are translated in other languages contain the original.\n",
         "## Rows\n",
-        "| language | rows | left out |\n|---|---|---|",
+        "| language | rows | dropped |\n|---|---|---|",
         *table,
         "\nBy source: " + ", ".join(f"{source} {count:,}" for source, count in sorted(sources.items())) + ".\n",
         *(
@@ -78,8 +78,8 @@ def card(
         "## Columns\n",
         "`item_id` is the same for one English pair in every language and architecture. `prompt`, `chosen` and",
         "`rejected` are texts; `prompt_messages`, `chosen_messages` and `rejected_messages` are the same as chat",
-        "messages, whole conversations for the last two (as OpenRLHF and TRL read them). `*_provenance` says by which",
-        "checkpoint, revision and decoding a field was made.\n",
+        "messages, whole conversations for the last two (as OpenRLHF and TRL read them). `*_provenance` names the",
+        "checkpoint, revision and decoding that produced a field.\n",
         *_conversations(roles),
         "## Loading\n",
         "```python\nfrom datasets import load_dataset\n\n"
@@ -94,8 +94,8 @@ def card(
         ),
         "",
         "## Licence\n",
-        f"Made from data and models under the licences below. The strictest of them is of the kind *{composed.kind}* "
-        f"({', '.join(composed.strictest)}); each keeps applying to what came from it. This is no legal advice.\n",
+        f"Created from data and models under the licences below. The strictest one is of the kind *{composed.kind}* "
+        f"({', '.join(composed.strictest)}); each licence still applies to its part. This is not legal advice.\n",
         *[f"- {what}: {licence}" for what, licence in licenses.items()],
         "",
     ]
@@ -103,7 +103,7 @@ def card(
 
 
 def _count(rows: Iterable[Row], *columns: str) -> list[Counter[Any]]:
-    """Count the values of some columns in one pass; of messages, the roles are counted."""
+    """Count the values of some columns in one pass; for messages, the roles are counted."""
     counts: list[Counter[Any]] = [Counter() for _ in columns]
     for row in rows:
         for count, column in zip(counts, columns, strict=True):
@@ -135,9 +135,9 @@ def _diagnosed(diagnostics: Iterable[Row], languages: dict[str, str]) -> list[st
         return []
     lines = [
         "## Diagnostics\n",
-        "Signs of faults in the pairs, found by rule and not by people; such pairs are in the data unless the list",
-        "above says that they were left out. Gap: tokens of chosen minus tokens of rejected, the mean.\n",
-        "| language | pairs | gap | flagged | commonest flags |\n|---|---|---|---|---|",
+        "Possible faults of the pairs, found by rules and not checked by people. Such pairs are in the data unless the",
+        "list above says that they were dropped. Gap: mean number of tokens of chosen minus that of rejected.\n",
+        "| language | pairs | gap | flagged | most frequent flags |\n|---|---|---|---|---|",
     ]
     for code, name in languages.items():
         mine = sums[code]
@@ -148,15 +148,15 @@ def _diagnosed(diagnostics: Iterable[Row], languages: dict[str, str]) -> list[st
 
 
 def _conversations(roles: Counter[tuple[str, ...] | None]) -> list[str]:
-    """Write the paragraph on prompts of several messages, if there are any; ``roles``: rows by the prompt's roles."""
+    """Write the paragraph on prompts of several messages, if there are any; ``roles``: number of rows by roles."""
     several = sum(rows for found, rows in roles.items() if found and len(found) > 1)
     system = sum(rows for found, rows in roles.items() if found and "system" in found)
     if not several:
         return []
     return [
         f"In {several:,} of {roles.total():,} rows the prompt is a conversation: a system message ({system:,} rows),",
-        "several turns, or both. There `prompt` is a transcript for reading, with the role before each message; train",
-        "on `chosen_messages` and `rejected_messages`, which have the roles and differ in the last message only.\n",
+        "several turns, or both. There, `prompt` is a transcript for reading, with a role before each message.",
+        "Train on `chosen_messages` and `rejected_messages`, which have roles and differ only in the last message.\n",
     ]
 
 

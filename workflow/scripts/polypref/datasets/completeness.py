@@ -12,9 +12,9 @@ from polypref.config.sections import ENGLISH
 from polypref.requests.verbatim import protected, segments
 
 FEWEST_CHARACTERS = 60
-"""The lengths of a translation and of an English text with less prose are not compared."""
+"""Minimum number of characters of prose in an English text whose length is compared with that of its translation."""
 FEWEST_SENTENCES = 3
-"""The sentences of a translation and of an English text with fewer are not compared."""
+"""Minimum number of sentences in an English text whose sentences are compared with those of its translation."""
 
 
 def prose(text: str) -> str:
@@ -32,7 +32,7 @@ def count_sentences(text: str, language: str) -> int:
 
 
 def length_ratio(text: str, source: str, expected: float | None) -> float | None:
-    """Return characters of a translation over those that are expected, or None if the source is too short to tell.
+    """Return the length of a translation relative to the expected length, or None if the source is too short.
 
     Parameters
     ----------
@@ -45,13 +45,13 @@ def length_ratio(text: str, source: str, expected: float | None) -> float | None
 
 
 def sentence_ratio(text: str, source: str, language: str) -> float | None:
-    """Return sentences of a translation over those of its source (both :func:`prose`), or None if those are too few."""
+    """Return the ratio of the sentences of a translation and its source (both :func:`prose`), None if they are few."""
     sentences = count_sentences(source, ENGLISH)
     return count_sentences(text, language) / sentences if sentences >= FEWEST_SENTENCES else None
 
 
 def lost_marks(text: str, source: str) -> list[str]:
-    """Return the protected marks of an English text that its translation lacks; white space makes no difference."""
+    """Return the URLs, code, formulas and placeholders that a translation lacks; white space is ignored."""
     squeezed = "".join(text.split())
     return [mark for mark in dict.fromkeys(protected(source)) if "".join(mark.split()) not in squeezed]
 

@@ -81,7 +81,7 @@ def tabulate_funnel(
     for source, (kept, dropped) in sources.items():
         twice = kept.loc[kept["item_id"].duplicated(), "item_id"]
         if len(twice):
-            raise TableError(f"source {source}: item_id more than once: {name_ids(set(twice))}")
+            raise TableError(f"source {source}: item_id occurs more than once: {name_ids(set(twice))}")
         rows += _stage("source", source, "", len(kept) + len(dropped), dropped, len(kept))
     for source, (kept, _) in sources.items():
         sampled, others = (frame[frame["source"].eq(source)] for frame in (pairs, pairs_dropped))

@@ -65,8 +65,8 @@ def croissant(folder: Path, name: str, title: str, license: str, languages: list
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "name": f"polypref-{name}",
-        "description": f"{title}: preference pairs (prompt, chosen, rejected) of architecture {name}, made by polypref "
-        "from English pairs. README.md says how each field was made.",
+        "description": f"{title}: preference pairs (prompt, chosen, rejected) of architecture {name}, created by "
+        "polypref from English pairs. README.md describes each field.",
         "conformsTo": CONFORMS_TO,
         "license": f"https://spdx.org/licenses/{license}" if " " not in license and license != "other" else license,
         "inLanguage": languages,

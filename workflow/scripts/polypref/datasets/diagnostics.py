@@ -37,11 +37,11 @@ FLAGS: tuple[str, ...] = get_args(Flag)
 """All flags: ``{field}_{kind}`` and ``chosen_equals_rejected``."""
 
 SHINGLE = 12
-"""Length in characters of the n-grams that two texts are compared by."""
+"""Length in characters of the n-grams by which two texts are compared."""
 COPY = 0.8
 """A text is flagged as a copy of another one if that contains at least this share of its n-grams."""
 REPEATED = 20
-"""Length in characters of the n-grams that repetition is measured by."""
+"""Length in characters of the n-grams by which repetition is measured."""
 LOOP = 0.5
 """A text is flagged as repetitive if at least this share of its n-grams occurred in it before."""
 SHORTEST_LOOP = 80
@@ -51,7 +51,7 @@ FEWEST_LETTERS = 20
 NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
 """Languages to identify besides those of the experiment: models switch to them, or they are easily confused."""
 EXCERPT = 2000
-"""Number of characters at the start of a text that its language is identified from."""
+"""Number of characters at the start of a text from which its language is identified."""
 
 DIAGNOSED = ("language", "source", *(f"{field}_tokens" for field in FIELDS), "token_gap", "flags")
 """Columns of the diagnostics that the tables are made from."""
@@ -204,7 +204,7 @@ def _original(pair: Row, field: str) -> str:
 
 
 def _compare(text: str, source: str, field: str, language: str, expected: Expected) -> Row:
-    """Return the signals of a translation beside its source; without a translation, there is nothing to compare."""
+    """Return the signals that compare a translation with its source; all are None if the text is not a translation."""
     names = [f"{field}_{signal}" for signal in ("length_ratio", "sentence_ratio", "lost_marks")]
     if language == ENGLISH or field not in expected.translated:
         return dict(zip(names, (None, None, 0), strict=True))
@@ -279,8 +279,8 @@ def tabulate_lengths(diagnostics: Mapping[str, pd.DataFrame], languages: Sequenc
 
     Returns
     -------
-    architecture, language, field, pairs, mean, and p5, p25, p50, p75, p95 (percentiles), in tokens of the trainee's
-    tokenizer.
+    architecture, language, field, pairs, mean, and p5, p25, p50, p75, p95 (percentiles), in tokens of the trained
+    model's tokenizer.
     """
     shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
     tables = []

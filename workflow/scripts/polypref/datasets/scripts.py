@@ -1,7 +1,7 @@
 """Tell Simplified from Traditional Chinese by the characters that only one of the two scripts has.
 
 The national character sets say which these are: GB 2312-80 has Simplified forms and Big5 Traditional ones, so a
-character in one of them alone belongs to one script. Characters in both or in neither say nothing.
+character in one of them alone belongs to one script. Characters in both sets or in neither are ignored.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def native_files(settings: str | None) -> dict[str, str]:
 
 
 class Flags:
-    """The flags of an architecture's pairs, read in the order of languages and pairs.
+    """Flags of an architecture's pairs, which are read in the order of languages and pairs.
 
     ``paths``: files in DIAGNOSTICS, at most one.
     """

@@ -38,7 +38,7 @@ def require_columns(frame: pd.DataFrame, wanted: Iterable[str], where: str) -> N
     if missing:
         raise TableError(
             f"{where}: column {', '.join(missing)} is missing; found {', '.join(map(str, frame.columns))}. "
-            f"Name the file's own with --column {missing[0]}=NAME."
+            f"Give its name in your file with --column {missing[0]}=NAME."
         )
 
 
@@ -63,7 +63,7 @@ def _names(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
         text = column.astype(object).where(column.notna(), "").astype(str)
         _stop(text.str.strip().eq(""), f"{where}: {name} is empty in row {{row}}; fill it in every row")
         if name in ("policy", "opponent", "language"):
-            _stop(text.eq(ALL), f"{where}: {name} is {ALL!r} in row {{row}}, as the totals are called; rename it")
+            _stop(text.eq(ALL), f"{where}: {name} is {ALL!r} in row {{row}}, the name of the totals; rename it")
         frame[name] = text
 
 
@@ -82,7 +82,7 @@ def _verdict_words(column: pd.Series, words: Mapping[str, Sequence[str]], where:
     for meaning, known in words.items():
         for word in known:
             if meanings.setdefault(word, meaning) != meaning:
-                raise TableError(f"the verdict {word!r} was given two meanings; give each word one meaning")
+                raise TableError(f"the verdict {word!r} has two meanings; give each word only one meaning")
     found = column.fillna("").astype(str).str.strip()
     unknown = sorted(set(found.unique()) - set(meanings))
     if unknown:
@@ -141,14 +141,14 @@ def as_judged(
     if graded:
         if points_range[0] == points_range[1]:
             raise TableError("--points-range needs two different numbers, for example 1 2")
-        points = _numbers(judged["points"], where, "a number, or nothing where the reply was unparsed")
+        points = _numbers(judged["points"], where, "a number, or an empty cell if the reply was unparsed")
         numbers = [float(word) for word in words["tie"] if _is_number(word)]
         ties = points.isin(numbers)
         points = ((points - points_range[0]) / (points_range[1] - points_range[0])).mask(ties, 0.5)
         outside = points[~points.isna() & ~points.between(0, 1)]
         if len(outside):
             raise TableError(f"{where}: points are outside {points_range[0]:g} to {points_range[1]:g} in row "
-                             f"{outside.index[0] + 1}; say what they span with --points-range")  # fmt: skip
+                             f"{outside.index[0] + 1}; set their range with --points-range")  # fmt: skip
         judged["verdict"] = np.select([points > 0.5, points < 0.5, points == 0.5], ["policy", "opponent", "tie"], "")
         judged["points"] = points.fillna(0.0)
     else:
@@ -161,8 +161,8 @@ def as_judged(
     unknown = ~judged["status"].isin(STATUSES)
     _stop(unknown, f"{where}: status in row {{row}} is none of {', '.join(STATUSES)}")
     contradicting = judged["status"].eq("parsed") != judged["verdict"].ne("")
-    _stop(contradicting, f"{where}: status and verdict contradict each other in row {{row}}: parsed has a verdict, "
-                         "the others have none")  # fmt: skip
+    _stop(contradicting, f"{where}: status and verdict contradict each other in row {{row}}: only rows with the status "
+                         "parsed have a verdict")  # fmt: skip
     identity = next((name for name in ("prompt_id", "item_id") if name in judged), None)
     _names(judged, [name for name in ("prompt_id", "item_id", "language", "run") if name in judged], where)
     judged["prompt_id"] = judged[identity] if identity else judged.index.astype(str)
@@ -178,15 +178,15 @@ def as_judged(
             judged[f"{side}_length"] = judged[f"{side}_text"].fillna("").astype(str).str.len()
         if f"{side}_length" in judged:
             lengths = _numbers(judged[f"{side}_length"], where, "a number of characters")
-            _stop(~(lengths >= 0) | np.isinf(lengths), f"{where}: {side}_length in row {{row}} is no number of "
-                                                       "characters; fill it, or leave the column out")  # fmt: skip
+            _stop(~(lengths >= 0) | np.isinf(lengths), f"{where}: {side}_length in row {{row}} is not a number of "
+                                                       "characters; correct it, or omit the column")  # fmt: skip
             judged[f"{side}_length"] = lengths
     keys = ["item_id", "policy", "opponent", "order", "run"]
     if identity and judged.duplicated(keys).any():
         twice = judged.loc[judged.duplicated(keys), identity]
         raise TableError(
-            f"{where}: the same pair more than once in one run and order: {name_ids(set(twice))}. Name the column that "
-            "tells them apart with --column run=NAME or --column order=NAME."
+            f"{where}: a pair occurs more than once in a run and order: {name_ids(set(twice))}. Name the column that "
+            "distinguishes them with --column run=NAME or --column order=NAME."
         )
     return judged
 

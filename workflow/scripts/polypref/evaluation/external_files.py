@@ -32,11 +32,11 @@ def _check_head(head: list[str], separator: str, path: Path) -> None:
     if len(head) == 1 and other:
         remedy = "name it .tsv" if other == "\t" else "save it with commas, or with tabs and the ending .tsv"
         raise TableError(
-            f"{path}: its columns are separated by {SEPARATORS[other]}, not {SEPARATORS[separator]}; {remedy}"
+            f"{path}: the columns are separated by {SEPARATORS[other]}, not {SEPARATORS[separator]}; {remedy}"
         )
     twice = next((name for name in head if head.count(name) > 1), None)
     if twice is not None:
-        raise TableError(f"{path}: two columns are called {twice!r}; rename one")
+        raise TableError(f"{path}: two columns are named {twice!r}; rename one of them")
 
 
 def _separated(text: str, separator: str, path: Path) -> pd.DataFrame:
@@ -58,8 +58,8 @@ def _separated(text: str, separator: str, path: Path) -> pd.DataFrame:
             start = reader.line_num + 1
     except csv.Error as error:
         raise TableError(
-            f"{path}: the row that begins in line {start} can't be read ({error}); close every \", and double those "
-            "inside of a text"
+            f"{path}: the row that begins in line {start} can't be read ({error}); close every quote, and double those "
+            "inside a text"
         ) from error
     return pd.DataFrame(rows[1:], columns=rows[0], dtype=str)
 
@@ -68,7 +68,7 @@ def _objects(values: Iterable[tuple[str, object]], path: Path) -> pd.DataFrame:
     rows = []
     for where, value in values:
         if not isinstance(value, dict):
-            raise TableError(f"{path}: {where} is {json.dumps(value)[:40]}; expected an object with a key per column")
+            raise TableError(f"{path}: {where} is {json.dumps(value)[:40]}; expected an object with one key per column")
         rows.append(value)
     if not rows:
         raise TableError(f"{path}: there are no rows")
@@ -82,7 +82,7 @@ def _json_lines(text: str, path: Path) -> pd.DataFrame:
                 try:
                     yield f"line {number}", json.loads(line)
                 except ValueError as error:
-                    raise TableError(f"{path}: line {number} is not JSON ({error}); was the file cut off?") from error
+                    raise TableError(f"{path}: line {number} is not JSON ({error}); is the file truncated?") from error
 
     return _objects(parsed(), path)
 
@@ -91,10 +91,10 @@ def _json_list(text: str, path: Path) -> pd.DataFrame:
     try:
         found = json.loads(text)
     except ValueError as error:
-        hint = "one object a line is .jsonl" if "Extra data" in str(error) else "was the file cut off?"
+        hint = "name a file with one object per line .jsonl" if "Extra data" in str(error) else "is the file truncated?"
         raise TableError(f"{path}: is not JSON ({error}); {hint}") from error
     if not isinstance(found, list):
-        raise TableError(f"{path}: expected a list of objects, one per row, or one object a line in a .jsonl")
+        raise TableError(f"{path}: expected a list of objects, one per row (or a .jsonl file with one object per line)")
     return _objects(((f"row {number}", value) for number, value in enumerate(found, 1)), path)
 
 
@@ -103,7 +103,7 @@ def _read(path: Path) -> pd.DataFrame:
     kind = ENDINGS.get((Path(path.stem) if packed else path).suffix.lower())
     if kind is None or (packed and kind == "parquet"):
         raise TableError(
-            f"{path}: expected a name that ends in {', '.join(ENDINGS)}, or one of these except .parquet with .gz"
+            f"{path}: expected a file name that ends in {', '.join(ENDINGS)}; all but .parquet may be followed by .gz"
         )
     if kind == "parquet":
         return pd.read_parquet(path)
@@ -134,11 +134,11 @@ def read_file(path: str | Path, columns: Mapping[str, str] = {}) -> pd.DataFrame
     try:
         frame = _read(path)
     except FileNotFoundError as error:
-        raise TableError(f"{path}: there is no such file") from error
+        raise TableError(f"{path}: the file does not exist") from error
     except IsADirectoryError as error:
-        raise TableError(f"{path}: is a folder; name a file") from error
+        raise TableError(f"{path}: is a folder; expected a file") from error
     except (pa.ArrowInvalid, EOFError, gzip.BadGzipFile) as error:
-        raise TableError(f"{path}: is not a {path.suffix[1:]} file, or was cut off; copy or save it again") from error
+        raise TableError(f"{path}: is not a {path.suffix[1:]} file, or is truncated; copy or save it again") from error
     except (OSError, ImportError, pa.ArrowException) as error:
         raise TableError(f"{path}: can't be read: {error}") from error
     absent = [theirs for theirs in columns.values() if theirs not in frame]

@@ -150,7 +150,7 @@ def estimate_means(sums: np.ndarray, added: np.ndarray, seeds: np.ndarray, draws
     for number in sorted(set(seeds) - {1}):
         at = seeds == number
         low[at], high[at] = widen(low[at], high[at], mean[at], added[at], number)
-        # The flips of signs test prompts alone, but exactly so; they also hold if prompts and seeds do not vary.
+        # The sign-flip test accounts only for prompts, but exactly; it is also valid if prompts and seeds do not vary.
         p_value[at] = np.fmax(p_value[at], p_values(mean[at], error[at], freedom[at], added[at], number))
     return Means(mean, low, high, p_value, error, clusters, drawn, residuals)
 

@@ -64,7 +64,7 @@ def tabulate_seeds(
     Parameters
     ----------
     judged, paired : judgements and paired differences of the policies, by the names of their files.
-    estimates, improvement : tables over the seeds of each architecture.
+    estimates, improvement : tables of the means over the seeds of each architecture.
     languages, draws, seed : see :func:`polypref.evaluation.improvement.tabulate_improvement`.
 
     Returns

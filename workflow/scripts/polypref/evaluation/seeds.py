@@ -21,8 +21,8 @@ from scipy import stats
 from polypref.evaluation.bootstrap import LEVEL, cluster_sums
 
 FEW = 2
-"""With this number of seeds, the interaction is not subtracted: the difference would be zero too often, which would
-leave the seeds out of the interval."""
+"""With this number of seeds, the interaction is not subtracted: the difference would be zero too often, and the
+interval would then ignore the seeds."""
 
 
 def contributions(sums: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class Trained:
         return self._names[policy][0] if policy in self._names else policy
 
     def label(self, policy: str) -> str:
-        """The name in tables and figures: the architecture, followed by the seed if there are several."""
+        """The name in tables and figures: the architecture, followed by the seed if there are several seeds."""
         return self._names[policy][1] if policy in self._names else policy
 
     def labelled(self, frame: pd.DataFrame, column: str = "policy") -> pd.DataFrame:

@@ -45,7 +45,7 @@ def check_orders(verdicts: pd.DataFrame) -> None:
     """
     if verdicts.duplicated([*PAIR, "order"]).any():
         twice = verdicts.loc[verdicts.duplicated([*PAIR, "order"]), "item_id"]
-        raise TableError(f"verdicts: the same pair and order more than once: {name_ids(set(twice))}")
+        raise TableError(f"verdicts: the same pair and order occur more than once: {name_ids(set(twice))}")
     orders = verdicts.groupby(PAIR, sort=False)["order"].nunique()
     if (orders != len(ORDERS)).any():
         ids = orders.index[orders != len(ORDERS)].map(" / ".join)

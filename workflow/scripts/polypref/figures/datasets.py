@@ -62,7 +62,7 @@ def plot_lengths(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         style.bare(axes)
     panels[0, 0].set_yticks(range(len(order)), [names[code] for code in order])
     figure.supxlabel(
-        "tokens of the trained model's tokenizer; mark: median, thick line: middle half, thin line: middle 90%",
+        "tokens of the trained model's tokenizer; mark: median, thick line: middle 50%, thin line: middle 90%",
         fontsize=8.5,
     )
     handles, labels = panels[0, 0].get_legend_handles_labels()

@@ -3,7 +3,7 @@
 The style is a matplotlib style file: ``resources/figures.mplstyle``, or the file set in the configuration. Scripts draw
 and save figures inside :func:`style`. Figures have a transparent background; text and axes have the colour :data:`INK`,
 grid lines :data:`GRID`. The report embeds figures as inline SVG and replaces these two colours, :data:`WIN` and
-:data:`LOSS` by those of the page's light or dark theme. No other element of a figure may use the first two colours.
+:data:`LOSS` by those of the page's light or dark theme. No other element of a figure may use the former two.
 """
 
 import warnings

@@ -21,7 +21,7 @@ _SHOWN = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
 def heading(role: str) -> str:
-    """Return what precedes the content of a message in the text of a conversation."""
+    """Return the heading that precedes the content of a message in the text of a conversation."""
     return f"{_START}{role}{_END}"
 
 

@@ -1,4 +1,4 @@
-"""What a reader sees of a text: two texts that differ in invisible characters alone are the same text."""
+"""The visible part of a text: two texts that differ only in invisible characters count as equal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _SPACES = re.compile(r"[^\S\n]")
 _PLAIN = "!-~¡-¬®-ɏΈ-ϿЀ-҂Ҋ-ԯא-תؠ-يぁ-ゖァ-ヺー、-〃〈-】㐀-䶿一-鿿가-힣！-～"
 """Visible characters that are the same in a normalised text, unless a combining mark follows them."""
 _START = re.compile(f"[{_PLAIN}](?:[{_PLAIN} ]{{0,30}}[{_PLAIN}])?(?=[{_PLAIN} ])")
-"""Start of a text that is also the start of the visible text."""
+"""Pattern of the start of a text that consists only of visible characters."""
 
 
 class _Visible(dict[int, str | None]):
-    """A table for str.translate that leaves out invisible characters."""
+    """A table for str.translate that removes invisible characters."""
 
     def __missing__(self, code: int) -> str | None:
         self[code] = found = None if _is_invisible(chr(code)) else chr(code)
@@ -23,9 +23,9 @@ class _Visible(dict[int, str | None]):
 
 
 def visible(text: str) -> str:
-    """A text without invisible characters (zero-width ones, soft hyphens, marks of direction), every blank a space.
+    """Remove invisible characters (zero-width characters, soft hyphens, direction marks); every blank becomes a space.
 
-    Blanks at the ends of lines and of the text are left out; indentation stays, since code means something by it.
+    Blanks at the ends of lines and of the text are removed; indentation is kept, because it has a meaning in code.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).translate(_VISIBLE)
@@ -34,7 +34,7 @@ def visible(text: str) -> str:
 
 
 def look_equal(one: str, two: str) -> bool:
-    """Whether two texts are equal but for invisible characters; most unequal texts differ in their first characters."""
+    """Whether two texts are equal except for invisible characters; most others differ in their first characters."""
     if one == two:
         return True
     first, second = _START.match(one), _START.match(two)

@@ -34,13 +34,13 @@ CHECKS = {
     "judge_position": Check("Judge: position bias", "%", "low", CHANGED, True),
     "judge_length": Check("Judge: preference for the longer answer", "%", "low", f"{VERDICTS}&outcome=longer", True),
     "judge_order_kappa": Check("Judge: agreement with itself over the two orders", "kappa", "high", CHANGED, True),
-    "judge_sanity_wins": Check("Judge: right answer beats another prompt's answer", "%", "high", SANITY, True),
+    "judge_sanity_wins": Check("Judge: an answer beats the answer to another prompt", "%", "high", SANITY, True),
     "judge_sanity_ties": Check("Judge: an answer against itself is a tie", "%", "high", SANITY),
-    "judge_unparsed": Check("Judge: replies that are no verdict", "%", "low", f"{VERDICTS}&outcome=unparsed", True),
+    "judge_unparsed": Check("Judge: replies that cannot be parsed", "%", "low", f"{VERDICTS}&outcome=unparsed", True),
     "judge_errors": Check("Judge: judgements without a reply", "%", "low", f"{VERDICTS}&outcome=error", True),
     "judge_second": Check("Judge: agreement with the second judge", "kappa", "high", "win_rates.html#agreement"),
     "prompts_informative": Check("Prompts on which variant and base differ", "prompts", "high", IMPROVEMENT),
-    "detectable": Check("Smallest difference that is found", "points", "low", IMPROVEMENT),
+    "detectable": Check("Smallest detectable difference", "points", "low", IMPROVEMENT),
     "several_tests": Check("Result holds after correction for several tests", "p", "low", IMPROVEMENT),
     "contamination": Check("Training prompts that match evaluation prompts", "%", "low", "data.html"),
     "answers_wrong_language": Check("Answers in the wrong language", "%", "low", VERDICTS),
@@ -86,9 +86,8 @@ def row(
     name: str, about: str, value: float, limits: Mapping[str, Any], message: str,
     tested: float | None = None, status: str | None = None, link: str = "",
 ) -> Row:  # fmt: skip
-    """Build a row of the table; ``about`` is an architecture, a model or ``all``, and ``message`` is a clause.
-
-    ``link`` leads to the rows, if they are not those of the whole check.
+    """Build a row of the table; ``about`` is an architecture, a model or ``all``, and ``message`` is a clause. ``link``
+    leads to the underlying rows, if they differ from those of the whole check.
     """
     check, (warn, fail) = CHECKS[name], limits.get(name, (None, None))
     status = status or grade(float(value), [warn, fail], check.better, tested)

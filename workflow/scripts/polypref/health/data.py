@@ -137,7 +137,7 @@ def contaminated(datasets: Mapping[str, pd.DataFrame], prompts: pd.DataFrame, la
 def contamination_checks(
     listed: pd.DataFrame, datasets: Mapping[str, pd.DataFrame], funnel: pd.DataFrame, limits: Mapping[str, Any]
 ) -> list[Row]:
-    """Check the share of prompts of each data set that :func:`contaminated` listed, and say how many were left out."""
+    """Check the share of each data set's prompts that :func:`contaminated` listed; report how many were dropped."""
     counts = funnel[funnel["step"].eq("contamination")].groupby("stage")["rows"].sum()
     stages = {"base set": "prompts of the sources", "native prompts": "native prompts"}
     left_out = " and ".join(f"{counts[stage]:,} {what}" for stage, what in stages.items() if stage in counts)

@@ -70,9 +70,9 @@ def _agreement(verdicts: pd.DataFrame, limits: Mapping[str, Any]) -> Row:
     )
     graded = row("judge_order_kappa", ALL, kappa, limits, message, tested=None if math.isnan(low) else low)
     if graded["status"] == "fail":
-        graded["message"] += ", which is no more agreement than chance gives"
+        graded["message"] += ", so its agreement is no better than chance"
     elif not math.isnan(found["accuracy"]) and graded["status"] == "warn":
-        graded["message"] += f", as a judge does that is right about {found['accuracy']:.0f}% of the time"
+        graded["message"] += f", as expected of a judge that is right about {found['accuracy']:.0f}% of the time"
     return graded
 
 
@@ -86,11 +86,15 @@ def _sanity(sanity: pd.DataFrame, limits: Mapping[str, Any]) -> list[Row]:
     share, ties = 100 * right / len(of_other), 100 * of_itself["verdict"].eq("tie").mean()
     wins = row(
         "judge_sanity_wins", ALL, share, limits, tested=100 * low,
-        message=f"the judge preferred an answer to another prompt's answer in {share:.0f}% of {len(of_other):,} "
-        "comparisons with a known winner",
+        message=f"in {share:.0f}% of {len(of_other):,} comparisons with a known winner, the judge preferred the answer "
+        "to the prompt over an answer to another prompt",
     )  # fmt: skip
     tied = row(
-        "judge_sanity_ties", ALL, ties, limits, f"the judge called an answer a tie with itself in {ties:.0f}% of cases"
+        "judge_sanity_ties",
+        ALL,
+        ties,
+        limits,
+        f"in {ties:.0f}% of cases, the judge called a comparison of an answer with itself a tie",
     )
     return [wins, tied]
 
@@ -122,7 +126,9 @@ def judge_checks(
     rows += [_agreement(verdicts, limits), *_sanity(sanity, limits)]
     shares = 100 * verdicts["status"].value_counts(normalize=True)
     unparsed, errors = (float(shares.get(name, 0.0)) for name in ("unparsed", "error"))
-    rows.append(row("judge_unparsed", ALL, unparsed, limits, f"{unparsed:.1f}% of the judge's replies are no verdict"))
+    rows.append(
+        row("judge_unparsed", ALL, unparsed, limits, f"{unparsed:.1f}% of the judge's replies cannot be parsed")
+    )
     rows.append(row("judge_errors", ALL, errors, limits, f"{errors:.1f}% of the judgements have no reply"))
     if agreement is not None and len(agreement):
         both = agreement.iloc[0]

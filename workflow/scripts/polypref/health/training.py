@@ -31,9 +31,9 @@ def training_checks(
                    f"the loss of {name} ends at {loss:.2f}; an untrained policy has 0.69")]
               if training_loss == "dpo" else []),
             row("training_accuracy", name, accuracy, limits,
-                f"{name} ends with {accuracy:.0f}% of the pairs in the right order; chance is 50%"),
+                f"{name} ends with {accuracy:.0f}% of the pairs ranked correctly; chance is 50%"),
             row("training_too_easy", name, accuracy, limits,
-                f"{name} ends with {accuracy:.0f}% of the pairs in the right order"),
+                f"{name} ends with {accuracy:.0f}% of the pairs ranked correctly"),
             row("training_margin", name, margin, limits, f"the reward margin of {name} ends at {margin:.3f}"),
             row("training_steps", name, len(log), limits, f"{name} was trained for {len(log):,} steps"),
         ]  # fmt: skip

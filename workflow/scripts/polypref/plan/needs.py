@@ -76,7 +76,7 @@ def _parts(own: Iterable[dict[str, Any]]) -> tuple[tuple[str | None, str], ...]:
 
 
 def repositories(plan: Plan) -> list[Repository]:
-    """List all data sets and models that are read from the Hub, without duplicates."""
+    """List all data sets and models that are read from the Hub, deduplicated."""
     models = {Repository("model", c.path, c.revision, c.gated) for c in hub_checkpoints(plan).values()}
     return [*data_repositories(plan), *sorted(models, key=lambda repository: repository.path)]
 

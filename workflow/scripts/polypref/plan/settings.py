@@ -86,7 +86,7 @@ def expected_texts(plan: Plan, architecture: str) -> dict[str, Any]:
 
 
 def _compared_own(evaluation: Evaluation, languages: list[str]) -> dict[str, Any]:
-    """Return the columns of one's own evaluation set, and its parts on the Hub, one per language if it is divided."""
+    """Return the columns of the user's own evaluation set, and its parts on the Hub (one per language if divided)."""
     found = [evaluation.own_prompts(code) for code in languages]
     names = ("path", "subset", "split")
     parts = [] if is_local_data(evaluation.path) else list(dict.fromkeys(tuple(own[n] for n in names) for own in found))

@@ -34,7 +34,7 @@ def measured_training(plan: Plan, results: Path) -> dict[str, Row]:
 
 
 def compared(plan: Plan, costs: dict[tuple[str, str], Row], trained: dict[str, Row] | None = None) -> list[Row]:
-    """Tabulate the estimate before the run, made from the configuration only, and the actual cost.
+    """Tabulate the estimate from the configuration alone, and the actual cost.
 
     Returns
     -------

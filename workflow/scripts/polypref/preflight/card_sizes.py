@@ -32,7 +32,7 @@ def room(gpu: float, runtime: Any, splits: int) -> float:
 
 
 def needed(need: Memory, splits: int, before: int) -> Memory:
-    """Convert the memory of a batch to another number of GPUs, each with its own `RESERVE_GB`."""
+    """Scale the memory of a batch to another number of GPUs, each with its own `RESERVE_GB`."""
     return need._replace(reserve=need.reserve / before * splits)
 
 
@@ -56,7 +56,7 @@ def advice(
     if checkpoint.engine != "vllm":
         return "larger GPU"
     spare = room(gpu, runtime, before) - need.weights - need.reserve
-    # The context may be as short as the longest request; any shorter, and a truncated answer would be an error.
+    # The context must be at least as long as the longest request; otherwise, truncated answers would be errors.
     shortest = _rounded(max(tokens, 1))
     if context and shortest < context and shortest * need.token <= spare:
         return f"max_model_len: {max(shortest, min(_rounded_down(spare / need.token), context)):,}"
@@ -148,7 +148,7 @@ def card_table(plan: Plan, longest: Mapping[tuple[str, str], tuple[int, int]]) -
             *lines,
             "Where a model does not fit, the cell names the change to `runtime:` of the checkpoint or to `training:`. "
             "With tensor_parallel, set `gpus` to the same number. A 4-bit checkpoint is another repository (AWQ or "
-            "GPTQ) as `path` with its `weights_gb`, and its completions differ. tight: room for fewer than "
+            "GPTQ) as `path` with its `weights_gb`, and its completions differ. tight: cache for fewer than "
             f"{FEW} of the longest requests at once. Activations of training are not counted. Until a checkpoint's "
             "config.json has been fetched (`snakemake fetch`), its cache is an upper bound.",
         ]

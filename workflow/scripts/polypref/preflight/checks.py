@@ -37,7 +37,7 @@ from polypref.requests.checkpoints import NO_SAFETENSORS
 from polypref.requests.engines.conversion import converted_checkpoints, converted_folder
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-"""Variables that keep huggingface_hub from the network."""
+"""Environment variables that put huggingface_hub into offline mode."""
 HUB_SECONDS = 15.0
 """Timeout for all requests to the Hub together."""
 
@@ -47,9 +47,9 @@ def check_keys(plan: Plan, environ: Mapping[str, str]) -> Iterator[Finding]:
     for variable, names in api_keys(plan).items():
         used = f"{variable} (for {', '.join(names)})"
         if environ.get(variable):
-            yield Finding("fine", f"{used} is set")
+            yield Finding("ok", f"{used} is set")
         else:
-            yield Finding("wrong", f"{used} is not set: export it where Snakemake and its jobs run")
+            yield Finding("error", f"{used} is not set: export it where Snakemake and its jobs run")
 
 
 def check_token(found: list[Repository], token: str | None) -> Iterator[Finding]:
@@ -57,12 +57,12 @@ def check_token(found: list[Repository], token: str | None) -> Iterator[Finding]
     gated = [repository.path for repository in found if repository.gated]
     if gated and not token:
         yield Finding(
-            "wrong",
-            f"no Hugging Face token, and {len(gated)} repositories are gated ({', '.join(gated)}): make one at "
-            "https://huggingface.co/settings/tokens and export it as HF_TOKEN",
+            "error",
+            f"no Hugging Face token, and {len(gated)} repositories are gated ({', '.join(gated)}): create one "
+            "at https://huggingface.co/settings/tokens and export it as HF_TOKEN",
         )
     elif gated:
-        yield Finding("fine", "a Hugging Face token is available")
+        yield Finding("ok", "a Hugging Face token is available")
 
 
 def check_fetched(found: list[Repository], cache: Path) -> Iterator[Finding]:
@@ -75,12 +75,12 @@ def check_fetched(found: list[Repository], cache: Path) -> Iterator[Finding]:
             missing.append(f"{repository.path}{f' at {repository.revision[:12]}' if repository.revision else ''}")
     if missing:
         yield Finding(
-            "wrong",
+            "error",
             f"HF_HUB_OFFLINE is set, and {len(missing)} of {len(found)} repositories are not in {cache}: "
-            f"{', '.join(missing)}. Run `snakemake fetch` where there is a network",
+            f"{', '.join(missing)}. Run `snakemake fetch` on a machine with a network",
         )
     elif found:
-        yield Finding("fine", f"all {len(found)} repositories are in {cache}")
+        yield Finding("ok", f"all {len(found)} repositories are in {cache}")
 
 
 def check_hub(
@@ -113,13 +113,13 @@ def check_hub(
             continue
         waiting.discard(repository)
         if fault:
-            yield Finding("wrong", f"{repository.path}: {fault}")
+            yield Finding("error", f"{repository.path}: {fault}")
     if waiting:
         gated = sum(repository.gated for repository in waiting)
         which = f"{len(waiting)} of {len(found)} repositories on the Hub ({gated} of them gated)"
         yield Finding("unchecked", f"{which}: {'; '.join(sorted(reasons))}")
     if len(waiting) < len(found):
-        yield Finding("fine", f"the Hub answered for {len(found) - len(waiting)} of {len(found)} repositories")
+        yield Finding("ok", f"the Hub answered for {len(found) - len(waiting)} of {len(found)} repositories")
 
 
 def hub_reader(token: str | None, endpoint: str | None = None) -> Callable[[Repository], str | None]:
@@ -139,14 +139,14 @@ def hub_reader(token: str | None, endpoint: str | None = None) -> Callable[[Repo
             api.auth_check(repository.path, repo_type=repository.kind)
             found = api.repo_info(repository.path, repo_type=repository.kind, revision=repository.revision)
         except GatedRepoError:
-            return f"gated, and this token can't read it: ask for access at {repository.page}"
+            return f"gated, and this token has no access: request access at {repository.page}"
         except RevisionNotFoundError:
             return f"has no revision {repository.revision}: see {repository.page}/commits/main"
         except RepositoryNotFoundError:
-            return f"not found, or not for this token: see {repository.page}"
+            return f"does not exist, or this token has no access: see {repository.page}"
         except HfHubHTTPError as error:
             if error.response is not None and error.response.status_code in (401, 403):
-                return f"access refused (HTTP {error.response.status_code}): check the token, and see {repository.page}"
+                return f"access denied (HTTP {error.response.status_code}): check the token, and see {repository.page}"
             raise
         files = [file.rfilename for file in found.siblings or ()]
         if repository.kind == "model" and not any(file.endswith(".safetensors") for file in files):
@@ -160,8 +160,8 @@ def check_revisions(plan: Plan) -> Iterator[Finding]:
     """Check that every repository is pinned to a commit."""
     loose = [repository.path for repository in unpinned(plan)]
     if loose:
-        which = f"{len(loose)} repositories have no revision, so another day may read other bytes: {', '.join(loose)}"
-        yield Finding("doubt", f"{which}. `snakemake pin` writes their present commits into the configuration")
+        which = f"{len(loose)} repositories have no revision, so a later run may read other data: {', '.join(loose)}"
+        yield Finding("warning", f"{which}. `snakemake pin` writes their current commits into the configuration")
 
 
 def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
@@ -184,9 +184,9 @@ def check_disk(plan: Plan, cache: Path, results: Path) -> Iterator[Finding]:
         entry[2] += [f"{what} ({size / GB:,.0f} GB)"] if size else []
     for place, size, parts in needs.values():
         free = shutil.disk_usage(place).free
-        text = f"{free / GB:,.0f} GB are free at {place}, about {size / GB:,.0f} are needed: {', '.join(parts)}"
+        text = f"{free / GB:,.0f} GB are free at {place}, and about {size / GB:,.0f} GB are needed: {', '.join(parts)}"
         if size:
-            yield Finding("wrong" if free < size else "fine", text)
+            yield Finding("error" if free < size else "ok", text)
 
 
 def check_conversions(plan: Plan) -> Iterator[Finding]:
@@ -198,9 +198,9 @@ def check_conversions(plan: Plan) -> Iterator[Finding]:
             continue
         if need / GB > memory:
             yield Finding(
-                "doubt",
+                "warning",
                 f"{name}: converting it for CTranslate2 needs up to {need / GB:,.0f} GB of main memory, and its job "
-                f"requests {memory:,.0f}: raise runtime.memory_gb, or convert it before with `snakemake fetch`",
+                f"requests {memory:,.0f} GB: raise runtime.memory_gb, or convert it beforehand with `snakemake fetch`",
             )
 
 
@@ -220,15 +220,15 @@ def check_context(
             unknown.append(f"{task}/{name}")
         elif prompt >= context:
             yield Finding(
-                "wrong", f"{task}/{name}: a prompt of about {prompt:,} tokens exceeds the context of {context:,}"
+                "error", f"{task}/{name}: a prompt of about {prompt:,} tokens exceeds the context of {context:,}"
             )
         elif prompt + answer > context:
             tight.append(f"{task}/{name} (about {prompt:,} + {answer:,} in {context:,})")
     if tight:
         yield Finding(
-            "doubt",
-            f"the longest prompt and a full answer exceed the context: {', '.join(tight)}; an answer that is cut there "
-            "ends with `length`, or as an error where runtime.max_model_len is the limit",
+            "warning",
+            f"the longest prompt and an answer of maximum length exceed the context: {', '.join(tight)}. A truncated "
+            "answer has finish_reason `length`, or is an error if runtime.max_model_len is the limit",
         )
     if unknown:
         yield Finding("unchecked", f"context length: no config.json is available yet for {', '.join(unknown)}")
@@ -247,7 +247,7 @@ def preflight(
 ) -> list[Finding]:
     """Run all checks, or only those of local checkpoints if a run needs nothing external, like the miniature."""
     if nothing_outside(plan):
-        local = Finding("fine", "all data and models are local, and no job asks for a GPU")
+        local = Finding("ok", "all data and models are local, and no job requests a GPU")
         return [local, *check_searched_types(plan), *check_templates(plan)]
     found = repositories(plan)
     if any(environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in OFFLINE):

@@ -12,8 +12,9 @@ from typing import Any
 from polypref.config.registry import Checkpoint, Decoding
 from polypref.files.schemas import REQUESTS
 from polypref.files.tables import read_table
+from polypref.plan.artifacts import SANITY
 from polypref.plan.needs import conversion_bytes, used_checkpoints, weight_bytes
-from polypref.plan.plan import SANITY, SECOND, Plan
+from polypref.plan.plan import SECOND, Plan
 from polypref.requests.engines import engine_of
 from polypref.requests.engines.openai_batch import DISCOUNT
 
@@ -43,8 +44,8 @@ GPU_FLOPS = 1.2e14
 """Default useful FLOP/s per GPU in training: 30% of the peak."""
 
 ASSUMPTIONS = (
-    f"Assumed where nothing was measured: {TOKENS_PER_SECOND:,.0f} output tokens/s per GPU for 10^9 parameters (less "
-    f"in proportion; each beam counts, a decoder's at {SEARCH_SHARE:g} of that rate, measured on a CPU), input "
+    f"Assumptions unless measured: {TOKENS_PER_SECOND:,.0f} output tokens/s per GPU for 10^9 parameters (inversely "
+    f"proportional; each beam counts, with a decoder at {SEARCH_SHARE:g} of that rate, measured on a CPU), input "
     f"{PREFILL:g} times as fast, {START_HOURS * 60:g} minutes to start an engine, {GPU_FLOPS / 1e12:g} useful TFLOP/s "
     f"per GPU in training; for a GPU of {GPU_TFLOPS:g} TFLOP/s, others in proportion (runtime.gpu_tflops). Lengths: "
     f"prompt {TEXT_TOKENS['prompt']}, response "

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """One finding. ``level``: wrong (the run stops), doubt (it may fail), unchecked (no check was possible), fine."""
+    """One finding. ``level``: error (the run stops), warning (it may fail), unchecked (no check was possible), ok."""
 
     level: str
     what: str
@@ -14,6 +14,6 @@ class Finding(NamedTuple):
 
 def listing(findings: list[Finding]) -> str:
     """Format findings as text; the errors come last, where a reader of the terminal sees them first."""
-    labels = {"fine": "  ok       ", "unchecked": "  unchecked", "doubt": "  DOUBT    ", "wrong": "  WRONG    "}
+    labels = {"ok": "  ok       ", "unchecked": "  unchecked", "warning": "  WARNING  ", "error": "  ERROR    "}
     ranks = list(labels)
     return "\n".join(f"{labels[f.level]}  {f.what}" for f in sorted(findings, key=lambda f: ranks.index(f.level)))

@@ -1,7 +1,7 @@
 """Estimate the GPU memory of batches and of training: weights, key-value cache and a reserve.
 
-The estimate leaves out fragmentation, and the activations of training beyond `RESERVE_GB`. So a job that does not
-fit by this estimate will not start, and one that barely fits may still fail.
+The estimate leaves out fragmentation, and the activations of training beyond `RESERVE_GB`. So a job that does not fit
+according to the estimate will not start, and one that barely fits may still fail.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def check_torch() -> Iterator[str]:
 
     if torch.version.cuda is None:
         yield (
-            f"torch {torch.__version__} is the build for CPUs. Remedy: remove .venv and call tools/setup.sh gpu; if "
-            "it comes back, a folder or index that pip is told of (pip config list) has only that build"
+            f"torch {torch.__version__} is the build for CPUs. Remedy: remove .venv and run tools/setup.sh gpu. If "
+            "the same build is installed again, a folder or index in pip's configuration (pip config list) provides it"
         )
         return
     major = torch.version.cuda.split(".")[0]
@@ -78,10 +78,10 @@ def check_vllm(driver: bool) -> Iterator[str]:
     for path in kernels:
         yield from _fault_of_loading(path, driver)
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        yield "no C compiler (gcc): Triton, which vLLM uses, compiles with it. Remedy: apt-get install gcc"
+        yield "no C compiler (gcc), which vLLM needs for Triton. Remedy: apt-get install gcc"
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if not header.is_file():
-        yield f"{header} is missing: Triton, which vLLM uses, compiles with it. Remedy: apt-get install python3.11-dev"
+        yield f"{header} is missing, which vLLM needs for Triton. Remedy: apt-get install python3.11-dev"
 
 
 def _fault_of_loading(path: Path, driver: bool) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _fault_of_loading(path: Path, driver: bool) -> Iterator[str]:
         ctypes.CDLL(str(path))
     except OSError as error:
         if driver or DRIVER not in str(error):
-            yield f"{path.name} does not load: {error}"
+            yield f"{path.name} can't be loaded: {error}"
 
 
 def check_seq2seq(driver: bool) -> Iterator[str]:
@@ -101,7 +101,7 @@ def check_seq2seq(driver: bool) -> Iterator[str]:
     except LibraryError as error:
         yield str(error)
     if driver and not ctranslate2.get_cuda_device_count():
-        yield "CTranslate2 sees no GPU"
+        yield "CTranslate2 finds no GPU"
 
 
 def check_training(driver: bool) -> Iterator[str]:
@@ -114,7 +114,7 @@ def check_training(driver: bool) -> Iterator[str]:
     import torch
 
     if driver and not torch.cuda.is_available():
-        yield "torch sees no GPU"
+        yield "torch finds no GPU"
 
 
 CHECKS: dict[str, Callable[[bool], Iterator[str]]] = {
@@ -131,7 +131,7 @@ def faults(engines: Sequence[str], driver: bool) -> Iterator[str]:
         try:
             yield from CHECKS[engine](driver)
         except (ImportError, OSError, AttributeError, RuntimeError) as error:
-            yield f"{engine} does not import: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            yield f"{engine} can't be imported: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def faults_in_a_process(engines: Sequence[str], driver: bool) -> list[str]:
@@ -157,7 +157,7 @@ def check_gpu_packages(
         engines.add("training")
         if training.attn_implementation == "flash_attention_2" and not has_flash_attn():
             yield Finding(
-                "wrong",
+                "error",
                 "training.attn_implementation is flash_attention_2, and flash-attn is not installed: set it to auto, "
                 "or run tools/setup.sh gpu --flash-attn",
             )
@@ -165,9 +165,9 @@ def check_gpu_packages(
     if not wanted:
         return
     found = find(wanted, here)
-    yield from (Finding("wrong", f"GPU packages: {fault}") for fault in found)
+    yield from (Finding("error", f"GPU packages: {fault}") for fault in found)
     if not found:
-        yield Finding("fine", f"the libraries of {', '.join(wanted)} are installed and can be loaded")
+        yield Finding("ok", f"the libraries of {', '.join(wanted)} are installed and can be loaded")
 
 
 def main() -> None:

@@ -57,24 +57,24 @@ def check_gpus(
             return
         gpus = [nodes.gpu_memory_gb] * (nodes.gpus or max(wanted.values()))
     if not gpus:
-        yield Finding("wrong", f"no GPU is visible here (nvidia-smi), and {len(wanted)} jobs request one")
+        yield Finding("error", f"no GPU is visible here (nvidia-smi), and {len(wanted)} jobs request one")
         return
     where = "here" if here else "on a node (runtime.gpus)"
-    few = [f"{what} asks for {count}" for what, count in wanted.items() if count > len(gpus)]
+    few = [f"{what} requests {count}" for what, count in wanted.items() if count > len(gpus)]
     if few:
-        yield Finding("wrong", f"{len(gpus)} GPUs are {where}: {', '.join(few)} (runtime.gpus)")
+        yield Finding("error", f"too few GPUs: {len(gpus)} {where}, but {', '.join(few)} (runtime.gpus)")
     small, slow, unknown = _check_memory(plan, min(gpus), longest, read)
     if small:
-        yield Finding("wrong", f"GPU memory of {min(gpus):.0f} GB: {'; '.join(small)}")
+        yield Finding("error", f"GPU memory of {min(gpus):.0f} GB: {'; '.join(small)}")
     if slow:
-        hint = " (exact once their config.json was fetched)" if any("up to" in what for what in slow) else ""
-        yield Finding("doubt", f"GPU memory of {min(gpus):.0f} GB is tight{hint}: {'; '.join(slow)}")
+        hint = " (exact when their config.json has been fetched)" if any("up to" in what for what in slow) else ""
+        yield Finding("warning", f"GPU memory of {min(gpus):.0f} GB is tight{hint}: {'; '.join(slow)}")
     if unknown:
         yield Finding("unchecked", f"GPU memory: the registry has no `parameters` for {', '.join(unknown)}")
     if not few and not small:
-        source = "" if here else " (by the configuration)"
-        room = "enough by this estimate"
-        yield Finding("fine", f"{len(gpus)} GPUs of {min(gpus):.0f} GB{source}, {room}")
+        source = "" if here else " (according to the configuration)"
+        room = "sufficient according to the estimate"
+        yield Finding("ok", f"{len(gpus)} GPUs of {min(gpus):.0f} GB{source}, {room}")
 
 
 FEW = 8
@@ -106,15 +106,17 @@ def _check_memory(
         if need.least > room:
             certain = content or need.weights + need.reserve > room
             (small if certain else slow).append(
-                f"{label} needs {bound}{need.least:.0f} GB (weights {need.weights:.0f}, cache of one request of full "
-                f"length {bound}{need.longest:.0f}), room for {room:.0f} (runtime: tensor_parallel, max_model_len)"
+                f"{label} needs {bound}{need.least:.0f} GB (weights {need.weights:.0f}, cache of a request of maximum "
+                f"length {bound}{need.longest:.0f}), but may use {room:.0f} (runtime: tensor_parallel, max_model_len)"
             )
         elif checkpoint.engine == "vllm" and tokens and at_once < FEW:
-            slow.append(f"{label} has room for {'' if content else 'at least '}{at_once:.0f} of its longest requests")
+            slow.append(
+                f"{label} has cache for {'' if content else 'at least '}{at_once:.0f} of its longest requests at a time"
+            )
     states = training_memory(plan) if plan.config.training.runtime.launcher != "cpu" else None
     if states and states > gpu:
         small.append(
-            f"training needs {states:.0f} for weights, gradients and states alone (training.runtime.gpus, zero_stage, "
-            "adam_offload, ref_offload, lora)"
+            f"training needs {states:.0f} GB for weights, gradients and optimiser states alone (training.runtime.gpus, "
+            "zero_stage, adam_offload, ref_offload, lora)"
         )
     return small, slow, unknown

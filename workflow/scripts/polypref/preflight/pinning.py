@@ -113,11 +113,11 @@ def pin(
     edited = {file: pinned_text(text, commits) for file, text in texts.items()}
     found = set().union(*(pinned for _, pinned in edited.values()))
     where = ", ".join(map(str, files)) or "a file, because there is no configuration file"
-    faults += [f"{path}: there is no entry with this `path:` in {where}; add revision: {commits[path]} by hand"
+    faults += [f"{path}: there is no entry with this `path:` in {where}; add `revision: {commits[path]}` manually"
                for path in commits if path not in found]  # fmt: skip
     if faults:
         raise PinError(
-            "\n".join([f"no file was changed, because of {len(faults)} faults:", *(f"  {fault}" for fault in faults)])
+            "\n".join(["no file was changed, because of these errors:", *(f"  {fault}" for fault in faults)])
         )
     for file, (text, pinned) in edited.items():
         if text != texts[file]:

@@ -29,7 +29,7 @@ def check_searched_types(
         if not known or has_more_than_keys(content):
             why = "has more in its cache than keys and values" if known else "is not a decoder that transformers knows"
             yield Finding(
-                "wrong",
+                "error",
                 f"checkpoint {name}: {user} uses beam search (decoding.beam_size), but {kind!r} {why}: leave beam_size "
                 "out, or use another model",
             )

@@ -97,7 +97,7 @@ def show(plan: Plan, results: Path, template: str, render: Render) -> str:
         row, stem, exists = first_request(plan, task, stems, results, template)
         checkpoint = plan.config.checkpoints[plan.batch_checkpoint(task, name)]
         known = _weights(plan, task, name, row, exists)
-        state = "first of" if exists else "not asked yet, stand-in for the first of"
+        state = "first of" if exists else "not written yet; with placeholders, the first of"
         files = f"{len(stems)} file{'s' * (len(stems) > 1)}"
         lines += [f"=== {task}/{name}: {checkpoint.engine} {known}", f"    {state} {files}: {stem}"]
         lines.append(f"    decoding: {json.dumps(json.loads(row['decoding']), ensure_ascii=False)}")
@@ -108,9 +108,9 @@ def show(plan: Plan, results: Path, template: str, render: Render) -> str:
         else:
             text = render({**row, "engine": checkpoint.engine, "chat_template": checkpoint.chat_template})
             if text is None:
-                lines.append("--- (as the model reads it: no tokenizer here yet; `snakemake fetch` gets it)")
+                lines.append("--- (not rendered: the tokenizer is not on this machine; `snakemake fetch` downloads it)")
             else:
-                lines += ["--- as the model reads it", text]
+                lines += ["--- rendered with the chat template", text]
         lines.append("")
     return "\n".join(lines)
 

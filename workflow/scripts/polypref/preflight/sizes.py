@@ -79,15 +79,15 @@ def table(plan: Plan, longest: dict[tuple[str, str], tuple[int, int]]) -> str:
         )
     if training and training["offloaded_gb"]:
         lines.append(
-            f"Training holds {training['offloaded_gb']:,.0f} GB of that on each node, which is offloaded there."
+            f"Of this memory, training uses {training['offloaded_gb']:,.0f} GB on each node for offloaded states."
         )
     lines += [
         f"Converting {name} for CTranslate2, once, needs up to {size / GB:,.0f} GB of main memory."
         for name, size in conversion_memory(plan).items()
     ]
     lines.append(
-        "Each GPU, at least: weights, the cache of one request of full length, and what comes on top; for training "
-        "its states without activations. Memory and limit are what a job asks for (`runtime:`); its retries ask for "
-        "twice and three times as much."
+        "Each, at least: the memory of a GPU for the weights, the cache of a request of maximum length, and a reserve; "
+        "for training, the weights, gradients and optimiser states without activations. A job requests this memory "
+        "and time limit (`runtime:`), and its retries request twice and three times as much."
     )
     return "\n".join(lines)

@@ -67,7 +67,10 @@ def faults(results: Path) -> list[str]:
     for folder in stores(results):
         for _ in RowStore(folder, report=found.append, set_aside=False).records():
             pass
-        found += [f"{path}: was renamed by an earlier run as corrupt" for path in sorted(folder.glob("*.corrupt-*"))]
+        found += [
+            f"{path}: was renamed by an earlier run because it is damaged"
+            for path in sorted(folder.glob("*.corrupt-*"))
+        ]
     return found
 
 

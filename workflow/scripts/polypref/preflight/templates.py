@@ -36,7 +36,7 @@ def local_tokenizer(path: str, revision: str | None) -> Any:
 
 
 def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Finding]:
-    """Check that each vLLM checkpoint has a template without a date, and that the trainee's works for training."""
+    """Check that the template of each vLLM checkpoint has no date, and that of the trained model suits training."""
     base = plan.config.training.base
     names = sorted({base, *(plan.batch_checkpoint(task, name) for task, name in plan.batches())})
     chatting = _with_conversations(plan)
@@ -55,19 +55,19 @@ def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Findin
             if name in chatting:
                 yield from _check_conversations(name, tokenizer, checkpoint.system_role if name != base else None)
         except TokenizerError as error:
-            yield Finding("wrong", str(error))
+            yield Finding("error", str(error))
         except Exception as error:  # a template may raise any error
-            yield Finding("wrong", f"checkpoint {name}: its chat template fails: {' '.join(str(error).split())[:200]}")
+            yield Finding("error", f"checkpoint {name}: its chat template fails: {' '.join(str(error).split())[:200]}")
         else:
             rendered.append(name)
     if rendered:
-        yield Finding("fine", f"chat templates render: {', '.join(rendered)}")
+        yield Finding("ok", f"chat templates render: {', '.join(rendered)}")
     if absent:
-        yield Finding("unchecked", f"chat templates: no tokenizer at hand yet for {', '.join(absent)}")
+        yield Finding("unchecked", f"chat templates: no tokenizer is available yet for {', '.join(absent)}")
 
 
 def _with_conversations(plan: Plan) -> set[str]:
-    """Return the checkpoints that see prompts as messages, if these may be conversations."""
+    """Return the checkpoints that get prompts as messages, if these may be conversations."""
     config, batches, found = plan.config, plan.batches(), set()
     if config.native or any(source.has_conversations for source in config.sources.values()):
         found |= {config.training.base, *(name for task, name in batches if task == "generate")}
@@ -77,11 +77,11 @@ def _with_conversations(plan: Plan) -> set[str]:
 
 
 def _check_conversations(name: str, tokenizer: Any, system_role: str | None) -> Iterator[Finding]:
-    """Report what a template does with a system message, and whether it writes several turns."""
+    """Report what a template does with a system message, and whether it renders several turns."""
     asked, answer = {"role": "user", "content": "Name a river."}, {"role": "assistant", "content": "The Rhine."}
     if system_role is None and not takes_system(tokenizer):
         yield Finding(
-            "fine",
+            "ok",
             f"checkpoint {name}: its chat template has no system role; the system message of a prompt is put before "
             "the first turn of the user",
         )
@@ -94,9 +94,9 @@ def _check_conversations(name: str, tokenizer: Any, system_role: str | None) -> 
         fault = " ".join(str(error).split())[:200]
     if fault:
         yield Finding(
-            "doubt",
-            f"checkpoint {name}: its chat template does not write prompts of several turns ({fault}); if the sources "
-            "have some, they are dropped, and if the evaluation prompts have some, they are not answered",
+            "warning",
+            f"checkpoint {name}: its chat template does not render prompts of several turns ({fault}); such prompts "
+            "of the sources are dropped, and those of the evaluation set are not answered",
         )
 
 
@@ -113,7 +113,7 @@ def _check_trainee(name: str, tokenizer: Any) -> Iterator[Finding]:
     thinking = rendered("<think>\nA long one.\n</think>\n\nThe Rhine.", "<think>\nAny.\n</think>\n\nThe Rhine.")
     if is_trainable(thinking) and fault_of(thinking, tokenizer.eos_token) == EQUAL:
         yield Finding(
-            "doubt",
-            f"checkpoint {name}: its chat template removes <think>…</think> from answers; pairs that differ in nothing "
-            "else are left out",
+            "warning",
+            f"checkpoint {name}: its chat template removes <think>…</think> from answers; pairs that differ only "
+            "in this are dropped",
         )

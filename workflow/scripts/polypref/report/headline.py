@@ -11,7 +11,7 @@ from polypref.report.text import signed
 
 QUESTION = "Which way of creating multilingual preference data trains the best model?"
 
-VOID = "The numbers below are what the verdicts add up to. They do not measure which variant is better."
+VOID = "The numbers below summarise the verdicts, but they do not show which variant is better."
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ def _count(number: int, noun: str) -> str:
 
 
 def _seeds(overall: pd.DataFrame) -> str:
-    """Say with how many seeds the variants were trained, and what the intervals therefore cover."""
+    """Describe the number of training seeds, and what the intervals therefore account for."""
     if "seeds" not in overall or overall["seeds"].eq(1).all():
         return (
-            "Each variant was trained with one seed: the intervals are about these trained models, and do not contain "
-            "how much another training seed would change (training.seeds)."
+            "Each variant was trained with one seed: the intervals are about these trained models, and do not "
+            "account for how much another training seed would change the results (training.seeds)."
         )
     counts = overall["seeds"]
     number = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
     return (
-        f"Each variant was trained with {number} seeds: differences are means over them, and the intervals contain the "
-        "choice of prompts and of seeds."
+        f"Each variant was trained with {number} seeds: differences are means over the seeds, and the intervals "
+        "account for the choice of prompts and of seeds."
     )
 
 

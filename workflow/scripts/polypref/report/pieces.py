@@ -66,7 +66,7 @@ def _split(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 class Numbers:
-    """Number distinct values in order of first occurrence."""
+    """Assign numbers to distinct values in order of first occurrence."""
 
     def __init__(self, values: Sequence[str] = ()):
         self._known = {value: number for number, value in enumerate(values)}

@@ -15,7 +15,7 @@ from polypref.files.tables import canonical_json
 
 @dataclass(frozen=True)
 class RequestSettings:
-    """What requests to a model share, as rules pass it to scripts: all that affects a completion but the messages.
+    """Settings of the requests to a model, as rules pass them to scripts: what affects completions except the messages.
 
     ``path`` and ``revision`` identify the checkpoint; if ``local`` is true, the revision is a digest of its content.
     ``decoding`` contains the parameters that are set, with ``source_code`` and ``target_code`` of a seq2seq model.

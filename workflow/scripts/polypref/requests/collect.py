@@ -21,7 +21,7 @@ from polypref.requests.splitting import join_pieces
 
 Row = dict[str, Any]
 
-NOT_ASKED = "nothing in the text is language: it is all code, formulas, URLs or the like, and would stay in English"
+NOT_ASKED = "the text has nothing to translate (only code, formulas, URLs or the like) and would stay in English"
 """Error of a text that was not sent to its translator."""
 PROVENANCE = ("model", "checkpoint", "revision", "decoding")
 

@@ -19,8 +19,8 @@ def ask_responses(
 ) -> list[dict[str, Any]]:
     """Build one request per prompt; items have ``item_id`` and ``prompt``.
 
-    An item is skipped if its prompt is empty, which means that the translation of the prompt failed. ``fit`` changes
-    the messages to those that the model takes (see :func:`system_fitter`).
+    An item is skipped if its prompt is empty, which means that the translation of the prompt failed. ``fit`` adapts the
+    messages to the model (see :func:`system_fitter`).
     """
     rows = []
     for item in items:
@@ -59,6 +59,6 @@ def _tokenizer(settings: RequestSettings) -> Any:
         return use_template(tokenizer, settings.chat_template, settings.path)
     except TokenizerError as error:
         raise TokenizerError(
-            f"{error}\nA prompt has a system message, and the chat template says whether the model takes it; to say it "
-            "yourself, set system_role of the checkpoint to keep or merge."
+            f"{error}\nA prompt has a system message, and the chat template determines whether the model supports "
+            "it. To decide this explicitly, set system_role of the checkpoint to keep or merge."
         ) from error

@@ -78,7 +78,7 @@ def ask_verdicts(
                     )
     skipped = sum(row["request_id"] is None for row in rows)
     if skipped:
-        report(f"{skipped} of {len(rows)} judgements can't be asked: an answer is missing")
+        report(f"{skipped} of {len(rows)} judgements are not requested, because an answer is missing")
     return rows
 
 
@@ -102,8 +102,8 @@ def ask_second_judge(
 def parse_verdict(reply: str, order: str, parser: str = "label") -> str:
     """Return the winner in a judge's reply: ``policy``, ``opponent``, ``tie``, or an empty string if unparsed.
 
-    ``parser`` is the name of a parser in :data:`polypref.requests.verdict_parsers.PARSERS`. It reads what follows the
-    reasoning in tags that a judge may write first. If it finds no label there, no winner is guessed.
+    ``parser`` is the name of a parser in :data:`polypref.requests.verdict_parsers.PARSERS`. It parses the text after
+    any reasoning in tags. If there is no label, the verdict is unparsed and never guessed.
     """
     label = PARSERS[parser](after_reasoning(reply))
     if label in ("", "TIE"):

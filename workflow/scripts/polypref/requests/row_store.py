@@ -6,7 +6,8 @@ next run has little to seal. Readers need no lock, because they ignore an incomp
 does not match is ignored too, and its request is sent again. Append-only files and ``flock`` work on network file
 systems where a database would not.
 
-``store_files`` defines the file formats, ``store_reader`` reads them, and ``store_lock`` lets one job write at a time.
+``store_files`` defines the file formats, ``store_reader`` reads them, and ``store_lock`` allows only one job to write
+at a time.
 """
 
 from __future__ import annotations

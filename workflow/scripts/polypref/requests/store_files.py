@@ -87,7 +87,7 @@ def read_part(part: Path, report: Callable[[str], None], wanted: Container[str] 
 
 
 def _read_row_group(file: pq.ParquetFile, group: int, schema: pa.Schema) -> pa.Table:
-    # One thread: more would only hold further decoded columns in memory.
+    # One thread: more threads would only keep further decoded columns in memory.
     return file.read_row_group(group, schema.names, use_threads=False).cast(schema)
 
 

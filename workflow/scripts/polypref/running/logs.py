@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-if TYPE_CHECKING:  # most small jobs print nothing, and rich is a quarter of the time that such a job takes
+if TYPE_CHECKING:  # most small jobs print nothing, and importing rich takes a quarter of their run time
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -65,7 +65,7 @@ class UnfinishedJob(NamedTuple):
 
 
 ITS_TURN = {"None", "Priority", "Resources", "BeginTime", "Cleaning", "Prolog"}
-"""Slurm's reasons of pending jobs that start without intervention."""
+"""Slurm's reasons for pending jobs that will start without intervention."""
 WAITS = (
     "If they do not start, stop the run (Ctrl-C) and change the account or the partition in the profile, or the "
     "resources under `runtime:` of the model; `scontrol show job ID` shows details."

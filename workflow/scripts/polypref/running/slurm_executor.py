@@ -90,7 +90,7 @@ class StatusQuery:
         return {job: state.partition(" ")[0] for job, state in states.items()}, seconds or 0.0
 
     def waiting(self, folder: Path) -> str:
-        """Describe the jobs that are pending for reasons other than their turn, each reason once."""
+        """Describe the jobs that will not start without intervention, each reason once."""
         try:
             jobs = [job for job in unfinished_jobs(folder, self.run) if job.state == "PENDING"]
         except (OSError, subprocess.SubprocessError):

@@ -88,7 +88,7 @@ def _cells(run: dict[str, Any]) -> dict[str, str]:
 def health_lines(results: str | Path) -> list[str]:
     """The failed health checks and the number of warnings; nothing without the table of health checks."""
     path = Path(results) / "tables/health.csv"
-    if not path.exists() or not path.stat().st_size:  # an empty file is what a run with --touch may leave
+    if not path.exists() or not path.stat().st_size:  # a run with --touch may create an empty file
         return []
     table = read_csv(path)
     failed, warned = (table[table["status"].eq(status)] for status in ("fail", "warn"))

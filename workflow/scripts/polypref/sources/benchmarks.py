@@ -133,7 +133,7 @@ def read_evaluation(files: Iterable[str], compared: dict[str, Any]) -> Iterator[
     """Read the whole evaluation set, from local files or the Hub, as :func:`evaluation_texts`.
 
     ``compared`` has the path, revision and configurations of a set on the Hub; without configurations, none is read.
-    ``own``, which one's own set has, has the columns, the revision, and the path, subset and split of parts on the Hub.
+    ``own`` describes the user's own set: columns, revision, and path, subset and split of its parts on the Hub.
     """
     if own := compared.get("own"):
         parts = [(path, None, "test") for path in files] or own["parts"]

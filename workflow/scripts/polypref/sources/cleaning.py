@@ -23,12 +23,12 @@ def clean(text: Any) -> str:
 
 
 def readable(text: str) -> str:
-    """Return a text that UTF-8 can encode: half a character is replaced by its escape sequence."""
+    """Return a text that UTF-8 can encode: lone surrogates are replaced by their escape sequences."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_broken(text: str) -> bool:
-    """Whether a text has half a character: JSON can escape a lone surrogate, but UTF-8 can't encode it."""
+    """Whether a text has a lone surrogate (half a character), which JSON can escape but UTF-8 can't encode."""
     return _SURROGATE.search(text) is not None
 
 
@@ -38,19 +38,19 @@ def require_text(what: str, text: str) -> str:
     Raises
     ------
     ValueError
-        It has no visible character, or half a character; the message begins with ``what``.
+        It has no visible character, or an incomplete character; the message begins with ``what``.
     """
     if not visible(text):
         raise ValueError(f"{what} is empty")
     if is_broken(text):
-        raise ValueError(f"{what} has half a character (a lone surrogate)")
+        raise ValueError(f"{what} contains an incomplete character (a lone surrogate)")
     return text
 
 
 def clean_prompt(given: Iterable[Turn]) -> str:
     """Clean the turns of a prompt, and convert it to text (see :mod:`polypref.files.conversations`).
 
-    An empty system message is left out: it says the same as none.
+    An empty system message is removed, because it is equivalent to none.
 
     Raises
     ------

@@ -23,7 +23,7 @@ Row = dict[str, Any]
 Numbered = Iterator[tuple[int, Row]]
 """Rows with their number in the file, counted from 1 (JSON Lines: the line; CSV: without the header)."""
 BYTES_AT_ONCE = 1 << 26
-"""A batch of a Parquet file has at most about as many bytes, so that rows of megabytes do not fill the memory."""
+"""Approximate maximum size of a batch of a Parquet file, so that very long rows do not fill the memory."""
 
 csv.field_size_limit(1 << 30)
 
@@ -34,14 +34,14 @@ def iter_file(path: Path) -> Numbered:
     Raises
     ------
     TableError
-        The file does not exist, is damaged or not UTF-8, or a row has another number of cells than the header.
+        The file does not exist, is damaged or not UTF-8, or a row and the header have different numbers of cells.
     """
     suffix, compression = data_format(path)
     if not suffix or (suffix == ".parquet" and compression):
         raise TableError(
-            f"{path}: files that end with {''.join(path.suffixes[-2:]) or 'nothing'} can't be read. Unpack or convert "
-            f"it to one of {', '.join(LOCAL_SUFFIXES)} (all but the last also {' or '.join(COMPRESSED)}), and name it "
-            "so."
+            f"{path}: the file extension {''.join(path.suffixes[-2:]) or '(none)'} is not supported. Unpack or convert "
+            f"the file to one of {', '.join(LOCAL_SUFFIXES)} (all but the last also with {' or '.join(COMPRESSED)}), "
+            "and name it accordingly."
         )
     try:
         yield from _iter_parquet(path) if suffix == ".parquet" else _iter_text(path, suffix, compression)
@@ -52,7 +52,7 @@ def iter_file(path: Path) -> Numbered:
     except (OSError, EOFError, zlib.error) as error:
         if not compression:
             raise
-        raise TableError(f"{path}: is damaged or no {compression} file ({error}). Pack it again.") from None
+        raise TableError(f"{path}: is damaged or not a {compression} file ({error}). Compress it again.") from None
 
 
 def _iter_text(path: Path, suffix: str, compression: str) -> Numbered:

@@ -1,6 +1,6 @@
 """Rows that do not become pairs of the base set, and their records in a ``dropped.parquet``.
 
-What decides that a row is dropped, by the column ``step``:
+Where it is decided that a row is dropped, by the column ``step``:
 
 - ``normalise``, ``clean``, ``deduplicate`` (the same pair): :mod:`polypref.sources.formats`, per format;
 - ``contamination`` (the prompt matches an evaluation prompt), ``deduplicate`` (the same prompt), ``length``,
@@ -18,7 +18,7 @@ from polypref.sources.cleaning import readable
 
 @dataclass(frozen=True)
 class DroppedRow:
-    """A row of a source that is no pair: the format excludes it (a tie, say), or it is unusable (``bad``)."""
+    """A row of a source that becomes no pair: the format excludes it (e.g. a tie), or it is unusable (``bad``)."""
 
     row: int
     reason: str

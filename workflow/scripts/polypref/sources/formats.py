@@ -71,9 +71,9 @@ def chatbot_arena(rows: Iterable[Row], several: bool = False) -> Iterator[Pair |
         elif winner not in ("model_a", "model_b"):
             yield DroppedRow(n, f"the vote is {winner}")
         elif not (is_conversation(a) and is_conversation(b)):
-            yield DroppedRow(n, "a conversation is no list of {role, content}", bad=True)
+            yield DroppedRow(n, "a conversation is not a list of {role, content}", bad=True)
         elif not (_is_chat(a, several) and _is_chat(b, several)):
-            yield DroppedRow(n, "a conversation is no series of questions and answers" if several else SEVERAL)
+            yield DroppedRow(n, "a conversation is not a series of questions and answers" if several else SEVERAL)
         elif [turn["content"] for turn in a[:1]] != [turn["content"] for turn in b[:1]]:
             yield DroppedRow(n, "the two prompts differ", bad=True)
         elif _turns(a[:-1]) != _turns(b[:-1]):
@@ -198,7 +198,7 @@ NORMALISERS = {
 
 
 def check_columns(name: str, kind: str, columns: Mapping[str, str] | None) -> None:
-    """Check that the columns that a source renames are some that its format reads.
+    """Check that all columns that a source renames exist in its format.
 
     Raises
     ------
@@ -208,7 +208,9 @@ def check_columns(name: str, kind: str, columns: Mapping[str, str] | None) -> No
     known = (*COLUMNS[kind], *OPTIONAL.get(kind, ()))
     for column in columns or ():
         if column not in known:
-            raise TableError(f"sources.{name}.columns: {column} is no column of {kind}; allowed: {', '.join(known)}.")
+            raise TableError(
+                f"sources.{name}.columns: {column} is not a column of {kind}; allowed: {', '.join(known)}."
+            )
 
 
 def normalise(
@@ -254,7 +256,7 @@ def normalise(
                 where = place(found.row) if place else f"{path}, row {found.row}"
                 raise TableError(
                     f"{where}: {found.reason}. Fix or remove the row, or set "
-                    f"sources.{name}.bad_rows: drop to leave such rows out and count them."
+                    f"sources.{name}.bad_rows: drop to drop and count such rows."
                 )
             dropped.append(dropped_row({"source": name, "row": found.row, "item_id": None}, step, found.reason))
             continue
@@ -275,7 +277,7 @@ def cleaned(pair: Pair) -> Pair | DroppedRow:
     """Clean the texts of a pair, and convert its prompt to text."""
     for field in ("prompt", "chosen", "rejected"):
         if not isinstance(value := getattr(pair, field), str | tuple | None):
-            return DroppedRow(pair.row, f"{field} is no text but a value of type {type(value).__name__}", bad=True)
+            return DroppedRow(pair.row, f"{field} is not a text but a value of type {type(value).__name__}", bad=True)
     turns = pair.prompt if isinstance(pair.prompt, tuple) else (("user", pair.prompt),)
     try:
         prompt = clean_prompt(turns)
@@ -285,5 +287,5 @@ def cleaned(pair: Pair) -> Pair | DroppedRow:
     if visible(chosen) == visible(rejected):
         return DroppedRow(pair.row, "chosen equals rejected")
     if is_broken(pair.task):
-        return DroppedRow(pair.row, "task has half a character (a lone surrogate)", bad=True)
+        return DroppedRow(pair.row, "task contains an incomplete character (a lone surrogate)", bad=True)
     return Pair(pair.row, pair.task, prompt, chosen, rejected)

@@ -74,7 +74,9 @@ def require_prompt(turns: Sequence[Turn]) -> None:
         if role not in ("system", "user", "assistant"):
             raise ValueError(f"prompt has a message of role {role!r}, expected system, user or assistant")
         if role == "system" and number:
-            raise ValueError(f"prompt has a system message at place {number + 1}, expected at the start only")
+            raise ValueError(
+                f"prompt has a system message at position {number + 1}, but it may only be the first message"
+            )
     if turns[-1][0] != "user":
         raise ValueError(f"prompt must end with a turn of the user, found role {turns[-1][0]!r}")
 
@@ -116,17 +118,17 @@ def _prompt(prompt: Any, chosen: list[Turn], rejected: list[Turn]) -> tuple[list
     shared = chosen[:same]
     if not shared:
         raise ValueError(
-            "chosen and rejected have no column prompt beside them and begin with no turn that is the same in both"
+            "there is no column prompt, and chosen and rejected have no common first turn"
             if not given
             else "chosen and rejected are whole conversations that begin with different turns"
         )
     if given and not _contains(shared, given):
-        raise ValueError("prompt is not among the turns that chosen and rejected begin with")
+        raise ValueError("prompt is not part of the turns that chosen and rejected have in common")
     return shared, (chosen[same:], rejected[same:])
 
 
 def _contains(turns: list[Turn], given: list[Turn]) -> bool:
-    """Whether the contents of ``given`` are a series in those of ``turns``, for example the first or last of them."""
+    """Whether the contents of ``given`` are consecutive turns of ``turns``, for example the first or the last ones."""
     everything, wanted = ([content.strip() for _, content in side] for side in (turns, given))
     return any(everything[start : start + len(wanted)] == wanted for start in range(len(turns) - len(given) + 1))
 
@@ -138,7 +140,7 @@ def _turns(name: str, value: Any, role: str = "assistant") -> list[Turn]:
     if isinstance(value, dict):
         value = [value]
     if not is_conversation(value):
-        raise ValueError(f"{name} is no list of {{role, content}}")
+        raise ValueError(f"{name} is not a list of {{role, content}}")
     return [(str(turn["role"]), _content(name, turn["content"])) for turn in value]
 
 

@@ -48,7 +48,7 @@ def normalise_native(
             if native.bad_rows == "error":
                 raise TableError(
                     f"{native.path}, row {number}: {found.reason}. Fix or remove the row, or set "
-                    f"native.{name}.bad_rows: drop to leave such rows out and count them."
+                    f"native.{name}.bad_rows: drop to drop and count such rows."
                 )
             pair = {"source": name, "row": number, "item_id": None}
             dropped.append(dropped_row(pair, "clean", found.reason, language))
@@ -63,7 +63,7 @@ def normalise_native(
     if not seen:
         where = f" with {' or '.join(sorted(codes))} in the column {native.language}" if native.language else ""
         raise TableError(
-            f"{native.path}: no row is a prompt in {language}{where}. Check native.{name}, or take the language out."
+            f"{native.path}: no row is a prompt in {language}{where}. Check native.{name}, or remove the language."
         )
 
 

@@ -42,7 +42,7 @@ class Matcher:
     """Finds texts that match one of many references, reading each text once.
 
     :meth:`candidate` selects the few texts that share anything with a reference, and :meth:`matches` decides on them.
-    So only the candidates are in memory, and of the references' n-grams only hash values.
+    So only the candidates and the hash values of the references' n-grams are in memory.
 
     Parameters
     ----------

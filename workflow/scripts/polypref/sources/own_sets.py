@@ -1,4 +1,4 @@
-"""Convert test sets of one's own: evaluation prompts, and segments with one or several reference translations."""
+"""Convert the user's own test sets: evaluation prompts, and segments with one or several reference translations."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def own_prompts(
         if prompt_id in prompts:
             what = "the prompt" if own_id is None or own_id == "" else f"id {prompt_id}"
             before = rows.place(first[prompt_id])
-            raise TableError(f"{rows.place(number)}: {what} occurs twice for {language.name} (before: {before}).")
+            raise TableError(f"{rows.place(number)}: {what} occurs twice for {language.name} (first in {before}).")
         first[prompt_id] = number
         prompts[prompt_id] = {
             "item_id": digest("prompt", prompt_id, code),
@@ -170,10 +170,10 @@ def _prompt(rows: Placed, number: int, row: Row) -> str:
 def _text(rows: Placed, number: int, row: Row, name: str) -> str:
     value = row[name]
     if value is not None and not isinstance(value, str):
-        raise TableError(f"{rows.place(number)}: {name} is no text but a value of type {type(value).__name__}.")
+        raise TableError(f"{rows.place(number)}: {name} is not a text but a value of type {type(value).__name__}.")
     text = clean(value)
     if not text:
         raise TableError(f"{rows.place(number)}: {name} is empty.")
     if is_broken(text):
-        raise TableError(f"{rows.place(number)}: {name} has half a character (a lone surrogate).")
+        raise TableError(f"{rows.place(number)}: {name} contains an incomplete character (a lone surrogate).")
     return text

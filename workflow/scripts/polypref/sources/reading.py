@@ -81,7 +81,7 @@ class Data:
                 expected = within + 1
                 yield self._named(row, path if number == before + 1 else self.place(number))
             if number == before:
-                raise TableError(f"{path}: has no rows. Check the file, or take it out of the configuration.")
+                raise TableError(f"{path}: has no rows. Check the file, or remove it from the configuration.")
         if not number:
             raise TableError(f"{self}: has no rows. Check the path in the configuration.")
 
@@ -89,7 +89,9 @@ class Data:
         """Rename the columns of a row, and check that it has the required ones."""
         for name, own in self.columns.items():
             if own not in row:
-                raise TableError(f"{where}: column {own} (of `columns`, for {name}) is missing; found {_names(row)}.")
+                raise TableError(
+                    f"{where}: column {own} (configured in `columns` for {name}) is missing; found {_names(row)}."
+                )
         if self.columns:
             row = {**row, **{name: row[own] for name, own in self.columns.items()}}
         if missing := [name for name in self.required if name not in row]:

@@ -15,8 +15,8 @@ from polypref.sources.tokens import TokenizerError, load_tokenizer
 
 Messages = Sequence[dict[str, str]]
 
-EQUAL = "chosen equals rejected as the chat template renders them"
-EMPTY = "an answer is empty as the chat template renders it"
+EQUAL = "chosen equals rejected after rendering with the chat template"
+EMPTY = "an answer is empty after rendering with the chat template"
 
 
 class Rendered(NamedTuple):
@@ -37,9 +37,9 @@ def require_fixed(template: Any, where: str) -> None:
     texts = template.values() if isinstance(template, dict) else [template or ""]
     if any("strftime_now" in re.sub(r"\{#.*?#\}", "", str(text), flags=re.DOTALL) for text in texts):
         raise TokenizerError(
-            f"{where}: its chat template writes today's date (strftime_now), so the same request would be another "
-            "prompt on another day. Copy the template into the checkpoint's chat_template in the registry, with a "
-            "fixed date in the place of strftime_now(...)."
+            f"{where}: its chat template writes today's date (strftime_now), so the prompt of the same "
+            "request would change every day. Copy the template into the checkpoint's chat_template in the registry, "
+            "with a fixed date instead of strftime_now(...)."
         )
 
 
@@ -125,5 +125,5 @@ def fault_of(pair: Rendered, end: str) -> str:
 
 UNTRAINABLE = (
     "the chat template writes a conversation that does not begin with its own prompt; OpenRLHF can't train with it. "
-    "Give the checkpoint another chat_template, one whose generation prompt is what stands before an answer"
+    "Give the checkpoint another chat_template, one whose generation prompt is identical to the text before an answer"
 )

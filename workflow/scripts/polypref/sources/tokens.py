@@ -31,8 +31,8 @@ def load_tokenizer(path: str, revision: str | None) -> Any:
         if Path(path).is_dir():
             raise TokenizerError(f"{what}\nThe folder must be a checkpoint in the Hub's format.") from error
         raise TokenizerError(
-            f"{what}\nIs this machine online, or was the checkpoint fetched before (`snakemake fetch`)? A gated one "
-            f"needs its licence accepted at https://huggingface.co/{path} and HF_TOKEN set."
+            f"{what}\nCheck the network, or fetch the checkpoint beforehand (`snakemake fetch`). If it is gated, "
+            f"accept its licence at https://huggingface.co/{path} and set HF_TOKEN."
         ) from error
 
 

@@ -66,7 +66,9 @@ def read_attempt(text: str, batch_size: int, micro_steps: int) -> pd.DataFrame:
     for line in re.split(r"[\r\n]", text):
         micro = read_bar(line)
         if micro and micro["place"] < micro["total"]:
-            seen[micro["epoch"], micro["place"]] = micro  # the bar may appear before its values: use the last one
+            seen[micro["epoch"], micro["place"]] = (
+                micro  # the bar may be printed before its values, so the last one is used
+            )
     micros = pd.DataFrame(list(seen.values())).rename(columns={"reject_reward": "rejected_reward", "acc": "accuracy"})
     if micros.empty:
         return pd.DataFrame(columns=LOG_COLUMNS)
@@ -119,7 +121,7 @@ def require_numbers(table: pd.DataFrame, folder: Path) -> None:
     if len(broken):
         raise ValueError(
             f"{folder}: the loss is not a number from step {broken.iloc[0]} on. Lower training.learning_rate, or train "
-            "in bf16 where it was fp16."
+            "in bf16 instead of fp16."
         )
 
 

@@ -13,7 +13,7 @@ PROJECT = "polypref"
 
 
 def uses_wandb(settings: Any, environment: Mapping[str, str]) -> bool:
-    """Whether a training is logged to Weights & Biases: with a key, where the environment reaches the trainer.
+    """Whether a training is logged to Weights & Biases: if there is a key and the trainer gets the environment.
 
     DeepSpeed's launcher does not pass the environment on to the nodes of a host file.
     """
@@ -22,10 +22,10 @@ def uses_wandb(settings: Any, environment: Mapping[str, str]) -> bool:
 
 
 def tracking_flags(settings: Any, environment: Mapping[str, str], name: str) -> dict[str, str]:
-    """Return the trainer's flags for TensorBoard or Weights & Biases; none if neither is wanted and installed.
+    """Return the trainer's flags for TensorBoard or Weights & Biases; none if neither is requested and installed.
 
-    The key itself is never on the command line, which other users of the machine can read and OpenRLHF uploads:
-    OpenRLHF only needs a value that is not empty, and wandb takes the key from the environment.
+    The key itself is never on the command line, because other users of the machine can read it there and OpenRLHF
+    uploads it. OpenRLHF only needs a non-empty value; wandb reads the key from the environment.
 
     Parameters
     ----------

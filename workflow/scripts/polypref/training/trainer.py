@@ -43,7 +43,10 @@ REMEDIES = (
     (r"No space left on device", "The disk is full: resumable checkpoints hold 16 bytes per parameter, two at a time."),
     (r"Address already in use|EADDRINUSE", "Another training uses this port on the machine; start this one again."),
     (r"PytorchStreamReader|invalid load key", "A resumable checkpoint is damaged; delete {folder}."),
-    (r"invalid choice|unrecognized arguments", "OpenRLHF does not know a setting; this workflow is for openrlhf 0.11."),
+    (
+        r"invalid choice|unrecognized arguments",
+        "OpenRLHF does not know a setting; this workflow requires openrlhf 0.11.",
+    ),
 )
 
 
@@ -272,6 +275,8 @@ def explain(code: int, attempt: Path, folder: Path) -> str:
     last = [line for line in re.split(r"[\r\n]+", output) if line.strip()][-TAIL:]
     remedies = [text.format(folder=folder / "checkpoints") for sign, text in REMEDIES if re.search(sign, output)]
     if code in (-9, 137) and not remedies:
-        remedies = ["It was killed (signal 9): by hand, by the scheduler, or because the machine's memory was full."]
-    head = [f"OpenRLHF stopped with exit code {code}.", *remedies, "A new run goes on from the last checkpoint."]
-    return "\n".join([" ".join(head), f"Its whole output is in {attempt}; the last lines:", *(f"  {x}" for x in last)])
+        remedies = ["It was killed (signal 9): by a user, by the scheduler, or because the machine ran out of memory."]
+    head = [f"OpenRLHF stopped with exit code {code}.", *remedies, "A new run resumes from the last checkpoint."]
+    return "\n".join(
+        [" ".join(head), f"Its complete output is in {attempt}. The last lines:", *(f"  {x}" for x in last)]
+    )

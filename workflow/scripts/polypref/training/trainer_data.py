@@ -3,8 +3,8 @@
 OpenRLHF 0.11 silently drops a row if its prompt leaves no room for an answer, truncates an answer at the maximum
 length, and makes no optimiser step for an incomplete last batch. This module follows
 ``openrlhf/datasets/reward_dataset.py`` to detect and report all three cases before training. It also leaves out pairs
-whose answers are equal or empty after rendering (a chat template may remove the difference), as nothing can be learnt
-from them.
+whose answers are equal or empty after rendering (a chat template may remove the difference), because nothing can be
+learned from them.
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ def _count(tokenizer: Any, texts: list[str]) -> list[int]:
 def hold_out(item_ids: Sequence[str], share: float, seed: int) -> np.ndarray:
     """Return for each pair whether it is held out.
 
-    The side of an item follows from the digest of its id, so that all its languages, and its pairs in all data sets,
-    are on the same side, and another item does not change it. The share of held-out items is therefore approximate.
+    Whether an item is held out follows from the digest of its id. It is therefore the same in all languages and data
+    sets, and does not depend on the other items. The share of held-out items is therefore approximate.
     """
     return np.array([fraction("held out", seed, item) < share for item in item_ids], dtype=bool)
 
@@ -210,7 +210,7 @@ def choose_rows(
     usable = np.flatnonzero(fate.isin(["kept", "cut"]))
     if len(usable) < batch_size:
         same, empty = (fate == "equal").sum(), (fate == "empty").sum()
-        why = f" (in {same}, {EQUAL}; in {empty}, {EMPTY})" if same or empty else ""
+        why = f" ({same} where {EQUAL}; {empty} where {EMPTY})" if same or empty else ""
         raise DataError(
             f"{len(usable)} of {len(fate)} pairs are left to train on{why}, less than one batch of {batch_size}. Lower "
             "training.batch_size, raise training.max_length, or find out why the data set is so small."

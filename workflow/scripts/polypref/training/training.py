@@ -19,63 +19,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from polypref.config.batch_size import micro_steps, world_size
-from polypref.config.training import OPTIONAL
-from polypref.files.digests import digest, identity
 from polypref.files.tables import atomic_write
 from polypref.requests.checkpoints import content_revision, local_folder, tokenizer_files
 from polypref.running.slurm import job_nodes
 from polypref.training import log as training_log
 from polypref.training import trainer
-from polypref.training.attention import attention_used
+from polypref.training.identity import held_out_pairs, outcome_settings, training_digest
 from polypref.training.tracking import FOLDER, tracking_flags
 from polypref.training.trainer import TrainingError
 from polypref.training.trainer_data import (
     check_lengths,
     choose_rows,
-    conversations,
     fit_systems,
-    hold_out,
     read_pairs,
     steps_between_evaluations,
     write_pairs,
 )
 
-OUTCOME = (
-    "learning_rate", "lr_scheduler", "warmup_ratio", "max_norm", "beta", "batch_size", "epochs", "max_length", "seed",
-    "param_dtype", "overlong",
-)  # fmt: skip
-"""Settings that change the trained model; all others only affect memory use and distribution over machines."""
-
-LORA = ("rank", "alpha", "dropout", "target_modules")
 HELD_OUT = "held_out.parquet"
 PACKAGES = ("openrlhf", "deepspeed", "torch", "transformers", "peft")
-
-
-def outcome_settings(settings: Any) -> dict[str, Any]:
-    """Return the settings that change the trained model, as JSON values."""
-    lora = None if settings.lora is None else {name: getattr(settings.lora, name) for name in LORA}
-    given = settings.recipe()
-    named = {name: getattr(settings, name) for name in OUTCOME}
-    named |= {name: given[name] for name in (*OPTIONAL, "held_out_seed") if name in given}
-    return named | {"lora": lora, "attn_implementation": attention_used(settings)}
-
-
-def training_digest(pairs: pd.DataFrame, base: dict[str, Any], settings: Any) -> str:
-    """Compute the digest of a training from the conversations in order, the base model and `outcome_settings`."""
-    template = base.get("chat_template")
-    name = identity(base["path"], base["revision"], Path(base["path"]).is_dir(), chat_template=template)
-    held_out = _held_out(pairs, settings)
-    split = [] if held_out is None else [held_out.tolist()]
-    return digest("training", name, outcome_settings(settings), conversations(pairs), *split)
-
-
-def _held_out(pairs: pd.DataFrame, settings: Any) -> np.ndarray | None:
-    """Return which pairs are held out, or None if all are for training."""
-    return hold_out(pairs["item_id"], settings.held_out, settings.held_out_seed) if settings.held_out else None
 
 
 def local_base(base: dict[str, Any]) -> Path:
@@ -90,7 +55,9 @@ def local_base(base: dict[str, Any]) -> Path:
     for name in ("config.json", "tokenizer_config.json"):
         file = folder / name
         if file.is_file() and "auto_map" in json.loads(file.read_text("utf-8")):
-            raise TrainingError(f"{base['path']}: {name} asks for code of the model's own (auto_map), which is not run")
+            raise TrainingError(
+                f"{base['path']}: {name} requires custom code of the model (auto_map), which is not executed"
+            )
     return folder.resolve()
 
 
@@ -170,15 +137,15 @@ def _prepare(
     tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
     pairs, merged = fit_systems(pairs, tokenizer)
     if merged:
-        say(f"the chat template has no system role: {merged:,} system messages are put before the first user turn")
+        say(f"the chat template has no system role; {merged:,} system messages are merged into the first user turn")
     lengths = check_lengths(pairs, tokenizer, settings.max_length)
-    rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed, _held_out(pairs, settings))
+    rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed, held_out_pairs(pairs, settings))
     fates = rows["fate"].value_counts()
     say(
         f"{rows['trained'].sum():,} of {len(rows):,} pairs are trained on; {fates.get('dropped', 0):,} do not fit "
         f"{settings.max_length:,} tokens, {fates.get('cut', 0):,} are cut there, {fates.get('remainder', 0):,} do not "
         f"fill a batch of {settings.batch_size:,}, {fates.get('equal', 0):,} have equal answers and "
-        f"{fates.get('empty', 0):,} an empty one as the chat template renders them"
+        f"{fates.get('empty', 0):,} have an empty answer after rendering with the chat template"
         + (f", {fates['held_out']:,} are held out" if settings.held_out else "")
     )
     with atomic_write(folder / "overlong.csv", "w") as file:

@@ -62,7 +62,7 @@ def align(segments: pd.DataFrame, texts: pd.DataFrame, where: str) -> pd.DataFra
     for name, frame in (("segments", segments), ("translations", texts)):
         twice = frame.loc[frame["item_id"].duplicated(), "item_id"].unique()
         if len(twice):
-            raise TableError(f"{where}: item_id more than once in the {name}: {name_ids(twice)}")
+            raise TableError(f"{where}: item_id occurs more than once in the {name}: {name_ids(twice)}")
     wanted, found = set(segments["item_id"]), set(texts["item_id"])
     if wanted != found:
         complaints = [

@@ -132,13 +132,13 @@ class BeamSearchEngine:
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if attempt == STARTS or not is_out_of_memory(error):
                     raise EngineError(
-                        f"beam search stopped: {line_of(error)}. What was answered is kept; run again to go on, with a "
-                        "lower runtime.memory_fraction (on a CPU: kv_cache_gb) or runtime.max_num_seqs if it ran out "
-                        "of memory."
+                        f"beam search stopped: {line_of(error)}. Finished completions are kept; run again to "
+                        "continue, with a lower runtime.memory_fraction (on a CPU: kv_cache_gb) or runtime."
+                        "max_num_seqs if it ran out of memory."
                     ) from error
                 waiting += sorted(running, key=lambda search: search.length)
                 self.room, self.rows = self.room // 2, max(1, self.rows // 2)
-                print(f"beam search ran out of memory; going on with half as many beams, {self.rows}", flush=True)
+                print(f"beam search ran out of memory; continuing with half as many beams, {self.rows}", flush=True)
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

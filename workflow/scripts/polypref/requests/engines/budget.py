@@ -56,4 +56,4 @@ class Budget:
     def refusal(self, amount: float) -> str:
         """Return the error of a request that was not sent."""
         left = (self.limit or 0.0) - self.spent
-        return f"not sent: it could cost {amount:.6f} USD, and {left:.6f} are left of max_cost_usd"
+        return f"not sent: the request could cost {amount:.6f} USD, but only {left:.6f} of max_cost_usd are left"

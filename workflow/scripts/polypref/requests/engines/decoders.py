@@ -70,8 +70,8 @@ class Context:
         """
         if prompt_tokens >= self.size:
             raise PromptTooLong(
-                f"the prompt has {prompt_tokens} tokens and the context holds {self.size} (runtime.max_model_len; the "
-                f"model's own is {self.own}): no room for an answer"
+                f"the prompt has {prompt_tokens} tokens, and the context is limited to {self.size} "
+                f"(runtime.max_model_len; the model's own is {self.own}): no room for an answer"
             )
         return min(wanted, self.size - prompt_tokens)
 
@@ -89,7 +89,7 @@ class Context:
         if not cut or completion.prompt_tokens + wanted <= self.size:
             return completion
         error = (
-            f"the answer is cut off: its prompt has {completion.prompt_tokens} tokens and the context holds "
+            f"the answer is truncated: its prompt has {completion.prompt_tokens} tokens, and the context is limited to "
             f"{self.size}. Raise runtime.max_model_len (the model's own is {self.own})"
         )
         return replace(completion, text="", finish_reason="error", logprobs=None, error=error, permanent=False)

@@ -219,7 +219,7 @@ class OpenAIEngine:
         if status in (401, 403):
             # Omit the server's message, because it quotes parts of the key.
             raise EngineError(
-                f"{self.client.base_url.host}: HTTP {status}: the key in {self.key_name} is refused for "
+                f"{self.client.base_url.host}: HTTP {status}: the key in {self.key_name} is rejected for "
                 f"{self.model}. Set a valid key, or choose a model that it may use."
             ) from None
         if code == "insufficient_quota":
@@ -229,7 +229,7 @@ class OpenAIEngine:
         parameter = refused_parameter(status, code, getattr(error, "param", None), str(error.message), sent)
         if parameter:
             raise EngineError(
-                f"{self.client.base_url.host}: {self.model} refuses the parameter {parameter}. {remedy_for(parameter)} "
+                f"{self.client.base_url.host}: {self.model} rejects the parameter {parameter}. {remedy_for(parameter)} "
                 f"The server's reply: {reason}"
             ) from None
         if status in (408, 409, 425, 429) or status >= 500:

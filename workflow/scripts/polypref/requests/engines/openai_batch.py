@@ -98,7 +98,7 @@ class OpenAIBatchEngine:
                     self.sleep(delay)
                     delay = min(1.5 * delay, LONGEST_POLL_S)
         except openai.AuthenticationError:
-            raise EngineError(f"{self._host}: the key in {self.chat.key_name} is refused. Set a valid key.") from None
+            raise EngineError(f"{self._host}: the key in {self.chat.key_name} is rejected. Set a valid key.") from None
         except openai.OpenAIError as error:
             raise EngineError(
                 f"{self._host}: {self.chat.clean(error)}. Batches that were submitted are not lost: run the same "
@@ -129,7 +129,7 @@ class OpenAIBatchEngine:
     def _resume(self, missing: dict[str, Request]) -> tuple[dict[Path, str], set[str]]:
         """Find the batches of earlier runs: {record: batch id}, and the ids of their requests.
 
-        A run that was killed while it submitted a batch does not know the batch's id; then the server is asked.
+        If a run was killed while it submitted a batch, the batch's id was not recorded and is looked up on the server.
         """
         submitted: dict[Path, str] = {}
         ours: set[str] = set()
@@ -198,7 +198,7 @@ class OpenAIBatchEngine:
             json.dump({"batch": number, "requests": names}, file)
 
     def _collect(self, path: Path, batch: Any, missing: dict[str, Request], refused: list[str]) -> Iterator[Completion]:
-        """Yield the completions of a batch that has ended; append a message to ``refused`` if a parameter was."""
+        """Yield the completions of a finished batch; append a message to ``refused`` if it rejected a parameter."""
         recorded = json.loads(path.read_text(encoding="utf-8"))["requests"]
         wanted = {name: missing[name] for name in recorded if name in missing}
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
@@ -212,7 +212,11 @@ class OpenAIBatchEngine:
                 yield completion
         for name, request in wanted.items():
             self.chat.budget.settle(self.chat.budget.worst_case(request), 0.0)
-            yield Completion(name, error=f"no completion in the batch, which is {batch.status}", permanent=False)
+            yield Completion(
+                name,
+                error=f"the batch has the status {batch.status} and no completion for this request",
+                permanent=False,
+            )
 
     def _completion(self, request: Request, row: dict[str, Any], refused: list[str]) -> Completion:
         """Convert a line of the server's file, which is not validated, to a completion."""
@@ -237,7 +241,7 @@ class OpenAIBatchEngine:
         parameter = refused_parameter(status, error.get("code"), error.get("param"), message, sent)
         if parameter and not refused:
             refused.append(
-                f"{self._host}: {self.chat.model} refuses the parameter {parameter}. {remedy_for(parameter)} "
+                f"{self._host}: {self.chat.model} rejects the parameter {parameter}. {remedy_for(parameter)} "
                 f"The server's reply: {message}"
             )
         permanent = 400 <= status < 500 and status not in TEMPORARY

@@ -46,13 +46,13 @@ def read_reply(request: Request, reply: Any) -> dict[str, Any]:
     """
     if error := getattr(reply, "error", None):
         reason = error.get("message", error) if isinstance(error, Mapping) else error
-        raise BrokenReply(f"an error in place of an answer: {reason}", charged=False)
+        raise BrokenReply(f"the server sent an error instead of an answer: {reason}", charged=False)
     try:
         choice = reply.choices[0]
         message, reason = choice.message, choice.finish_reason
         text, refusal = _text(message.content), getattr(message, "refusal", None)
     except (AttributeError, IndexError, TypeError):
-        raise BrokenReply("broken answer: no choices") from None
+        raise BrokenReply("invalid reply: no choices") from None
     thoughts = next(filter(None, (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))), "")
     thoughts = thoughts if isinstance(thoughts, str) else ""
     fields = _usage(request, reply, (text or "") + thoughts)

@@ -28,7 +28,9 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> Seq2SeqEngi
         The folder is missing, CTranslate2 does not support the model, or the model does not fit on the device.
     """
     if revision is None and not Path(path).is_dir():
-        raise EngineError(f"{path}: no such folder. Make or download the checkpoint, or correct `path` in the registry")
+        raise EngineError(
+            f"{path}: no such folder. Create or download the checkpoint, or correct `path` in the registry"
+        )
     import ctranslate2
     from transformers import AutoConfig, AutoTokenizer
 
@@ -110,13 +112,13 @@ class Seq2SeqEngine:
         for side in ("source_code", "target_code"):
             code = decoding[side]
             if self.vocabulary.get(code) not in self.special:
-                raise ValueError(f"{side} {code!r} is no language code of this model's tokenizer")
+                raise ValueError(f"{side} {code!r} is not a language code of this model's tokenizer")
         self.tokenizer.src_lang = decoding["source_code"]
         # Split special tokens, so that a sentence can't insert an end token or a language code.
         ids = self.tokenizer(request.messages[-1]["content"], split_special_tokens=True, truncation=False)["input_ids"]
         if len(ids) > self.positions:
             raise ValueError(
-                f"the text has {len(ids)} tokens and the model takes {self.positions}; split it into sentences"
+                f"the text has {len(ids)} tokens, but the model supports only {self.positions}; split it into sentences"
             )
         return self.tokenizer.convert_ids_to_tokens(ids)
 
@@ -135,8 +137,8 @@ class Seq2SeqEngine:
             )
         except RuntimeError as error:
             raise EngineError(
-                f"CTranslate2 stopped: {' '.join(str(error).split())[:500]}. What was answered is kept; run again to "
-                "go on, with a lower runtime.batch_tokens if it ran out of memory."
+                f"CTranslate2 stopped: {' '.join(str(error).split())[:500]}. Finished completions are kept; run again "
+                "to continue, with a lower runtime.batch_tokens if it ran out of memory."
             ) from error
         for (request, tokens), result in zip(group, results, strict=True):
             answer = result.hypotheses[0][1:]

@@ -1,8 +1,9 @@
-"""vLLM, offline and in this process: sampling and greedy search of decoders, on GPUs or on a CPU.
+"""vLLM's offline engine in this process: sampling and greedy decoding, on GPUs or on a CPU.
 
-Requests are rendered exactly as ``LLM.chat`` renders them, but the engine loop is driven here: a bounded number of
-requests is kept ahead of the scheduler, so that batching never drains and 100,000 prompts do not sit in memory, and
-each completion is yielded when it is there. Prompts keep the order in which they are given: neighbours share a prefix.
+Requests are rendered exactly as by ``LLM.chat``, but the engine loop is our own. A bounded number of requests is
+rendered ahead of the scheduler, so that batches are always full although 100,000 prompts are never in memory at once.
+Each completion is yielded as soon as it is available. Prompts are processed in the given order, because consecutive
+prompts share a prefix.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from polypref.requests.engines.vllm_jobs import MAX_LOGPROBS, Job
 from polypref.requests.engines.vllm_start import remedy, start_in_less_memory
 
 AHEAD = 2048
-"""Requests that are rendered ahead at least. Fewer at a time, between the engine's steps, cost 5% on small models."""
+"""Minimum number of requests that are rendered ahead. With fewer, small models were 5% slower."""
 
 
 def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
@@ -37,7 +38,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
     runtime = checkpoint.runtime
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    if not runtime.gpus:  # or else vLLM on CPU insists on an executor in a process of its own
+    if not runtime.gpus:  # otherwise, vLLM on a CPU runs its executor in a separate process
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     import torch
     from vllm import LLM
@@ -49,7 +50,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
             f"{current_platform.device_type}. Set `gpus` in the registry's `runtime`, or install the other build."
         )
     if not runtime.gpus:
-        # enforce_eager leaves torch.compile on in vLLM's sampler: the first log-probability waits for a C++ compiler.
+        # enforce_eager does not disable torch.compile in vLLM's sampler, which would run a C++ compiler at first use.
         torch.compiler.set_stance("force_eager")
         torch.set_num_threads(runtime.threads)
     settings: dict[str, Any] = {
@@ -70,7 +71,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
         settings |= {
             "distributed_executor_backend": "uni",
             "enforce_eager": True,
-            # A prompt that is cut into chunks makes vLLM rewind the request's generator, which torch can't on a CPU.
+            # With chunked prefill, vLLM rewinds the request's random generator, which torch does not support on a CPU.
             "enable_chunked_prefill": False,
             "kv_cache_memory_bytes": int(runtime.kv_cache_gb * 2**30),
         }
@@ -78,7 +79,7 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
         own_context = model_context(settings)
         settings["max_model_len"] = runtime.max_model_len or own_context
         llm = start_in_less_memory(LLM, settings)
-    except Exception as error:  # vLLM and torch raise many kinds, and all of them mean that there is no engine
+    except Exception as error:  # vLLM and torch raise many types of errors, all of which are fatal here
         raise EngineError(remedy(path, error, settings, bool(runtime.gpus))) from error
     engine = VllmEngine(llm, checkpoint.chat_template, own_context)
     try:
@@ -98,27 +99,26 @@ class VllmEngine:
         self.tokenizer = llm.get_tokenizer()
         self.context = Context(llm.model_config.max_model_len, own_context)
         self._renderer = ChatRenderer(llm, chat_template)
-        # Refilled at the half: the scheduler always has the next request at hand.
+        # Requests are refilled when half of them are left, so that the scheduler never has to wait.
         self._ahead = max(AHEAD, 4 * max_running(llm))
 
     def render(self, messages: list[dict[str, str]], thinking: bool = True) -> Any:
-        """Chat messages as vLLM's engine input, the same token ids as ``LLM.chat``'s; ValueError if they can't be."""
+        """Render chat messages to the same token ids as ``LLM.chat``; raise ValueError if that is not possible."""
         return self._renderer.render(messages, thinking)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield one completion per request as soon as it is there.
+        """Yield one completion per request as soon as it is available.
 
-        A prompt that leaves no room for an answer in the context is a permanent error. An answer that may outgrow the
-        context is asked for with ``max_tokens`` cut to what is left, and ends with finish_reason ``length`` there.
-        Where ``runtime.max_model_len`` has made the context smaller than the model's own, that is an error that may
-        pass: nothing under ``runtime`` may change an answer.
-        Sampling is seeded per request, so an answer does not depend on what else is in the batch (up to the rounding
-        of batched kernels).
+        A prompt that leaves no room for an answer in the context is a permanent error. If an answer could exceed the
+        context, ``max_tokens`` is reduced to the remaining room, and a truncated answer has finish_reason ``length``.
+        If ``runtime.max_model_len`` limits the context to less than the model supports, such an answer is a temporary
+        error instead, because options under ``runtime`` must not change an answer. Each request has its own seed, so an
+        answer does not depend on the other requests of the batch (except for the rounding of batched kernels).
 
         Raises
         ------
         EngineError
-            The engine died; what has been yielded is good, and the rest can be asked again.
+            The engine failed. Completions that were already yielded are valid; the other requests can be retried.
         """
         from vllm.exceptions import VLLMClientError, VLLMServerError
 
@@ -143,7 +143,7 @@ class VllmEngine:
                         yield self.context.checked(job.completion(output), job.request.decoding["max_tokens"])
         except (RuntimeError, MemoryError, VLLMServerError) as error:
             raise EngineError(
-                f"vLLM stopped while answering: {line_of(error)}. What was answered is kept; run again to go on, with "
+                f"vLLM stopped: {line_of(error)}. Finished completions are kept; run again to continue, with "
                 "a lower runtime.memory_fraction or runtime.max_num_seqs if it ran out of memory."
             ) from error
         finally:
