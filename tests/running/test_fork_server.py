@@ -93,6 +93,15 @@ def test_a_server_that_was_killed_is_not_ready(server, tmp_path):
         server.run(write(tmp_path, ""), dict(os.environ))
 
 
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_a_run_that_ends_early_leaves_a_quiet_server(seconds):
+    """The run ends while the server imports its modules, or before it has read that the server is ready."""
+    code = f"import time; from polypref.running.fork_server import ForkServer; server = ForkServer([]); time.sleep({seconds})"
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+
+
 RUN = """
 import os, sys, threading, time
 from polypref.running.fork_server import ForkServer

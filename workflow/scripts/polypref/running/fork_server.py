@@ -77,17 +77,17 @@ class ForkServer:
 
 def serve(control: socket.socket) -> None:
     """Fork for each connection received, until the other end of the control socket is closed and all forks ended."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # Ctrl-C sends it to all processes of a run; the server ends with the run instead
+    for number in (signal.SIGINT, signal.SIGTERM):  # all processes of a run get them; the server ends with the run
         signal.signal(number, signal.SIG_IGN)
     jobs: dict[int, tuple[int, socket.socket]] = {}
     is_open = True
     while is_open or jobs:
         for ready in select.select([control, *jobs] if is_open else [*jobs], [], [])[0]:
             if ready is control:
-                _, received, _, _ = socket.recv_fds(control, 1, 1)
+                try:
+                    _, received, _, _ = socket.recv_fds(control, 1, 1)
+                except ConnectionError:  # the run ended before it knew that the server was ready
+                    received = []
                 is_open = bool(received)
                 for number in received:
                     connection = socket.socket(fileno=number)
@@ -135,5 +135,5 @@ if __name__ == "__main__":
         try:
             connected.send(READY)
             serve(connected)
-        except BrokenPipeError:  # the run has already ended
+        except ConnectionError:  # the run has already ended
             pass
