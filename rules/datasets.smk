@@ -118,6 +118,7 @@ rule tabulate_datasets:
         pairs=R / "pairs.parquet",
         pairs_dropped=R / "pairs.dropped.parquet",
         native=PLAN.all_native_files(),
+        native_dropped=[f"{path.removesuffix('.parquet')}.dropped.parquet" for path in PLAN.all_native_files()],
         datasets=expand(R / "datasets/{architecture}.parquet", architecture=PLAN.architectures),
         datasets_dropped=expand(R / "datasets/{architecture}.dropped.parquet", architecture=PLAN.architectures),
         diagnostics=expand(R / "diagnostics/{architecture}.parquet", architecture=PLAN.architectures),

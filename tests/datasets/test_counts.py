@@ -66,6 +66,35 @@ def test_a_lost_row_names_architecture_and_language(data):
         tabulate_funnel(**data, languages=synthetic.LANGUAGES[:-1])
 
 
+def native(rows: list[int], left: list[tuple[int, str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    kept = pd.DataFrame({"item_id": [f"own-{n}" for n in rows], "row": rows})
+    return kept, synthetic.dropped([("own", n, None, "de", step, "") for n, step in left])
+
+
+def test_native_prompts_are_counted_and_take_the_place_of_the_base_set(data):
+    texts = data["pairs"].head(3).assign(item_id=["own-1", "own-4", "own-5"], source="own")
+    for name, given in (("A", data["pairs"]), ("B", texts)):
+        kept, dropped = synthetic.dataset(data["pairs"], name)
+        own = synthetic.dataset(given, name)[0].query("language == 'de'")
+        data["datasets"][name] = pd.concat([kept[kept["language"].ne("de")], own]), dropped
+    sets = {("own", "de"): native([1, 4, 5], [(2, "clean"), (3, "deduplicate"), (7, "sample"), (8, "sample")])}
+    named = {("B", "de"): "own"}
+    funnel = tabulate_funnel(**data, languages=synthetic.LANGUAGES, native=sets, prompts=named)
+    mine = funnel[funnel["stage"].eq("native prompts")]
+    assert set(mine["name"]) == {"own"} and set(mine["language"]) == {"de"}
+    assert dict(zip(mine["step"], mine["rows"], strict=True)) == {
+        "read": 7, "clean": 1, "deduplicate": 1, "sample": 2, "kept": 3
+    }  # fmt: skip
+    read = funnel[funnel["step"].eq("read") & funnel["language"].eq("de")].set_index(["stage", "name"])["rows"]
+    assert read["architecture", "A"] == 45 and read["architecture", "B"] == 3
+    sets["own", "de"] = native([1, 4, 5], [(5, "sample")])
+    with pytest.raises(TableError, match="native prompts own, de: rows are kept or dropped more than once: 5"):
+        tabulate_funnel(**data, languages=synthetic.LANGUAGES, native=sets, prompts=named)
+    sets["own", "de"] = native([1, 4], [(5, "sample")])
+    with pytest.raises(TableError, match="architecture B, de: 1 rows were not in the input: own-5"):
+        tabulate_funnel(**data, languages=synthetic.LANGUAGES, native=sets, prompts=named)
+
+
 def test_counts(data, tmp_path):
     lengths = {}
     for name, (kept, _) in data["datasets"].items():

@@ -44,5 +44,9 @@ def test_native_prompts_are_answered_and_built(fresh):
     assert len(signs) and not signs["prompt_source_overlap"].any(), "native prompts are not compared with an original"
     left = pd.read_parquet(fresh.results / "native/own/de.dropped.parquet")
     assert list(left["reason"]) == ["not sampled"] and list(left["language"]) == ["de"]
+    funnel = pd.read_csv(fresh.results / "tables/funnel.csv", keep_default_na=False)
+    own = funnel[funnel["stage"] == "native prompts"]
+    counts = [["own", "de", "read", 5], ["own", "de", "sample", 1], ["own", "de", "kept", 4]]
+    assert own[["name", "language", "step", "rows"]].values.tolist() == counts
     header = (fresh.results / "datasets/N/README.md").read_text(encoding="utf-8")
     assert "written in the language (set `own`)" in header and "own: cc0-1.0" in header

@@ -3,7 +3,10 @@
 import pandas as pd
 
 from polypref.config.health import Health
-from polypref.health.data import contaminated, contamination_checks, rating_checks
+from polypref.files.conversations import to_text, to_transcript
+from polypref.files.schemas import DATASET
+from polypref.files.tables import write_table
+from polypref.health.data import contaminated, contamination_checks, rating_checks, read_prompts
 
 TEXT = "Name the longest river of the country in which you were born, and say why people like it so much."
 PROMPTS = pd.DataFrame(
@@ -28,6 +31,8 @@ def check(*texts: tuple[str, str], funnel: pd.DataFrame = FUNNEL) -> tuple[str, 
 def test_nothing_is_left():
     left_out = "0 of 1 prompts of data set A match an evaluation prompt; 3 prompts of the sources were left out for it"
     assert check(("en", "Why is the sky blue?")) == ("pass", left_out)
+    more = pd.concat([FUNNEL, FUNNEL.head(1).assign(stage="native prompts")])
+    assert "; 3 prompts of the sources and 2 native prompts were left" in check(("en", "Why?"), funnel=more)[1]
     assert check(("en", "Why is the sky blue?"), funnel=FUNNEL[2:])[1].endswith("match an evaluation prompt")
 
 
@@ -47,3 +52,20 @@ def test_translations_without_a_rating_are_counted():
     assert [(row["about"], row["status"]) for row in rows] == [("A prompt", "pass"), ("A chosen", "fail")]
     assert rows[1]["message"] == "30% of the chosen translations of data set A have no rating"
     assert not any(row["voids"] for row in rows)
+
+
+def test_conversations_are_compared_without_roles_and_system_message(tmp_path):
+    asked = [("system", "Be brief."), ("user", "Name a river."), ("assistant", "The Po."), ("user", "Another?")]
+    other = [("system", "Be polite."), *asked[1:]]
+    rows = [
+        {"item_id": str(n), "language": "en", "prompt": to_transcript(to_text(turns)),
+         "prompt_messages": [{"role": role, "content": content} for role, content in turns]}
+        for n, turns in enumerate([other, asked[1:2], asked[3:]])
+    ]  # fmt: skip
+    write_table(tmp_path / "A.parquet", rows, DATASET)
+    write_table(tmp_path / "B.parquet", rows[1:], DATASET)
+    prompts = pd.DataFrame([("7", "en", to_text(asked)), ("8", "en", "Another?")], columns=PROMPTS.columns)
+    listed = contaminated({name: read_prompts(tmp_path / f"{name}.parquet") for name in "AB"}, prompts, ["en"])
+    assert listed.values.tolist() == [
+        ["A", "en", "0", "7", "exact"], ["A", "en", "2", "8", "exact"], ["B", "en", "2", "8", "exact"]
+    ]  # fmt: skip

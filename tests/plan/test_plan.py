@@ -111,6 +111,19 @@ def test_params_do_not_contain_runtime(name):
     assert other.config.shown() != {} and "threads" not in str(other.config.shown())
 
 
+def test_requests_to_an_opponent_say_it_too_if_the_evaluation_prompts_may_be_conversations():
+    def asked(name: str, **evaluation) -> str | None:
+        config = raw("demo.yaml")
+        registry = yaml.safe_load((ROOT / "resources/demo/models.yaml").read_text(encoding="utf-8"))["checkpoints"]
+        config["checkpoints"] = {key: {**registry[key], "system_role": "merge"} for key in ("base", "weak")}
+        config["evaluation"] |= evaluation
+        return plan(config).request_settings_of_policy(name).get("system_role")
+
+    own = {"format": "own", "path": "resources/demo/sources/gutenberg.jsonl"}
+    assert [asked("weak", **own), asked("weak")] == ["merge", None]
+    assert asked("A", **own) is None, "a policy was trained with what its template does"
+
+
 def test_requests_to_a_generator_state_how_it_handles_system_messages():
     def asked(**checkpoint) -> dict:
         config = raw("demo.yaml")

@@ -26,7 +26,11 @@ def plan_with(template: str | None, **sources) -> Plan:
 
 
 def findings(template: str | None, load=local_tokenizer, **sources) -> list[tuple[str, str]]:
-    return [(finding.level, finding.what) for finding in check_templates(plan_with(template, **sources), load)]
+    return levels(plan_with(template, **sources), load)
+
+
+def levels(plan: Plan, load=local_tokenizer) -> list[tuple[str, str]]:
+    return [(finding.level, finding.what) for finding in check_templates(plan, load)]
 
 
 @pytest.mark.parametrize(
@@ -73,3 +77,16 @@ def test_templates_without_a_system_role_or_several_turns_are_reported_if_the_so
     warnings = [what for level, what in findings(single, **some) if level == "warning"]
     assert len(warnings) == 1 and "does not render prompts of several turns" in warnings[0]
     assert not [what for level, what in findings(TEMPLATE, **some) if level != "ok" or "system role" in what]
+
+
+def test_templates_are_checked_for_conversations_of_ones_own_evaluation_set():
+    single = TEMPLATE.replace("for m in messages", "for m in messages[-2:]")
+    plan = plan_with(single)
+    evaluation = plan.config.evaluation.model_copy(update={"format": "own"})
+    own = Plan(plan.config.model_copy(update={"evaluation": evaluation}), plan.languages)
+    warnings = [what for level, what in levels(own) if level == "warning"]
+    assert (
+        len(warnings) == 1
+        and warnings[0].startswith("checkpoint base: ")
+        and "of the evaluation set are not answered" in warnings[0]
+    )

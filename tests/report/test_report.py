@@ -11,15 +11,19 @@ from urllib.parse import parse_qsl
 import hostile
 import pandas as pd
 import pytest
+import synthetic
 from reporting import ROOT, make_report, write_report
 
 from polypref.datasets.diagnostics import FLAGS
+from polypref.files.conversations import to_text
+from polypref.files.result_tables import read_csv
 from polypref.report import text
-from polypref.report.layout import full_scale
+from polypref.report.layout import full_scale, funnel_rows, sanity_rows
 from polypref.report.method import without_secrets
 from polypref.report.pages import PAGES
 from polypref.report.pieces import PIECE_BYTES, snippet, to_json, write_rows
-from polypref.report.verdict_pieces import VERDICTS
+from polypref.report.verdict_pieces import VERDICTS, write_verdicts
+from polypref.requests.sanity import ITSELF
 
 
 class Page(html.parser.HTMLParser):
@@ -159,6 +163,15 @@ def test_numbers(pages, report):
     assert re.search(r"Training\s.*A\s+416\s+1\.5 h\s+12\.0 h", cost, re.DOTALL), "engine time, and GPU time"
 
 
+def test_native_prompts_are_in_the_tables_of_kept_and_dropped_rows(pages, report):
+    funnel = read_csv(report.parent / "tables/funnel.csv")
+    (row,) = funnel_rows(funnel, "native prompts")
+    assert (row["name"], row["read"], row["dropped"], row["kept"]) == ("own", 8, 4, 4)
+    words = [word.strip() for word in pages["data"].words]
+    place = words.index("own")
+    assert [word for word in words[place:] if word][:4] == ["own", "8", "4", "4"]
+
+
 def test_captions_are_those_of_the_figures(pages):
     words = {name: " ".join(" ".join(page.words).split()) for name, page in pages.items()}
     for path in (ROOT / "docs/captions").glob("*.rst"):
@@ -259,3 +272,18 @@ def test_the_verdict_browser_has_every_verdict(report):
         answers = pd.read_parquet(results / f"answers/B/{language}.parquet")
         assert [row[2][index["names"].index("B")][0] for row in rows] == list(answers["text"])
     assert flipped
+
+
+def test_conversations_are_shown_with_their_roles(tmp_path):
+    asked, given = synthetic.prompts_of("de", 2), synthetic.verdicts("A", "de", 2)
+    chat = [("system", "Sei knapp."), ("user", "Warum <b>so</b>?")]
+    asked.loc[0, "prompt"] = to_text(chat)
+    answers = {name: synthetic.answers(name, "de", 2) for name in ["A", *synthetic.OPPONENTS]}
+    flags = pd.DataFrame(columns=["name", "item_id", "flag"])
+    write_verdicts(tmp_path / "data", given, asked, answers, flags, ["de"])
+    index = read_piece(tmp_path, "verdicts-de")
+    shown = read_rows(tmp_path, "answers-de", index["starts"])
+    assert [row[0] for row in shown] == ["System: Sei knapp.\n\nUser: Warum <b>so</b>?", asked.loc[1, "prompt"]]
+    assert index["prompts"][0][3] == "System: Sei knapp. User: Warum <b>so</b>?"
+    wrong = given.head(1).assign(item_id=asked.loc[0, "item_id"], policy=ITSELF, verdict="policy")
+    assert sanity_rows(wrong, asked)["wrong"][0]["prompt"] == "System: Sei knapp. User: Warum <b>so</b>?"

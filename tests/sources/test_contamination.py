@@ -1,7 +1,10 @@
 """Pairs whose prompt is in the evaluation set are left out of the base set: constructed cases in four scripts."""
 
+import json
+
 import pytest
 
+from polypref.files.conversations import to_text
 from polypref.sources.benchmarks import evaluation_texts, read_evaluation
 from polypref.sources.ngrams import Matcher, find_matches, words
 from polypref.sources.sampling import Measured, sample_pairs
@@ -101,6 +104,33 @@ def test_a_text_that_shares_nothing_is_no_candidate():
     matcher = Matcher(evaluation())
     assert [bool(matcher.candidate(text)) for text in OTHER.values()] == [False] * 4
     assert matcher.candidate("") is None and Matcher([("a", "?!")]).candidate("?!") is None
+
+
+def chat(system: str, *turns: str) -> list[dict[str, str]]:
+    roles = ("user", "assistant", "user")
+    return [{"role": "system", "content": system}] + [
+        {"role": role, "content": text} for role, text in zip(roles, turns, strict=False)
+    ]
+
+
+def test_conversations_are_compared_without_their_system_message(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    system = "You are a patient assistant who answers in full sentences and never says more than what was asked."
+    asked = [chat(system, "Name a river."), chat(system, "Which is longer?", "The Nile.", "By how much?"), 5, [1]]
+    path.write_text("".join(json.dumps({"prompt": value}) + "\n" for value in asked), encoding="utf-8")
+    own = {"columns": {}, "revision": None, "parts": []}
+    found = list(read_evaluation([str(path)], {"configs": [], "own": own}))
+    places = [f"{path}, row {n}" for n in range(1, 5)]
+    assert found == list(
+        zip(places, ["Name a river.", "Which is longer?\n\nThe Nile.\n\nBy how much?", "", ""], strict=True)
+    )
+    prompts = [
+        to_text([(m["role"], m["content"]) for m in messages])
+        for messages in (asked[0], chat("Be brief.", "name a river"), asked[1], chat(system, "Name a lake."))
+    ]
+    pairs, dropped = sampled([*prompts, "Name a river!"], contaminants=found)
+    assert [row["prompt"] for row in pairs] == [prompts[3]]
+    assert [row["reason"] for row in dropped] == [f"evaluation prompt {places[n]} (exact)" for n in (0, 0, 1, 0)]
 
 
 def test_ones_own_evaluation_set_is_compared(tmp_path):

@@ -6,8 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polypref.config.loading import read_languages
+from polypref.files.conversations import to_messages
 from polypref.files.schemas import OWN_SEGMENTS, PROMPTS, SEGMENTS
 from polypref.files.tables import TableError, read_rows, write_table
 from polypref.sources.own_sets import PROMPT_COLUMNS, SEGMENT_COLUMNS, own_prompts, own_segments
@@ -57,6 +60,52 @@ def test_prompts_without_ids_are_clusters_of_their_own(tmp_path):
     assert not {row["prompt_id"] for row in english} & {row["prompt_id"] for row in german}
 
 
+CHAT = [
+    {"role": "system", "content": "Sei knapp.\r\n"},
+    {"role": "user", "content": "Nenne einen Fluss."},
+    {"role": "assistant", "content": "Rhein"},
+    {"role": "user", "content": "Und einen See?"},
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_prompts_may_be_conversations(tmp_path, suffix):
+    path = write(tmp_path, [{"language": "de", "prompt": CHAT[n:]} for n in range(4) if n != 2], suffix)
+    found = {row["prompt"] for row in prompts(path)}
+    whole = [{**CHAT[0], "content": "Sei knapp."}, *CHAT[1:]]
+    assert sorted(map(to_messages, found), key=len) == [whole[3:], whole[1:], whole]
+    assert "Und einen See?" in found, "a single turn is its text"
+
+
+def test_messages_and_texts_may_be_in_one_set_and_have_the_same_ids(tmp_path):
+    one = [{"role": "system", "content": " "}, {"role": "user", "content": [{"type": "text", "text": "Frage"}]}]
+    (asked,) = prompts(write(tmp_path, [{"language": "de", "prompt": one}]), wanted=1)
+    assert [asked] == prompts(write(tmp_path, [{"language": "de", "prompt": "Frage"}]), wanted=1)
+    rows = [{"language": "de", "prompt": value} for value in ("Frage", CHAT, one)]
+    with pytest.raises(TableError, match="row 3: the prompt occurs twice"):
+        prompts(write(tmp_path, rows))
+
+
+@given(st.lists(st.one_of(st.text(), st.lists(st.tuples(st.sampled_from(["system", "user", "assistant", "x"]),
+                st.text(max_size=5)), max_size=4)), min_size=1, max_size=4))  # fmt: skip
+def test_any_prompts_become_messages_or_one_error_with_the_row(values):
+    class Rows(list):
+        def place(self, number: int) -> str:
+            return f"own.jsonl, row {number}"
+
+    shaped = [value if isinstance(value, str) else [{"role": r, "content": c} for r, c in value] for value in values]
+    rows = Rows({"prompt": value} for value in shaped)
+    try:
+        found = own_prompts(rows, "de", TABLE["de"], len(rows), 1, "own", True)
+    except TableError as error:
+        assert "own.jsonl, row " in str(error)
+        return
+    for row in found:
+        roles = [message["role"] for message in to_messages(row["prompt"])]
+        assert roles[-1] == "user" and "system" not in roles[1:]
+        assert all(message["content"].strip() for message in to_messages(row["prompt"]))
+
+
 @pytest.mark.parametrize("name", ["de", "DE", "German", "deutsch", "deu", "deu_Latn", "de_DE"])
 def test_languages_may_be_named_by_any_of_their_codes_or_names(tmp_path, name):
     path = write(tmp_path, [{"language": name, "prompt": "q"}, {"language": "en", "prompt": "r"}])
@@ -90,6 +139,11 @@ def test_a_file_per_language_needs_no_column_language(tmp_path):
      r"own\.jsonl, row 2: id 1 occurs twice for German \(first in .*own\.jsonl, row 1\)"),
     ([{"language": "de", "prompt": "q"}, {"language": "de", "prompt": "q "}], r"row 2: the prompt occurs twice for Ge"),
     ([{"language": "de", "prompt": "q"}], r"own\.jsonl: has 1 prompts in German \(de\), .*per_language asks for 3"),
+    ([{"language": "de", "prompt": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}],
+     r"own\.jsonl, row 1: prompt must end with a turn of the user, found role 'assistant'. Fix or remove the row"),
+    ([{"language": "de", "prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": " "}]}],
+     r"own\.jsonl, row 1: a message of the user in prompt is empty"),
+    ([{"language": "de", "prompt": ["q"]}], r"own\.jsonl, row 1: prompt is not a list of \{role, content\}"),
     ([{"language": "de"}], r"own\.jsonl: column prompt is missing"),
 ])  # fmt: skip
 def test_errors_of_prompts_name_file_and_row(tmp_path, rows, message):

@@ -45,6 +45,10 @@ def write_hostile(folder: Path) -> None:
         _put(folder / f"datasets/{name}.parquet", schemas.DATASET, pair, texts)
     left = ("item_id", "chatbot_arena-000")
     _put(folder / "datasets/B.dropped.parquet", schemas.DROPPED, left, {"reason": bidi + everywhere})
+    kept, left = synthetic.source("native", 4)
+    synthetic.write(kept, folder / "native/own/is.parquet", schemas.PAIRS)
+    left["reason"] = everywhere
+    synthetic.write(left, folder / "native/own/is.dropped.parquet", schemas.DROPPED)
     for code in synthetic.LANGUAGES:
         prompt = ("item_id", f"{code}-{PROMPT:04d}")
         _put(folder / f"prompts/{code}.parquet", schemas.PROMPTS, prompt, {"prompt": everywhere, "reference": long})

@@ -72,6 +72,8 @@ def make_report(folder: Path, trained: dict | None = None, rated: dict | None = 
     counted = ("sources", "datasets")
     rated = {"rated": rated, "threshold": 50} if rated else {}
     counts = ("funnel", "dataset_counts", "diagnostics", "lengths", *(["ratings"] if rated else []))
+    native = sorted(set(folder.glob("native/*/*.parquet")) - set(folder.glob("native/*/*.dropped.parquet")))
+    (folder / "settings.json").write_text("{}")  # no architecture uses the native prompts
     run_script(
         "tabulate_datasets",
         input={"pairs": folder / "pairs.parquet", "pairs_dropped": folder / "pairs.dropped.parquet"}
@@ -80,7 +82,8 @@ def make_report(folder: Path, trained: dict | None = None, rated: dict | None = 
             for kind in counted
         }
         | {f"{kind}_dropped": sorted(folder.glob(f"{kind}/*.dropped.parquet")) for kind in counted}
-        | {"diagnostics": sorted(folder.glob("diagnostics/*.parquet"))},
+        | {"native": native, "native_dropped": sorted(folder.glob("native/*/*.dropped.parquet"))}
+        | {"settings": folder / "settings.json", "diagnostics": sorted(folder.glob("diagnostics/*.parquet"))},
         output={name: tables / f"{name}.csv" for name in counts},
         params={"languages": languages, **rated},
     )

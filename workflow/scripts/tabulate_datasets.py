@@ -1,7 +1,8 @@
 """Count the preference data: the funnel, which accounts for every row; pairs per data set, language and source; and
 the flags, the distribution of lengths and the ratings of translations (if there is a rater) from the diagnostics.
 
-The paths of the files are ``.../{source}.parquet`` and ``.../{architecture}.parquet``.
+The paths of the files are ``.../{source}.parquet``, ``.../{architecture}.parquet`` and
+``.../{native}/{language}.parquet``.
 """
 
 from functools import partial
@@ -33,9 +34,8 @@ if __name__ == "__main__":
         files, languages = snakemake.input, snakemake.params.languages
         named = read_json(files.settings).get("native", {}) if files.get("native") else {}
         native = {
-            (name, code): read_frame(path, schemas.PAIRS, ["item_id"])
-            for name, paths in named.items()
-            for code, path in paths.items()
+            (Path(path).parent.name, Path(path).stem): _both(path, dropped, schemas.PAIRS, "row")
+            for path, dropped in zip(files.get("native", []), files.get("native_dropped", []), strict=True)
         }
         funnel = tabulate_funnel(
             _all(files.sources, files.sources_dropped, schemas.PAIRS, "source"),
@@ -43,6 +43,7 @@ if __name__ == "__main__":
             _all(files.datasets, files.datasets_dropped, schemas.DATASET, "language"),
             languages,
             native,
+            {(name, code): Path(path).parent.name for name, paths in named.items() for code, path in paths.items()},
         )
         write_csv(funnel, snakemake.output.funnel)
         lengths = OnDemand({Path(path).stem: partial(read_lengths, path) for path in files.datasets})

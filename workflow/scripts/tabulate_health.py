@@ -17,9 +17,16 @@ from polypref.evaluation.trained import Trained
 from polypref.evaluation.win_rates import check_values
 from polypref.files import schemas
 from polypref.files.result_tables import read_all, read_csv, read_frame, write_csv
-from polypref.files.tables import read_table, write_table
+from polypref.files.tables import write_table
 from polypref.health.checks import CHECKS, COLUMNS
-from polypref.health.data import answer_checks, contaminated, contamination_checks, data_checks, rating_checks
+from polypref.health.data import (
+    answer_checks,
+    contaminated,
+    contamination_checks,
+    data_checks,
+    rating_checks,
+    read_prompts,
+)
 from polypref.health.design import design_checks
 from polypref.health.judge import judge_checks
 from polypref.health.training import training_checks
@@ -41,10 +48,7 @@ if __name__ == "__main__":
             ],
             ignore_index=True,
         )
-        datasets = {
-            Path(path).stem: read_table(path, schemas.DATASET, ["item_id", "language", "prompt"]).to_pandas()
-            for path in files.datasets
-        }
+        datasets = {Path(path).stem: read_prompts(path) for path in files.datasets}
         diagnostics = {Path(path).stem: read_frame(path, schemas.DIAGNOSTICS) for path in files.diagnostics}
         logs = {trained.label(Path(path).parent.name): read_csv(path) for path in files.training_logs}
         listed = contaminated(datasets, prompts, list(dict.fromkeys(prompts["language"])))

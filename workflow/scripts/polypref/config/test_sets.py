@@ -80,15 +80,20 @@ class Evaluation(OwnSet):
     )
     format: Literal["aya", "m_arenahard", "own"] = Field(
         "aya",
-        description="aya: the Aya suite; m_arenahard: a configuration per language; own: columns `prompt`, `language`, "
-        "and optionally `id` (the same for translations of one prompt; without it, prompts are independent) and "
-        "`reference`",
+        description="aya: the Aya suite; m_arenahard: a configuration per language; own: columns `prompt` (a text, "
+        "or a list of messages), `language`, and optionally `id` (the same for translations of one prompt; without it, "
+        "prompts are independent) and `reference`",
     )
     revision: str | None = None
     prompts_per_language: int = Field(150, ge=1)
     seed: int = 1
     opponents: list[Name] = Field(min_length=1, description="checkpoints that the policies are judged against")
     decoding: Decoding = Decoding(temperature=0.3, max_tokens=2048)
+
+    @property
+    def has_conversations(self) -> bool:
+        """Whether the prompts may be conversations."""
+        return self.format == "own"
 
     def own_prompts(self, code: str) -> dict[str, Any]:
         """Return what to read for a language, unless the format is the Aya suite's."""

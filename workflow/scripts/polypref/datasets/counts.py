@@ -1,7 +1,8 @@
 """Count the rows of the preference data at every step: the funnel from the sources to the data sets.
 
-There are three stages. In ``source``, a source's file is read, normalised and cleaned. In ``base set``, its pairs are
-sampled. In ``architecture``, each pair of the base set becomes one pair per language. In each stage, rows read = rows
+In the stage ``source``, a source's file is read, normalised and cleaned. In ``base set``, its pairs are sampled. In
+``native prompts``, both are done with a set of prompts that were written in a language. In ``architecture``, each pair
+of the base set becomes one pair per language, unless native prompts take its place. In each stage, rows read = rows
 dropped + rows kept, and the next stage reads the rows that this stage keeps.
 """
 
@@ -17,6 +18,7 @@ from polypref.files.result_tables import TableError, name_ids
 from polypref.files.schemas import DATASET, FIELDS
 from polypref.files.tables import iter_batches
 
+STAGES = ("source", "base set", "native prompts", "architecture")
 FUNNEL_COLUMNS = ["stage", "name", "language", "step", "reason", "rows"]
 
 
@@ -50,7 +52,8 @@ def tabulate_funnel(
     pairs_dropped: pd.DataFrame,
     datasets: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
     languages: Sequence[str],
-    native: Mapping[tuple[str, str], pd.DataFrame] = MappingProxyType({}),
+    native: Mapping[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]] = MappingProxyType({}),
+    prompts: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Account for every row from the sources to the data sets.
 
@@ -60,17 +63,19 @@ def tabulate_funnel(
     pairs, pairs_dropped : the base set and the rows dropped in sampling, likewise.
     datasets : architecture to (kept, dropped): schemas DATASET (only item_id and language) and DROPPED.
     languages : languages of the data sets, in the order of the rows.
-    native : (architecture, language) to the native prompts in schema PAIRS, which take the place of the base set.
+    native : (set of native prompts, language) to (kept, dropped): schemas PAIRS (only item_id and row) and DROPPED.
+    prompts : (architecture, language) to the set of native prompts that takes the place of the base set.
 
     Returns
     -------
-    DataFrame with `FUNNEL_COLUMNS`: stage, name (a source or an architecture), language (only for architectures),
-    step (``read``, the step that dropped the rows, or ``kept``), reason, rows.
+    DataFrame with `FUNNEL_COLUMNS`: stage (one of `STAGES`), name (of a source, a set of native prompts or an
+    architecture), language (empty for sources), step (``read``, the step that dropped the rows, or ``kept``), reason,
+    rows. Of native prompts, the rows in the language are read.
 
     Raises
     ------
     TableError
-        A row is missing, duplicated or unknown. The message names the source or the architecture, and the ids.
+        A row is missing, duplicated or unknown. The message names its place and the ids.
     """
     rows = []
     for source, (kept, dropped) in sources.items():
@@ -87,6 +92,13 @@ def tabulate_funnel(
         raise TableError(
             f"base set: pairs of {', '.join(unknown)}, which is not one of the sources {', '.join(sources)}"
         )
+    for name, language in sorted(native, key=lambda key: (key[0], list(languages).index(key[1]))):
+        kept, dropped = native[name, language]
+        numbers = pd.concat([kept["row"], dropped["row"]])
+        if numbers.duplicated().any():
+            twice = name_ids(set(numbers[numbers.duplicated()]))
+            raise TableError(f"native prompts {name}, {language}: rows are kept or dropped more than once: {twice}")
+        rows += _stage("native prompts", name, language, len(numbers), dropped, len(kept))
     for architecture, frames in datasets.items():
         unknown = sorted({code for frame in frames for code in frame["language"]} - set(languages))
         if unknown:
@@ -94,7 +106,8 @@ def tabulate_funnel(
         for language in languages:
             kept, dropped = (frame[frame["language"].eq(language)] for frame in frames)
             where = f"architecture {architecture}, {language}"
-            given = native.get((architecture, language), pairs)
+            own = prompts.get((architecture, language))
+            given = native[own, language][0] if own else pairs
             _check_accounted(where, given["item_id"], kept["item_id"], dropped["item_id"])
             rows += _stage("architecture", architecture, language, len(given), dropped, len(kept))
     return pd.DataFrame(rows, columns=FUNNEL_COLUMNS)

@@ -67,6 +67,11 @@ def to_transcript(text: str) -> str:
     return "\n\n".join(f"{_SHOWN.get(m['role'], m['role'])}: {m['content']}" for m in to_messages(text))
 
 
+def without_system(messages: Iterable[dict[str, str]]) -> str:
+    """Join the contents of a prompt's messages without its system message, which many prompts may share."""
+    return contents(message for message in messages if message["role"] != "system")
+
+
 def contents(messages: Iterable[dict[str, str]]) -> str:
     """Join the contents of messages, without their roles."""
     return "\n\n".join(message["content"] for message in messages)

@@ -41,7 +41,8 @@ SEGMENTS = _schema(
 OWN_SEGMENTS = pa.schema([*SEGMENTS, ("references", pa.list_(pa.string()))])
 
 # An evaluation prompt. `item_id`: digest of (config, id, language). `prompt_id`: shared by the translations of a source
-# prompt; confidence intervals are clustered by it. `reference`: the suite's own target, for tests and the report.
+# prompt; confidence intervals are clustered by it. `prompt`: as in PAIRS. `reference`: the suite's own target, for
+# tests and the report.
 PROMPTS = _schema(
     item_id=pa.string(), prompt_id=pa.string(), language=pa.string(), config=pa.string(),
     prompt=pa.string(), reference=pa.string(),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from polypref.evaluation.win_rates import ALL
-from polypref.files.schemas import FIELDS
+from polypref.files.conversations import to_messages, without_system
+from polypref.files.schemas import DATASET, FIELDS
+from polypref.files.tables import iter_batches
 from polypref.health.checks import VERDICTS, Row, row
 from polypref.sources.ngrams import find_matches
 
@@ -110,8 +115,24 @@ def rating_checks(ratings: pd.DataFrame, limits: Mapping[str, Any]) -> list[Row]
     return rows
 
 
+def read_prompts(path: str | Path) -> pd.DataFrame:
+    """Read item_id, language and prompt of a data set; of a prompt of several messages, the text that is compared."""
+    names, tables = ["item_id", "language", "prompt"], []
+    for table in iter_batches(path, DATASET, [*names, "prompt_messages"]):
+        if pc.any(pc.greater(pc.list_value_length(table["prompt_messages"]), 1)).as_py():
+            texts = [without_system(messages) for messages in table["prompt_messages"].to_pylist()]
+            table = table.set_column(names.index("prompt"), "prompt", pa.array(texts, pa.string()))
+        tables.append(table.select(names))
+    empty = pa.schema([DATASET.field(name) for name in names]).empty_table()
+    return pa.concat_tables([empty, *tables]).to_pandas()
+
+
 def contaminated(datasets: Mapping[str, pd.DataFrame], prompts: pd.DataFrame, languages: Sequence[str]) -> pd.DataFrame:
-    """List training prompts that match an evaluation prompt in the same language, with `CONTAMINATION_COLUMNS`."""
+    """List training prompts that match an evaluation prompt in the same language, with `CONTAMINATION_COLUMNS`.
+
+    ``datasets`` has the frames of :func:`read_prompts`.
+    """
+    prompts = prompts.assign(prompt=[without_system(to_messages(text)) for text in prompts["prompt"]])
     rows = []
     for name, frame in datasets.items():
         for code in languages:
@@ -127,7 +148,9 @@ def contamination_checks(
     listed: pd.DataFrame, datasets: Mapping[str, pd.DataFrame], funnel: pd.DataFrame, limits: Mapping[str, Any]
 ) -> list[Row]:
     """Check the share of each data set's prompts that :func:`contaminated` listed; report how many were dropped."""
-    left_out = funnel.loc[funnel["step"].eq("contamination"), "rows"].sum()
+    counts = funnel[funnel["step"].eq("contamination")].groupby("stage")["rows"].sum()
+    stages = {"base set": "prompts of the sources", "native prompts": "native prompts"}
+    left_out = " and ".join(f"{counts[stage]:,} {what}" for stage, what in stages.items() if stage in counts)
     rows = []
     for name, frame in datasets.items():
         rules = listed.loc[listed["architecture"].eq(name), "rule"].value_counts()
@@ -135,6 +158,6 @@ def contamination_checks(
         how = f" ({', '.join(f'{rule} {count:,}' for rule, count in rules.items())})" if len(rules) else ""
         message = f"{rules.sum():,} of {len(frame):,} prompts of data set {name} match an evaluation prompt{how}"
         if left_out:
-            message += f"; {left_out:,} prompts of the sources were left out for it"
+            message += f"; {left_out} were left out for it"
         rows.append(row("contamination", name, share, limits, message))
     return rows

@@ -112,7 +112,7 @@ class Plan(Artifacts):
         return settings if translate else {**settings, **self._system_role(name)}
 
     def _system_role(self, name: str) -> dict[str, str]:
-        """How a generator handles system messages; empty if its chat template decides."""
+        """How a generator or an opponent handles system messages; empty if its chat template decides."""
         checkpoint = self.config.checkpoints[name]
         role = checkpoint.system_role or ("keep" if checkpoint.engine == "openai" else None)
         return {"system_role": role} if role else {}
@@ -127,7 +127,11 @@ class Plan(Artifacts):
 
     def request_settings_of_policy(self, policy: str) -> dict[str, Any]:
         """Request parameters of a policy or an opponent; ``policy.json`` has the weights of a trained variant."""
-        return self._request_settings(policy, self.batch_checkpoint("answer", policy), self.config.evaluation.decoding)
+        name = self.batch_checkpoint("answer", policy)
+        settings = self._request_settings(policy, name, self.config.evaluation.decoding)
+        # policies were trained with what the chat template does with system messages
+        chats = self.config.evaluation.has_conversations and policy not in self.policies
+        return {**settings, **self._system_role(name)} if chats else settings
 
     def request_settings_of_judge(self, second: bool = False) -> dict[str, Any]:
         """Request parameters of a judge; its decoding is constrained to three labels if the engine supports it."""

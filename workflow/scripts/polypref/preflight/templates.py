@@ -67,10 +67,13 @@ def check_templates(plan: Plan, load: Load = local_tokenizer) -> Iterator[Findin
 
 
 def _with_conversations(plan: Plan) -> set[str]:
-    """Return the checkpoints that get the prompts of the sources as messages, if these may be conversations."""
-    if not (plan.config.native or any(source.has_conversations for source in plan.config.sources.values())):
-        return set()
-    return {plan.config.training.base, *(name for task, name in plan.batches() if task == "generate")}
+    """Return the checkpoints that get prompts as messages, if these may be conversations."""
+    config, batches, found = plan.config, plan.batches(), set()
+    if config.native or any(source.has_conversations for source in config.sources.values()):
+        found |= {config.training.base, *(name for task, name in batches if task == "generate")}
+    if config.evaluation.has_conversations:
+        found |= {plan.batch_checkpoint(task, name) for task, name in batches if task == "answer"}
+    return found
 
 
 def _check_conversations(name: str, tokenizer: Any, system_role: str | None) -> Iterator[Finding]:
@@ -93,7 +96,7 @@ def _check_conversations(name: str, tokenizer: Any, system_role: str | None) -> 
         yield Finding(
             "warning",
             f"checkpoint {name}: its chat template does not render prompts of several turns ({fault}); such prompts "
-            "of the sources are dropped",
+            "of the sources are dropped, and those of the evaluation set are not answered",
         )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from polypref.datasets.diagnostics import FLAGS
 from polypref.evaluation.win_rates import ALL
 from polypref.figures.translation_quality import heatmap_frame
+from polypref.files.conversations import to_transcript
 from polypref.files.schemas import FIELDS
 from polypref.health.conclusion import describe_judge
 from polypref.report.pieces import snippet
@@ -237,7 +238,7 @@ def sanity_rows(sanity: pd.DataFrame, prompts: pd.DataFrame) -> dict:
         return {"order": "the same answer" if row.policy == ITSELF else sides[first], "verdict": verdict}
 
     rows = [
-        {"language": row.language, "prompt": snippet(texts[row.item_id]), "opponent": row.opponent,
+        {"language": row.language, "prompt": snippet(to_transcript(texts[row.item_id])), "opponent": row.opponent,
          "against": row.policy, "reply": row.reply, **words(row)}
         for row in wrong.itertuples()
     ]  # fmt: skip

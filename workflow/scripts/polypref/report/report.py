@@ -19,6 +19,7 @@ import yaml
 from markupsafe import Markup
 
 from polypref.config.diagnostics import RATED_FLAGS
+from polypref.datasets.counts import STAGES
 from polypref.datasets.diagnostics import FLAGS
 from polypref.files.tables import atomic_write
 from polypref.report import layout, method, text
@@ -168,7 +169,7 @@ def _tables(results: Results, languages: list[str]) -> dict[str, Any]:
             for metric, label in (("bleu", "BLEU"), ("chrf", "chrF++"))
         },
         "counts": layout.count_matrix(tables["dataset_counts"], languages),
-        "funnel": {s: layout.funnel_rows(tables["funnel"], s) for s in ("source", "base set", "architecture")},
+        "funnel": {stage: layout.funnel_rows(tables["funnel"], stage) for stage in STAGES},
         "flags": layout.flag_rows(tables["diagnostics"], languages),
         "tokens": layout.token_rows(tables["diagnostics"], languages),
         "ratings": tables["ratings"].to_dict("records") if "ratings" in tables else [],

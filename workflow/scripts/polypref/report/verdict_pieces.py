@@ -12,6 +12,7 @@ import pandas as pd
 
 from polypref.evaluation.biases import ANSWER_FLAGS
 from polypref.evaluation.win_rates import ORDERS
+from polypref.files.conversations import to_transcript
 from polypref.files.result_tables import is_error
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
 
@@ -37,6 +38,7 @@ def write_verdicts(
     flagged : table answer_flags.
     languages : ISO 639-1 codes.
     """
+    prompts = prompts.assign(prompt=prompts["prompt"].map(to_transcript))
     names = list(answers)
     texts = {}
     for name, frame in answers.items():

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from polypref.config.translation_prompts import TRANSLATION_PROMPTS
-from polypref.files.conversations import Messages
+from polypref.files.conversations import Messages, to_transcript
 
 _TURNS = r"\[(?=/?(?:INST|SYSTEM_PROMPT)\])|<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>|[be]os>)"
 """Start of a turn marker of a chat template, for example ``<|im_end|>``, ``</s>``, ``<end_of_turn>`` or ``[INST]``."""
@@ -40,12 +40,13 @@ def translation_messages(prompt: str, text: str, language_name: str) -> Messages
 def judge_messages(template: str, language_name: str, prompt: str, answer_a: str, answer_b: str) -> Messages:
     """Build the messages that request a comparison of two answers.
 
+    A prompt of several messages is shown with their roles, as in the data sets (``System: ...``, ``User: ...``).
     The template encloses each text in tags. If a text contains one of these tags, or a turn marker of a chat template
     that a tokenizer would interpret, an invisible character is inserted into it. Therefore no answer can close its own
     tag or end its turn, and pass itself off as instructions or as the judge's reply.
     """
     tags = re.findall(r"</(\w+)>", template)
-    values: dict[str, Any] = {"prompt": prompt, "answer_a": answer_a, "answer_b": answer_b}
+    values: dict[str, Any] = {"prompt": to_transcript(prompt), "answer_a": answer_a, "answer_b": answer_b}
     fenced = {name: _defuse(text, tags) for name, text in values.items()}
     return user(fill(template, language=language_name, **fenced))
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from polypref.config.sections import ENGLISH, Evaluation, Language, Wmt
+from polypref.files.conversations import to_messages, without_system
 from polypref.files.digests import digest
 from polypref.files.tables import TableError
-from polypref.sources.cleaning import clean
+from polypref.sources.cleaning import clean, clean_prompt
+from polypref.sources.layouts import prompt_turns
 from polypref.sources.reading import read_data
 
 Row = dict[str, Any]
@@ -137,12 +139,22 @@ def read_evaluation(files: Iterable[str], compared: dict[str, Any]) -> Iterator[
         parts = [(path, None, "test") for path in files] or own["parts"]
         for path, subset, split in parts:
             rows = read_data(path, ("prompt",), subset, split, own["revision"], own["columns"])
-            yield from ((f"{path}, row {number}", clean(row["prompt"])) for number, row in enumerate(rows, 1))
+            yield from ((f"{path}, row {number}", _own_text(row["prompt"])) for number, row in enumerate(rows, 1))
         return
     for path in files:
         yield from evaluation_texts(read_data(path, AYA_COLUMNS))
     for name in compared["configs"]:
         yield from evaluation_texts(read_data(compared["path"], AYA_COLUMNS, name, "test", compared["revision"]))
+
+
+def _own_text(prompt: Any) -> str:
+    """Return the text of a prompt without its system message; it is empty if the value is no prompt."""
+    if not isinstance(prompt, list | dict):
+        return clean(prompt)
+    try:
+        return without_system(to_messages(clean_prompt(prompt_turns(prompt))))
+    except ValueError:
+        return ""
 
 
 def evaluation_texts(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:

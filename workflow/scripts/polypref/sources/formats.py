@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from polypref.config.sections import CONVERSATIONAL
-from polypref.files.conversations import Turn, to_text
+from polypref.files.conversations import Turn
 from polypref.files.digests import pair_id
 from polypref.files.tables import TableError
 from polypref.files.visible import visible
-from polypref.sources.cleaning import clean, is_broken
+from polypref.sources.cleaning import clean, clean_prompt, is_broken, require_text
 from polypref.sources.dropping import DroppedRow, dropped_row
 from polypref.sources.layouts import TURN, exchange, is_conversation, marked_turns
 
@@ -274,26 +274,18 @@ def normalise(
 
 
 def cleaned(pair: Pair) -> Pair | DroppedRow:
-    """Clean the texts of a pair, and convert its prompt to text (see :mod:`polypref.files.conversations`).
-
-    An empty system message is removed, because it is equivalent to none.
-    """
-    given = pair.prompt if isinstance(pair.prompt, tuple) else (("user", pair.prompt),)
-    turns = [(role, clean(content)) for role, content in given]
-    if len(turns) > 1 and turns[0][0] == "system" and not visible(turns[0][1]):
-        turns = turns[1:]
-    answers = {"chosen": clean(pair.chosen), "rejected": clean(pair.rejected)}
-    asked = [("prompt" if len(turns) == 1 else f"a message of the {role} in prompt", text) for role, text in turns]
+    """Clean the texts of a pair, and convert its prompt to text."""
     for field in ("prompt", "chosen", "rejected"):
         if not isinstance(value := getattr(pair, field), str | tuple | None):
             return DroppedRow(pair.row, f"{field} is not a text but a value of type {type(value).__name__}", bad=True)
-    for what, text in [*asked, *answers.items()]:
-        if not visible(text):
-            return DroppedRow(pair.row, f"{what} is empty", bad=True)
-        if is_broken(text):
-            return DroppedRow(pair.row, f"{what} contains an incomplete character (a lone surrogate)", bad=True)
-    if visible(answers["chosen"]) == visible(answers["rejected"]):
+    turns = pair.prompt if isinstance(pair.prompt, tuple) else (("user", pair.prompt),)
+    try:
+        prompt = clean_prompt(turns)
+        chosen, rejected = (require_text(name, clean(getattr(pair, name))) for name in ("chosen", "rejected"))
+    except ValueError as error:
+        return DroppedRow(pair.row, str(error), bad=True)
+    if visible(chosen) == visible(rejected):
         return DroppedRow(pair.row, "chosen equals rejected")
     if is_broken(pair.task):
         return DroppedRow(pair.row, "task contains an incomplete character (a lone surrogate)", bad=True)
-    return Pair(pair.row, pair.task, to_text(turns), **answers)
+    return Pair(pair.row, pair.task, prompt, chosen, rejected)

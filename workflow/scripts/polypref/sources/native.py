@@ -8,8 +8,8 @@ from typing import Any
 from polypref.config.native_prompts import NativePrompts
 from polypref.files.digests import digest
 from polypref.files.tables import TableError
+from polypref.sources.cleaning import clean_prompt
 from polypref.sources.dropping import DroppedRow, dropped_row
-from polypref.sources.formats import Pair, cleaned
 from polypref.sources.layouts import prompt_turns
 from polypref.sources.sampling import prompt_measure, sample_pairs
 
@@ -53,8 +53,8 @@ def normalise_native(
             pair = {"source": name, "row": number, "item_id": None}
             dropped.append(dropped_row(pair, "clean", found.reason, language))
             continue
-        item_id = digest("native", name, language, found.prompt)
-        pair = {"item_id": item_id, "source": name, "row": number, "task": "native", "prompt": found.prompt}
+        item_id = digest("native", name, language, found)
+        pair = {"item_id": item_id, "source": name, "row": number, "task": "native", "prompt": found}
         if item_id in seen:
             dropped.append(dropped_row(pair, "deduplicate", f"the same prompt as row {seen[item_id]}", language))
             continue
@@ -67,12 +67,11 @@ def normalise_native(
         )
 
 
-def _prompt(number: int, value: Any) -> Pair | DroppedRow:
+def _prompt(number: int, value: Any) -> str | DroppedRow:
     try:
-        turns = prompt_turns(value)
+        return clean_prompt(prompt_turns(value))
     except ValueError as error:
         return DroppedRow(number, str(error), bad=True)
-    return cleaned(Pair(number, "native", turns, "a", "b"))
 
 
 def sample_native(

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from polypref.config.sections import Language
 from polypref.files.digests import digest
 from polypref.files.tables import TableError
-from polypref.sources.cleaning import clean, is_broken, readable
+from polypref.sources.cleaning import clean, clean_prompt, is_broken, readable
+from polypref.sources.layouts import prompt_turns
 
 Row = dict[str, Any]
 PROMPT_COLUMNS = ("prompt",)
@@ -71,7 +72,8 @@ def own_prompts(
 
     Parameters
     ----------
-    rows : rows with ``prompt``, ``language`` (unless ``one_language``), and optionally ``id`` and ``reference``.
+    rows : rows with ``prompt`` (a text or a list of messages), ``language`` (unless ``one_language``), and optionally
+        ``id`` and ``reference``.
     wanted : number of prompts.
     kind : name of the format, for the column ``config``.
     one_language : all rows are in this language.
@@ -79,12 +81,12 @@ def own_prompts(
     Raises
     ------
     TableError
-        A prompt is empty or occurs twice, or there are fewer prompts than requested.
+        A prompt is unusable or occurs twice, or there are fewer prompts than requested.
     """
     prompts: dict[str, Row] = {}
     first: dict[str, int] = {}
     for number, row in _rows_in(rows, code, language, one_language):
-        prompt = _text(rows, number, row, "prompt")
+        prompt = _prompt(rows, number, row)
         own_id = row.get("id")
         prompt_id = digest(code, prompt) if own_id is None or own_id == "" else readable(str(own_id))
         if prompt_id in prompts:
@@ -153,6 +155,16 @@ def _references(rows: Placed, number: int, row: Row) -> Iterable[str]:
         for text in texts:
             if name == "reference" or text not in (None, ""):
                 yield _text(rows, number, {name: text}, name)
+
+
+def _prompt(rows: Placed, number: int, row: Row) -> str:
+    """Return the text of a prompt, which may be a conversation (see :mod:`polypref.files.conversations`)."""
+    if not isinstance(row["prompt"], list | dict):
+        return _text(rows, number, row, "prompt")
+    try:
+        return clean_prompt(prompt_turns(row["prompt"]))
+    except ValueError as error:
+        raise TableError(f"{rows.place(number)}: {error}. Fix or remove the row.") from None
 
 
 def _text(rows: Placed, number: int, row: Row, name: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
-from polypref.files.conversations import contents, is_conversation, to_messages
+from polypref.files.conversations import is_conversation, to_messages, without_system
 from polypref.files.digests import digest
 from polypref.files.tables import ROW_GROUP, batched
 from polypref.files.visible import visible
@@ -86,7 +86,7 @@ class _Source:
         self.contaminated: dict[int, str] = {}
         self.suspects: list[tuple[int, list[str]]] = []
         for row in read(["item_id", "row", "prompt"]):
-            if matcher.references and (words := matcher.candidate(contents(to_messages(row["prompt"])))):
+            if matcher.references and (words := matcher.candidate(without_system(to_messages(row["prompt"])))):
                 self.suspects.append((len(self.ids), words))
             self.ids.append(row["item_id"])
             self.rows.append(row["row"])
