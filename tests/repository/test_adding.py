@@ -46,7 +46,8 @@ def plan_of(folder: Path) -> Plan:
 
 
 def shown_requests(plan: Plan) -> str:
-    return show(plan, Path("none"), Path("resources/prompts/judge.txt").read_text(encoding="utf-8"), lambda row: None)
+    templates = {"judge": Path("resources/prompts/judge.txt").read_text(encoding="utf-8")}
+    return show(plan, Path("none"), templates, lambda row: None)
 
 
 def test_a_language(copy):
