@@ -1,10 +1,12 @@
 """Estimates use existing requests, else the configuration, and measured throughput, else assumed throughput."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from polypref.config.loading import load_config, read_languages
 from polypref.files.schemas import REQUESTS
@@ -103,6 +105,24 @@ def test_training_and_disk(plan):
     assert 300 < disk_gb(plan) < 500
     text = table(list(rows_of(plan).values()), training, disk_gb(plan), 100.0)
     assert "judge/qwen2.5-32b" in text and "assumed" in text and "Assumptions unless measured" in text
+
+
+def test_a_million_prompts_in_100_languages():
+    """The configuration of docs/scale.md: eight engines at once divide the hours, and the columns stay aligned."""
+    raw = {}
+    for name in ("config", "scale"):
+        update_config(raw, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")))
+    plan = Plan(load_config(raw, ROOT), read_languages(ROOT))
+    assert len(plan.config.all_languages) == 100 and plan.wmt_languages("nllb-200-3.3b")
+    rows = estimate_batches(plan, Path("none"), {})
+    one = {row["checkpoint"]: row for row in rows}["nllb-200-3.3b"]
+    assert one["hours"] == pytest.approx(one["gpu_hours"] / 8) and one["gpu_hours"] > 1e4
+    assert one["requests"] > 99 * 3e6
+    printed = table(rows, estimate_training(plan), disk_gb(plan), 100.0).split("\n\n")[0]
+    assert printed in (ROOT / "docs/scale.md").read_text(encoding="utf-8"), "the page has what the command prints"
+    head, line, *lines = printed.splitlines()
+    assert set(line) == {"-"} and len({text.index("–") for text in lines if "–" in text}) == 1
+    assert {len(text.split()) for text in lines[:-2]} == {8} == {len(re.split("  +", head))}
 
 
 def test_each_use_of_a_batch_counts_its_own_beams_and_engine(plan):

@@ -114,7 +114,7 @@ def throughput(checkpoint: Checkpoint, cost: Row | None, share: float = 1.0) -> 
     """Return the output tokens per second of a batch, and whether an earlier run measured them."""
     if cost and cost["seconds"] > 0 and cost["completion_tokens"]:
         return cost["completion_tokens"] / cost["seconds"], True
-    gpus = max(1, checkpoint.runtime.gpus)
+    gpus = max(1, checkpoint.runtime.gpus) * checkpoint.runtime.shards
     return share * gpus * min(FASTEST, TOKENS_PER_SECOND * 1e9 / (checkpoint.parameters or 7e9)), False
 
 
@@ -164,7 +164,7 @@ def estimate_batches(plan: Plan, results: Path, costs: dict[tuple[str, str], Row
                 "input_tokens": read,
                 "output_tokens": written,
                 "hours": hours,
-                "gpu_hours": hours * checkpoint.runtime.gpus,
+                "gpu_hours": hours * checkpoint.runtime.of_batch("gpus"),
                 "measured": measured,
                 "disk_gb": (weight_bytes(checkpoint) or 0) / 1e9,
                 "cost_usd": share * (read * price.input + written * price.output) / 1e6 if price else 0.0,
@@ -249,20 +249,28 @@ def longest_requests(plan: Plan, results: Path) -> dict[tuple[str, str], tuple[i
 
 def table(rows: list[Row], training: Row, disk: float, peak: float | None) -> str:
     """Format the estimate as text; ``disk`` (weights) and ``peak`` (training) are in GB."""
-    head = f"{'batch':<34}{'requests':>10}{'in':>9}{'out':>9}{'hours':>8}{'GPU h':>8}{'USD':>9}  throughput"
-    lines = [head, "-" * len(head)]
+    cells = [["batch", "requests", "in", "out", "hours", "GPU h", "USD", "throughput"]]
     for row in rows:
-        counts = f"{row['requests']:>9,}{'' if row['counted'] else '~':<1}"
-        sizes = f"{row['input_tokens'] / 1e6:>8.2f}M{row['output_tokens'] / 1e6:>8.2f}M"
-        usd = f"{row['cost_usd']:>9.2f}" if row["cost_usd"] else f"{'–':>9}"
+        requests = f"{row['requests']:,}{' ' if row['counted'] else '~'}"
+        tokens = [f"{row[key] / 1e6:,.2f}M" for key in ("input_tokens", "output_tokens")]
+        usd = f"{row['cost_usd']:,.2f}" if row["cost_usd"] else "–"
+        hours = [f"{row[key]:,.2f}" for key in ("hours", "gpu_hours")]
         source = "measured" if row["measured"] else "assumed"
-        name = f"{row['task']}/{row['checkpoint']}"
-        lines.append(f"{name:<34}{counts}{sizes}{row['hours']:>8.2f}{row['gpu_hours']:>8.2f}{usd}  {source}")
+        cells.append([f"{row['task']}/{row['checkpoint']}", requests, *tokens, *hours, usd, source])
+    hours = [f"{training[key]:,.2f}" for key in ("hours", "gpu_hours")]
     source = "measured" if training["measured"] else "assumed"
-    trained = f"{training['pairs']:>9,} {'':>9}{training['tokens'] / 1e6:>8.2f}M"
-    lines.append(f"{'training':<34}{trained}{training['hours']:>8.2f}{training['gpu_hours']:>8.2f}{'–':>9}  {source}")
+    cells.append(["training", f"{training['pairs']:,} ", "", f"{training['tokens'] / 1e6:,.2f}M", *hours, "–", source])
     total = {key: sum(row[key] for row in rows) for key in ("requests", "gpu_hours", "cost_usd")}
-    hours = total["gpu_hours"] + training["gpu_hours"]
-    lines.append(f"{'total':<34}{total['requests']:>9,} {'':>26}{hours:>8.2f}{total['cost_usd']:>9.2f}")
+    gpu_hours = total["gpu_hours"] + training["gpu_hours"]
+    cells.append(["total", f"{total['requests']:,} ", "", "", "", f"{gpu_hours:,.2f}", f"{total['cost_usd']:,.2f}", ""])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(_aligned(line, widths)).rstrip() for line in cells]
+    lines.insert(1, "-" * len(lines[0]))
     lines += ["", f"Disk: weights {disk:,.0f} GB, training at its peak {peak or 0:,.0f} GB."]
     return "\n".join([*lines, "~: implied by the configuration. " + ASSUMPTIONS])
+
+
+def _aligned(line: list[str], widths: list[int]) -> list[str]:
+    """Pad the cells of a line: names and sources to the left, numbers to the right."""
+    first, *numbers = (cell.rjust(width) for cell, width in zip(line[:-1], widths[:-1], strict=True))
+    return [line[0].ljust(len(first)), *numbers, line[-1]]
