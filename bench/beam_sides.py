@@ -7,6 +7,7 @@ A side runs in a separate process; POLYPREF_SCRIPTS names the `workflow/scripts`
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import resource
@@ -39,8 +40,8 @@ def answered(name: str, model: str, prompts: list[str], tokens: int, threads: in
 def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: Path, width: int = WIDTH) -> Run:
     """Prepare the batch of a Snakemake job, with a running engine."""
     from polypref.config.sections import Checkpoint
-    from polypref.files.schemas import REQUESTS
-    from polypref.files.tables import write_table
+    from polypref.files.schemas import COMPLETIONS, REQUESTS
+    from polypref.files.tables import read_rows, write_table
     from polypref.requests import asking, engines
     from polypref.requests import complete as completing
     from polypref.requests.checkpoints import content_revision
@@ -61,9 +62,12 @@ def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: 
     ids = record_tokens(engine)
 
     def run() -> tuple[list[str], list[Tokens] | None, int]:
-        made, _ = completing.complete(
-            [str(folder / "requests.parquet")], folder / "store", checkpoint, start=lambda *_: engine
-        )
+        batch = [[str(folder / "requests.parquet")], folder / "store", checkpoint]
+        if "output" in inspect.signature(completing.complete).parameters:
+            completing.complete(*batch, folder / "completions.parquet", start=lambda *_: engine)
+            made = read_rows(folder / "completions.parquet", COMPLETIONS)
+        else:  # an older checkout
+            made, _ = completing.complete(*batch, start=lambda *_: engine)
         by_id = {row["request_id"]: row for row in made}
         texts = [by_id[row["request_id"]]["text"] for row in rows]
         kept = [ids[row["request_id"]] for row in rows] if ids else None

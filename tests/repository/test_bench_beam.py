@@ -43,6 +43,19 @@ def test_other_best_beams_are_explained(path):
     assert score(model, prompts[1], best[1]) == pytest.approx(expected)
 
 
+@pytest.mark.e2e  # seconds of computing
+def test_complete_and_generate_find_the_same_texts(tmp_path):
+    """Two of the sides of the benchmark, on a model of the miniature."""
+    from beam_sides import SIDES
+
+    model, prompts = str(ROOT / "resources/demo/models/strong"), ["Translate: the dog sees the house", "the cat"]
+    found = []
+    for name in ("complete", "generate"):
+        (tmp_path / name).mkdir()
+        found.append(SIDES[name](model, prompts, 8, 1, tmp_path / name)()[0])
+    assert found[0] == found[1] and len(found[0]) == 2
+
+
 def test_the_tokens_of_an_engine_are_recorded(path):
     from beam_sides import record_tokens
     from random_models import chat_request, complete
