@@ -168,7 +168,7 @@ def test_errors_at_start_name_the_setting_to_change(chat_model, tmp_path):
         assert completion.error
         assert not completion.permanent, "a larger runtime.max_model_len would be enough"
         (completion,) = engine.complete([chat_request("r", "zq" * 1000, max_tokens=200)])
-        assert "cut off" in completion.error and not completion.permanent, (
+        assert "truncated" in completion.error and not completion.permanent, (
             "a completion that the context cuts off is an error"
         )
         assert complete(engine, [chat_request("r", "fox")])["r"].error is None
