@@ -49,6 +49,16 @@ def test_own_data_runs_to_the_report(fresh):
         for n, q in enumerate(QUESTIONS)
     ]
     pq.write_table(pa.Table.from_pylist(chats), fresh.folder / "chats.parquet")
+    asked = [
+        {
+            "id": n,
+            "language": language,
+            "prompt": [SYSTEM, *EARLIER, {"role": "user", "content": f"{language}: and {n}?"}] if n % 2 else f"{n}?",
+        }
+        for n in range(4)
+        for language in ("en", "de")
+    ]
+    (fresh.folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
     registry = yaml.safe_load((ROOT / "resources/demo/models.yaml").read_text(encoding="utf-8"))
     config = {
         **fresh.config,
@@ -61,7 +71,13 @@ def test_own_data_runs_to_the_report(fresh):
         },
         "wmt": {**fresh.config["wmt"], "translators": ["mid"]},
         "training": {**fresh.config["training"], "batch_size": 8, "micro_batch_size": 8},
-        "evaluation": {**fresh.config["evaluation"], "opponents": ["weak"], "prompts_per_language": 4},
+        "evaluation": {
+            **fresh.config["evaluation"],
+            "path": "asked.jsonl",
+            "format": "own",
+            "opponents": ["weak"],
+            "prompts_per_language": 4,
+        },
     }
     output = fresh.snakemake("--resources", "engine=2", config=config)
     assert "Report:    results/report/index.html" in output
@@ -104,3 +120,14 @@ def test_own_data_runs_to_the_report(fresh):
     assert (
         f"rows the prompt is a conversation: a system message ({sum(r[0] == 's' for r in roles.values())} rows)" in card
     )
+
+    questions = pd.read_parquet(fresh.results / "requests/judge/A/de.parquet")["messages"].map(
+        lambda m: m[-1]["content"]
+    )
+    shown = questions.str.contains("System: You are terse.", regex=False)
+    assert shown.sum() == (~shown).sum() > 0, "half of the evaluation prompts are conversations"
+    assert questions[shown].str.contains("The oak.", regex=False).all()
+    verdicts = pd.read_parquet(fresh.results / "verdicts/A/de.parquet")
+    assert verdicts["prompt_id"].nunique() == 4 and verdicts["error"].isna().all()
+    pieces = [path.read_text(encoding="utf-8") for path in (fresh.results / "report/data").glob("answers-de-*.js")]
+    assert any("You are terse." in piece for piece in pieces), "the verdict browser shows the conversation"

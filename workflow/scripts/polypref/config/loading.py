@@ -44,8 +44,8 @@ def read_languages(root: Path) -> dict[str, Language]:
 @cache
 def _read_table(path: Path) -> dict[str, Language]:
     text = path.read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, if PyYAML was built with it: ten times as fast
-    return {code: Language.model_validate(entry) for code, entry in yaml.load(text, loader).items()}
+    safe_loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C if PyYAML was built with it, which is faster
+    return {code: Language.model_validate(entry) for code, entry in yaml.load(text, safe_loader).items()}
 
 
 def load_config(raw: dict[str, Any], root: Path, files: Iterable[str | Path] = ()) -> Config:
