@@ -10,6 +10,7 @@ import synthetic
 import yaml
 
 from polypref.config.health import Health
+from polypref.config.sections import Report
 from polypref.report.pages import FIGURES, KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -127,14 +128,20 @@ def make_report(folder: Path, trained: dict | None = None, rated: dict | None = 
     return write_report(folder, trained)
 
 
-def write_report(folder: Path, trained: dict | None = None) -> Path:
-    """Write the report from tables and figures that exist, and return its first page."""
+def write_report(folder: Path, trained: dict | None = None, **params) -> Path:
+    """Write the report from tables and figures that exist, and return its first page; ``params``: those of the rule."""
+    job = report_job(folder, trained)
+    run_script("build_report", **job | {"params": job["params"] | params})
+    return job["output"]["page"]
+
+
+def report_job(folder: Path, trained: dict | None = None) -> dict[str, dict]:
+    """Return input, output and params of the report's rule for the results below `folder`."""
     languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
     names = [*synthetic.POLICIES, *synthetic.OPPONENTS]
     plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
-    run_script(
-        "build_report",
-        input={path.stem: path for path in tables.glob("*.csv")} | plots | {
+    return {
+        "input": {path.stem: path for path in tables.glob("*.csv")} | plots | {
             "pairs": folder / "pairs.parquet",
             "rules_svg": ROOT / "docs/pictures/rulegraph.svg",
             "captions": sorted((ROOT / "docs/captions").glob("*.rst")),
@@ -149,12 +156,12 @@ def write_report(folder: Path, trained: dict | None = None) -> Path:
             "policies": [folder / f"policies/{name}/policy.json" for name in "ABC"],
             "paper": sorted((ROOT / "resources/paper").glob("*.csv")),
         },
-        output={"page": folder / "report/index.html"},
-        params={
+        "output": {"page": folder / "report/index.html"},
+        "params": {
             "title": "Tea & <b>biscuits</b>", "subtitle": "A test", "mode": "paper", "trained": trained or {},
             "languages": {code: {"name": name, "endonym": name, "direction": "rtl" if code == "ar" else "ltr"}
                           for code, name in NAMES.items()},
             "config": {"title": "</pre><script>alert(4)</script>", "api_key": "sk-very-secret"}, "command": "snakemake",
+            "shown_pairs": Report().shown_pairs, "shown_verdicts": Report().shown_verdicts,
         },
-    )  # fmt: skip
-    return folder / "report/index.html"
+    }  # fmt: skip
