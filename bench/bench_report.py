@@ -189,7 +189,7 @@ def measure(folder: Path, size: int) -> Found:
 
 
 def main() -> None:
-    sizes = (200, 12_000) if common.options(__doc__).smoke else SIZES
+    sizes = (200, 8_000) if common.options(__doc__).smoke else SIZES
     with common.temporary_folder("report") as folder:
         with common.stdout_to_stderr():
             synthetic.write_results(folder, prompts=6, per_source=8, n_segments=6)

@@ -212,6 +212,22 @@ def test_the_same_inputs_give_the_same_report(report):
     assert after == before
 
 
+def test_a_large_run_is_shown_as_a_sample(report):
+    """Both pages say so; the other pages are those of the whole run, except for the configuration."""
+    sampled = write_report(report.parent, name="sampled", shown_pairs=300, shown_verdicts=1000).parent
+    for name, statement in {
+        "reader": "A random sample of 11 of 49 pairs; the tables count all.",
+        "verdicts": "A random sample of 36 of 180 prompts; the tables count all.",
+    }.items():
+        before, after = ((folder / f"{name}.html").read_text(encoding="utf-8") for folder in (report, sampled))
+        assert statement in after and "A random sample" not in before
+        assert after.replace(f'  <p class="sample">{statement}</p>\n', "") == before
+    for page in PAGES:
+        if not page.scripts:
+            assert (sampled / f"{page.stem}.html").read_bytes() == (report / f"{page.stem}.html").read_bytes()
+    assert len(read_piece(sampled, "items")["items"]) == 11
+
+
 # -- the pieces -----------------------------------------------------------------------------------------------------
 
 
@@ -280,7 +296,10 @@ def test_the_verdict_browser_has_every_verdict(report):
 def test_conversations_are_shown_with_their_roles(tmp_path):
     asked = synthetic.prompts_of("de", 2)
     asked.loc[0, "prompt"] = to_text([("system", "Sei knapp."), ("user", "Warum <b>so</b>?")])
-    given = {"prompts/de": (asked, schemas.PROMPTS), "verdicts/de": (synthetic.verdicts("A", "de", 2), schemas.VERDICTS)}
+    given = {
+        "prompts/de": (asked, schemas.PROMPTS),
+        "verdicts/de": (synthetic.verdicts("A", "de", 2), schemas.VERDICTS),
+    }
     names = ["A", *synthetic.OPPONENTS]
     given |= {f"answers/{name}/de": (synthetic.answers(name, "de", 2), schemas.TEXTS) for name in names}
     for name, (frame, schema) in given.items():

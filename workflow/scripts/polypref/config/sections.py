@@ -125,13 +125,13 @@ class Report(Section):
     subtitle: str = ""
     paper: bool = Field(False, description="compare the results with the published numbers")
     shown_pairs: int = Field(
-        250_000,
+        200_000,
         ge=1,
-        description="rows in the reader: pairs times languages times architectures. If there are more, it shows a "
-        "random sample of the pairs, the same in every language and architecture; the tables count all",
+        description="rows in the reader: each pair in English, and in each language of each architecture. If there are "
+        "more, the reader shows a random sample of the pairs, the same in every language; the tables count all",
     )
     shown_verdicts: int = Field(
-        250_000,
+        200_000,
         ge=1,
         description="verdicts in the verdict browser. If there are more, it shows those on a random sample of the "
         "prompts, the same in every language; the tables count all",

@@ -32,10 +32,11 @@ class Preferences:
     Parameters
     ----------
     pairs : English base set, schema PAIRS, in the order of the reader.
-    datasets, dropped, diagnostics : architecture to file in DATASET, DROPPED and DIAGNOSTICS; the first and the last
-        are sorted by language, otherwise they are read once for each language.
+    datasets, dropped, diagnostics : architecture to file in DATASET, DROPPED and DIAGNOSTICS; a file that is not sorted
+        by language is read once for each language.
     languages : ISO 639-1 codes.
-    most : largest number of rows of data sets that are shown; of more rows, a random sample of the items is shown.
+    most : largest number of rows that are shown: each pair in English, and in each language and architecture. Of more
+        rows, those of a random sample of the pairs are shown.
     native : files of native prompts in PAIRS, which are named by their language.
     rated : whether the diagnostics have ratings (RATED_DIAGNOSTICS).
     """
@@ -67,7 +68,8 @@ class Preferences:
         """The pairs and native prompts that are shown."""
         native = _rows(self.native)
         total = self.pair_count + native
-        rows = (self.pair_count * len(self.languages) + native) * len(self.datasets)
+        versions = self.pair_count * len(self.languages) + native
+        rows = total + versions * len(self.datasets)
         if rows <= self.most:
             return Sample(total, total)
         tables = (
