@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from polypref.files.tables import TableError, atomic_write, read_table
 
-__all__ = ["OnDemand", "TableError", "is_error", "name_ids", "read_all", "read_csv", "read_frame", "write_csv"]
+__all__ = ["OnDemand", "TableError", "is_error", "read_all", "read_csv", "read_frame", "write_csv"]
 
 
 T = TypeVar("T")
@@ -59,13 +59,6 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
     words = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
     return frame.fillna({name: "" for name in words})
-
-
-def name_ids(ids: Iterable[object], most: int = 5) -> str:
-    """Format ids for an error message: the first few in sorted order, and the number of the others."""
-    ids = sorted(str(item) for item in ids)
-    rest = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return ", ".join(ids[:most]) + rest
 
 
 def is_error(column: pd.Series) -> pd.Series:
