@@ -56,10 +56,10 @@ def test_the_digest_does_not_depend_on_the_batches(pairs, held_out):
 def test_the_rows_of_several_batches_are_read_as_one_table(pairs, tmp_path, monkeypatch):
     tokenizer, file = word_tokenizer(), tmp_path / "data.parquet"
     write_table(file, pairs.to_dict("records"), DATASET)
-    whole, merged = trainer_data.read_lengths(file, tokenizer, 20)
+    whole, merged = trainer_data.check_data_set(file, tokenizer, 20)
     assert merged == 0 and whole["fate"].tolist() == list(LENGTHS.values())
     monkeypatch.setattr(tables, "BATCH", 2)
-    pd.testing.assert_frame_equal(trainer_data.read_lengths(file, tokenizer, 20)[0], whole)
+    pd.testing.assert_frame_equal(trainer_data.check_data_set(file, tokenizer, 20)[0], whole)
     chosen = whole["fate"].eq("kept").to_numpy()
     kept = pd.concat(trainer_data.select_pairs(file, tokenizer, chosen))
     assert kept["item_id"].tolist() == pairs["item_id"][chosen].tolist() and 0 < len(kept) < len(pairs)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polypref.datasets.texts import Ordered
+from polypref.datasets.texts import Ordered, by_language
 from polypref.files.schemas import DATASET, DROPPED, PAIRS
 from polypref.files.tables import iter_batches, read_table
 
@@ -32,8 +32,7 @@ def align(own: str | Path, others: Mapping[str, str | Path], pairs: str | Path) 
     readers = {name: Ordered(iter_batches(path, DATASET, keys.names), keys) for name, path in sorted(others.items())}
     base = read_table(pairs, PAIRS, ["item_id", "row"])
     for batch in iter_batches(own, DATASET):
-        for language in pc.unique(batch["language"]).to_pylist():
-            rows = batch.filter(pc.equal(batch["language"], language))
+        for language, rows in by_language(batch):
             last = rows["item_id"][-1]
             reasons = pa.repeat("", len(rows))
             for name, reader in readers.items():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from polypref.files.schemas import DIAGNOSTICS, PAIRS, RATINGS, TEXTS
-from polypref.files.tables import iter_batches, read_json
+from polypref.files.schemas import DATASET, DIAGNOSTICS, PAIRS, RATINGS, TEXTS
+from polypref.files.tables import iter_batches, read_json, row_count
 
 
 def read_texts(
@@ -32,7 +32,7 @@ def read_texts(
     for language in sorted(fields):
         files = {field: Ordered(iter_batches(path, TEXTS), TEXTS) for field, path in fields[language].items() if path}
         own = native.get(language, pairs)
-        left = pq.read_metadata(own).num_rows
+        left = row_count(own)
         for batch in iter_batches(own, PAIRS):
             left -= len(batch)
             last = batch["item_id"][-1] if left else None
@@ -87,6 +87,22 @@ class Ratings:
                 table = file.until(pairs["item_id"][-1])
                 found[field] = dict(zip(table["item_id"].to_pylist(), table["rating"].to_pylist(), strict=True))
         return found
+
+
+def by_language(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Divide a table that is sorted by language."""
+    for language in pc.unique(table["language"]).to_pylist():
+        yield language, table.filter(pc.equal(table["language"], language))
+
+
+def read_kept(diagnostics: str | Path, dataset: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read columns of an architecture's diagnostics, of the pairs in its data set, a few thousand rows at a time."""
+    keys = pa.schema([DATASET.field(name) for name in ("item_id", "language")])
+    kept = Ordered(iter_batches(dataset, DATASET, keys.names), keys)
+    for batch in iter_batches(diagnostics, DIAGNOSTICS, [*keys.names, *columns]):
+        for language, rows in by_language(batch):
+            ids = kept.until(rows["item_id"][-1], language)["item_id"]
+            yield rows.filter(pc.is_in(rows["item_id"], value_set=ids)).select(["language", *columns])
 
 
 class Ordered:

@@ -7,9 +7,9 @@ from typing import TypeVar
 import pandas as pd
 import pyarrow as pa
 
-from polypref.files.tables import TableError, atomic_write, read_table
+from polypref.files.tables import TableError, atomic_write, iter_row_groups, read_table
 
-__all__ = ["OnDemand", "TableError", "is_error", "read_all", "read_csv", "read_frame", "write_csv"]
+__all__ = ["OnDemand", "TableError", "is_error", "read_all", "read_csv", "read_frame", "read_frames", "write_csv"]
 
 
 T = TypeVar("T")
@@ -18,6 +18,12 @@ T = TypeVar("T")
 def read_frame(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read one artifact as a data frame; raises the errors of :func:`polypref.files.tables.read_table`."""
     return read_table(path, schema, columns).to_pandas()
+
+
+def read_frames(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Read one artifact in pieces of some thousand rows; raises the errors of :func:`read_frame`."""
+    for table in iter_row_groups(path, schema, columns):
+        yield table.to_pandas()
 
 
 class OnDemand(Mapping[str, T]):

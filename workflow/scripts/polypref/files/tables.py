@@ -251,6 +251,11 @@ def iter_row_groups(
             yield file.read_row_group(group, wanted.names, use_threads=False).select(wanted.names).cast(wanted)
 
 
+def row_count(path: str | os.PathLike[str]) -> int:
+    """Number of rows of a Parquet file."""
+    return pq.read_metadata(path).num_rows
+
+
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:
     """Number of rows in each row group of a Parquet file."""
     metadata = pq.read_metadata(path)

@@ -57,7 +57,7 @@ def write_pairs(batches: Iterable[pd.DataFrame], path: Path) -> None:
     write_table(path, (row for pairs in batches for row in pairs[COLUMNS].to_dict("records")), SCHEMA)
 
 
-def read_lengths(path: Path, tokenizer: Any, max_length: int) -> tuple[pd.DataFrame, int]:
+def check_data_set(path: Path, tokenizer: Any, max_length: int) -> tuple[pd.DataFrame, int]:
     """Read a data set, and return :func:`check_lengths` of all its pairs, and how many :func:`fit_systems` changed.
 
     The texts of only one batch are in memory at a time.

@@ -31,8 +31,8 @@ from polypref.training.identity import held_out_pairs, outcome_settings, trainin
 from polypref.training.tracking import FOLDER, tracking_flags
 from polypref.training.trainer import TrainingError
 from polypref.training.trainer_data import (
+    check_data_set,
     choose_rows,
-    read_lengths,
     read_pairs,
     select_pairs,
     steps_between_evaluations,
@@ -134,7 +134,7 @@ def _prepare(
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
-    lengths, merged = read_lengths(dataset, tokenizer, settings.max_length)
+    lengths, merged = check_data_set(dataset, tokenizer, settings.max_length)
     if merged:
         say(f"the chat template has no system role; {merged:,} system messages are merged into the first user turn")
     held_out = held_out_pairs(lengths["item_id"], settings)
