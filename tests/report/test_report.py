@@ -11,22 +11,16 @@ from urllib.parse import parse_qsl
 import hostile
 import pandas as pd
 import pytest
-import synthetic
 from reporting import ROOT, make_report, write_report
 
 from polypref.datasets.diagnostics import FLAGS
-from polypref.evaluation.trained import Trained
-from polypref.files import schemas
-from polypref.files.conversations import to_text
 from polypref.files.result_tables import read_csv
 from polypref.report import text
-from polypref.report.layout import full_scale, funnel_rows, sanity_rows
+from polypref.report.layout import full_scale, funnel_rows
 from polypref.report.method import without_secrets
 from polypref.report.pages import PAGES
 from polypref.report.pieces import PIECE_BYTES, snippet, to_json, write_rows
-from polypref.report.verdict_files import Judgements
-from polypref.report.verdict_pieces import VERDICTS, write_verdicts
-from polypref.requests.sanity import ITSELF
+from polypref.report.verdict_pieces import VERDICTS
 
 
 class Page(html.parser.HTMLParser):
@@ -291,30 +285,3 @@ def test_the_verdict_browser_has_every_verdict(report):
         answers = pd.read_parquet(results / f"answers/B/{language}.parquet")
         assert [row[2][index["names"].index("B")][0] for row in rows] == list(answers["text"])
     assert flipped
-
-
-def test_conversations_are_shown_with_their_roles(tmp_path):
-    asked = synthetic.prompts_of("de", 2)
-    asked.loc[0, "prompt"] = to_text([("system", "Sei knapp."), ("user", "Warum <b>so</b>?")])
-    given = {
-        "prompts/de": (asked, schemas.PROMPTS),
-        "verdicts/de": (synthetic.verdicts("A", "de", 2), schemas.VERDICTS),
-    }
-    names = ["A", *synthetic.OPPONENTS]
-    given |= {f"answers/{name}/de": (synthetic.answers(name, "de", 2), schemas.TEXTS) for name in names}
-    for name, (frame, schema) in given.items():
-        synthetic.write(frame, tmp_path / f"{name}.parquet", schema)
-    judgements = Judgements(
-        prompts={"de": tmp_path / "prompts/de.parquet"},
-        answers={name: {"de": tmp_path / f"answers/{name}/de.parquet"} for name in names},
-        verdicts={"de": [tmp_path / "verdicts/de.parquet"]}, most=1000, trained=Trained({}),
-    )  # fmt: skip
-    write_verdicts(tmp_path / "data", judgements, pd.DataFrame(columns=["name", "item_id", "flag"]), ["de"])
-    index = read_piece(tmp_path, "verdicts-de")
-    shown = read_rows(tmp_path, "answers-de", index["starts"])
-    assert [row[0] for row in shown] == ["System: Sei knapp.\n\nUser: Warum <b>so</b>?", asked.loc[1, "prompt"]]
-    assert index["prompts"][0][3] == "System: Sei knapp. User: Warum <b>so</b>?"
-    item = asked.loc[0, "item_id"]
-    wrong = synthetic.verdicts("A", "de", 2).head(1).assign(item_id=item, policy=ITSELF, verdict="policy")
-    shown = sanity_rows(wrong, judgements.texts_of([item]))["wrong"]
-    assert shown[0]["prompt"] == "System: Sei knapp. User: Warum <b>so</b>?"

@@ -2,21 +2,20 @@
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from polypref.datasets.diagnostics import FLAGS
 from polypref.files import schemas
 from polypref.files.by_language import iter_language
 from polypref.files.columns import take_rows
 from polypref.files.schemas import FIELDS
-from polypref.files.tables import BATCH, batched, iter_batches, iter_rows
+from polypref.files.tables import BATCH, batched, iter_batches, iter_rows, row_count
 from polypref.report.sample import Sample, draw
 
 COLUMNS = ("item_id", "language", *FIELDS, *(f"{field}_provenance" for field in FIELDS))
@@ -53,7 +52,7 @@ class Preferences:
     @functools.cached_property
     def pair_count(self) -> int:
         """Number of pairs in the base set."""
-        return _rows([self.pairs])
+        return row_count(self.pairs)
 
     @functools.cached_property
     def sources(self) -> list[str]:
@@ -66,7 +65,7 @@ class Preferences:
     @functools.cached_property
     def sample(self) -> Sample:
         """The pairs and native prompts that are shown."""
-        native = _rows(self.native)
+        native = sum(map(row_count, self.native))
         total = self.pair_count + native
         versions = self.pair_count * len(self.languages) + native
         rows = total + versions * len(self.datasets)
@@ -156,7 +155,3 @@ def _rows_of(table: pa.Table, ids: Sequence[str]) -> Iterator[dict[str, Any] | N
 def _values(column: pa.ChunkedArray) -> list[Any]:
     """Convert a column to Python objects, texts by way of numpy, which is faster."""
     return column.to_numpy().tolist() if pa.types.is_string(column.type) else column.to_pylist()
-
-
-def _rows(paths: Iterable[Path]) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in paths)

@@ -8,11 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from polypref.evaluation.trained import Trained
 from polypref.files import schemas
-from polypref.files.tables import iter_batches
+from polypref.files.tables import iter_batches, row_count
 from polypref.report.sample import Sample, draw
 
 SHOWN = ["item_id", "policy", "opponent", "order", "reply", "verdict", "status", "error", "model"]
@@ -41,8 +40,8 @@ class Judgements:
     @functools.cached_property
     def sample(self) -> Sample:
         """The prompts of all languages that are shown; translations of a prompt are shown together."""
-        total = sum(pq.read_metadata(path).num_rows for path in self.prompts.values())
-        rows = sum(pq.read_metadata(path).num_rows for paths in self.verdicts.values() for path in paths)
+        total = sum(row_count(path) for path in self.prompts.values())
+        rows = sum(row_count(path) for paths in self.verdicts.values() for path in paths)
         if rows <= self.most:
             return Sample(total, total)
         known = {
