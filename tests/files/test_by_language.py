@@ -6,7 +6,7 @@ import pytest
 
 from polypref.files.by_language import iter_language, row_groups_of
 from polypref.files.schemas import DROPPED
-from polypref.files.tables import TableError, open_table
+from polypref.files.tables import TableError, open_table, row_count
 
 COLUMNS = ["item_id", "language"]
 
@@ -45,7 +45,8 @@ def test_an_empty_file_and_a_damaged_one(tmp_path):
     path = tmp_path / "rows.parquet"
     with open_table(path, DROPPED):
         pass
-    assert found(path, "de") == []
+    assert found(path, "de") == [] and row_count(path) == 0
     path.write_bytes(b"PAR1")
-    with pytest.raises(TableError, match="cannot be read as a Parquet table"):
-        found(path, "de")
+    for read in (row_count, lambda path: found(path, "de")):
+        with pytest.raises(TableError, match=f"{path}: cannot be read as a Parquet table"):
+            read(path)

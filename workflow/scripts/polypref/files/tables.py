@@ -259,8 +259,9 @@ def iter_row_groups(
 
 
 def row_count(path: str | os.PathLike[str]) -> int:
-    """Number of rows of a Parquet file."""
-    return pq.read_metadata(path).num_rows
+    """Number of rows of a Parquet file; raises :class:`TableError` if it is not Parquet."""
+    with _opened(path, pa.schema([]), None) as (file, _):
+        return file.metadata.num_rows
 
 
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:
