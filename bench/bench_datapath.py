@@ -193,6 +193,8 @@ def write_diagnostics(dataset: Path, path: Path) -> None:
                     values = [["chosen_repeats"] if n % 5 == 0 else [] for n in range(count)]
                 elif pa.types.is_string(field.type):
                     values = ["de"] * count
+                elif pa.types.is_boolean(field.type):
+                    values = [False] * count
                 else:
                     values = [50 + n % 41 if pa.types.is_integer(field.type) else 0.5 for n in range(count)]
                 made.setdefault(field.name, pa.array(values, field.type))
