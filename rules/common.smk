@@ -28,6 +28,14 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
+# Row store and trained models are no files that Snakemake knows. Jobs without a shared working directory would lose them.
+if submits_jobs() and not shares_files() and not Path(CONFIG.results).is_absolute():
+    raise WorkflowError(
+        f"results: {CONFIG.results!r} is relative to the working directory, which the jobs of this run do not share. The row "
+        "store (store/) and the trained models (trained/) lie in this folder. Set `results` to an absolute path on a volume "
+        "that is mounted in all jobs; docs/cluster.md, section 'Other executors'"
+    )
+
 LANGUAGES = read_languages(ROOT)
 PLAN = Plan(CONFIG, LANGUAGES)
 R = Path(CONFIG.results)
@@ -59,9 +67,14 @@ def native_prompts(wildcards):
     return CONFIG.native[wildcards.native].of_language(wildcards.language, LANGUAGES[wildcards.language].iso639_3)
 
 
+def given_file(path):
+    """A file of the user or the workflow as an input; `local` keeps it out of a default storage like S3."""
+    return local(local_file(path))
+
+
 def local_data(path):
-    """The local files of a data path; an empty list if the path is a data set on the Hub."""
-    return data_files(path, ROOT) if is_local_data(path) else []
+    """The local files of a data path as inputs; an empty list if the path is a data set on the Hub."""
+    return local(data_files(path, ROOT)) if is_local_data(path) else []
 
 
 def prompt_files(language):
