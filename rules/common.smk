@@ -28,18 +28,23 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-# Row store and trained models are no files that Snakemake knows. Jobs without a shared working directory would lose them.
-if submits_jobs() and not shares_files() and not Path(CONFIG.results).is_absolute():
-    raise WorkflowError(
-        f"results: {CONFIG.results!r} is relative to the working directory, which the jobs of this run do not share. The row "
-        "store (store/) and the trained models (trained/) lie in this folder. Set `results` to an absolute path on a volume "
-        "that is mounted in all jobs; docs/cluster.md, section 'Other executors'"
-    )
-
 LANGUAGES = read_languages(ROOT)
 PLAN = Plan(CONFIG, LANGUAGES)
 R = Path(CONFIG.results)
 STARTED = []
+
+
+def check_place_of_store():
+    """Stop a run whose jobs would lose the row store and the trained models, which are no files that Snakemake knows."""
+    if not shares_files() and not R.is_absolute():
+        raise WorkflowError(
+            f"results: {CONFIG.results!r} is relative to the working directory, which the jobs of this run do not share. "
+            "The row store (store/) and the trained models (trained/) lie in this folder. Set `results` to an absolute path "
+            "on a volume that is mounted in all jobs; see docs/cluster.md, 'Other executors'"
+        )
+
+
+check_place_of_store()
 
 
 wildcard_constraints:

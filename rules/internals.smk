@@ -45,6 +45,11 @@ def submits_jobs():
     return workflow.non_local_exec
 
 
+def submits_to_slurm():
+    """Whether this run submits jobs to Slurm."""
+    return submits_jobs() and workflow.executor_plugin.name == "slurm"
+
+
 def config_files():
     """The configuration files that this run has read."""
     return workflow.configfiles
