@@ -24,7 +24,9 @@ def main() -> None:
     fields = {name: named(job.get(name, {})) for name in ("input", "output", "params", "wildcards")}
     fields["config"] = job.get("config", {})
     sys.path.insert(0, str(Path(script).parent))
-    runpy.run_path(script, {"snakemake": SimpleNamespace(**fields, log=[job["log"]])}, "__main__")
+    runpy.run_path(
+        script, {"snakemake": SimpleNamespace(**fields, log=[job["log"]], threads=job.get("threads", 1))}, "__main__"
+    )
 
 
 if __name__ == "__main__":

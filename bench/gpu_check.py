@@ -1,7 +1,8 @@
 """Run every part of the workflow that uses a GPU once: engines, the miniature, and DPO steps of a 1B model.
 
     make gpu-check                 on a machine with a GPU, in under eight minutes
-    make gpu-check DRY=1           the same on the CPU with tiny models; writes the completions for the comparison
+    make gpu-check DRY=1           the same on the CPU with tiny models; writes the completions for the comparison, and
+                                   compares them with those that an earlier dry run wrote
 
 1. Check that everything each engine loads at run time can be loaded (polypref.preflight.gpu_packages).
 2. Complete the same requests as on the CPU (greedy, beam search, sampled, labels with their log-probabilities). The
@@ -114,13 +115,13 @@ def main() -> None:
         found = {
             name: run_part(name, dry, max(10.0, until - time.monotonic()), Path(folder)) for name in arguments.only
         }
+    expected = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if dry:
         answers = {kind: rows for part in found.values() for kind, rows in part.get("answers", {}).items()}
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(answers), encoding="utf-8")
-    elif not file.is_file():
+        file.write_text(json.dumps(expected | answers), encoding="utf-8")
+    elif not expected:
         note(f"{file} is missing, so nothing is compared: `make gpu-check DRY=1` on a CPU machine writes it")
-    expected = json.loads(file.read_text(encoding="utf-8")) if file.is_file() and not dry else {}
     print(page(found, expected, gpu_parts.device_name(dry)))
     sys.exit(any("fault" in part for part in found.values()))
 

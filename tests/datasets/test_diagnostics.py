@@ -16,8 +16,9 @@ from polypref.datasets.diagnostics import (
     repetition,
     truncated,
 )
+from polypref.files.result_tables import read_frames
 from polypref.files.schemas import DIAGNOSTICS
-from polypref.files.tables import read_table, write_table
+from polypref.files.tables import write_table
 from polypref.sources.tokens import token_counter
 
 SENTENCE = "Der Fluss fliesst langsam durch das Tal, und am Ufer stehen alte Weiden."
@@ -101,7 +102,7 @@ def test_table_counts_pairs_by_architecture_language_and_source(tmp_path):
     german, length = lambda texts: ["de"] * len(texts), lambda texts: [len(text) for text in texts]
     found = [diagnose(rows, {"a": PAIR}, {}, german, length)[0] for rows in (good, bad)]
     write_table(tmp_path / "A.parquet", found, DIAGNOSTICS)
-    table = tabulate_diagnostics({"A": read_table(tmp_path / "A.parquet", DIAGNOSTICS).to_pandas()})
+    table = tabulate_diagnostics({"A": read_frames(tmp_path / "A.parquet", DIAGNOSTICS)})
     (row,) = table.to_dict("records")
     assert (row["architecture"], row["language"], row["source"], row["pairs"]) == ("A", "de", "s", 2)
     assert row["chosen_copies_source"] == 1 and row["rejected_repeats"] == 0

@@ -151,7 +151,7 @@ def test_the_script_writes_the_table_of_ratings_with_the_flags(rated, tmp_path):
     assert list(ratings["field"].unique()) == list(FIELDS) and set(ratings["language"]) == {"all", "de"}
     flags = read_csv(out / "diagnostics.csv").set_index("language")
     assert flags.loc["de", list(RATED_FLAGS)].tolist() == [1, 1, 1] and flags.loc["en", "chosen_low_rating"] == 0
-    frames = {"A": read_frame(rated / "diagnostics/A.parquet", DIAGNOSTICS)}
+    frames = {"A": [read_frame(rated / "diagnostics/A.parquet", DIAGNOSTICS)]}
     assert not set(RATED_FLAGS) & set(tabulate_diagnostics(frames).columns)
 
 

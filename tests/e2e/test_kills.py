@@ -27,8 +27,8 @@ import yaml
 from polypref.requests.row_store import RowStore
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("POLYPREF_KILLS", "8"))
-"""Number of kills per batch, a multiple of 8."""
+KILLS = int(os.environ.get("POLYPREF_KILLS", "5"))
+"""Number of kills per batch, a multiple of 5: one of each kind."""
 
 
 @dataclass
@@ -204,7 +204,7 @@ def batches(miniature, tmp_path_factory) -> dict[str, Batch]:
 def test_kills_lose_no_rows(batches, miniature, record_property):
     """Kill engines, jobs, Snakemake and all processes at once, POLYPREF_KILLS times per batch."""
     seed = int(os.environ.get("POLYPREF_KILL_SEED", random.randrange(10**6)))
-    kinds = ["engine", "machine", "ctrl-c", "snakemake", "job", "engine", "machine", "job"] * (KILLS // 8)
+    kinds = ["engine", "machine", "ctrl-c", "snakemake", "job"] * (KILLS // 5)
     with ThreadPoolExecutor(2) as both:
         done = list(both.map(lambda batch: interrupt_and_finish(batch, kinds, seed), batches.values()))
     record_property("figures", f"POLYPREF_KILL_SEED={seed}")

@@ -131,7 +131,8 @@ def diagnostics(tokens: list[int]) -> pd.DataFrame:
 
 
 def test_lengths_are_percentiles_by_architecture_language_and_field():
-    table = tabulate_lengths({"B": diagnostics([1, 2, 9, 4, 6]), "A": diagnostics([1, 1, 1, 1, 1])}, ["is", "ja"])
+    frame = diagnostics([1, 2, 9, 4, 6])
+    table = tabulate_lengths({"B": [frame[:2], frame[2:]], "A": [diagnostics([1, 1, 1, 1, 1])]}, ["is", "ja"])
     assert table[["architecture", "language", "field"]].drop_duplicates().shape == (12, 3)
     assert list(table["architecture"].unique()) == ["A", "B"] and list(table["language"][:4]) == ["is"] * 3 + ["ja"]
     row = table[table["architecture"].eq("B") & table["language"].eq("ja") & table["field"].eq("chosen")].iloc[0]

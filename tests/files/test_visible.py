@@ -3,12 +3,13 @@
 import sys
 import unicodedata
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from polypref.files import visible as visible_module
-from polypref.files.visible import look_equal, visible
+from polypref.files.visible import look_equal, may_look_equal, visible
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,14 @@ def test_texts_look_equal_if_their_visible_texts_are_equal(one, two):
     assert look_equal(one, unicodedata.normalize("NFD", one)) == (
         visible(one) == visible(unicodedata.normalize("NFD", one))
     )
+    for other in (two, unicodedata.normalize("NFD", one)):
+        may = may_look_equal(pa.array([one]), pa.array([other]))[0].as_py()
+        assert may or not look_equal(one, other)
+
+
+def test_texts_that_begin_otherwise_are_not_compared():
+    one, two = pa.array(["Yes, it is.", "Yes", None, "\u200bYes"]), pa.array(["No, it is not.", "Yes!", "x", "Yes"])
+    assert may_look_equal(one, two).to_pylist() == [False, True, False, True]
 
 
 def test_every_invisible_character_is_removed():

@@ -22,9 +22,8 @@ FUNNEL = pd.DataFrame(
 
 def check(*texts: tuple[str, str], funnel: pd.DataFrame = FUNNEL) -> tuple[str, str]:
     rows = [(str(n), language, text) for n, (language, text) in enumerate(texts)]
-    datasets = {"A": pd.DataFrame(rows, columns=["item_id", "language", "prompt"])}
-    listed = contaminated(datasets, PROMPTS, ["en", "de"])
-    (row,) = contamination_checks(listed, datasets, funnel, Health().model_dump())
+    listed = contaminated({"A": rows}, PROMPTS, ["en", "de"])
+    (row,) = contamination_checks(listed, {"A": len(rows)}, funnel, Health().model_dump())
     return row["status"], row["message"]
 
 

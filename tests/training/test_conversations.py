@@ -68,8 +68,8 @@ def test_messages_survive_from_the_source_to_the_trainer(tmp_path_factory, token
             assert "!" in own["content"] and own["content"].replace("!", "") == original["content"]
         assert german["chosen_messages"][:-1] == german["rejected_messages"][:-1] == german["prompt_messages"]
     file = tmp_path_factory.mktemp("data") / "data.parquet"
-    write_pairs(pd.DataFrame(rows), file)
-    fitted, merged = fit_systems(read_pairs(file), tokenizer)
+    write_pairs([pd.DataFrame(rows)], file)
+    fitted, merged = fit_systems(pd.concat(read_pairs(file), ignore_index=True), tokenizer)
     assert merged == 2 * sum(prompt[0]["role"] == "system" for prompt in prompts)
     for row, sides, shown in zip(rows, fitted.itertuples(), render(fitted, tokenizer), strict=True):
         assert not any(m["role"] == "system" for m in sides.chosen_messages)

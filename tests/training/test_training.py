@@ -5,47 +5,76 @@ import os
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from word_tokenizer import settings
+from word_tokenizer import LENGTHS, settings, word_tokenizer
 
+from polypref.files import tables
+from polypref.files.digests import digest
 from polypref.files.schemas import DATASET
 from polypref.files.tables import write_table
 from polypref.training import trainer, trainer_data, training
-from polypref.training.identity import training_digest
+from polypref.training.identity import held_out_pairs, outcome_settings, training_digest
 from polypref.training.trainer import TrainingError
+from polypref.training.trainer_data import conversations
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def test_the_digest_covers_everything_that_training_reads(pairs):
     base = {"path": "org/model", "revision": "abc"}
-    first = training_digest(pairs, base, settings())
+    first = training_digest([pairs], base, settings())
     same = [
-        training_digest(pairs.assign(item_id="x", language="ja"), base, settings()),
-        training_digest(pairs, base, settings(micro_batch_size=2, zero_stage=1, adam_offload=True)),
-        training_digest(pairs, base, settings(runtime={"gpus": 4, "nodes": 2, "save_steps": 7})),
+        training_digest([pairs.assign(item_id="x", language="ja")], base, settings()),
+        training_digest([pairs], base, settings(micro_batch_size=2, zero_stage=1, adam_offload=True)),
+        training_digest([pairs], base, settings(runtime={"gpus": 4, "nodes": 2, "save_steps": 7})),
     ]
     other = [
-        training_digest(pairs[::-1], base, settings()),
-        training_digest(pairs[:-1], base, settings()),
-        training_digest(pairs, base | {"revision": "abd"}, settings()),
-        training_digest(pairs, base, settings(beta=0.2)),
-        training_digest(pairs, base, settings(lora={"rank": 8})),
-        training_digest(pairs, base, settings(attn_implementation="eager")),
+        training_digest([pairs[::-1]], base, settings()),
+        training_digest([pairs[:-1]], base, settings()),
+        training_digest([pairs], base | {"revision": "abd"}, settings()),
+        training_digest([pairs], base, settings(beta=0.2)),
+        training_digest([pairs], base, settings(lora={"rank": 8})),
+        training_digest([pairs], base, settings(attn_implementation="eager")),
     ]
     assert set(same) == {first} and len({first, *other}) == 7
 
 
+@pytest.mark.parametrize("held_out", [0, 0.3])
+def test_the_digest_does_not_depend_on_the_batches(pairs, held_out):
+    base, given = {"path": "org/model", "revision": "abc"}, settings(held_out=held_out)
+    split = [held_out_pairs(pairs["item_id"], given).tolist()] if held_out else []
+    whole = digest("training", "org/model@abc", outcome_settings(given), conversations(pairs), *split)
+    for batches in (
+        [pairs],
+        [pairs[:0], pairs[:2], pairs[:0], pairs[2:]],
+        [pairs[n : n + 1] for n in range(len(pairs))],
+    ):
+        assert training_digest(batches, base, given) == whole
+
+
+def test_the_rows_of_several_batches_are_read_as_one_table(pairs, tmp_path, monkeypatch):
+    tokenizer, file = word_tokenizer(), tmp_path / "data.parquet"
+    write_table(file, pairs.to_dict("records"), DATASET)
+    whole, merged = trainer_data.check_data_set(file, tokenizer, 20)
+    assert merged == 0 and whole["fate"].tolist() == list(LENGTHS.values())
+    monkeypatch.setattr(tables, "BATCH", 2)
+    pd.testing.assert_frame_equal(trainer_data.check_data_set(file, tokenizer, 20)[0], whole)
+    chosen = whole["fate"].eq("kept").to_numpy()
+    kept = pd.concat(trainer_data.select_pairs(file, tokenizer, chosen))
+    assert kept["item_id"].tolist() == pairs["item_id"][chosen].tolist() and 0 < len(kept) < len(pairs)
+
+
 def test_options_that_are_not_set_do_not_change_the_digest(pairs):
     base = {"path": "org/model", "revision": "abc"}
-    first = training_digest(pairs, base, settings())
+    first = training_digest([pairs], base, settings())
     assert first == "3c7ead53da5ea867", "a new option must not make the trainings of earlier versions stale"
     changes = [
         {"loss": "ipo"}, {"label_smoothing": 0.1}, {"nll_coefficient": 0.2}, {"weight_decay": 0.1},
         {"adam_betas": [0.9, 0.999]}, {"liger_kernel": True}, {"held_out": 0.3}, {"held_out": 0.3, "held_out_seed": 2},
     ]  # fmt: skip
-    assert len({first, *(training_digest(pairs, base, settings(**change)) for change in changes)}) == 9
-    assert training_digest(pairs, base, settings(held_out_seed=2)) == first
+    assert len({first, *(training_digest([pairs], base, settings(**change)) for change in changes)}) == 9
+    assert training_digest([pairs], base, settings(held_out_seed=2)) == first
 
 
 def test_only_the_last_complete_checkpoint_is_left(tmp_path):

@@ -6,8 +6,9 @@ from polypref.datasets.building import build_dataset
 from polypref.datasets.diagnostics import Expected, diagnose, language_identifier, truncated
 from polypref.datasets.texts import Ratings, native_files, read_texts
 from polypref.files.copies import local_copies
+from polypref.files.ids import by_id
 from polypref.files.schemas import DIAGNOSTICS, RATED_DIAGNOSTICS
-from polypref.files.tables import by_id, open_table, to_table
+from polypref.files.tables import open_table, to_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.tokens import load_tokenizer, token_counter

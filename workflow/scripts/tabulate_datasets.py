@@ -12,7 +12,7 @@ from polypref.config.sections import ENGLISH
 from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
 from polypref.datasets.diagnostic_tables import DIAGNOSED, tabulate_diagnostics, tabulate_lengths, tabulate_ratings
 from polypref.files import schemas
-from polypref.files.result_tables import OnDemand, read_frame, write_csv
+from polypref.files.result_tables import OnDemand, read_frame, read_frames, write_csv
 from polypref.files.tables import read_json
 from polypref.running.logs import job
 
@@ -48,7 +48,7 @@ if __name__ == "__main__":
         write_csv(funnel, snakemake.output.funnel)
         lengths = OnDemand({Path(path).stem: partial(read_lengths, path) for path in files.datasets})
         write_csv(tabulate_dataset_counts(lengths, languages), snakemake.output.dataset_counts)
-        diagnostics = OnDemand({Path(path).stem: partial(read_frame, path, schemas.DIAGNOSTICS, DIAGNOSED)
+        diagnostics = OnDemand({Path(path).stem: partial(read_frames, path, schemas.DIAGNOSTICS, DIAGNOSED)
                                 for path in files.diagnostics})  # fmt: skip
         rated = snakemake.params.get("rated")
         write_csv(tabulate_diagnostics(diagnostics, bool(rated)), snakemake.output.diagnostics)

@@ -8,16 +8,19 @@ A contaminated training prompt matches an evaluation prompt. The base set has no
 ``.../{model}/{language}.parquet``; the files of data sets and diagnostics are named after their architecture.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from polypref.datasets.diagnostic_tables import DIAGNOSED, summarise
+from polypref.datasets.texts import read_kept
 from polypref.evaluation.improvement import paired_differences
 from polypref.evaluation.trained import Trained
 from polypref.evaluation.win_rates import check_values
 from polypref.files import schemas
-from polypref.files.result_tables import read_all, read_csv, read_frame, write_csv
-from polypref.files.tables import write_table
+from polypref.files.result_tables import OnDemand, read_all, read_csv, read_frame, write_csv
+from polypref.files.tables import row_count, write_table
 from polypref.health.checks import CHECKS, COLUMNS
 from polypref.health.data import (
     answer_checks,
@@ -48,10 +51,14 @@ if __name__ == "__main__":
             ],
             ignore_index=True,
         )
-        datasets = {Path(path).stem: read_prompts(path) for path in files.datasets}
-        diagnostics = {Path(path).stem: read_frame(path, schemas.DIAGNOSTICS) for path in files.diagnostics}
+        datasets = {Path(path).stem: path for path in files.datasets}
+        diagnostics = {}
+        for path in files.diagnostics:
+            kept = read_kept(path, datasets[Path(path).stem], DIAGNOSED[1:])
+            diagnostics[Path(path).stem] = summarise(rows.to_pandas() for rows in kept)
         logs = {trained.label(Path(path).parent.name): read_csv(path) for path in files.training_logs}
-        listed = contaminated(datasets, prompts, list(dict.fromkeys(prompts["language"])))
+        texts = OnDemand({name: partial(read_prompts, path) for name, path in datasets.items()})
+        listed = contaminated(texts, prompts, list(dict.fromkeys(prompts["language"])))
         agreement = read_csv(files.judge_agreement) if files.get("judge_agreement") else None
         judged = [
             verdict
@@ -66,9 +73,9 @@ if __name__ == "__main__":
         rows = [
             *judge_checks(verdicts, sanity, read_csv(files.length_bias), agreement, limits),
             *design_checks(read_csv(files.improvement), trained.pooled(paired_differences(verdicts, "base")), limits),
-            *contamination_checks(listed, datasets, funnel, limits),
+            *contamination_checks(listed, {n: row_count(path) for n, path in datasets.items()}, funnel, limits),
             *answer_checks(answers, wrong, flagged, set(map(trained.label, verdicts["policy"].unique())), limits),
-            *data_checks(diagnostics, datasets, funnel, limits),
+            *data_checks(diagnostics, funnel, limits),
             *(rating_checks(read_csv(files.ratings), limits) if files.get("ratings") else []),
             *training_checks(logs, limits, snakemake.params.training_loss),
         ]

@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polypref.files.result_tables import TableError, name_ids
+from polypref.files.ids import name_ids
+from polypref.files.result_tables import TableError
 from polypref.files.schemas import DATASET, FIELDS
 from polypref.files.tables import iter_batches
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from polypref.config.diagnostics import RATED_FLAGS
@@ -20,12 +21,38 @@ RATING_COLUMNS = [
 ]  # fmt: skip
 
 
-def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame], rated: bool = False) -> pd.DataFrame:
+_KEYS = ["language", "source"]
+_SUMS = (*(f"{field}_tokens" for field in FIELDS), "token_gap", "chosen_longer")
+
+
+def summarise(batches: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Add up the diagnostics of an architecture.
+
+    Parameters
+    ----------
+    batches : some of the rows with the columns `DIAGNOSED` each.
+
+    Returns
+    -------
+    Indexed by language and source: ``pairs``; sums of ``{field}_tokens``, ``token_gap`` and ``chosen_longer``; and the
+    number of pairs with each of `FLAGS`.
+    """
+    columns = ["pairs", *_SUMS, *FLAGS]
+    total = pd.DataFrame(columns=columns, index=pd.MultiIndex.from_arrays([[], []], names=_KEYS), dtype=float)
+    for frame in batches:
+        groups = frame.assign(chosen_longer=(frame["token_gap"] > 0).astype(int)).groupby(_KEYS)
+        flags = frame[[*_KEYS, "flags"]].explode("flags").dropna().groupby([*_KEYS, "flags"]).size().unstack()
+        found = pd.concat([groups.size().rename("pairs"), groups[list(_SUMS)].sum(), flags], axis=1)
+        total = total.add(found.reindex(columns=columns).fillna(0), fill_value=0)
+    return total
+
+
+def tabulate_diagnostics(diagnostics: Mapping[str, Iterable[pd.DataFrame]], rated: bool = False) -> pd.DataFrame:
     """Tabulate flag counts and mean lengths per architecture, language and source.
 
     Parameters
     ----------
-    diagnostics : architecture to schema DIAGNOSTICS.
+    diagnostics : architecture to batches as in :func:`summarise`.
     rated : whether translations have ratings; without them, the flags of ratings are left out.
 
     Returns
@@ -33,30 +60,24 @@ def tabulate_diagnostics(diagnostics: Mapping[str, pd.DataFrame], rated: bool = 
     architecture, language, source, pairs; ``{field}_tokens`` (means), ``token_gap`` (mean of chosen minus rejected),
     ``chosen_longer`` (share of pairs); and the number of pairs with each of `FLAGS`.
     """
-    keys = ["architecture", "language", "source"]
     shown = [flag for flag in FLAGS if rated or flag not in RATED_FLAGS]
     tables = []
     for name in sorted(diagnostics):
-        frame = diagnostics[name]
-        flags = frame["flags"].map(lambda found: set(found))
-        marked = frame.assign(
-            architecture=name,
-            chosen_longer=(frame["token_gap"] > 0).astype(float),
-            **{flag: flags.map(lambda found, flag=flag: flag in found).astype(int) for flag in shown},
-        )
-        means = [f"{field}_tokens" for field in FIELDS] + ["token_gap", "chosen_longer"]
-        groups = marked.groupby(keys, sort=True)
-        table = pd.concat([groups.size().rename("pairs"), groups[means].mean(), groups[shown].sum()], axis=1)
-        tables.append(table.reset_index())
+        found = summarise(diagnostics[name])
+        means = found[list(_SUMS)].div(found["pairs"], axis=0)
+        counts = found[["pairs", *shown]].astype(int)
+        table = pd.concat([counts[["pairs"]], means, counts[shown]], axis=1).reset_index()
+        table.insert(0, "architecture", name)
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
-def tabulate_lengths(diagnostics: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
+def tabulate_lengths(diagnostics: Mapping[str, Iterable[pd.DataFrame]], languages: Sequence[str]) -> pd.DataFrame:
     """Tabulate the distribution of lengths per architecture, language and field.
 
     Parameters
     ----------
-    diagnostics : architecture to schema DIAGNOSTICS.
+    diagnostics : architecture to batches as in :func:`summarise`.
     languages : languages in the order of the rows.
 
     Returns
@@ -65,20 +86,27 @@ def tabulate_lengths(diagnostics: Mapping[str, pd.DataFrame], languages: Sequenc
     tokenizer.
     """
     shares = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-    tables = []
+    rows = []
     for name in sorted(diagnostics):
-        frame = diagnostics[name]
-        columns = {f"{field}_tokens": field for field in FIELDS}
-        long = frame.rename(columns=columns).melt("language", list(FIELDS), var_name="field", value_name="tokens")
-        groups = long.groupby(["language", "field"])["tokens"]
-        quantiles = {label: groups.quantile(share) for label, share in shares.items()}
-        table = pd.DataFrame({"pairs": groups.size(), "mean": groups.mean(), **quantiles}).reset_index()
-        tables.append(table.assign(architecture=name))
-    table = pd.concat(tables, ignore_index=True)
-    places = {"language": list(languages), "field": list(FIELDS)}
-    order = {key: table[key].map(values.index) for key, values in places.items()}
-    table = table.iloc[table.assign(**order).sort_values(["architecture", "language", "field"]).index]
-    return table[["architecture", "language", "field", "pairs", "mean", *shares]].reset_index(drop=True)
+        counts: dict[tuple[str, str], np.ndarray] = {}
+        for frame in diagnostics[name]:
+            for language, group in frame.groupby("language"):
+                for field in FIELDS:
+                    here = np.bincount(group[f"{field}_tokens"])
+                    known = counts.get((language, field), here[:0])
+                    size = max(len(here), len(known))
+                    counts[language, field] = _padded(known, size) + _padded(here, size)
+        for (language, field), found in counts.items():
+            lengths = np.repeat(np.arange(len(found)), found)
+            percentiles = dict(zip(shares, np.quantile(lengths, list(shares.values())), strict=True))
+            place = {"architecture": name, "language": language, "field": field}
+            rows.append({**place, "pairs": len(lengths), "mean": lengths.mean(), **percentiles})
+    rows.sort(key=lambda row: (row["architecture"], languages.index(row["language"]), FIELDS.index(row["field"])))
+    return pd.DataFrame(rows, columns=["architecture", "language", "field", "pairs", "mean", *shares])
+
+
+def _padded(counts: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(counts, (0, size - len(counts)))
 
 
 def tabulate_ratings(

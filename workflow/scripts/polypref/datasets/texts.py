@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from polypref.files.schemas import DIAGNOSTICS, PAIRS, RATINGS, TEXTS
-from polypref.files.tables import iter_batches, read_json
+from polypref.files.schemas import DATASET, DIAGNOSTICS, PAIRS, RATINGS, TEXTS
+from polypref.files.tables import iter_batches, read_json, row_count
 
 
 def read_texts(
@@ -30,9 +30,9 @@ def read_texts(
     unknown id is also in one of the batches, so that :func:`polypref.datasets.building.build_dataset` reports it.
     """
     for language in sorted(fields):
-        files = {field: _Ordered(iter_batches(path, TEXTS), TEXTS) for field, path in fields[language].items() if path}
+        files = {field: Ordered(iter_batches(path, TEXTS), TEXTS) for field, path in fields[language].items() if path}
         own = native.get(language, pairs)
-        left = pq.read_metadata(own).num_rows
+        left = row_count(own)
         for batch in iter_batches(own, PAIRS):
             left -= len(batch)
             last = batch["item_id"][-1] if left else None
@@ -54,7 +54,7 @@ class Flags:
     def __init__(self, paths: list[str]) -> None:
         schema = pa.schema([DIAGNOSTICS.field(name) for name in ("item_id", "language", "flags")])
         tables = (table for path in paths for table in iter_batches(path, DIAGNOSTICS, schema.names))
-        self._rows = _Ordered(tables, schema)
+        self._rows = Ordered(tables, schema)
         self._given = bool(paths)
 
     def of(self, language: str, pairs: pa.Table) -> pa.Table | None:
@@ -74,7 +74,7 @@ class Ratings:
     def __init__(self, files: Mapping[str, Mapping[str, str]]) -> None:
         schema = pa.schema([RATINGS.field(name) for name in ("item_id", "rating")])
         self._files = {
-            (language, field): _Ordered(iter_batches(path, RATINGS, schema.names), schema)
+            (language, field): Ordered(iter_batches(path, RATINGS, schema.names), schema)
             for language, fields in files.items()
             for field, path in fields.items()
         }
@@ -89,8 +89,24 @@ class Ratings:
         return found
 
 
-class _Ordered:
-    """Tables sorted by ``item_id`` that are read sequentially in pieces."""
+def by_language(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Divide a table that is sorted by language."""
+    for language in pc.unique(table["language"]).to_pylist():
+        yield language, table.filter(pc.equal(table["language"], language))
+
+
+def read_kept(diagnostics: str | Path, dataset: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read columns of an architecture's diagnostics, of the pairs in its data set, a few thousand rows at a time."""
+    keys = pa.schema([DATASET.field(name) for name in ("item_id", "language")])
+    kept = Ordered(iter_batches(dataset, DATASET, keys.names), keys)
+    for batch in iter_batches(diagnostics, DIAGNOSTICS, [*keys.names, *columns]):
+        for language, rows in by_language(batch):
+            ids = kept.until(rows["item_id"][-1], language)["item_id"]
+            yield rows.filter(pc.is_in(rows["item_id"], value_set=ids)).select(["language", *columns])
+
+
+class Ordered:
+    """Tables sorted by ``item_id``, or by language and then ``item_id``, that are read sequentially in pieces."""
 
     def __init__(self, tables: Iterator[pa.Table], schema: pa.Schema) -> None:
         self._tables, self._schema = iter(tables), schema
@@ -99,20 +115,21 @@ class _Ordered:
     def until(self, last: pa.Scalar | None, language: str | None = None) -> pa.Table:
         """Read the rows up to and including an ``item_id``, or all remaining rows if it is None.
 
-        With a language, the rows are sorted by language first, and the rows of only this language are read.
+        With a language, the rows are sorted by language first. The rows up to this place are read, and those of the
+        language are returned.
         """
         taken = []
         while self._rest is not None:
-            wanted = self._rest["item_id"]
-            wanted = pc.fill_null(pc.is_valid(wanted), False) if last is None else pc.less_equal(wanted, last)
+            ids = self._rest["item_id"]
+            wanted = pc.fill_null(pc.is_valid(ids), False) if last is None else pc.less_equal(ids, last)
             if language is not None:
-                wanted = pc.and_(wanted, pc.equal(self._rest["language"], language))
+                codes = self._rest["language"]
+                wanted = pc.or_(pc.less(codes, language), pc.and_(wanted, pc.equal(codes, language)))
             stop = pc.index(wanted, False).as_py()
-            if stop == -1:
-                taken.append(self._rest)
-                self._rest = next(self._tables, None)
-            else:
-                taken.append(self._rest.slice(0, stop))
+            taken.append(self._rest if stop == -1 else self._rest.slice(0, stop))
+            if stop != -1:
                 self._rest = self._rest.slice(stop)
                 break
-        return pa.concat_tables(taken) if taken else pa.Table.from_batches([], self._schema)
+            self._rest = next(self._tables, None)
+        found = pa.concat_tables([self._schema.empty_table(), *taken])
+        return found if language is None else found.filter(pc.equal(found["language"], language))

@@ -8,7 +8,8 @@ from statsmodels.stats.inter_rater import fleiss_kappa
 
 from polypref.evaluation.bootstrap import DRAWS, bootstrap, cluster_sums, percentile_interval
 from polypref.evaluation.win_rates import ALL
-from polypref.files.result_tables import TableError, name_ids
+from polypref.files.ids import name_ids
+from polypref.files.result_tables import TableError
 
 CATEGORIES = ("policy", "opponent", "tie")
 _ITEM = ["item_id", "policy", "opponent"]

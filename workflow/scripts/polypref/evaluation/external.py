@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from polypref.evaluation.win_rates import ALL
-from polypref.files.result_tables import TableError, name_ids
+from polypref.files.ids import name_ids
+from polypref.files.result_tables import TableError
 from polypref.requests.judge import ORDERS
 
 STATUSES = ("parsed", "unparsed", "error")

@@ -22,7 +22,8 @@ from polypref.evaluation.bootstrap import (
 from polypref.evaluation.intervals import bounded_interval, degrees_of_freedom
 from polypref.evaluation.seeds import added_variance, contributions, p_values, seed_sums, widen
 from polypref.evaluation.win_rates import ALL
-from polypref.files.result_tables import TableError, name_ids
+from polypref.files.ids import name_ids
+from polypref.files.result_tables import TableError
 
 POINTS = {"policy": 100.0, "opponent": -100.0, "tie": 0.0, "": 0.0}
 """Value of a verdict in points of W - L; an unparsed verdict counts as 0."""

@@ -9,7 +9,8 @@ reply of its own, in one order; this is the mode ``sampled``.
 import numpy as np
 import pandas as pd
 
-from polypref.files.result_tables import TableError, name_ids
+from polypref.files.ids import name_ids
+from polypref.files.result_tables import TableError
 from polypref.requests.judge import ORDERS, random_order
 
 PAIR = ["item_id", "policy", "opponent"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from polypref.files.tables import canonical_json
@@ -13,8 +14,15 @@ def digest(*parts: Any, length: int = 16) -> str:
 
     It covers the canonical JSON of the list of parts, so ``digest("ab", "c")`` and ``digest("a", "bc")`` differ.
     """
-    text = canonical_json(list(parts))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+    return digest_of_text([canonical_json(list(parts))], length)
+
+
+def digest_of_text(pieces: Iterable[str], length: int = 16) -> str:
+    """Hexadecimal SHA-256 of a text that is given in pieces, cut to ``length`` digits."""
+    found = hashlib.sha256()
+    for piece in pieces:
+        found.update(piece.encode("utf-8", "surrogatepass"))
+    return found.hexdigest()[:length]
 
 
 def pair_id(source: str, prompt: str, chosen: str, rejected: str) -> str:

@@ -7,9 +7,9 @@ from typing import TypeVar
 import pandas as pd
 import pyarrow as pa
 
-from polypref.files.tables import TableError, atomic_write, read_table
+from polypref.files.tables import TableError, atomic_write, iter_row_groups, read_table
 
-__all__ = ["OnDemand", "TableError", "is_error", "name_ids", "read_all", "read_csv", "read_frame", "write_csv"]
+__all__ = ["OnDemand", "TableError", "is_error", "read_all", "read_csv", "read_frame", "read_frames", "write_csv"]
 
 
 T = TypeVar("T")
@@ -18,6 +18,12 @@ T = TypeVar("T")
 def read_frame(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read one artifact as a data frame; raises the errors of :func:`polypref.files.tables.read_table`."""
     return read_table(path, schema, columns).to_pandas()
+
+
+def read_frames(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Read one artifact in pieces of some thousand rows; raises the errors of :func:`read_frame`."""
+    for table in iter_row_groups(path, schema, columns):
+        yield table.to_pandas()
 
 
 class OnDemand(Mapping[str, T]):
@@ -59,13 +65,6 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
     words = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
     return frame.fillna({name: "" for name in words})
-
-
-def name_ids(ids: Iterable[object], most: int = 5) -> str:
-    """Format ids for an error message: the first few in sorted order, and the number of the others."""
-    ids = sorted(str(item) for item in ids)
-    rest = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return ", ".join(ids[:most]) + rest
 
 
 def is_error(column: pd.Series) -> pd.Series:

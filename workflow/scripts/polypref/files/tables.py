@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -89,13 +90,18 @@ def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str
 
 
 class TableWriter:
-    """Writes tables to a Parquet file, in row groups of `ROW_GROUP` rows; ``rows``: number of rows so far."""
+    """Writes tables to a Parquet file, in row groups of `ROW_GROUP` rows; ``rows``: number of rows so far.
+
+    A row group is compressed in a thread while the caller makes the next one.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema, writer: pq.ParquetWriter) -> None:
         self.rows = 0
         self._path, self._schema, self._writer = path, schema, writer
         self._rest: list[pa.Table] = []
         self._waiting = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._running: Future[None] | None = None
 
     def write(self, table: pa.Table) -> None:
         """Add rows; raises the errors of :func:`write_table`."""
@@ -108,17 +114,29 @@ class TableWriter:
         self._rest.append(table)
         while self._waiting >= ROW_GROUP:
             waiting = pa.concat_tables(self._rest)
-            self._write(waiting.slice(0, ROW_GROUP))
+            self.wait()
+            self._running = self._thread.submit(self._write, waiting.slice(0, ROW_GROUP))
             self._rest, self._waiting = [waiting.slice(ROW_GROUP)], self._waiting - ROW_GROUP
 
     def add_metadata(self, metadata: dict[str, str]) -> None:
         """Add texts to the file's metadata."""
         self._writer.add_key_value_metadata(metadata)
 
+    def wait(self) -> None:
+        """Wait for the row group that is being compressed; raises its error, if any."""
+        if self._running:
+            self._running.result()
+        self._running = None
+
     def finish(self) -> None:
         """Write the last row group; a file without rows has one that is empty."""
+        self.wait()
         if self._waiting or not self.rows:
             self._write(pa.concat_tables([pa.Table.from_batches([], self._schema), *self._rest]))
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
 
     def _write(self, table: pa.Table) -> None:
         # chunks would shift the boundaries of pages, and the same rows would not give the same bytes
@@ -133,8 +151,11 @@ def open_table(path: str | os.PathLike[str], schema: pa.Schema) -> Iterator[Tabl
         pq.ParquetWriter(file, schema, compression="zstd", version="2.6", store_schema=False) as parquet,
     ):
         writer = TableWriter(Path(path), schema, parquet)
-        yield writer
-        writer.finish()
+        try:
+            yield writer
+            writer.finish()
+        finally:
+            writer.stop()
 
 
 def _row_groups(rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
@@ -230,6 +251,11 @@ def iter_row_groups(
             yield file.read_row_group(group, wanted.names, use_threads=False).select(wanted.names).cast(wanted)
 
 
+def row_count(path: str | os.PathLike[str]) -> int:
+    """Number of rows of a Parquet file."""
+    return pq.read_metadata(path).num_rows
+
+
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:
     """Number of rows in each row group of a Parquet file."""
     metadata = pq.read_metadata(path)
@@ -241,39 +267,6 @@ def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(rows)
     while taken := list(itertools.islice(iterator, size)):
         yield taken
-
-
-def by_id(rows: Iterable[dict[str, Any]], what: str, key: str = "item_id") -> dict[str, dict[str, Any]]:
-    """Index rows by an id that must be unique.
-
-    Raises
-    ------
-    TableError
-        If an id occurs more than once; the message names the ids.
-    """
-    index: dict[str, dict[str, Any]] = {}
-    duplicates = []
-    for row in rows:
-        if row[key] in index:
-            duplicates.append(row[key])
-        index[row[key]] = row
-    if duplicates:
-        raise TableError(f"{what}: {key} occurs more than once: {_some(duplicates)}")
-    return index
-
-
-def require_same_ids(expected: Iterable[str], found: Iterable[str], what: str) -> None:
-    """Raise an error that names the missing and extra ids if two sets of ids differ."""
-    expected, found = set(expected), set(found)
-    missing, extra = sorted(expected - found), sorted(found - expected)
-    if missing or extra:
-        parts = [f"{len(ids)} {word} ({_some(ids)})" for word, ids in (("missing", missing), ("extra", extra)) if ids]
-        raise TableError(f"{what}: {' and '.join(parts)}. Delete the file and run again.")
-
-
-def _some(ids: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(list(ids)[:most])
-    return shown + (f" and {len(ids) - most} more" if len(ids) > most else "")
 
 
 def canonical_json(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from polypref.files.digests import fraction
-from polypref.files.tables import require_same_ids
+from polypref.files.ids import require_same_ids
 from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import PROVENANCE, completions_for
 from polypref.requests.prompts import judge_messages

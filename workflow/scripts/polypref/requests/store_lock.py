@@ -21,7 +21,7 @@ RECORDS_PER_S = 50
 
 
 class WriterLock:
-    """``writer.lock`` of a row store, which also records who writes and how many completions have been stored.
+    """``writer.lock`` of a row store, which also records who writes and its number of completions, stored or not.
 
     Parameters
     ----------

@@ -5,7 +5,8 @@ Where it is decided that a row is dropped, by the column ``step``:
 - ``normalise``, ``clean``, ``deduplicate`` (the same pair): :mod:`polypref.sources.formats`, per format;
 - ``contamination`` (the prompt matches an evaluation prompt), ``deduplicate`` (the same prompt), ``length``,
   ``render`` (equal or empty answers), ``sample``: :mod:`polypref.sources.sampling`;
-- ``answer``, ``diagnose``, ``align``: :mod:`polypref.datasets.dropping`, for the pairs of an architecture.
+- ``answer``, ``diagnose``: :mod:`polypref.datasets.dropping`, for the pairs of an architecture;
+- ``align``: :mod:`polypref.datasets.aligning`.
 """
 
 from __future__ import annotations

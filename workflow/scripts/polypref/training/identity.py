@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from polypref.config.training import OPTIONAL
-from polypref.files.digests import digest, identity
+from polypref.files.digests import digest_of_text, identity
+from polypref.files.tables import canonical_json
 from polypref.training.attention import attention_used
 from polypref.training.trainer_data import conversations, hold_out
 
@@ -31,15 +33,27 @@ def outcome_settings(settings: Any) -> dict[str, Any]:
     return named | {"lora": lora, "attn_implementation": attention_used(settings)}
 
 
-def training_digest(pairs: pd.DataFrame, base: dict[str, Any], settings: Any) -> str:
-    """Compute the digest of a training from the conversations in order, the base model and `outcome_settings`."""
+def training_digest(batches: Iterable[pd.DataFrame], base: dict[str, Any], settings: Any) -> str:
+    """Compute the digest of a training from the conversations in order, the base model and `outcome_settings`.
+
+    It is :func:`polypref.files.digests.digest` of these values; ``batches`` of pairs are encoded one at a time.
+    """
     template = base.get("chat_template")
     name = identity(base["path"], base["revision"], Path(base["path"]).is_dir(), chat_template=template)
-    held_out = held_out_pairs(pairs, settings)
-    split = [] if held_out is None else [held_out.tolist()]
-    return digest("training", name, outcome_settings(settings), conversations(pairs), *split)
+    items: list[str] = []
+
+    def texts() -> Iterator[str]:
+        yield canonical_json(["training", name, outcome_settings(settings)])[:-1] + ",["
+        comma = ""
+        for pairs in filter(len, batches):
+            yield comma + canonical_json(conversations(pairs))[1:-1]
+            comma = ","
+            items.extend(pairs["item_id"] if settings.held_out else ())
+        yield "]" + (f",{canonical_json(held_out_pairs(items, settings).tolist())}]" if settings.held_out else "]")
+
+    return digest_of_text(texts())
 
 
-def held_out_pairs(pairs: pd.DataFrame, settings: Any) -> np.ndarray | None:
-    """Return which pairs are held out, or None if all are for training."""
-    return hold_out(pairs["item_id"], settings.held_out, settings.held_out_seed) if settings.held_out else None
+def held_out_pairs(items: Sequence[str], settings: Any) -> np.ndarray | None:
+    """Return which pairs are held out by their ``item_id``, or None if all are for training."""
+    return hold_out(items, settings.held_out, settings.held_out_seed) if settings.held_out else None

@@ -9,7 +9,8 @@ learned from them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from polypref.files.digests import fraction
 from polypref.files.schemas import DATASET
-from polypref.files.tables import read_table, write_table
+from polypref.files.tables import iter_batches, write_table
 from polypref.sources.templates import (
     EMPTY,
     EQUAL,
@@ -45,14 +46,42 @@ class DataError(ValueError):
     """The data set can't be used for training; the message names the file or rows and the remedy."""
 
 
-def read_pairs(path: Path) -> pd.DataFrame:
-    """Read the columns ``COLUMNS`` of a data set, one row per pair, in the order of the file."""
-    return pd.DataFrame(read_table(path, SCHEMA).to_pylist(), columns=COLUMNS)
+def read_pairs(path: Path) -> Iterator[pd.DataFrame]:
+    """Read the columns ``COLUMNS`` of a data set in the order of the file, a few thousand pairs at a time."""
+    for table in iter_batches(path, SCHEMA):
+        yield pd.DataFrame(table.to_pylist(), columns=COLUMNS)
 
 
-def write_pairs(pairs: pd.DataFrame, path: Path) -> None:
+def write_pairs(batches: Iterable[pd.DataFrame], path: Path) -> None:
     """Write pairs as the Parquet file that the trainer reads."""
-    write_table(path, pairs[COLUMNS].to_dict("records"), SCHEMA)
+    write_table(path, (row for pairs in batches for row in pairs[COLUMNS].to_dict("records")), SCHEMA)
+
+
+def check_data_set(path: Path, tokenizer: Any, max_length: int) -> tuple[pd.DataFrame, int]:
+    """Read a data set, and return :func:`check_lengths` of all its pairs, and how many :func:`fit_systems` changed.
+
+    The texts of only one batch are in memory at a time.
+    """
+    frames, merged = [], 0
+    for pairs in read_pairs(path):
+        fitted, changed = fit_systems(pairs, tokenizer)
+        lengths = check_lengths(fitted, tokenizer, max_length)
+        texts = {name: lengths[name].map(sys.intern) for name in ("language", "fate")}
+        frames.append(lengths.assign(item_id=lengths["item_id"].astype("string[pyarrow]"), **texts))
+        merged += changed
+    if not frames:
+        return check_lengths(pd.DataFrame(columns=COLUMNS), tokenizer, max_length), 0
+    return pd.concat(frames, ignore_index=True), merged
+
+
+def select_pairs(path: Path, tokenizer: Any, chosen: np.ndarray) -> Iterator[pd.DataFrame]:
+    """Read some pairs of a data set (``chosen``: bool for each) as the trainer can render them."""
+    start = 0
+    for pairs in read_pairs(path):
+        own = pairs[chosen[start : start + len(pairs)]]
+        start += len(pairs)
+        if len(own):
+            yield fit_systems(own, tokenizer)[0]
 
 
 def fit_systems(pairs: pd.DataFrame, tokenizer: Any) -> tuple[pd.DataFrame, int]:

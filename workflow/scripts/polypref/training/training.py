@@ -31,10 +31,10 @@ from polypref.training.identity import held_out_pairs, outcome_settings, trainin
 from polypref.training.tracking import FOLDER, tracking_flags
 from polypref.training.trainer import TrainingError
 from polypref.training.trainer_data import (
-    check_lengths,
+    check_data_set,
     choose_rows,
-    fit_systems,
     read_pairs,
+    select_pairs,
     steps_between_evaluations,
     write_pairs,
 )
@@ -92,8 +92,7 @@ def train(
     TrainingError
         The trainer failed, or its settings are invalid.
     """
-    pairs = read_pairs(dataset)
-    name = training_digest(pairs, base, settings)
+    name = training_digest(read_pairs(dataset), base, settings)
     folder = Path(results) / "trained" / name
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder, say) as lock:
@@ -101,7 +100,7 @@ def train(
             say(f"found trained: {folder}")
             return folder
         model = local_base(base)
-        rows = _prepare(settings, pairs, base, model, folder, say)
+        rows = _prepare(settings, dataset, base, model, folder, say)
         _train(settings, base, model, rows, folder, say, lock)
         _finish(settings, base, model, rows, folder)
     return folder
@@ -128,18 +127,18 @@ def _lock(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
 
 
 def _prepare(
-    settings: Any, pairs: pd.DataFrame, base: dict[str, Any], model: Path, folder: Path, say: Callable[[str], None]
+    settings: Any, dataset: Path, base: dict[str, Any], model: Path, folder: Path, say: Callable[[str], None]
 ) -> pd.DataFrame:
     """Select the rows, report those left out, and write the trainer's input; return the fate of every row."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
-    pairs, merged = fit_systems(pairs, tokenizer)
+    lengths, merged = check_data_set(dataset, tokenizer, settings.max_length)
     if merged:
         say(f"the chat template has no system role; {merged:,} system messages are merged into the first user turn")
-    lengths = check_lengths(pairs, tokenizer, settings.max_length)
-    rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed, held_out_pairs(pairs, settings))
+    held_out = held_out_pairs(lengths["item_id"], settings)
+    rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed, held_out)
     fates = rows["fate"].value_counts()
     say(
         f"{rows['trained'].sum():,} of {len(rows):,} pairs are trained on; {fates.get('dropped', 0):,} do not fit "
@@ -150,9 +149,9 @@ def _prepare(
     )
     with atomic_write(folder / "overlong.csv", "w") as file:
         rows[rows["fate"] != "kept"].drop(columns="trained").to_csv(file, index=False, lineterminator="\n")
-    write_pairs(pairs[rows["trained"].to_numpy()], folder / "data.parquet")
-    if settings.held_out:
-        write_pairs(pairs[rows["fate"].eq("held_out").to_numpy()], folder / HELD_OUT)
+    chosen = {"data.parquet": rows["trained"]} | ({HELD_OUT: rows["fate"].eq("held_out")} if settings.held_out else {})
+    for name, mask in chosen.items():
+        write_pairs(select_pairs(dataset, tokenizer, mask.to_numpy(bool)), folder / name)
     return rows
 
 

@@ -16,7 +16,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from polypref.evaluation.bootstrap import DRAWS
-from polypref.files.result_tables import TableError, is_error, name_ids
+from polypref.files.ids import name_ids
+from polypref.files.result_tables import TableError, is_error
 from polypref.translation_quality.bootstrap import (
     METRICS,
     adjust_comparisons,
