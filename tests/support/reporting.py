@@ -21,9 +21,13 @@ NAMES = {
 
 
 class Named(dict):
-    """Named files as in Snakemake: access by attribute, by name and by position."""
+    """Named files as in Snakemake: access by attribute, by name and by position; it iterates over all files."""
 
     __getattr__ = dict.__getitem__
+
+    def __iter__(self):
+        for value in self.values():
+            yield from value if isinstance(value, list) else [value]
 
     def __getitem__(self, key):
         return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
