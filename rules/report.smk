@@ -61,6 +61,8 @@ rule build_report:
         title=CONFIG.report.title,
         subtitle=CONFIG.report.subtitle,
         mode=CONFIG.judging.mode,
+        shown_pairs=CONFIG.report.shown_pairs,
+        shown_verdicts=CONFIG.report.shown_verdicts,
         trained=PLAN.trained_names,
         languages={
             code: LANGUAGES[code].model_dump(include={"name", "endonym", "direction"}) for code in CONFIG.all_languages

@@ -6,6 +6,7 @@ Pictures of every page of the miniature go to ``build/screenshots/``: phone, tab
 import base64
 import functools
 import http.server
+import re
 import shutil
 import threading
 import time
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 import synthetic
 from browsing import choose, click, found, page, search, settled, text_of, visit
-from reporting import make_report
+from reporting import make_report, write_report
 from selenium.webdriver.common.by import By
 
 from polypref.report.pages import PAGES
@@ -87,6 +88,22 @@ def test_find_the_pairs_whose_chosen_text_is_in_the_wrong_language(browser, larg
     assert text_of(browser, ".pager span").startswith("51–100 of")
     click(browser, "[rel=next]")
     assert text_of(browser, ".pane h3") == signs.loc[flagged, "item_id"].sort_values().iloc[1]
+
+
+def test_a_sample_says_how_many_flagged_pairs_it_does_not_show(browser, large):
+    sampled = write_report(large.parent, name="sampled", shown_pairs=9_000, shown_verdicts=3_000).parent
+    signs = pd.read_parquet(large.parent / "diagnostics/B.parquet")
+    flagged = signs["flags"].map(lambda flags: "chosen_wrong_language" in flags) & signs["language"].eq("is")
+    visit(browser, page(sampled, "data"))
+    click(browser, "a[href$='language=is&architecture=B&flag=chosen_wrong_language']")
+    status = text_of(browser, ".status")
+    assert 0 < found(browser) < flagged.sum()
+    assert "pairs in the sample" in status and f"· {flagged.sum()} in the data set" in status
+    assert re.search(r"A random sample of [\d,]+ of 1,251 pairs", text_of(browser, ".sample"))
+    choose(browser, "flag", "")
+    assert found(browser) < 1251 and "in the data set" not in text_of(browser, ".status")
+    visit(browser, page(sampled, "verdicts"))
+    assert "judged pairs in the sample" in text_of(browser, ".status") and found(browser) < 16_200
 
 
 def test_find_verdicts_that_change_with_the_order(browser, miniature):

@@ -35,7 +35,7 @@ def test_a_report_with_ratings(tmp_path):
             for flags, rating in zip(frame["flags"], frame["chosen_rating"], strict=True)
         ]
         synthetic.write(frame, path, schemas.RATED_DIAGNOSTICS)
-    report = make_report(tmp_path, rated=RATED).parent
+    report = make_report(tmp_path, rated=RATED, drawn=False).parent
 
     table = read_csv(tmp_path / "tables/ratings.csv")
     page = (report / "data.html").read_text(encoding="utf-8")

@@ -11,19 +11,16 @@ from urllib.parse import parse_qsl
 import hostile
 import pandas as pd
 import pytest
-import synthetic
 from reporting import ROOT, make_report, write_report
 
 from polypref.datasets.diagnostics import FLAGS
-from polypref.files.conversations import to_text
 from polypref.files.result_tables import read_csv
 from polypref.report import text
-from polypref.report.layout import full_scale, funnel_rows, sanity_rows
+from polypref.report.layout import full_scale, funnel_rows
 from polypref.report.method import without_secrets
 from polypref.report.pages import PAGES
 from polypref.report.pieces import PIECE_BYTES, snippet, to_json, write_rows
-from polypref.report.verdict_pieces import VERDICTS, write_verdicts
-from polypref.requests.sanity import ITSELF
+from polypref.report.verdict_pieces import VERDICTS
 
 
 class Page(html.parser.HTMLParser):
@@ -209,6 +206,22 @@ def test_the_same_inputs_give_the_same_report(report):
     assert after == before
 
 
+def test_a_large_run_is_shown_as_a_sample(report):
+    """Both pages say so; the other pages are those of the whole run, except for the configuration."""
+    sampled = write_report(report.parent, name="sampled", shown_pairs=300, shown_verdicts=1000).parent
+    for name, statement in {
+        "reader": "A random sample of 10 of 45 pairs; the tables count all.",
+        "verdicts": "A random sample of 36 of 180 prompts; the tables count all.",
+    }.items():
+        before, after = ((folder / f"{name}.html").read_text(encoding="utf-8") for folder in (report, sampled))
+        assert statement in after and "A random sample" not in before
+        assert after.replace(f'  <p class="sample">{statement}</p>\n', "") == before
+    for page in PAGES:
+        if not page.scripts:
+            assert (sampled / f"{page.stem}.html").read_bytes() == (report / f"{page.stem}.html").read_bytes()
+    assert len(read_piece(sampled, "items")["items"]) == 10
+
+
 # -- the pieces -----------------------------------------------------------------------------------------------------
 
 
@@ -272,18 +285,3 @@ def test_the_verdict_browser_has_every_verdict(report):
         answers = pd.read_parquet(results / f"answers/B/{language}.parquet")
         assert [row[2][index["names"].index("B")][0] for row in rows] == list(answers["text"])
     assert flipped
-
-
-def test_conversations_are_shown_with_their_roles(tmp_path):
-    asked, given = synthetic.prompts_of("de", 2), synthetic.verdicts("A", "de", 2)
-    chat = [("system", "Sei knapp."), ("user", "Warum <b>so</b>?")]
-    asked.loc[0, "prompt"] = to_text(chat)
-    answers = {name: synthetic.answers(name, "de", 2) for name in ["A", *synthetic.OPPONENTS]}
-    flags = pd.DataFrame(columns=["name", "item_id", "flag"])
-    write_verdicts(tmp_path / "data", given, asked, answers, flags, ["de"])
-    index = read_piece(tmp_path, "verdicts-de")
-    shown = read_rows(tmp_path, "answers-de", index["starts"])
-    assert [row[0] for row in shown] == ["System: Sei knapp.\n\nUser: Warum <b>so</b>?", asked.loc[1, "prompt"]]
-    assert index["prompts"][0][3] == "System: Sei knapp. User: Warum <b>so</b>?"
-    wrong = given.head(1).assign(item_id=asked.loc[0, "item_id"], policy=ITSELF, verdict="policy")
-    assert sanity_rows(wrong, asked)["wrong"][0]["prompt"] == "System: Sei knapp. User: Warum <b>so</b>?"

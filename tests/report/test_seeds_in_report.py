@@ -2,8 +2,8 @@
 
 import re
 
-import hostile
 import pandas as pd
+import synthetic
 from reporting import make_report
 
 from polypref.report.headline import headline
@@ -12,8 +12,9 @@ from polypref.report.layout import seed_rows
 
 def test_a_report_on_several_seeds(tmp_path):
     """The three policies count as one architecture: the tables show its mean, and next to it each seed."""
-    hostile.write_hostile(tmp_path)
-    index = make_report(tmp_path, {"A": ("A", "A.s42"), "B": ("A", "A.s1"), "C": ("A", "A.s2")})
+    synthetic.write_results(tmp_path, prompts=10, per_source=8, n_segments=6)
+    trained = {"A": ("A", "A.s42"), "B": ("A", "A.s1"), "C": ("A", "A.s2")}
+    index = make_report(tmp_path, trained, drawn=False)
     first, rates = ((index.parent / f"{name}.html").read_text(encoding="utf-8") for name in ("index", "win_rates"))
     assert "No conclusion" in first and "with one seed" not in rates, "the judge of this run fails its checks"
     tables = {name: pd.read_csv(tmp_path / f"tables/{name}.csv") for name in

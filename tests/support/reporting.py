@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import synthetic
 import yaml
 
 from polypref.config.health import Health
+from polypref.config.sections import Report
 from polypref.report.pages import FIGURES, KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -47,11 +49,12 @@ def run_script(name: str, **directives) -> None:
             os.close(saved)
 
 
-def make_report(folder: Path, trained: dict | None = None, rated: dict | None = None) -> Path:
+def make_report(folder: Path, trained: dict | None = None, rated: dict | None = None, drawn: bool = True) -> Path:
     """Build tables, figures and the report from the results below `folder`, and return the report's first page.
 
     ``trained`` names the architecture and label of the policies, if they were trained with several seeds. ``rated``
-    names the fields of each architecture that have ratings, if the diagnostics have them.
+    names the fields of each architecture that have ratings, if the diagnostics have them. Unless all
+    figures are ``drawn``, copies of the training curves take the place of the others, which takes half the time.
     """
     trained = trained or {}
     languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
@@ -116,14 +119,19 @@ def make_report(folder: Path, trained: dict | None = None, rated: dict | None = 
     plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
     style = {"style": ROOT / "resources/figures.mplstyle"}
     logs = [folder / f"policies/{name}/log.csv" for name in "ABC"]
-    run_script("plot_translation_heatmaps", input={"scores": tables / "translation_scores.csv"} | style, output=plots,
-               params={"languages": NAMES})  # fmt: skip
-    run_script("plot_win_rates", input={name: tables / f"{name}.csv" for name in rates} | style, output=plots,
-               params={"languages": NAMES})  # fmt: skip
-    run_script("plot_datasets", input={name: tables / f"{name}.csv" for name in ("lengths", "diagnostics")} | style,
-               output=plots, params={"languages": NAMES})  # fmt: skip
     run_script("plot_training", input={"logs": logs} | style, output=plots,
                params=Named(trained=trained, batch_size=32, loss="dpo"))  # fmt: skip
+    if drawn:
+        for plot, files in {
+            "plot_translation_heatmaps": {"scores": tables / "translation_scores.csv"},
+            "plot_win_rates": {name: tables / f"{name}.csv" for name in rates},
+            "plot_datasets": {name: tables / f"{name}.csv" for name in ("lengths", "diagnostics")},
+        }.items():
+            run_script(plot, input=files | style, output=plots, params={"languages": NAMES})
+    else:
+        for name in set(FIGURES) - {"training"}:
+            for kind in KINDS:
+                shutil.copy(plots[f"training_{kind}"], plots[f"{name}_{kind}"])
     costs = [{"task": "train", "checkpoint": name, "estimated_requests": 450, "requests": 416, "estimated_tokens": 9,
                 "tokens": None, "estimated_hours": 2.0, "hours": 1.5, "estimated_usd": 0.0, "usd": 0.0,
                 "gpu_hours": 12.0} for name in "ABC"]  # fmt: skip
@@ -131,14 +139,23 @@ def make_report(folder: Path, trained: dict | None = None, rated: dict | None = 
     return write_report(folder, trained)
 
 
-def write_report(folder: Path, trained: dict | None = None) -> Path:
-    """Write the report from tables and figures that exist, and return its first page."""
+def write_report(folder: Path, trained: dict | None = None, name: str = "report", **params) -> Path:
+    """Write the report from tables and figures that exist, and return its first page.
+
+    ``name`` is the report's folder, and ``params`` are parameters of its rule.
+    """
+    job = report_job(folder, trained, name)
+    run_script("build_report", **job | {"params": job["params"] | params})
+    return job["output"]["page"]
+
+
+def report_job(folder: Path, trained: dict | None = None, name: str = "report") -> dict[str, dict]:
+    """Return input, output and params of the report's rule for the results below `folder`."""
     languages, tables, figures = synthetic.LANGUAGES, folder / "tables", folder / "figures"
     names = [*synthetic.POLICIES, *synthetic.OPPONENTS]
     plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
-    run_script(
-        "build_report",
-        input={path.stem: path for path in tables.glob("*.csv")} | plots | {
+    return {
+        "input": {path.stem: path for path in tables.glob("*.csv")} | plots | {
             "pairs": folder / "pairs.parquet",
             "rules_svg": ROOT / "docs/pictures/rulegraph.svg",
             "captions": sorted((ROOT / "docs/captions").glob("*.rst")),
@@ -153,12 +170,12 @@ def write_report(folder: Path, trained: dict | None = None) -> Path:
             "policies": [folder / f"policies/{name}/policy.json" for name in "ABC"],
             "paper": sorted((ROOT / "resources/paper").glob("*.csv")),
         },
-        output={"page": folder / "report/index.html"},
-        params={
+        "output": {"page": folder / name / "index.html"},
+        "params": {
             "title": "Tea & <b>biscuits</b>", "subtitle": "A test", "mode": "paper", "trained": trained or {},
             "languages": {code: {"name": name, "endonym": name, "direction": "rtl" if code == "ar" else "ltr"}
                           for code, name in NAMES.items()},
             "config": {"title": "</pre><script>alert(4)</script>", "api_key": "sk-very-secret"}, "command": "snakemake",
+            "shown_pairs": Report().shown_pairs, "shown_verdicts": Report().shown_verdicts,
         },
-    )  # fmt: skip
-    return folder / "report/index.html"
+    }  # fmt: skip

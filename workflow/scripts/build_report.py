@@ -3,15 +3,13 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from polypref.evaluation.trained import Trained
 from polypref.files import schemas
-from polypref.files.result_tables import read_all, read_csv, read_frame
-from polypref.files.tables import read_table
+from polypref.files.result_tables import read_csv, read_frame
 from polypref.report.pages import FIGURES, KINDS
-from polypref.report.preference_pieces import COLUMNS
+from polypref.report.preference_files import Preferences
 from polypref.report.report import Results, Settings, write_report
+from polypref.report.verdict_files import Judgements
 from polypref.running.logs import job
 
 TABLES = ("win_rates", "win_rates_by_language", "improvement_by_language", "position_bias", "translation_scores",
@@ -25,20 +23,48 @@ def read_text(path: str) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-def by_architecture(paths, schema, suffix: str = "") -> dict[str, pd.DataFrame]:
-    """Read data frames by architecture, which is the name of the file."""
-    return {Path(path).stem.removesuffix(suffix): read_frame(path, schema) for path in paths}
+def by_stem(paths, suffix: str = "") -> dict[str, Path]:
+    """Return paths by the names of the files: architectures or languages."""
+    return {Path(path).stem.removesuffix(suffix): Path(path) for path in paths}
 
 
-def native_prompts(paths) -> pd.DataFrame:
-    """Read the native prompts of files whose names are language codes."""
-    return pd.concat([read_frame(path, schemas.PAIRS).assign(language=Path(path).stem) for path in paths])
+def by_folder(paths) -> dict[str, list[Path]]:
+    """Group paths by the names of their folders: policies or opponents."""
+    found = {}
+    for path in map(Path, paths):
+        found.setdefault(path.parent.name, []).append(path)
+    return found
+
+
+def preferences_of(files, params) -> Preferences:
+    """Return the files of preference pairs."""
+    return Preferences(
+        pairs=Path(files.pairs),
+        native=list(map(Path, files.get("native") or [])),
+        datasets=by_stem(files.datasets),
+        dropped=by_stem(files.dropped, ".dropped"),
+        diagnostics=by_stem(files.pair_diagnostics),
+        languages=list(params.languages),
+        most=params.shown_pairs,
+        rated=bool(files.get("ratings")),
+    )
+
+
+def judgements_of(files, params, trained: Trained) -> Judgements:
+    """Return the files of prompts, answers and verdicts."""
+    judged = [by_stem(paths) for paths in by_folder(files.verdicts).values()]
+    return Judgements(
+        prompts=by_stem(files.prompts),
+        answers={trained.label(name): by_stem(paths) for name, paths in by_folder(files.answers).items()},
+        verdicts={code: [paths[code] for paths in judged] for code in params.languages},
+        most=params.shown_verdicts,
+        trained=trained,
+    )
 
 
 if __name__ == "__main__":
     with job("report", snakemake.log[0]):
         files, params = snakemake.input, snakemake.params
-        names = list(dict.fromkeys(Path(path).parent.name for path in files.answers))
         trained = Trained(params.trained)
         results = Results(
             tables={name: read_csv(files[name]) for name in TABLES if files.get(name)},
@@ -48,23 +74,8 @@ if __name__ == "__main__":
             training_logs={trained.label(Path(path).parent.name): read_csv(path) for path in files.training_logs},
             policies={trained.label(Path(path).parent.name): json.loads(read_text(path)) for path in files.policies},
             paper={Path(path).stem: read_csv(path) for path in files.get("paper", [])},
-            pairs=read_frame(files.pairs, schemas.PAIRS),
-            native=native_prompts(files.native) if files.get("native") else None,
-            datasets={
-                Path(path).stem: read_table(path, schemas.DATASET, COLUMNS).to_pandas() for path in files.datasets
-            },
-            dropped=by_architecture(files.dropped, schemas.DROPPED, ".dropped"),
-            diagnostics=by_architecture(
-                files.pair_diagnostics, schemas.RATED_DIAGNOSTICS if files.get("ratings") else schemas.DIAGNOSTICS
-            ),
-            prompts=read_all(files.prompts, schemas.PROMPTS),
-            answers={
-                trained.label(name): read_all(
-                    [path for path in files.answers if Path(path).parent.name == name], schemas.TEXTS
-                )
-                for name in names
-            },
-            verdicts=trained.labelled(read_all(files.verdicts, schemas.VERDICTS)),
+            preferences=preferences_of(files, params),
+            judgements=judgements_of(files, params, trained),
             sanity=read_frame(files.sanity, schemas.VERDICTS),
         )
         settings = Settings(

@@ -119,11 +119,23 @@ class Architecture(Section):
 
 
 class Report(Section):
-    """The title of the report, and the comparison with the paper."""
+    """The title of the report, the comparison with the paper, and how much of a large run can be read in it."""
 
     title: str = "Synthetic multilingual preference data"
     subtitle: str = ""
     paper: bool = Field(False, description="compare the results with the published numbers")
+    shown_pairs: int = Field(
+        200_000,
+        ge=1,
+        description="rows in the reader: each pair in English, and in each language of each architecture. If there are "
+        "more, the reader shows a random sample of the pairs, the same in every language; the tables count all",
+    )
+    shown_verdicts: int = Field(
+        200_000,
+        ge=1,
+        description="verdicts in the verdict browser. If there are more, it shows those on a random sample of the "
+        "prompts, the same in every language; the tables count all",
+    )
 
 
 class Figures(Section):

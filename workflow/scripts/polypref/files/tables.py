@@ -233,12 +233,19 @@ def iter_rows(
 
 
 def iter_batches(
-    path: str | os.PathLike[str], schema: pa.Schema, columns: Sequence[str] | None = None
+    path: str | os.PathLike[str],
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    row_groups: Sequence[int] | None = None,
 ) -> Iterator[pa.Table]:
-    """Iterate over tables of :data:`BATCH` rows of a Parquet file; raises the errors of :func:`read_table`."""
+    """Iterate over tables of :data:`BATCH` rows of a Parquet file, or of some of its row groups.
+
+    Raises the errors of :func:`read_table`.
+    """
     with _opened(path, schema, columns) as (file, wanted):
+        groups = range(file.num_row_groups) if row_groups is None else row_groups
         # one thread: more would only keep further columns in memory
-        for batch in file.iter_batches(batch_size=BATCH, columns=wanted.names, use_threads=False):
+        for batch in file.iter_batches(BATCH, groups, columns=wanted.names, use_threads=False):
             yield pa.Table.from_batches([batch]).select(wanted.names).cast(wanted)
 
 
@@ -252,8 +259,9 @@ def iter_row_groups(
 
 
 def row_count(path: str | os.PathLike[str]) -> int:
-    """Number of rows of a Parquet file."""
-    return pq.read_metadata(path).num_rows
+    """Number of rows of a Parquet file; raises :class:`TableError` if it is not Parquet."""
+    with _opened(path, pa.schema([]), None) as (file, _):
+        return file.metadata.num_rows
 
 
 def row_group_sizes(path: str | os.PathLike[str]) -> list[int]:

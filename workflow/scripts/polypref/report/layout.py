@@ -219,8 +219,8 @@ def health_rows(table: pd.DataFrame | None) -> dict | None:
     return {"judge": describe_judge(table), "counts": counts, "checks": checks}
 
 
-def sanity_rows(sanity: pd.DataFrame, prompts: pd.DataFrame) -> dict:
-    """List the verdicts on the sanity set that are not the known ones.
+def sanity_rows(sanity: pd.DataFrame, prompts: Mapping[str, str]) -> dict:
+    """List the verdicts on the sanity set that are not the known ones; ``prompts``: the texts of its prompts by id.
 
     Returns
     -------
@@ -228,7 +228,7 @@ def sanity_rows(sanity: pd.DataFrame, prompts: pd.DataFrame) -> dict:
     against, order (what was shown first), reply and verdict, in words.
     """
     known = sanity["policy"].map({ITSELF: "tie", OTHER: "policy"})
-    texts, wrong = prompts.set_index("item_id")["prompt"], sanity[sanity["verdict"].ne(known)]
+    wrong = sanity[sanity["verdict"].ne(known)]
     sides = {"policy": "the right answer", "opponent": OTHER, "tie": "tie", "": "none"}
 
     def words(row) -> dict[str, str]:
@@ -238,7 +238,7 @@ def sanity_rows(sanity: pd.DataFrame, prompts: pd.DataFrame) -> dict:
         return {"order": "the same answer" if row.policy == ITSELF else sides[first], "verdict": verdict}
 
     rows = [
-        {"language": row.language, "prompt": snippet(to_transcript(texts[row.item_id])), "opponent": row.opponent,
+        {"language": row.language, "prompt": snippet(to_transcript(prompts[row.item_id])), "opponent": row.opponent,
          "against": row.policy, "reply": row.reply, **words(row)}
         for row in wrong.itertuples()
     ]  # fmt: skip

@@ -16,12 +16,15 @@ PIECE_BYTES = 200_000
 """Maximum size of a piece in bytes, unless a single row is larger."""
 SNIPPET = 140
 """Maximum number of characters of a prompt in a list."""
-_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def to_json(value: Any) -> str:
     """Encode as JSON that is safe in scripts and HTML: without tags, comments or JavaScript line separators."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character, escape in _ESCAPES.items():  # many times faster than str.translate
+        text = text.replace(character, escape)
+    return text
 
 
 def snippet(text: str) -> str:

@@ -25,8 +25,10 @@ from polypref.files.tables import atomic_write
 from polypref.report import layout, method, text
 from polypref.report.headline import headline
 from polypref.report.pages import FIGURES, KINDS, PAGES
+from polypref.report.preference_files import Preferences
 from polypref.report.preference_pieces import write_preferences
 from polypref.report.svg import inline_svg
+from polypref.report.verdict_files import Judgements
 from polypref.report.verdict_pieces import write_verdicts
 
 HERE = Path(__file__).parent
@@ -44,8 +46,8 @@ class Results:
     seeds and ratings. ``paper`` has the keys win_rates, bleu and chrf, or is empty. ``figures`` has the keys of
     :data:`polypref.report.pages.FIGURES` and rules; ``captions`` has the same keys. ``figure_files`` lists the files
     of the figures, named ``{figure}.{kind}``.
-    ``policies`` (contents of ``policy.json``), ``datasets``, ``dropped`` and ``diagnostics`` are keyed by
-    architecture, ``answers`` by policy or opponent. ``native`` has the native prompts: schema PAIRS and ``language``.
+    ``policies`` (contents of ``policy.json``) are keyed by architecture. ``sanity`` has the schema VERDICTS. Pairs,
+    answers and verdicts are read from their files when they are written.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -55,15 +57,9 @@ class Results:
     training_logs: Mapping[str, pd.DataFrame]
     policies: Mapping[str, Mapping[str, Any]]
     paper: Mapping[str, pd.DataFrame]
-    pairs: pd.DataFrame
-    datasets: Mapping[str, pd.DataFrame]
-    dropped: Mapping[str, pd.DataFrame]
-    diagnostics: Mapping[str, pd.DataFrame]
-    prompts: pd.DataFrame
-    answers: Mapping[str, pd.DataFrame]
-    verdicts: pd.DataFrame
+    preferences: Preferences
+    judgements: Judgements
     sanity: pd.DataFrame
-    native: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -209,15 +205,17 @@ def render(results: Results, settings: Settings) -> dict[str, str]:
         "health": layout.health_rows(results.tables.get("health")),
         "figures": _figures(results.figures, results.captions),
         "with_paper": bool(results.paper),
-        "pair_count": len(results.pairs),
-        "architectures": list(results.datasets),
-        "policies": list(dict.fromkeys(results.verdicts["policy"])),
-        "opponents": sorted(set(results.verdicts["opponent"])),
+        "pair_count": results.preferences.pair_count,
+        "shown_pairs": results.preferences.sample,
+        "shown_prompts": results.judgements.sample,
+        "architectures": list(results.preferences.datasets),
+        "policies": results.judgements.names["policy"],
+        "opponents": sorted(results.judgements.names["opponent"]),
         "all_flags": [flag for flag in FLAGS if "ratings" in results.tables or flag not in RATED_FLAGS],
-        "judges": sorted(set(results.verdicts["model"])),
-        "sources": sorted(set(results.pairs["source"])),
+        "judges": sorted(results.judgements.names["model"]),
+        "sources": results.preferences.sources,
         "rater": next(filter(None, map(config.get("rating", {}).get, ("rater", "comet_kiwi"))), "A model"),
-        "sanity": layout.sanity_rows(results.sanity, results.prompts),
+        "sanity": layout.sanity_rows(results.sanity, results.judgements.texts_of(results.sanity["item_id"].unique())),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
         "models": method.models(config),
         "data_sets": method.data_sets(config),
@@ -243,10 +241,8 @@ def write_report(results: Results, settings: Settings, folder: str | Path) -> No
     data.mkdir(parents=True, exist_ok=True)
     for old in data.glob("*.js"):  # left by an earlier run, possibly with other languages
         old.unlink()
-    shown = results.pairs if results.native is None else pd.concat([results.pairs, results.native], ignore_index=True)
-    write_preferences(data, shown, results.datasets, results.dropped, results.diagnostics, languages)
-    flags = results.tables["answer_flags"]
-    write_verdicts(data, results.verdicts, results.prompts, results.answers, flags, languages)
+    write_preferences(data, results.preferences)
+    write_verdicts(data, results.judgements, results.tables["answer_flags"], languages)
     (folder / PICTURES).mkdir(exist_ok=True)
     for path in map(Path, results.figure_files):
         with atomic_write(folder / PICTURES / path.name) as file, path.open("rb") as picture:

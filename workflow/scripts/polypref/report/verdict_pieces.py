@@ -15,45 +15,39 @@ from polypref.evaluation.win_rates import ORDERS
 from polypref.files.conversations import to_transcript
 from polypref.files.result_tables import is_error
 from polypref.report.pieces import Numbers, snippet, write_piece, write_rows
+from polypref.report.verdict_files import Judgements
 
 VERDICTS = ("policy", "opponent", "tie", "unparsed", "error")
 """Verdicts are stored as indices into this tuple, or as null if the pair was not judged in an order."""
 
 
-def write_verdicts(
-    folder: Path,
-    verdicts: pd.DataFrame,
-    prompts: pd.DataFrame,
-    answers: Mapping[str, pd.DataFrame],
-    flagged: pd.DataFrame,
-    languages: Sequence[str],
-) -> None:
+def write_verdicts(folder: Path, judgements: Judgements, flagged: pd.DataFrame, languages: Sequence[str]) -> None:
     """Write the verdict browser's pieces.
 
     Parameters
     ----------
-    verdicts : schema VERDICTS; ``model`` is the judge.
-    prompts : schema PROMPTS.
-    answers : policy or opponent to schema TEXTS, for all languages.
+    judgements : files of prompts, answers and verdicts.
     flagged : table answer_flags.
     languages : ISO 639-1 codes.
     """
-    prompts = prompts.assign(prompt=prompts["prompt"].map(to_transcript))
-    names = list(answers)
-    texts = {}
-    for name, frame in answers.items():
-        own = flagged[flagged["name"].eq(name)].groupby("item_id")["flag"].agg(set).to_dict()
-        texts[name] = dict(zip(frame["item_id"], _answers(frame, own), strict=True))
+    names = list(judgements.answers)
     for language in languages:
-        asked = prompts[prompts["language"].eq(language)]
+        asked = judgements.prompts_of(language)
+        asked = asked.assign(prompt=asked["prompt"].map(to_transcript))
+        faults = flagged[flagged["item_id"].isin(asked["item_id"])]
+        texts = {}
+        for name in names:
+            frame = judgements.answers_of(name, language)
+            own = faults[faults["name"].eq(name)].groupby("item_id")["flag"].agg(set).to_dict()
+            texts[name] = dict(zip(frame["item_id"], _answers(frame, own), strict=True))
         given = [[texts[name].get(item) for name in names] for item in asked["item_id"]]
         rows = ([row.prompt, row.reference, [answer and answer[:2] for answer in own]]
                 for row, own in zip(asked.itertuples(), given, strict=True))  # fmt: skip
         signs = {"lengths": [[answer and len(answer[0]) for answer in own] for own in given],
                  "flags": [[answer and answer[2] for answer in own] for own in given]}  # fmt: skip
         starts = write_rows(folder, f"answers-{language}", rows)
-        here = verdicts[verdicts["language"].eq(language)]
-        write_piece(folder, f"verdicts-{language}", {"names": names, "starts": starts, **signs, **_index(here, asked)})
+        index = _index(judgements.verdicts_of(language), asked)
+        write_piece(folder, f"verdicts-{language}", {"names": names, "starts": starts, **signs, **index})
 
 
 def _answers(frame: pd.DataFrame, flags: Mapping[str, set[str]]) -> list[tuple[str, str, int]]:

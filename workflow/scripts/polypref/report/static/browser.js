@@ -59,7 +59,8 @@ const textBox = (text, language, direction) => {
 // Runs a browser page. `app.rows(state)` resolves to the rows that match all filters except the text search;
 // `app.search(state, rows)` yields the rows that contain the text; `app.key(row)` is the row's identifier in the URL
 // parameter `app.parameter`; `app.line(row)` and `app.detail(row, state)` render a row in the list and in the detail
-// pane; `app.find(state)` resolves to the row that the URL identifies.
+// pane; `app.find(state)` resolves to the row that the URL identifies; `app.about(state)`, if there is one, returns a
+// text to show next to the number of rows.
 const browse = (app) => {
   const form = document.querySelector(".filters");
   const [status, list, pager, detail] = [".status", ".list", ".pager", ".pane"].map((name) => document.querySelector(name));
@@ -156,7 +157,8 @@ const browse = (app) => {
       chosen = named ?? rows[0];
       if (chosen !== undefined && rows.includes(chosen)) page = Math.floor(rows.indexOf(chosen) / PAGE);
       else page = 0;
-      showStatus(`${count(rows.length)} ${rows.length === 1 ? app.noun[0] : app.noun[1]}`);
+      const about = app.about?.(state);
+      showStatus(`${count(rows.length)} ${rows.length === 1 ? app.noun[0] : app.noun[1]}${about ? ` · ${about}` : ""}`);
       if (controls.some((control) => control.name !== "language" && state[control.name])) status.append(" · ", clear(state));
       drawList(state);
       await drawDetail(state, mine);

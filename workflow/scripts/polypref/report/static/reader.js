@@ -5,6 +5,7 @@
   const english = new Intl.DisplayNames(["en"], { type: "language" }); // lingua may detect languages outside the data sets
   let all; // items of the base set
   let here; // flags and dropped pairs in the displayed language
+  const sampled = document.querySelector(".sample") ? " in the sample" : "";
   let rows; // one object per item, independent of the filters; `native`: the language of a native prompt
 
   const open = async (state) => {
@@ -116,8 +117,15 @@
     ];
   };
 
+  // How many pairs of a data set have a flag, also outside a sample; undefined if other filters are set.
+  const inAll = (state) => {
+    const number = all.architectures.indexOf(state.architecture);
+    if (!here.counts || number < 0 || !state.flag || state.source || state.text) return undefined;
+    return `${count(here.counts[number][state.flag] ?? 0)} in the data set`;
+  };
+
   browse({
-    parameter: "item", kept: ["show"], noun: ["pair", "pairs"],
+    parameter: "item", kept: ["show"], noun: [`pair${sampled}`, `pairs${sampled}`], about: inAll,
     rows: filtered, search, line, detail,
     key: (row) => row.id,
     find: async (state) => { await open(state); return rows.find((row) => row.id === state.item); },

@@ -8,6 +8,7 @@
   const options = [...document.querySelector("[name=language]").options].filter((option) => option.value !== "all");
   const directions = Object.fromEntries(options.map((option) => [option.value, option.dataset.direction]));
   const names = Object.fromEntries(options.map((option) => [option.value, option.text.split(" – ")[0]]));
+  const sampled = document.querySelector(".sample") ? " in the sample" : "";
   const opened = new Map(); // maps a language to its index and one object per judged pair
 
   const open = async (language) => {
@@ -136,7 +137,7 @@
   };
 
   browse({
-    parameter: "pair", noun: ["judged pair", "judged pairs"],
+    parameter: "pair", noun: [`judged pair${sampled}`, `judged pairs${sampled}`],
     rows: filtered, search, line, detail, key,
     find: async (state) => {
       const found = await Promise.all(wanted(state).map(open));
