@@ -114,7 +114,8 @@ def make_report(folder: Path, trained: dict | None = None, rated: dict | None = 
                 "training_loss": "dpo"},
     )  # fmt: skip
     config = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8")) | {"results": str(folder)}
-    run_script("tabulate_cost", config=config, input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
+    run_script("tabulate_cost", config=config,
+               input={"costs": sorted(folder.glob("completions/*/*.cost.json")), "policies": []},
                output={name: tables / f"{name}.csv" for name in ("cost", "estimate")})  # fmt: skip
     plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
     style = {"style": ROOT / "resources/figures.mplstyle"}
