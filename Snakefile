@@ -115,7 +115,8 @@ rule report:
 
 onstart:
     STARTED.append(time.time())
-    if submits_jobs() and shutil.which("squeue"):
+    check_place_of_store()  # again, because some executors change the storage settings after the rules were read
+    if submits_to_slurm() and shutil.which("squeue"):
         print(cancel_queued(Path.cwd()), end="")
 
 

@@ -7,8 +7,12 @@ localrules:
 
 rule identify_checkpoint:
     input:
-        lambda wc: sorted(
-            str(file) for file in Path(local_file(CONFIG.checkpoints[wc.checkpoint].path)).iterdir() if file.is_file()
+        lambda wc: local(
+            sorted(
+                str(file)
+                for file in Path(local_file(CONFIG.checkpoints[wc.checkpoint].path)).iterdir()
+                if file.is_file()
+            )
         ),
     output:
         R / "checkpoints/{checkpoint}.json",

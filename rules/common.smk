@@ -34,6 +34,19 @@ R = Path(CONFIG.results)
 STARTED = []
 
 
+def check_place_of_store():
+    """Stop a run whose jobs would lose the row store and the trained models, which are no files that Snakemake knows."""
+    if not shares_files() and not R.is_absolute():
+        raise WorkflowError(
+            f"results: {CONFIG.results!r} is relative to the working directory, which the jobs of this run do not share. "
+            "The row store (store/) and the trained models (trained/) lie in this folder. Set `results` to an absolute path "
+            "on a volume that is mounted in all jobs; see docs/cluster.md, 'Other executors'"
+        )
+
+
+check_place_of_store()
+
+
 wildcard_constraints:
     task="translate|rate|generate|answer|judge",
     corpus="pairs|wmt",
@@ -59,9 +72,14 @@ def native_prompts(wildcards):
     return CONFIG.native[wildcards.native].of_language(wildcards.language, LANGUAGES[wildcards.language].iso639_3)
 
 
+def given_file(path):
+    """A file of the user or the workflow as an input; `local` keeps it out of a default storage like S3."""
+    return local(local_file(path))
+
+
 def local_data(path):
-    """The local files of a data path; an empty list if the path is a data set on the Hub."""
-    return data_files(path, ROOT) if is_local_data(path) else []
+    """The local files of a data path as inputs; an empty list if the path is a data set on the Hub."""
+    return local(data_files(path, ROOT)) if is_local_data(path) else []
 
 
 def prompt_files(language):

@@ -13,7 +13,7 @@ rule plot_win_rates:
         win_rates=R / "tables/win_rates.csv",
         win_rates_by_language=R / "tables/win_rates_by_language.csv",
         improvement_by_language=R / "tables/improvement_by_language.csv",
-        style=local_file(CONFIG.figures.style),
+        style=given_file(CONFIG.figures.style),
     output:
         **figure("win_rates", "Win rates", "Win, tie and loss"),
         **figure("win_rates_by_language", "Win rates", "Win minus loss by language"),
@@ -35,7 +35,7 @@ rule plot_datasets:
     input:
         lengths=R / "tables/lengths.csv",
         diagnostics=R / "tables/diagnostics.csv",
-        style=local_file(CONFIG.figures.style),
+        style=given_file(CONFIG.figures.style),
     output:
         **figure("lengths", "Data sets", "Lengths"),
         **figure("diagnostics", "Data sets", "Flags of the diagnostics"),
@@ -55,7 +55,7 @@ rule plot_training:
     input:
         logs=expand(R / "policies/{policy}/log.csv", policy=PLAN.trained),
         settings=R / "settings/tables.json",
-        style=local_file(CONFIG.figures.style),
+        style=given_file(CONFIG.figures.style),
     output:
         **figure("training", "Training", "Training curves"),
     log:
@@ -75,7 +75,7 @@ rule plot_training:
 rule plot_translation_heatmaps:
     input:
         scores=R / "tables/translation_scores.csv",
-        style=local_file(CONFIG.figures.style),
+        style=given_file(CONFIG.figures.style),
     output:
         **figure("bleu", "Translation quality", "BLEU"),
         **figure("chrf", "Translation quality", "chrF++"),

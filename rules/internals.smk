@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.script import PythonScript
 from snakemake.settings.types import DeploymentMethod
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 
 def checked_out(repo, commit):
@@ -44,9 +45,25 @@ def submits_jobs():
     return workflow.non_local_exec
 
 
+def submits_to_slurm():
+    """Whether this run submits jobs to Slurm."""
+    return submits_jobs() and workflow.executor_plugin.name == "slurm"
+
+
 def config_files():
     """The configuration files that this run has read."""
     return workflow.configfiles
+
+
+def default_storage():
+    """The address of the default storage, like ``s3://bucket``; an empty string if files are on a file system."""
+    settings = workflow.storage_settings
+    return (settings.default_storage_prefix or "").rstrip("/") if settings.default_storage_provider else ""
+
+
+def shares_files():
+    """Whether all jobs of this run see the same files under the same paths."""
+    return SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
 
 
 def uses_containers():

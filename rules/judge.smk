@@ -15,7 +15,7 @@ rule ask_verdicts:
             R / "answers/{opponent}/{{language}}.parquet",
             opponent=sorted(set(CONFIG.evaluation.opponents)),
         ),
-        template=local_file(CONFIG.judging.prompt),
+        template=given_file(CONFIG.judging.prompt),
         checkpoint=identity_of(CONFIG.judging.judge),
         settings=R / "settings/judge.json",
     output:
@@ -62,7 +62,7 @@ rule ask_sanity:
             opponent=sorted(set(CONFIG.evaluation.opponents)),
             language=CONFIG.all_languages,
         ),
-        template=local_file(CONFIG.judging.prompt),
+        template=given_file(CONFIG.judging.prompt),
         checkpoint=identity_of(CONFIG.judging.judge),
         settings=R / "settings/judge.json",
     output:

@@ -91,6 +91,8 @@ rule pin:
 rule tabulate_cost:
     input:
         costs=[f"{R}/completions/{task}/{name}.cost.json" for task, name in PLAN.batches()],
+        # without a storage, the script finds those that exist
+        policies=expand(R / "policies/{policy}/policy.json", policy=PLAN.trained) if default_storage() else [],
     output:
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",

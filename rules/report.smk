@@ -28,8 +28,8 @@ rule build_report:
         health=R / "tables/health.csv",
         cost=R / "tables/cost.csv",
         estimate=R / "tables/estimate.csv",
-        rules_svg=local_file("docs/pictures/rulegraph.svg"),
-        captions=[local_file(f"docs/captions/{name}.rst") for name in (*FIGURES, "rules")],
+        rules_svg=given_file("docs/pictures/rulegraph.svg"),
+        captions=[given_file(f"docs/captions/{name}.rst") for name in (*FIGURES, "rules")],
         pairs=R / "pairs.parquet",
         native=PLAN.all_native_files(),
         datasets=rules.tabulate_datasets.input.datasets,
@@ -43,7 +43,7 @@ rule build_report:
         policies=expand(R / "policies/{policy}/policy.json", policy=PLAN.trained),
         training_logs=expand(R / "policies/{policy}/log.csv", policy=PLAN.trained),
         paper=(
-            [local_file(f"resources/paper/{name}.csv") for name in ("win_rates", "bleu", "chrf")]
+            [given_file(f"resources/paper/{name}.csv") for name in ("win_rates", "bleu", "chrf")]
             if CONFIG.report.paper
             else []
         ),

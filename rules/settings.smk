@@ -8,7 +8,7 @@ localrules:
 rule write_settings:
     input:
         lambda wc: [
-            local_file(section.prompt)
+            given_file(section.prompt)
             for name, section in (("judge", CONFIG.judging), ("rating", CONFIG.rating))
             if wc.what == name and (wc.what == "judge" or CONFIG.rating.rater)
         ],

@@ -53,7 +53,7 @@ if PLAN.rated() and CONFIG.rating.rater:
         input:
             pairs=R / "pairs.parquet",
             translations=R / "translations/pairs/{field}/{model}/{language}.parquet",
-            template=local_file(CONFIG.rating.prompt),
+            template=given_file(CONFIG.rating.prompt),
             checkpoint=identity_of(CONFIG.rating.rater),
             settings=R / "settings/rating.json",
         output:

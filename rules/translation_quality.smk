@@ -36,7 +36,7 @@ if CONFIG.rating.comet_kiwi:
         input:
             pairs=R / "pairs.parquet",
             translations=R / "translations/pairs/{field}/{model}/{language}.parquet",
-            checkpoint=[CONFIG.rating.comet_kiwi] if CONFIG.rating.comet_kiwi.endswith(".ckpt") else [],
+            checkpoint=[local(CONFIG.rating.comet_kiwi)] if CONFIG.rating.comet_kiwi.endswith(".ckpt") else [],
             settings=R / "settings/rating.json",
         output:
             R / "ratings/{field}/{model}/{language}.parquet",

@@ -37,7 +37,8 @@ def test_flags_of_a_translated_and_of_a_generated_pair(tmp_path):
         run_script(
             "diagnose_pairs",
             wildcards=SimpleNamespace(architecture=name),
-            input={"pairs": tmp_path / "pairs.parquet", "trainee": []},
+            input={"pairs": tmp_path / "pairs.parquet", "trainee": [],
+                   "texts": [str(tmp_path / f"{field}.parquet") for field in FIELDS]},
             output={"diagnostics": tmp_path / name / "diagnostics.parquet"},
             params={"fields": {"zh": {field: str(tmp_path / f"{field}.parquet") for field in FIELDS}},
                     "trainee": {"path": str(ROOT / "resources/demo/models/base"), "revision": None},

@@ -23,9 +23,13 @@ NAMES = {
 
 
 class Named(dict):
-    """Named files as in Snakemake: access by attribute, by name and by position."""
+    """Named files as in Snakemake: access by attribute, by name and by position; it iterates over all files."""
 
     __getattr__ = dict.__getitem__
+
+    def __iter__(self):
+        for value in self.values():
+            yield from value if isinstance(value, list) else [value]
 
     def __getitem__(self, key):
         return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
@@ -110,7 +114,8 @@ def make_report(folder: Path, trained: dict | None = None, rated: dict | None = 
                 "training_loss": "dpo"},
     )  # fmt: skip
     config = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8")) | {"results": str(folder)}
-    run_script("tabulate_cost", config=config, input={"costs": sorted(folder.glob("completions/*/*.cost.json"))},
+    run_script("tabulate_cost", config=config,
+               input={"costs": sorted(folder.glob("completions/*/*.cost.json")), "policies": []},
                output={name: tables / f"{name}.csv" for name in ("cost", "estimate")})  # fmt: skip
     plots = {f"{name}_{kind}": figures / f"{name}.{kind}" for name in FIGURES for kind in KINDS}
     style = {"style": ROOT / "resources/figures.mplstyle"}

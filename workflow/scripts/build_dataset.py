@@ -2,18 +2,21 @@
 
 from polypref.datasets.building import build_dataset
 from polypref.datasets.texts import Flags, native_files, read_texts
+from polypref.files.copies import local_copies
 from polypref.files.schemas import DATASET, DROPPED
 from polypref.files.tables import TableError, open_table
 from polypref.running.logs import job
 
 if __name__ == "__main__":
     name, made, params = snakemake.wildcards.architecture, snakemake.output, snakemake.params
+    given = snakemake.input
     with job(f"data set {name}", snakemake.log[0]) as terminal:
-        flags = Flags(list(snakemake.input.diagnostics))
-        native = native_files(snakemake.input.get("settings"))
+        flags = Flags(list(given.diagnostics))
+        native = local_copies(native_files(given.get("settings")), given)
+        fields = local_copies(params.fields, given)
         with open_table(made.dataset, DATASET) as dataset, open_table(made.dropped, DROPPED) as dropped:
             first = None
-            for language, pairs, texts in read_texts(snakemake.input.pairs, params.fields, native):
+            for language, pairs, texts in read_texts(given.pairs, fields, native):
                 marked = flags.of(language, pairs)
                 kept, left = build_dataset(pairs, texts, language, params.drop, marked, language in native)
                 dataset.write(kept)

@@ -5,6 +5,7 @@ import os
 from polypref.datasets.building import build_dataset
 from polypref.datasets.diagnostics import Expected, diagnose, language_identifier, truncated
 from polypref.datasets.texts import Ratings, native_files, read_texts
+from polypref.files.copies import local_copies
 from polypref.files.ids import by_id
 from polypref.files.schemas import DIAGNOSTICS, RATED_DIAGNOSTICS
 from polypref.files.tables import open_table, to_table
@@ -20,13 +21,15 @@ if __name__ == "__main__":
         tokenizer = load_tokenizer(path, revision)
         identify = language_identifier(snakemake.params.languages)
         count = token_counter(tokenizer)
-        native = native_files(snakemake.input.get("settings"))
+        native = local_copies(native_files(snakemake.input.get("settings")), snakemake.input)
+        fields = local_copies(snakemake.params.fields, snakemake.input)
         expected = Expected(**snakemake.params.expected)
         rated = snakemake.params.get("ratings")
-        ratings, schema = Ratings(rated or {}), DIAGNOSTICS if rated is None else RATED_DIAGNOSTICS
+        ratings = Ratings(local_copies(rated or {}, snakemake.input))
+        schema = DIAGNOSTICS if rated is None else RATED_DIAGNOSTICS
         flagged = 0
         with open_table(snakemake.output[0], schema) as writer:
-            for language, pairs, texts in read_texts(snakemake.input.pairs, snakemake.params.fields, native):
+            for language, pairs, texts in read_texts(snakemake.input.pairs, fields, native):
                 rows, _ = build_dataset(pairs, texts, language, drop=())
                 originals = pairs.to_pylist()
                 if language in native:  # native prompts have no English original

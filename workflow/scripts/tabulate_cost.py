@@ -7,15 +7,16 @@ import pandas as pd
 from polypref.config.loading import load_config, read_languages
 from polypref.files.result_tables import write_csv
 from polypref.plan.plan import Plan
-from polypref.preflight.actual_cost import compared, measured_costs, measured_training
+from polypref.preflight.actual_cost import compared, measured_training
 from polypref.preflight.cost import read_cost, tabulate_cost
 from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("cost", snakemake.log[0]):
-        write_csv(tabulate_cost([read_cost(path) for path in snakemake.input.costs]), snakemake.output.cost)
+        costs = [read_cost(path) for path in snakemake.input.costs]
+        write_csv(tabulate_cost(costs), snakemake.output.cost)
         root = Path(__file__).resolve().parents[2]
         plan = Plan(load_config(snakemake.config, root), read_languages(root))
-        results = Path(plan.config.results)
-        rows = compared(plan, measured_costs(results), measured_training(plan, results))
+        trained = measured_training(plan, Path(plan.config.results), snakemake.input.policies)
+        rows = compared(plan, {(cost["task"], cost["checkpoint"]): cost for cost in costs}, trained)
         write_csv(pd.DataFrame(rows), snakemake.output.estimate)

@@ -7,6 +7,7 @@ checkpoints are in ``trained/{digest}/``.
 import json
 from pathlib import Path
 
+from polypref.config.loading import load_config
 from polypref.config.training import Training
 from polypref.running.logs import job
 from polypref.training.training import publish, train
@@ -14,11 +15,12 @@ from polypref.training.training import publish, train
 if __name__ == "__main__":
     given, made = snakemake.input, snakemake.output
     with job(f"train {snakemake.wildcards.policy}", snakemake.log[0]) as terminal:
+        root = Path(__file__).resolve().parents[2]
         local = given.get("checkpoint")
         base = json.loads(Path(local[0] if isinstance(local, list) else local).read_text()) if local else {}
         settings = Training(**{**snakemake.config["training"], **snakemake.params.training})
         folder = train(
             settings, Path(given.dataset), {**snakemake.params.base, **base},
-            results=Path(made.policy).parents[2], say=terminal.report,
+            results=Path(load_config(snakemake.config, root).results), say=terminal.report,
         )  # fmt: skip
         publish(folder, Path(made.policy), Path(made.log), Path(made.overlong))

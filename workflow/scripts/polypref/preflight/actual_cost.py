@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ def measured_costs(results: Path) -> dict[tuple[str, str], Row]:
     return {(cost["task"], cost["checkpoint"]): cost for cost in found}
 
 
-def measured_training(plan: Plan, results: Path) -> dict[str, Row]:
-    """Return the training rows, seconds and processes of finished trainings, by policy."""
-    found = {}
+def measured_training(plan: Plan, results: Path, policies: Iterable[str] = ()) -> dict[str, Row]:
+    """Return the training rows, seconds and processes of finished trainings, by policy.
+
+    ``policies``: local copies of ``policies/*/policy.json``, if these files are not in the results folder.
+    """
+    found, copies = {}, {Path(path).parent.name: Path(path) for path in policies}
     for name in plan.trained:
-        policy = results / "policies" / name / "policy.json"
+        policy = copies.get(name, results / "policies" / name / "policy.json")
         if policy.is_file():
             made = json.loads(policy.read_text(encoding="utf-8"))
             run = results / "trained" / made["digest"] / "run.json"
