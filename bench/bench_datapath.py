@@ -247,9 +247,8 @@ def main() -> None:
     whole = len(LANGUAGES) * len(FIELDS) * sizes[-1]
     print(f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages. Each step is a separate")
     print("process, as in Snakemake. Collecting finds the completions of one file among the")
-    print(
-        f"{whole:,} completions of the batch. The column before the last is the peak memory with {sizes[0]:,} pairs.\n"
-    )
+    print(f"{whole:,} completions of the batch. The last columns are the peak memory with {sizes[0]:,} pairs and with")
+    print("all of them.\n")
     head = ["step", "rows", "wall s", "processor s", "rows/s", "rows/processor s", "peak MB, few", "peak MB, all"]
     print(table(head, rows))
 
