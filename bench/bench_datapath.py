@@ -144,10 +144,11 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
                 other = pa.array([language] * found.num_rows)
                 pq.write_table(found.set_column(1, "language", other), path, row_group_size=10_000)
     fields = {code: {f: str(p) for f, p in zip(FIELDS, files("texts", code), strict=True)} for code in LANGUAGES}
+    texts = [path for own in fields.values() for path in own.values()]
     fields["en"] = dict.fromkeys(FIELDS)
     out = {"dataset": str(folder / "dataset.parquet"), "dropped": str(folder / "A.dropped.parquet")}
     add("join", 9 * size, "build_dataset", wildcards={"architecture": "A"},
-        input={"pairs": str(pairs), "diagnostics": []}, output=out,
+        input={"pairs": str(pairs), "diagnostics": [], "texts": texts}, output=out,
         params={"fields": fields, "drop": ["chosen_equals_rejected"]})  # fmt: skip
     if (count := row_count(out["dataset"])) != 9 * size:
         raise RuntimeError(f"{count} rows in the data set, expected {9 * size}")
@@ -155,7 +156,8 @@ def measure(folder: Path, size: int) -> list[tuple[str, int, Cost]]:
     diagnostics = folder / "A.parquet"
     expected = {"translated": FIELDS, "scripts": {}, "length_ratios": {}, "lengths": [0.3, 3.0], "sentences": 0.5}
     add("diagnose", size, "diagnose_pairs", wildcards={"architecture": "A"}, threads=2,
-        input={"pairs": str(pairs), "trainee": []}, output={"diagnostics": str(folder / "de.parquet")},
+        input={"pairs": str(pairs), "trainee": [], "texts": texts},
+        output={"diagnostics": str(folder / "de.parquet")},
         params={"fields": {"de": fields["de"]}, "trainee": trainee, "languages": languages,
                 "expected": expected})  # fmt: skip
     write_diagnostics(Path(out["dataset"]), diagnostics)

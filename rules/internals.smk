@@ -58,7 +58,9 @@ def config_files():
 def default_storage():
     """The address of the default storage, like ``s3://bucket``; an empty string if files are on a file system."""
     settings = workflow.storage_settings
-    return (settings.default_storage_prefix or "").rstrip("/") if settings.default_storage_provider else ""
+    if not settings.default_storage_provider:
+        return ""
+    return (settings.default_storage_prefix or "").removesuffix("/")
 
 
 def shares_files():

@@ -63,7 +63,8 @@ def rated(tmp_path) -> Path:
     run_script(
         "diagnose_pairs",
         wildcards=SimpleNamespace(architecture="A"),
-        input={"pairs": tmp_path / "pairs.parquet", "trainee": []},
+        input={"pairs": tmp_path / "pairs.parquet", "trainee": [], "texts": list(fields["de"].values()),
+               "ratings": list(ratings["de"].values())},
         output={"diagnostics": tmp_path / "diagnostics/A.parquet"},
         params={"fields": fields, "trainee": {"path": str(ROOT / "resources/demo/models/base"), "revision": None},
                 "languages": ["en", "de"], "expected": expected_texts(plan, "A"), "ratings": ratings},
@@ -89,7 +90,8 @@ def test_pairs_are_left_out_for_a_low_rating_and_counted(rated):
     run_script(
         "build_dataset",
         wildcards=SimpleNamespace(architecture="A"),
-        input={"pairs": rated / "pairs.parquet", "diagnostics": [str(rated / "diagnostics/A.parquet")]},
+        input={"pairs": rated / "pairs.parquet", "diagnostics": [str(rated / "diagnostics/A.parquet")],
+               "texts": [str(rated / f"{field}.parquet") for field in FIELDS]},
         output={"dataset": rated / "datasets/A.parquet", "dropped": rated / "datasets/A.dropped.parquet"},
         params={"fields": {"de": {field: str(rated / f"{field}.parquet") for field in FIELDS}},
                 "drop": plan.config.dropped_flags},
