@@ -15,13 +15,23 @@ from snakemake.iocontainers import InputFiles, Namedlist
 
 
 def named(values: dict) -> Namedlist:
-    """Convert a dictionary to a named list like `snakemake.input`."""
+    """Convert a dictionary to a named list like `snakemake.params`."""
     return InputFiles(fromdict=values)
+
+
+def files(values: dict) -> Namedlist:
+    """Convert a dictionary of paths and lists of paths to a named list of all paths, like `snakemake.input`."""
+    paths = [path for value in values.values() for path in (value if isinstance(value, list) else [value])]
+    found = InputFiles(paths)
+    for name, value in values.items():
+        setattr(found, name, value)
+    return found
 
 
 def main() -> None:
     script, job = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    fields = {name: named(job.get(name, {})) for name in ("input", "output", "params", "wildcards")}
+    fields = {name: named(job.get(name, {})) for name in ("params", "wildcards")}
+    fields |= {name: files(job.get(name, {})) for name in ("input", "output")}
     fields["config"] = job.get("config", {})
     sys.path.insert(0, str(Path(script).parent))
     runpy.run_path(
