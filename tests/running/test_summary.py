@@ -9,9 +9,11 @@ import re
 import struct
 import termios
 
+import pandas as pd
 import pytest
 
-from polypref.running.summary import print_summary, run_table
+from polypref.files.result_tables import write_csv
+from polypref.running.summary import health_lines, print_summary, run_table
 
 RUN = {"started_at": "2026-11-23T17:54:36+00:00", "answered": 1500, "reused": 20, "errors": 0,
        "completion_tokens": 30_000, "prompt_tokens": 9, "engine_starts": 1, "start_seconds": 61.0, "seconds": 100.0,
@@ -128,6 +130,21 @@ def test_an_empty_table_of_health_checks_does_not_fail_a_run(tmp_path):
     out = io.StringIO()
     print_summary(tmp_path, 0.0, out)
     assert "Health" not in out.getvalue() and "no engine was started" in out.getvalue()
+
+
+def test_each_failed_check_is_shown_with_its_worst_value(tmp_path):
+    """Those that void the comparison come first."""
+    (tmp_path / "tables").mkdir()
+    rows = [("cut", "Cut off", value, "low", "fail", False, f"{value} are cut off") for value in (81.0, 83.0, 82.0)]
+    rows += [("kappa", "Agreement", value, "high", "fail", True, f"kappa {value}") for value in (-0.5, -1.0)]
+    rows += [("cut", "Cut off", 99.0, "low", "warn", False, "only a warning")]
+    columns = ["check", "title", "value", "better", "status", "voids", "message"]
+    write_csv(pd.DataFrame(rows, columns=columns), tmp_path / "tables/health.csv")
+    assert health_lines(tmp_path) == [
+        "No conclusion can be drawn from this run. 2 failed, 0 with a warning (report/index.html)",
+        "  FAILED  Agreement: kappa -1.0",
+        "  FAILED  Cut off: 83.0 are cut off",
+    ]
 
 
 def test_a_terminal_gets_a_ruled_table():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from polypref.config.registry import Section
@@ -13,6 +15,12 @@ _OWN = "no published threshold is known to us: our choice"
 
 def _limits(warn: float | None, fail: float | None, description: str) -> Limits:
     return Field([warn, fail], min_length=2, max_length=2, description=description)
+
+
+def distance(value: float, better: str) -> float:
+    """Return a sort key by which the worst value of a check is the largest; ``better``: "low" or "high"."""
+    value = float(value)
+    return -math.inf if math.isnan(value) else value if better == "low" else -value
 
 
 class Health(Section):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from polypref.config.health import distance
 from polypref.datasets.diagnostics import FLAGS
 from polypref.evaluation.win_rates import ALL
 from polypref.figures.translation_quality import heatmap_frame
@@ -213,7 +214,7 @@ def health_rows(table: pd.DataFrame | None) -> dict | None:
     checks = []
     for _, mine in table.groupby("check", sort=False):
         rows = [{**row, "worse": LEVELS.index(row["status"])} for row in mine.to_dict("records")]
-        worst = max(rows, key=lambda row: (row["worse"], distance(row)))
+        worst = max(rows, key=lambda row: (row["worse"], distance(row["value"], row["better"])))
         checks.append({**worst, "rows": rows})
     counts = {status: sum(check["status"] == status for check in checks) for status in LEVELS}
     return {"judge": describe_judge(table), "counts": counts, "checks": checks}
@@ -247,9 +248,3 @@ def sanity_rows(sanity: pd.DataFrame, prompts: Mapping[str, str]) -> dict:
 
 LEVELS = ("unknown", "pass", "warn", "fail")
 """Statuses of a check, from best to worst."""
-
-
-def distance(row: Mapping) -> float:
-    """Return a sort key by which the worst value among rows of the same check and status is the largest."""
-    value = float(row["value"])
-    return -math.inf if math.isnan(value) else value if row["better"] == "low" else -value

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from rich import box
 from rich.table import Table
 
+from polypref.config.health import distance
 from polypref.files.result_tables import read_csv
 from polypref.running.logs import WIDE, clock, console_on
 from polypref.running.runs import RUNS, parse_record, read_runs
@@ -86,7 +87,7 @@ def _cells(run: dict[str, Any]) -> dict[str, str]:
 
 
 def health_lines(results: str | Path) -> list[str]:
-    """The failed health checks and the number of warnings; nothing without the table of health checks."""
+    """The failed health checks with their worst values, and the number of warnings; nothing without their table."""
     path = Path(results) / "tables/health.csv"
     if not path.exists() or not path.stat().st_size:  # a run with --touch may create an empty file
         return []
@@ -96,9 +97,15 @@ def health_lines(results: str | Path) -> list[str]:
     void = table["voids"].astype(str).eq("True").any()
     head = "No conclusion can be drawn from this run." if void else "Health checks:"
     counts = f"{failed['check'].nunique()} failed, {len(only_warned)} with a warning (report/index.html)"
-    failed = failed.assign(first=failed["voids"].astype(str).ne("True")).sort_values("first", kind="stable")
-    lines = [f"{head} {counts}"]
-    return lines + [f"  FAILED  {row.title}: {row.message}" for row in failed.drop_duplicates("check").itertuples()]
+    order = {check: number for number, check in enumerate(failed["check"].unique())}
+    rows = sorted(
+        failed.itertuples(),
+        key=lambda row: (str(row.voids) != "True", order[row.check], -distance(row.value, row.better)),
+    )
+    worst: dict[str, str] = {}
+    for row in rows:
+        worst.setdefault(row.check, f"  FAILED  {row.title}: {row.message}")
+    return [f"{head} {counts}", *worst.values()]
 
 
 def print_summary(results: str | Path, since: float, stream: TextIO) -> None:
