@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from matching import find_matches
 
 from polypref.files.conversations import to_text
 from polypref.sources.benchmarks import evaluation_texts, read_evaluation
-from polypref.sources.ngrams import Matcher, find_matches, words
+from polypref.sources.ngrams import Matcher, words
 from polypref.sources.sampling import Measured, sample_pairs
 
 EVALUATION = {

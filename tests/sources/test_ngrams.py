@@ -1,8 +1,9 @@
 """Contamination by n-grams, with known cases in three scripts."""
 
 import pytest
+from matching import find_matches
 
-from polypref.sources.ngrams import find_matches, words
+from polypref.sources.ngrams import words
 
 LONG = {
     "Latin": "Write a short story about a lighthouse keeper who finds a message in a bottle on a stormy night",

@@ -102,9 +102,3 @@ class Matcher:
             elif contained:
                 matches.append((key, self.references[min(contained)][0], "8-gram"))
         return matches
-
-
-def find_matches(texts: Iterable[tuple[Key, str]], references: Iterable[tuple[str, str]]) -> list[tuple[Key, str, str]]:
-    """Find texts, given as (id, text), that match a reference; the result is that of :meth:`Matcher.matches`."""
-    matcher = Matcher(references)
-    return matcher.matches([(key, tokens) for key, text in texts if (tokens := matcher.candidate(text))])
