@@ -3,14 +3,26 @@
 # ROOT is the folder with the rules, scripts and resources. A workflow that uses this one from GitHub or GitLab as a module
 # gets single files of it; the scripts import a package and read tables beside them, so the whole commit is checked out.
 
+import functools
+import gc
+import inspect
 import os
+import re
 import shlex
+import string
 import subprocess
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 
+import snakemake.common
+import snakemake.dag
+import snakemake.io.fmt
+import snakemake.rules
 from snakemake.exceptions import WorkflowError
+from snakemake.io import AnnotatedString, _IOFile
+from snakemake.jobs import Job
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.script import PythonScript
 from snakemake.settings.types import DeploymentMethod
@@ -171,3 +183,101 @@ def limit_evaluations(scheduler):
 
 
 limit_evaluations(JobScheduler)
+
+
+def replace(owner, name, change):
+    """Replace a function or property of Snakemake by `change(it)`, once per process."""
+    kept = f"_polypref_replaced_{name}"
+    if not hasattr(owner, kept):
+        setattr(owner, kept, vars(owner)[name])
+        setattr(owner, name, change(vars(owner)[name]))
+
+
+def once_per_rule(process_job):
+    """Check once per rule whether its script exists. Snakemake reads the script once per job, and evaluates the params."""
+
+    def process_job_once(self, job):
+        path = str(getattr(job.rule, self.script_type))
+        checked = vars(self).setdefault("checked_rules", set())
+        if job.rule.name not in checked:
+            process_job(self, job)
+            if "{" not in path:
+                checked.add(job.rule.name)
+
+    return process_job_once
+
+
+def remember_parameters(get_function_params):
+    """Inspect the signature of an input function once, instead of several times per job."""
+    functions, methods = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()
+
+    def parameters_of(function):
+        known, key = (methods, function.__func__) if inspect.ismethod(function) else (functions, function)
+        if not inspect.isfunction(key) or hasattr(key, snakemake.common.FUNC_OVERWRITE_PARAMS_ATTR):
+            return get_function_params(function)
+        if key not in known:
+            known[key] = get_function_params(function)
+        return known[key]
+
+    return parameters_of
+
+
+@functools.cache
+def uses_only_wildcards(text):
+    """Whether a message contains no values but wildcards, such as ``{wildcards.language}``."""
+    fields = [field for field in string.Formatter().parse(text) if field[1] is not None]
+    return all(re.fullmatch(r"wildcards\.\w+", name) and not spec and not how for _, name, spec, how in fields)
+
+
+def format_quickly(message):
+    """Format a message that contains only wildcards by `str.format`.
+
+    Snakemake copies all variables of the workflow for each job, and evaluates the params.
+    """
+
+    def formatted(self):
+        if self.rule.message and uses_only_wildcards(self.rule.message):
+            return self.rule.message.format(wildcards=self._format_wildcards)
+        return message.fget(self)
+
+    return property(formatted)
+
+
+def one_environment(conda_env_spec):
+    """Return the conda environment of a rule. Snakemake evaluates the params of each job, even without conda."""
+
+    def environment(self):
+        expanded = self.rule._expanded_conda_env
+        return conda_env_spec.fget(self) if expanded is snakemake.rules._NOT_CACHED else expanded
+
+    return property(environment)
+
+
+def flagged_quickly(is_flagged):
+    """Whether a file has a flag like ``ancient``. Snakemake asks about eight flags of each file several times."""
+
+    def is_flagged_quickly(value, flag):
+        if type(value) is AnnotatedString:
+            return bool(value._flags.get(flag))
+        if type(value) is str:
+            return False
+        if type(value) is _IOFile:
+            return is_flagged_quickly(value._file, flag)
+        return is_flagged(value, flag)
+
+    return is_flagged_quickly
+
+
+replace(snakemake.dag.ScriptProcessor, "process_job", once_per_rule)
+for module_with_signatures in (snakemake.common, snakemake.rules):
+    replace(module_with_signatures, "get_function_params", remember_parameters)
+replace(Job, "message", format_quickly)
+replace(Job, "conda_env_spec", one_environment)
+for module_with_flags in (snakemake.io, snakemake.io.fmt, snakemake.dag, snakemake.jobs, snakemake.rules):
+    replace(module_with_flags, "is_flagged", flagged_quickly)
+# The path of a file is its text; Snakemake compares and hashes it by functions in Python, many times per job.
+replace(_IOFile, "__eq__", lambda method: str.__eq__)
+replace(_IOFile, "__hash__", lambda method: str.__hash__)
+
+gc.freeze()
+gc.set_threshold(50_000, 20, 100)
