@@ -6,6 +6,7 @@
 import functools
 import gc
 import inspect
+import itertools
 import os
 import re
 import shlex
@@ -19,9 +20,11 @@ from pathlib import Path
 import snakemake.common
 import snakemake.dag
 import snakemake.io.fmt
+import snakemake.jobs
 import snakemake.rules
 from snakemake.exceptions import WorkflowError
 from snakemake.io import AnnotatedString, _IOFile
+from snakemake.iocontainers import ResourceList
 from snakemake.jobs import Job
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.script import PythonScript
@@ -268,9 +271,86 @@ def flagged_quickly(is_flagged):
     return is_flagged_quickly
 
 
+def remember_producers(update):
+    """Look up once per file which job produces it, instead of once per job that reads it.
+
+    The job that `update` returns is complete, so that no cycle of dependencies leads through it. Snakemake has a table of
+    known producers, but enters only files that no job produces.
+    """
+
+    async def update_and_remember(self, jobs, file=None, visited=None, known_producers=None, **options):
+        job = await update(self, jobs, file=file, visited=visited, known_producers=known_producers, **options)
+        if known_producers is not None and file is not None:
+            known_producers[file] = [job]
+        return job
+
+    return update_and_remember
+
+
+def compare_neighbours(check_directory_outputs):
+    """Check only if a path begins with another one whether an output is in a directory that is an output."""
+
+    def check(self):
+        paths = sorted({f"{file}/" for job in self.jobs for file in job.output})
+        nested = any(second.startswith(first) for first, second in itertools.pairwise(paths))
+        if nested or len({path.startswith("/") for path in paths}) > 1:
+            check_directory_outputs(self)
+
+    return check
+
+
+def expand_log_once(is_valid):
+    """Check the paths of a job's log and benchmark by expanding and keeping them; Snakemake expands them again later."""
+    return lambda self: (self.benchmark, self.log) and None
+
+
+def evaluate_constants_once(expand_resources):
+    """Evaluate the resources of a rule once if they are the same for all its jobs: numbers, texts and the temporary folder.
+
+    The temporary folder, ``system_tmpdir``, is a default resource. Snakemake evaluates it by `eval` for each job.
+    """
+
+    def expand(self, wildcards, input, attempt, skip_evaluation=None):
+        known, skipped = vars(self).setdefault("constant_resources", {}), frozenset(skip_evaluation or ())
+        if skipped not in known:
+            different = any(one.is_evaluable() and one.raw != "system_tmpdir" for one in self.resources.values())
+            expanded = expand_resources(self, wildcards, input, attempt, skip_evaluation)
+            known[skipped] = None if different else dict(expanded.items())
+            return expanded
+        if known[skipped] is None:
+            return expand_resources(self, wildcards, input, attempt, skip_evaluation)
+        return ResourceList(fromdict=known[skipped])
+
+    return expand
+
+
+def name_quickly(fmt_iofile):
+    """The name of a file in messages; Snakemake asks for eight flags, also if the file has none."""
+
+    def name(file, *as_input, **as_output):
+        return str(file) if type(file) is _IOFile and not file.flags else fmt_iofile(file, *as_input, **as_output)
+
+    return name
+
+
+def only_with_temporary_files(handle_temp):
+    """Look for temporary files after a job only if a rule has them."""
+
+    async def handle(self, job):
+        if any(is_flagged(file, "temp") for rule in self.workflow.rules for file in rule.output):
+            await handle_temp(self, job)
+
+    return handle
+
+
 replace(snakemake.dag.ScriptProcessor, "process_job", once_per_rule)
 for module_with_signatures in (snakemake.common, snakemake.rules):
     replace(module_with_signatures, "get_function_params", remember_parameters)
+replace(snakemake.dag.DAG, "update", remember_producers)
+replace(snakemake.dag.DAG, "check_directory_outputs", compare_neighbours)
+replace(Job, "is_valid", expand_log_once)
+replace(snakemake.rules.Rule, "expand_resources", evaluate_constants_once)
+replace(snakemake.jobs, "fmt_iofile", name_quickly)
 replace(Job, "message", format_quickly)
 replace(Job, "conda_env_spec", one_environment)
 for module_with_flags in (snakemake.io, snakemake.io.fmt, snakemake.dag, snakemake.jobs, snakemake.rules):
