@@ -19,9 +19,12 @@ from polypref.plan.needs import api_keys, nothing_outside, repositories
 from polypref.plan.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
 from polypref.plan.settings import compared_evaluation, expected_texts, settings
+from polypref.running.faster_plans import speed_up_plans
 from polypref.running.slurm import cancel_queued
 from polypref.running.slurm_executor import adapt_executor
 from polypref.running.summary import failure_summary, print_summary
+
+speed_up_plans()
 
 try:
     CONFIG = load_config(config, ROOT, config_files())

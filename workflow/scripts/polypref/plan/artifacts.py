@@ -53,7 +53,7 @@ class Response(NamedTuple):
 class Artifacts:
     """The artifacts of a configuration; ``languages`` is the table of languages.
 
-    Lists that cover all languages are computed once, because Snakemake asks for them in the input functions of many jobs.
+    Lists of all languages or policies are computed once, because input functions of many jobs use them.
     """
 
     config: Config
