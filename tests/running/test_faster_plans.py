@@ -96,5 +96,5 @@ def test_plans_and_runs_are_those_of_plain_snakemake(tmp_path):
     assert "Params have changed" in changed and "Step 0 a " in changed
     (folders[0] / "out/1.ab.txt").unlink(), (folders[1] / "out/1.ab.txt").unlink()
     missing = same("--dry-run")
-    assert re.search(r"^total +2$", missing, re.MULTILINE) and "Missing output files: out/1.ab.txt" in missing
+    assert re.search(r"^total +7$", missing, re.MULTILINE) and "Missing output files: out/1.ab.txt" in missing
     same("--dry-run", "--forcerun", "special", "--until", "collect")
