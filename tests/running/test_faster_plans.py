@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "workflow" / "scripts"
 FEATURES = Path(__file__).with_name("features")
 
 CHECK = f"""
@@ -41,9 +42,9 @@ def test_the_installed_snakemake_has_the_names_that_are_changed():
     assert not done.returncode, done.stderr
 
 
-def snakemake(folder: Path, *arguments: str, **environment: str) -> str:
-    """Run the workflow of a folder, called ``plain`` or ``faster``, and return its output."""
-    faster = {"FASTER": str(SCRIPTS)} if folder.name == "faster" else {}
+def snakemake(folder: Path, *arguments: str, snakefile: Path | None = None, **environment: str) -> str:
+    """Run a workflow in a folder, which is called ``plain`` or ``faster``, and return its output."""
+    how = {"FASTER": str(SCRIPTS)} if folder.name == "faster" else {"POLYPREF_PLAIN_SNAKEMAKE": "1"}
     command = [
         sys.executable,
         "-m",
@@ -57,8 +58,8 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> str:
         "--directory",
     ]
     done = subprocess.run(
-        [*command, str(folder), "--snakefile", str(folder / "Snakefile"), *arguments],
-        env=os.environ | {"NO_COLOR": "1"} | faster | environment,
+        [*command, str(folder), "--snakefile", str(snakefile or folder / "Snakefile"), *arguments],
+        env=os.environ | {"NO_COLOR": "1"} | how | environment,
         capture_output=True,
         text=True,
     )
@@ -98,3 +99,13 @@ def test_plans_and_runs_are_those_of_plain_snakemake(tmp_path):
     missing = same("--dry-run")
     assert re.search(r"^total +7$", missing, re.MULTILINE) and "Missing output files: out/1.ab.txt" in missing
     same("--dry-run", "--forcerun", "special", "--until", "collect")
+
+
+def test_the_plan_of_the_miniature_is_that_of_plain_snakemake(tmp_path):
+    config = str(ROOT / "config/demo.yaml")
+    plans = []
+    for name in ("plain", "faster"):
+        (tmp_path / name).mkdir()
+        text = snakemake(tmp_path / name, "--dry-run", "--configfile", config, snakefile=ROOT / "Snakefile")
+        plans.append(comparable(text))
+    assert plans[0] == plans[1] and len(plans[0]) > 1000

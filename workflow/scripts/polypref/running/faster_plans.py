@@ -13,10 +13,12 @@ import functools
 import gc
 import inspect
 import itertools
+import os
 import re
 import string
 import weakref
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import snakemake.common
@@ -27,15 +29,19 @@ import snakemake.rules
 from snakemake.io import AnnotatedString, _IOFile
 from snakemake.iocontainers import Namedlist, ResourceList
 
+PLAIN = "POLYPREF_PLAIN_SNAKEMAKE"
 PLAIN_PATH = re.compile(r"(?!\./)/?[\w.+,=@~-]+(?:/[\w.+,=@~-]+)*")
 """Paths about which Snakemake has no warning."""
 
 
 def speed_up_plans() -> None:
-    """Apply all changes of this module to Snakemake, once per process.
+    """Apply all changes of this module to Snakemake 9.27, once per process; another version is left as it is.
 
-    The garbage collector is told to look at the many lasting objects of a plan less often.
+    The garbage collector is told to look at the many lasting objects of a plan less often. If the environment variable
+    ``POLYPREF_PLAIN_SNAKEMAKE`` is set, nothing is changed.
     """
+    if PLAIN in os.environ or not version("snakemake").startswith("9.27."):
+        return
     for owner, name, change in CHANGES:
         kept = f"_before_polypref_{name}"
         if kept not in vars(owner):
