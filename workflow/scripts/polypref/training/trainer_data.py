@@ -32,7 +32,7 @@ from polypref.sources.templates import (
     render_pair,
     use_template,
 )
-from polypref.sources.tokens import TokenizerError
+from polypref.sources.tokens import TokenizerError, token_counter
 
 COLUMNS = ["item_id", "language", "chosen_messages", "rejected_messages"]
 """Columns of a data set that training reads: two columns that identify a pair, and its two conversations."""
@@ -170,7 +170,8 @@ def check_lengths(pairs: pd.DataFrame, tokenizer: Any, max_length: int) -> pd.Da
     if len(pairs):
         rendered, end = render(pairs, tokenizer), tokenizer.eos_token
         texts = zip(*((prompt, _closed(one, end), _closed(two, end)) for prompt, one, two in rendered), strict=True)
-        counts = {name: _count(tokenizer, list(side)) for name, side in zip(names, texts, strict=True)}
+        count = token_counter(tokenizer)
+        counts = {name: count(list(side)) for name, side in zip(names, texts, strict=True)}
         faults = [fault_of(pair, end) for pair in rendered]
     lengths = pairs[["item_id", "language"]].reset_index(drop=True).assign(**counts)
     dropped = lengths["prompt_tokens"] >= max_length - ROOM
@@ -178,11 +179,6 @@ def check_lengths(pairs: pd.DataFrame, tokenizer: Any, max_length: int) -> pd.Da
     equal, empty = (np.array([fault == kind for fault in faults], dtype=bool) for kind in (EQUAL, EMPTY))
     fates = np.select([equal, empty, dropped, cut], ["equal", "empty", "dropped", "cut"], "kept")
     return lengths.assign(fate=fates)
-
-
-def _count(tokenizer: Any, texts: list[str]) -> list[int]:
-    encoded = tokenizer(texts, add_special_tokens=False, padding=False, truncation=False, verbose=False)
-    return [len(ids) for ids in encoded["input_ids"]]
 
 
 def hold_out(item_ids: Sequence[str], share: float, seed: int) -> np.ndarray:
