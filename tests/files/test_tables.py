@@ -13,7 +13,7 @@ from polypref.datasets import building
 from polypref.datasets import texts as dataset_texts
 from polypref.files import tables
 from polypref.files.schemas import COMPLETIONS, PAIRS, REQUESTS, TEXTS
-from polypref.files.tables import TableError, iter_rows, read_rows, read_table, write_table
+from polypref.files.tables import TableError, iter_rows, read_ahead, read_rows, read_table, write_table
 from polypref.requests import collect
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
@@ -150,3 +150,37 @@ def test_texts_joined_in_pieces_equal_texts_joined_at_once(tmp_path, small):
     with pytest.raises(TableError, match="item_id z is in no pair"):
         for language, batch, texts in dataset_texts.read_texts(str(tmp_path / "pairs.parquet"), fields):
             building.build_dataset(batch, texts, language)
+
+
+def test_columns_whose_values_repeat_have_dictionaries(tmp_path):
+    rows = [request(f"r{n}", "i") | {"messages": [{"role": "user", "content": f"Hello {n}"}]} for n in range(5)]
+    write_table(tmp_path / "t.parquet", rows, REQUESTS)
+    group = pq.read_metadata(tmp_path / "t.parquet").row_group(0)
+    columns = [group.column(n) for n in range(group.num_columns)]
+    plain = {column.path_in_schema for column in columns if "RLE_DICTIONARY" not in column.encodings}
+    assert plain == {"messages.list.element.content"}
+
+
+def test_reading_ahead_keeps_order_and_raises_errors_in_their_place():
+    def numbers():
+        yield from range(5)
+        raise TableError("the file broke")
+
+    found = []
+    with pytest.raises(TableError, match="the file broke"):
+        found.extend(number for number in read_ahead(numbers()))
+    assert list(read_ahead(iter([]))) == [] and list(read_ahead("abc")) == ["a", "b", "c"]
+
+
+def test_reading_ahead_stops_with_its_reader():
+    read = []
+
+    def numbers():
+        for number in range(100):
+            read.append(number)
+            yield number
+
+    for number in read_ahead(numbers()):
+        if number == 3:
+            break
+    assert len(read) <= 5
