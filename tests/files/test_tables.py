@@ -1,5 +1,6 @@
 """Large files are read, joined and written in pieces, with the same rows as at once."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from polypref.datasets import building
 from polypref.datasets import texts as dataset_texts
 from polypref.files import tables
 from polypref.files.schemas import COMPLETIONS, PAIRS, REQUESTS, TEXTS
-from polypref.files.tables import TableError, iter_rows, read_ahead, read_rows, read_table, write_table
+from polypref.files.tables import TableError, iter_batches, iter_rows, read_ahead, read_rows, read_table, write_table
 from polypref.requests import collect
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
@@ -184,3 +185,15 @@ def test_reading_ahead_stops_with_its_reader():
         if number == 3:
             break
     assert len(read) <= 5
+
+
+def test_reading_a_large_file_in_batches_keeps_little_in_memory(tmp_path, monkeypatch):
+    for name in ("ROW_GROUP", "BATCH"):
+        monkeypatch.setattr(tables, name, 100)
+    texts = ({**completion(f"r{n}"), "text": random.Random(n).randbytes(5000).hex()} for n in range(3000))
+    write_table(tmp_path / "t.parquet", texts, COMPLETIONS)
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in iter_batches(tmp_path / "t.parquet", COMPLETIONS):
+        most = max(most, pa.total_allocated_bytes() - before)
+    size = (tmp_path / "t.parquet").stat().st_size
+    assert size > 15e6 and most < size / 5

@@ -195,7 +195,8 @@ def _opened(
     """Open a Parquet file, check that it has the given columns, and yield it with the schema of these columns."""
     wanted = list(columns or schema.names)
     try:
-        with pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow.dataset, and with it pandas
+        # pq.read_table would import pyarrow.dataset, and with it pandas; buffers would be kept until the file is closed
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             found = file.schema_arrow.names
             missing = [name for name in wanted if name not in found]
             if missing:
