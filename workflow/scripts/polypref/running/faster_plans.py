@@ -155,17 +155,6 @@ def keep_log(is_valid: Callable) -> Callable:
     return check
 
 
-def check_protected_in_turn(check_protected_output: Callable) -> Callable:
-    """Check whether outputs are write-protected without an asynchronous task for each file, and only if they exist."""
-
-    async def check(self: Any) -> None:
-        for file in self.output:
-            if await file.exists_local():
-                return await check_protected_output(self)
-
-    return check
-
-
 def compare_neighbours(check_directory_outputs: Callable) -> Callable:
     """Check whether an output is in a folder that is another job's output only if a path begins with another one."""
 
@@ -293,7 +282,6 @@ def _changes() -> Iterator[tuple[Any, str, Callable]]:
     yield job, "message", format_plain_message
     yield job, "conda_env_spec", conda_environment_of_rule
     yield job, "is_valid", keep_log
-    yield job, "check_protected_output", check_protected_in_turn
     yield Namedlist, "__init__", copy_empty_list
     yield _IOFile, "is_storage", look_up_storage
     yield _IOFile, "check", check_odd_paths
