@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 
 from polypref.datasets.texts import Ordered, by_language
 from polypref.files.schemas import DATASET, DROPPED, PAIRS
-from polypref.files.tables import iter_batches, read_table
+from polypref.files.tables import iter_batches
+
+NUMBERS = pa.schema([PAIRS.field(name) for name in ("item_id", "row")])
 
 
 def align(own: str | Path, others: Mapping[str, str | Path], pairs: str | Path) -> Iterator[tuple[pa.Table, pa.Table]]:
@@ -30,21 +32,24 @@ def align(own: str | Path, others: Mapping[str, str | Path], pairs: str | Path) 
     """
     keys = pa.schema([DATASET.field(name) for name in ("item_id", "language")])
     readers = {name: Ordered(iter_batches(path, DATASET, keys.names), keys) for name, path in sorted(others.items())}
-    base = read_table(pairs, PAIRS, ["item_id", "row"])
+    base, current = None, None
     for batch in iter_batches(own, DATASET):
         for language, rows in by_language(batch):
             last = rows["item_id"][-1]
+            if language != current:
+                base, current = Ordered(iter_batches(pairs, PAIRS, NUMBERS.names), NUMBERS), language
             reasons = pa.repeat("", len(rows))
             for name, reader in readers.items():
                 lacks = pc.invert(pc.is_in(rows["item_id"], value_set=reader.until(last, language)["item_id"]))
                 start = pc.if_else(pc.equal(reasons, ""), "not in data set ", ", ")
                 reasons = pc.if_else(lacks, pc.binary_join_element_wise(reasons, start, name, ""), reasons)
             missing = pc.not_equal(reasons, "")
-            yield rows.filter(pc.invert(missing)), _dropped(rows.filter(missing), reasons.filter(missing), base)
+            numbers = base.until(last)
+            yield rows.filter(pc.invert(missing)), _dropped(rows.filter(missing), reasons.filter(missing), numbers)
 
 
 def _dropped(rows: pa.Table, reasons: pa.Array, base: pa.Table) -> pa.Table:
-    """Return the pairs that are dropped in DROPPED; their row numbers are in the base set."""
+    """Return the pairs that are dropped in DROPPED; ``base``: their ids and row numbers in the base set."""
     numbers = base["row"].take(pc.index_in(rows["item_id"], value_set=base["item_id"]))
     made = {name: rows[name] for name in ("source", "item_id", "language")}
     made |= {"row": numbers, "step": pa.repeat("align", len(rows)), "reason": reasons}
