@@ -18,6 +18,7 @@ from polypref.datasets.exports import CHATS, TEXTS, file_of, splits
 from polypref.plan.needs import api_keys, nothing_outside, repositories
 from polypref.plan.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
+from polypref.requests.engines.imports import imported_on_cpu
 from polypref.plan.settings import compared_evaluation, expected_texts, settings
 from polypref.running.slurm import cancel_queued
 from polypref.running.slurm_executor import adapt_executor

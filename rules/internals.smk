@@ -95,50 +95,93 @@ IMPORTED = (
     "polypref.requests.translate",
     "polypref.sources.reading",
 )
+# What the scripts of other rules import, by rule: functions of the wildcards that return the modules and environment variables,
+# or None if a job has to run in its own Python. The rules add themselves; GPUs must not be used in a process that forks.
+IMPORTED_BY_RULE = {}
 THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
 
 
-class ShortScripts:
-    """The server that runs short scripts in forks; a script is short if its rule has no benchmark and one thread.
+class Forks:
+    """The servers that run scripts in forks: one for short scripts, and one for each set of imports of the other rules.
 
-    The server is started with the second script, because a run of one job is faster without it, and used once it has
-    imported its packages.
+    A script is short if its rule has no benchmark and one thread. The server of the short scripts is started with the
+    second one, because a run of one job is faster without it, and used once it has imported its packages. The others are
+    started with the first job if there are several with the same number of threads, and this job waits for the imports.
     """
 
     def __init__(self):
-        self.count, self.server, self.lock = 0, None, threading.Lock()
+        self.count, self.servers, self.lock = 0, {}, threading.Lock()
 
     def run(self, script, command, path):
-        """Run a script (Snakemake's object, with the file at `path`), and return whether the server ran it."""
-        from polypref.running.fork_server import SUPPORTED, ForkServer
+        """Run a script (Snakemake's object, with the file at `path`), and return whether a server ran it."""
+        from polypref.running.fork_server import SUPPORTED
 
-        if script.bench_record or script.threads > 1 or script.conda_env or script.container_img or script.env_modules:
+        own_python = script.conda_env or script.container_img or script.env_modules
+        if own_python or not SUPPORTED or "POLYPREF_NO_FORKS" in os.environ:
             return False
-        environment = dict(os.environ) | {f"{name}_NUM_THREADS": "1" for name in THREADS}
-        with self.lock:
-            self.count += 1
-            if self.count == 2 and SUPPORTED and "POLYPREF_NO_FORKS" not in os.environ:
-                self.server = ForkServer(IMPORTED, environment)
-        if not self.server or not self.server.is_ready:
+        environment = dict(os.environ) | {f"{name}_NUM_THREADS": str(script.threads) for name in THREADS}
+        if not (server := self.server_of(script, environment)):
             return False
         if tmpdir := script.resources.get("tmpdir"):
             environment |= dict.fromkeys(("TMPDIR", "TMP", "TEMPDIR", "TEMP"), tmpdir)
-        if code := self.server.run(path, environment):
+        if code := server.run(path, environment, measured_by(script.bench_record)):
             raise subprocess.CalledProcessError(code, command)
         return True
 
+    def server_of(self, script, environment):
+        """The server that has imported what a script needs; None if the script has to start its own Python."""
+        if script.rulename in IMPORTED_BY_RULE:
+            return self.server_of_models(script, environment)
+        if script.bench_record or script.threads > 1:
+            return None
+        with self.lock:
+            self.count += 1
+            if self.count == 2:
+                self.servers["short"] = fork_server(IMPORTED, environment)
+        server = self.servers.get("short")
+        return server if server and server.is_ready else None
+
+    def server_of_models(self, script, environment):
+        """The server of jobs that import more; all jobs of a rule with as many threads have the same server."""
+        name, own = (script.rulename, script.threads), IMPORTED_BY_RULE[script.rulename](script.wildcards)
+        if own is None or submits_jobs() or not workflow.is_main_process:
+            return None
+        with self.lock:
+            if name not in self.servers:
+                waiting = [job for job in workflow.dag.needrun_jobs() if (job.rule.name, job.threads) == name]
+                needed = [found for job in waiting if (found := IMPORTED_BY_RULE[job.rule.name](job.wildcards))]
+                modules = dict.fromkeys(module for found, _ in needed for module in found)
+                variables = {key: value for _, found in needed for key, value in found.items()}
+                self.servers[name] = fork_server(modules, environment | variables) if len(needed) > 1 else None
+        server = self.servers[name]
+        return server if server and server.wait() else None
+
+
+def fork_server(modules, environment):
+    """Start a server that imports modules."""
+    from polypref.running.fork_server import ForkServer
+
+    return ForkServer(tuple(modules), environment)
+
+
+def measured_by(record):
+    """A function of a process id that starts Snakemake's measurement for a rule's benchmark; None without a benchmark."""
+    from snakemake.benchmark import benchmarked
+
+    return (lambda pid: benchmarked(pid, record)) if record else None
+
 
 def adapt_scripts(run=PythonScript._execute_cmd):
-    """Run short Python scripts in forks of a server, and quote the path of Python in the commands of the others.
+    """Run Python scripts in forks of servers, and quote the path of Python in the commands of the others.
 
     Snakemake leaves that path unquoted, and would not find a virtual environment in a folder whose path contains blanks.
     """
-    short = ShortScripts()
+    forks = Forks()
 
     def run_script(self, command, **values):
         if "py_exec" in values:
             values["py_exec"] = shlex.quote(values["py_exec"])
-            if short.run(self, f"{values['py_exec']} {values['fname']}", values["fname"]):
+            if forks.run(self, f"{values['py_exec']} {values['fname']}", values["fname"]):
                 return None
         return run(self, command, **values)
 

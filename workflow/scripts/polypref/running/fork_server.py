@@ -1,15 +1,19 @@
-"""Run Snakemake's scripts in forks of one process that has already imported their packages.
+"""Run Snakemake's scripts in forks of a process that has already imported their packages.
 
-Most jobs of a run are short: starting Python and importing pyarrow takes several times as long as their work.
-Snakemake's process starts the server, which imports the packages once and forks for every job. A fork writes to the
-output streams of the run and has its own exit code and the environment that Snakemake gives to the job; Ctrl-C stops
-it as it stops a script. The server ends with the process that started it, after the jobs that are still running.
+Most jobs of a run are short: starting Python and importing pyarrow takes several times as long as their work. Small
+models are quick as well, but importing torch and vLLM takes half a minute. Snakemake's process starts the server, which
+imports the packages once and forks for every job. A fork writes to the output streams of the run and has its own exit
+code and the environment that Snakemake gives to the job; Ctrl-C stops it as it stops a script. The server ends with the
+process that started it, after the jobs that are still running.
+
+No module may start threads or compute with torch while it is imported, because a fork has only one thread.
 
 Only on Linux: the system libraries of macOS may not be used after a fork.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -19,10 +23,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open")
 READY = b"r"
@@ -51,8 +58,30 @@ class ForkServer:
                 self._is_ready = self._control.recv(1) == READY
             return self._is_ready
 
-    def run(self, script: str, environment: dict[str, str]) -> int:
+    def wait(self) -> bool:
+        """Wait until the server has imported its modules, and return whether it has; it ends if one can't be imported.
+
+        Raises:
+            OSError: if the server was stopped by a signal.
+        """
+        with self._lock:
+            if not self._is_ready:
+                self._is_ready = self._control.recv(1) == READY
+            if not self._is_ready and self._server.wait() < 0:
+                raise OSError("the server process of this run was stopped")
+            return self._is_ready and self._server.poll() is None
+
+    def run(
+        self,
+        script: str,
+        environment: dict[str, str],
+        measure: Callable[[int], AbstractContextManager[Any]] | None = None,
+    ) -> int:
         """Run a Python script in a fork, and return its exit code, or minus the number of the signal that ended it.
+
+        Parameters
+        ----------
+        measure : function of the fork's process id whose context surrounds the script
 
         Raises:
             OSError: if the server ended before the script did.
@@ -62,11 +91,14 @@ class ForkServer:
             with theirs, self._lock:
                 socket.send_fds(self._control, [b"j"], [theirs.fileno()])
             with ours.makefile("rw", encoding="utf-8") as stream:
-                stream.write(json.dumps({"script": script, "folder": os.getcwd(), "environment": environment}) + "\n")
-                stream.flush()
-                answer = stream.readline()
+                pid = stream.readline()
+                with measure(int(pid)) if measure and pid else nullcontext():
+                    job = {"script": script, "folder": os.getcwd(), "environment": environment}
+                    stream.write(json.dumps(job) + "\n")
+                    stream.flush()
+                    answer = stream.readline()
         if not answer:
-            raise OSError("the server process for short jobs has ended; run the same command again")
+            raise OSError("the server process of this run has ended; run the same command again")
         return int(answer)
 
     def close(self) -> None:
@@ -75,8 +107,11 @@ class ForkServer:
         self._server.wait()
 
 
-def serve(control: socket.socket) -> None:
-    """Fork for each connection received, until the other end of the control socket is closed and all forks ended."""
+def serve(control: socket.socket, changed: Mapping[str, str]) -> None:
+    """Fork for each connection received, until the other end of the control socket is closed and all forks ended.
+
+    ``changed``: environment variables that imported modules have set, which every fork has as well.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):  # all processes of a run get them; the server ends with the run
         signal.signal(number, signal.SIG_IGN)
     jobs: dict[int, tuple[int, socket.socket]] = {}
@@ -94,25 +129,30 @@ def serve(control: socket.socket) -> None:
                     pid = os.fork()
                     if pid == 0:
                         control.close()
-                        _run(connection)
+                        _run(connection, changed)
                     jobs[os.pidfd_open(pid)] = pid, connection
+                    with suppress(OSError):  # the run has ended
+                        connection.sendall(f"{pid}\n".encode())
             else:
                 pid, connection = jobs.pop(ready)
                 os.close(ready)
                 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                with connection:
+                with connection, suppress(OSError):  # the run has ended
                     connection.sendall(f"{code}\n".encode())
 
 
-def _run(connection: socket.socket) -> None:
+def _run(connection: socket.socket, changed: Mapping[str, str]) -> None:
     """Run the script that the connection names, in a fork, and end the process."""
     code = 1
     try:
         with connection, connection.makefile(encoding="utf-8") as stream:
-            job = json.loads(stream.readline())
+            line = stream.readline()
+        if not line:  # the run has ended
+            return
+        job = json.loads(line)
         os.chdir(job["folder"])
         os.environ.clear()
-        os.environ.update(job["environment"])
+        os.environ.update({**job["environment"], **changed})
         sys.argv = [job["script"]]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -128,12 +168,50 @@ def _run(connection: socket.socket) -> None:
         os._exit(code)
 
 
-if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as connected:
-        for module in sys.argv[2:]:
+def import_all(modules: Sequence[str]) -> dict[str, str]:
+    """Import modules, without their output if they succeed; return the environment variables that they have set."""
+    before = dict(os.environ)
+    with _output_of_failures():
+        for module in modules:
             importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # forks share these objects; their garbage collector does not write to them
+    return {name: value for name, value in os.environ.items() if before.get(name) != value}
+
+
+@contextmanager
+def _output_of_failures() -> Iterator[None]:
+    """Print what is written to the output streams only if the body fails."""
+    streams = [os.dup(number) for number in (1, 2)]
+    with tempfile.TemporaryFile() as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+        failed = True
         try:
-            connected.send(READY)
-            serve(connected)
-        except ConnectionError:  # the run has already ended
-            pass
+            yield
+            failed = False
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, stream in enumerate(streams, 1):
+                os.dup2(stream, number)
+                os.close(stream)
+            if failed:
+                file.seek(0)
+                sys.stderr.write(file.read().decode("utf-8", "replace"))
+
+
+def main(number: int, modules: Sequence[str]) -> None:
+    """Import modules, and serve the run that has the other end of a socket."""
+    for stop in (signal.SIGINT, signal.SIGTERM):  # without a traceback
+        signal.signal(stop, signal.SIG_DFL)
+    with socket.socket(fileno=number) as control:
+        changed = import_all(modules)
+        with suppress(ConnectionError):  # the run has already ended
+            control.send(READY)
+            serve(control, changed)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])
+    os._exit(0)  # at once, because at the end of Python some packages print what they have left in memory

@@ -8,6 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+IMPORTED_AT_START = (
+    "vllm.entrypoints.llm",
+    "vllm.entrypoints.launchers.cli_args",
+    "vllm.v1.attention.backends.cpu_attn",
+    "vllm.v1.core.sched.scheduler",
+    "vllm.v1.worker.cpu_worker",
+)
+"""Modules that ``vllm.LLM`` imports on a CPU before it loads a model."""
+
 
 class ChatRenderer:
     """Renders chat messages to the token ids that ``LLM.chat`` would send to the engine.
