@@ -23,6 +23,7 @@ from polypref.plan.settings import compared_evaluation, expected_texts, settings
 from polypref.running.slurm import cancel_queued
 from polypref.running.slurm_executor import adapt_executor
 from polypref.running.summary import failure_summary, print_summary
+from polypref.training.imports import imported_by_training
 
 try:
     CONFIG = load_config(config, ROOT, config_files())

@@ -2,7 +2,7 @@
 
 
 def imported_by_engine(wildcards):
-    """What a batch imports on a CPU: modules and environment variables; None if its engine starts quickly or uses a GPU."""
+    """What a batch imports on a CPU; None if its engine starts quickly or uses a GPU."""
     entry = CONFIG.checkpoints[PLAN.batch_checkpoint(wildcards.task, wildcards.checkpoint)]
     return None if entry.runtime.gpus else imported_on_cpu(entry.engine)
 

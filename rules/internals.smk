@@ -95,8 +95,8 @@ IMPORTED = (
     "polypref.requests.translate",
     "polypref.sources.reading",
 )
-# What the scripts of other rules import, by rule: functions of the wildcards that return the modules and environment variables,
-# or None if a job has to run in its own Python. The rules add themselves; GPUs must not be used in a process that forks.
+# What the scripts of other rules import: functions of the wildcards that return `Imports`, or None for a job that has to start
+# its own Python, because it uses a GPU or imports little. The rules' files add them.
 IMPORTED_BY_RULE = {}
 THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
 
@@ -150,9 +150,10 @@ class Forks:
             if name not in self.servers:
                 waiting = [job for job in workflow.dag.needrun_jobs() if (job.rule.name, job.threads) == name]
                 needed = [found for job in waiting if (found := IMPORTED_BY_RULE[job.rule.name](job.wildcards))]
-                modules = dict.fromkeys(module for found, _ in needed for module in found)
-                variables = {key: value for _, found in needed for key, value in found.items()}
-                self.servers[name] = fork_server(modules, environment | variables) if len(needed) > 1 else None
+                modules = dict.fromkeys(module for found in needed for module in found.modules)
+                for found in needed:
+                    environment = found.environment(environment)
+                self.servers[name] = fork_server(modules, environment) if len(needed) > 1 else None
         server = self.servers[name]
         return server if server and server.wait() else None
 

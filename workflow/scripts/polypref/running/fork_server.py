@@ -28,11 +28,29 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open")
 READY = b"r"
+_is_fork = False
+
+
+def is_fork() -> bool:
+    """Whether this process is a fork of a server."""
+    return _is_fork
+
+
+@dataclass(frozen=True)
+class Imports:
+    """What a script imports, so that a server can import it in advance.
+
+    ``environment``: adapts the environment of a server, because some modules read variables when they are imported.
+    """
+
+    modules: tuple[str, ...]
+    environment: Callable[[Mapping[str, str]], dict[str, str]] = dict
 
 
 class ForkServer:
@@ -42,7 +60,7 @@ class ForkServer:
         """Start a server that imports the modules; :attr:`is_ready` is true once it has."""
         self._control, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock, self._is_ready = threading.Lock(), False
-        command = [sys.executable, "-P", "-m", __name__, str(end.fileno()), *modules]
+        command = [sys.executable, "-P", "-m", "polypref.running.fork_server", str(end.fileno()), *modules]
         path = [str(Path(__file__).parents[2]), *environment.get("PYTHONPATH", "").split(os.pathsep)]
         environment = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, path))}
         with end:
@@ -141,31 +159,40 @@ def serve(control: socket.socket, changed: Mapping[str, str]) -> None:
                     connection.sendall(f"{code}\n".encode())
 
 
-def _run(connection: socket.socket, changed: Mapping[str, str]) -> None:
+def _run(connection: socket.socket, changed: Mapping[str, str]) -> NoReturn:
     """Run the script that the connection names, in a fork, and end the process."""
+    global _is_fork
+    _is_fork = True
+    with connection, connection.makefile(encoding="utf-8") as stream:
+        line = stream.readline()
+    if not line:  # the run has ended
+        os._exit(1)
+    job = json.loads(line)
+    run_script([job["script"]], job["folder"], {**job["environment"], **changed}, os._exit)
+
+
+def run_script(
+    arguments: list[str], folder: str, environment: Mapping[str, str], end: Callable[[int], NoReturn]
+) -> NoReturn:
+    """Run a script with arguments in this process, a fork, as Python does, and end the process with the exit code."""
     code = 1
     try:
-        with connection, connection.makefile(encoding="utf-8") as stream:
-            line = stream.readline()
-        if not line:  # the run has ended
-            return
-        job = json.loads(line)
-        os.chdir(job["folder"])
+        os.chdir(folder)
         os.environ.clear()
-        os.environ.update({**job["environment"], **changed})
-        sys.argv = [job["script"]]
+        os.environ.update(environment)
+        sys.argv = arguments
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        runpy.run_path(job["script"], run_name="__main__")
+        runpy.run_path(arguments[0], run_name="__main__")
         code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except SystemExit as exit:
+        code = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        end(code)
 
 
 def import_all(modules: Sequence[str]) -> dict[str, str]:
@@ -213,5 +240,5 @@ def main(number: int, modules: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    importlib.import_module("polypref.running.fork_server").main(int(sys.argv[1]), sys.argv[2:])  # the scripts' module
     os._exit(0)  # at once, because at the end of Python some packages print what they have left in memory

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from polypref.requests.engines.vllm_internals import IMPORTED_AT_START
+from polypref.running.fork_server import Imports
 
 VLLM_ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
 """Environment variables that vLLM reads when it is imported, unless they are set already."""
@@ -19,14 +18,11 @@ _ENGINES = {
 }
 
 
-def imported_on_cpu(engine: str) -> tuple[tuple[str, ...], dict[str, str]] | None:
-    """Return the modules that a batch imports on a CPU, and the environment variables that they have to find.
-
-    Returns
-    -------
-    (modules, variables), or None for an engine that starts quickly.
-    """
+def imported_on_cpu(engine: str) -> Imports | None:
+    """Return what a batch imports on a CPU; None for an engine that starts quickly."""
     if engine not in _ENGINES:
         return None
-    variables = {name: os.environ.get(name, value) for name, value in VLLM_ENVIRONMENT.items()} | IN_THIS_PROCESS
-    return (*_JOB, *_ENGINES[engine]), variables if engine == "vllm" else {}
+    modules = (*_JOB, *_ENGINES[engine])
+    if engine != "vllm":
+        return Imports(modules)
+    return Imports(modules, lambda base: {**VLLM_ENVIRONMENT, **base, **IN_THIS_PROCESS})
