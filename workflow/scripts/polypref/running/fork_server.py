@@ -34,6 +34,8 @@ from typing import Any, NoReturn
 
 SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open")
 READY = b"r"
+NOT_IMPORTED = 3
+"""Exit code of a server that can't import its modules."""
 _is_fork = False
 
 
@@ -80,12 +82,12 @@ class ForkServer:
         """Wait until the server has imported its modules, and return whether it has; it ends if one can't be imported.
 
         Raises:
-            OSError: if the server was stopped by a signal.
+            OSError: if the server was stopped while it imported its modules.
         """
         with self._lock:
             if not self._is_ready:
                 self._is_ready = self._control.recv(1) == READY
-            if not self._is_ready and self._server.wait() < 0:
+            if not self._is_ready and self._server.wait() != NOT_IMPORTED:
                 raise OSError("the server process of this run was stopped")
             return self._is_ready and self._server.poll() is None
 
@@ -233,7 +235,11 @@ def main(number: int, modules: Sequence[str]) -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):  # without a traceback
         signal.signal(stop, signal.SIG_DFL)
     with socket.socket(fileno=number) as control:
-        changed = import_all(modules)
+        try:
+            changed = import_all(modules)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(NOT_IMPORTED)
         with suppress(ConnectionError):  # the run has already ended
             control.send(READY)
             serve(control, changed)
