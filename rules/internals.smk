@@ -102,7 +102,7 @@ THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
 
 
 class Forks:
-    """The servers that run scripts in forks: one for short scripts, and one for each set of imports of the other rules.
+    """The servers that run scripts in forks: one for short scripts, and those of rules that import more.
 
     A script is short if its rule has no benchmark and one thread. The server of the short scripts is started with the
     second one, because a run of one job is faster without it, and used once it has imported its packages. The others are
@@ -130,8 +130,8 @@ class Forks:
 
     def server_of(self, script, environment):
         """The server that has imported what a script needs; None if the script has to start its own Python."""
-        if script.rulename in IMPORTED_BY_RULE:
-            return self.server_of_models(script, environment)
+        if server := self.server_of_imports(script, environment):
+            return server
         if script.bench_record or script.threads > 1:
             return None
         with self.lock:
@@ -141,21 +141,28 @@ class Forks:
         server = self.servers.get("short")
         return server if server and server.is_ready else None
 
-    def server_of_models(self, script, environment):
-        """The server of jobs that import more; all jobs of a rule with as many threads have the same server."""
-        name, own = (script.rulename, script.threads), IMPORTED_BY_RULE[script.rulename](script.wildcards)
+    def server_of_imports(self, script, environment):
+        """The server that has imported what a rule declares; None if it declares nothing or only one job would use it."""
+        own = imports_of(script.rulename, script.wildcards)
         if own is None or submits_jobs() or not workflow.is_main_process:
             return None
         with self.lock:
-            if name not in self.servers:
-                waiting = [job for job in workflow.dag.needrun_jobs() if (job.rule.name, job.threads) == name]
-                needed = [found for job in waiting if (found := IMPORTED_BY_RULE[job.rule.name](job.wildcards))]
-                modules = dict.fromkeys(module for found in needed for module in found.modules)
-                for found in needed:
-                    environment = found.environment(environment)
-                self.servers[name] = fork_server(modules, environment) if len(needed) > 1 else None
-        server = self.servers[name]
+            if (own.server, script.threads) not in self.servers:
+                jobs = [job for job in workflow.dag.needrun_jobs() if job.threads == script.threads]
+                found = [imports_of(job.rule.name, job.wildcards) for job in jobs]
+                found = [imports for imports in found if imports and imports.server == own.server]
+                modules = dict.fromkeys(module for imports in found for module in imports.modules)
+                for imports in found:
+                    environment = imports.environment(environment)
+                several = len(found) > 1
+                self.servers[own.server, script.threads] = fork_server(modules, environment) if several else None
+        server = self.servers[own.server, script.threads]
         return server if server and server.wait() else None
+
+
+def imports_of(name, wildcards):
+    """What a job of a rule imports; None if it has to start its own Python."""
+    return IMPORTED_BY_RULE[name](wildcards) if name in IMPORTED_BY_RULE else None
 
 
 def fork_server(modules, environment):

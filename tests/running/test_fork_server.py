@@ -115,8 +115,8 @@ def environment_with(folder: Path, name: str, text: str) -> dict[str, str]:
 
 
 def test_forks_have_the_variables_that_a_module_has_set_but_not_its_output(tmp_path, capfd):
-    text = "import os; os.environ['FROM_MODULE'] = 'yes'; print('a warning')"
-    server = ForkServer(["warns"], environment_with(tmp_path, "warns", text))
+    text = "import os\ndef load(one, two):\n    os.environ['FROM_MODULE'] = one + two\nprint('a warning')\n"
+    server = ForkServer(["warns:load:y,es"], environment_with(tmp_path, "warns", text))
     assert server.wait() and server.wait() and server.is_ready
     script = "import os; assert os.environ['FROM_MODULE'] == 'yes' and 'PATH' not in os.environ; print('seen')"
     assert server.run(write(tmp_path, script), {"HOME": "/"}) == 0

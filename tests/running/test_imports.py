@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from polypref.datasets.identification import NEIGHBOURS, imported_by_identification
 from polypref.requests.engines.imports import imported_on_cpu
 from polypref.running.fork_server import SUPPORTED
 from polypref.training.imports import imported_by_training
@@ -29,9 +30,17 @@ print(*sorted({"datasets", "openrlhf"} & sys.modules.keys()))
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
-@pytest.mark.parametrize("what", ["vllm", "seq2seq", "training"])
+IMPORTS = {
+    "vllm": imported_on_cpu("vllm"),
+    "seq2seq": imported_on_cpu("seq2seq"),
+    "training": imported_by_training(1),
+    "languages": imported_by_identification(["en", "de", "ja", *NEIGHBOURS], "polypref.evaluation.biases"),
+}
+
+
+@pytest.mark.parametrize("what", IMPORTS)
 def test_imports_start_no_threads(what):
-    imports = imported_by_training(1) if what == "training" else imported_on_cpu(what)
+    imports = IMPORTS[what]
     environment = imports.environment({**os.environ, **ONE_THREAD, "PYTHONPATH": str(SCRIPTS), "TQDM_DISABLE": "1"})
     done = subprocess.run(
         [sys.executable, "-c", CODE, *imports.modules], env=environment, capture_output=True, text=True, check=True

@@ -46,11 +46,14 @@ def is_fork() -> bool:
 
 @dataclass(frozen=True)
 class Imports:
-    """What a script imports, so that a server can import it in advance.
+    """What a script imports and loads, so that a server can do it in advance.
 
-    ``environment``: adapts the environment of a server, because some modules read variables when they are imported.
+    ``server``: scripts with the same name share a server. ``modules``: names of modules, or ``MODULE:FUNCTION:A,B`` to
+    call a function with strings. ``environment``: adapts the environment of the server, because some modules read
+    variables when they are imported.
     """
 
+    server: str
     modules: tuple[str, ...]
     environment: Callable[[Mapping[str, str]], dict[str, str]] = dict
 
@@ -59,7 +62,7 @@ class ForkServer:
     """The server as seen by the process that starts it; its methods may be called from several threads."""
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
-        """Start a server that imports the modules; :attr:`is_ready` is true once it has."""
+        """Start a server that imports the modules (see `Imports`); :attr:`is_ready` is true once it has."""
         self._control, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock, self._is_ready = threading.Lock(), False
         command = [sys.executable, "-P", "-m", "polypref.running.fork_server", str(end.fileno()), *modules]
@@ -198,11 +201,17 @@ def run_script(
 
 
 def import_all(modules: Sequence[str]) -> dict[str, str]:
-    """Import modules, without their output if they succeed; return the environment variables that they have set."""
+    """Import modules and call functions (see `Imports`); return the environment variables that they have set.
+
+    Their output is printed only if one of them fails.
+    """
     before = dict(os.environ)
     with _output_of_failures():
-        for module in modules:
-            importlib.import_module(module)
+        for name in modules:
+            module, *call = name.split(":")
+            imported = importlib.import_module(module)
+            if call:
+                getattr(imported, call[0])(*call[1].split(","))
     gc.collect()
     gc.freeze()  # forks share these objects; their garbage collector does not write to them
     return {name: value for name, value in os.environ.items() if before.get(name) != value}

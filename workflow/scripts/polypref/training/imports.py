@@ -20,4 +20,4 @@ def imported_by_training(threads: int) -> Imports:
     def adapted(base: Mapping[str, str]) -> dict[str, str]:
         return {**openrlhf_launcher.ONE_CPU_PROCESS, **environment(base, None, threads)}
 
-    return Imports(MODULES, adapted)
+    return Imports("trainer", MODULES, adapted)

@@ -24,5 +24,5 @@ def imported_on_cpu(engine: str) -> Imports | None:
         return None
     modules = (*_JOB, *_ENGINES[engine])
     if engine != "vllm":
-        return Imports(modules)
-    return Imports(modules, lambda base: {**VLLM_ENVIRONMENT, **base, **IN_THIS_PROCESS})
+        return Imports("engines", modules)
+    return Imports("engines", modules, lambda base: {**VLLM_ENVIRONMENT, **base, **IN_THIS_PROCESS})

@@ -60,8 +60,10 @@ def max_running(llm: Any) -> int:
 
 
 def shut_down(llm: Any) -> None:
-    """Stop the engine's process and free the device; ``LLM`` has no method for it."""
+    """Stop the engine and free the device; ``LLM`` has no method for it."""
     from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+    from vllm.platforms import current_platform
 
     llm.llm_engine.engine_core.shutdown()
-    cleanup_dist_env_and_memory()
+    if not current_platform.is_cpu():  # an engine in this process has cleaned up already
+        cleanup_dist_env_and_memory()
