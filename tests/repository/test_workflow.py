@@ -70,7 +70,7 @@ def test_model_jobs_run_in_forks(tmp_path, monkeypatch):
     files = [f"results/completions/answer/{name}.parquet" for name in names]
     snakemake(tmp_path, *files, "--quiet", "reason", *config)
     starts = (tmp_path / "starts.txt").read_text(encoding="utf-8")
-    assert "complete.py" not in starts and starts.count("vllm.entrypoints") == 1
+    assert "complete.py" not in starts and starts.count("vllm.entrypoints.llm") == 1
     bench = (tmp_path / "results/benchmarks/complete/answer.weak.tsv").read_text(encoding="utf-8").splitlines()
     assert float(dict(zip(*(line.split("\t") for line in bench), strict=True))["max_rss"]) > 100
     forked = (tmp_path / files[0]).read_bytes()
