@@ -22,10 +22,13 @@ from polypref.report.pages import FIGURES, KINDS, PAGES
 from polypref.requests.engines.imports import imported_on_cpu
 from polypref.plan.settings import compared_evaluation, expected_texts, settings
 from polypref.running.fork_server import Imports
+from polypref.running.faster_plans import speed_up_plans
 from polypref.running.slurm import cancel_queued
 from polypref.running.slurm_executor import adapt_executor
 from polypref.running.summary import failure_summary, print_summary
 from polypref.training.imports import imported_by_training
+
+speed_up_plans()
 
 try:
     CONFIG = load_config(config, ROOT, config_files())

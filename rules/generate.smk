@@ -73,7 +73,7 @@ rule ask_answers:
 rule collect_answers:
     input:
         requests=R / "requests/answer/{policy}/{language}.parquet",
-        completions=lambda wc: completions_of("answer", wc.policy),
+        completions=completions_of("answer", "{policy}"),
     output:
         R / "answers/{policy}/{language}.parquet",
     log:

@@ -39,7 +39,9 @@ def test_aligned_data_sets_have_the_same_pairs_and_the_funnel_counts_the_rest(tm
     assert set(aligned["reason"]) == {"not in data set B"} and set(aligned["language"]) == {"is"}
     empty = left.iloc[:0]
     languages = sorted(frames["A"][0]["language"].unique())
-    funnel = tabulate_funnel({"gutenberg": (pairs, empty)}, pairs, empty, frames, languages)
+    funnel = tabulate_funnel(
+        {"gutenberg": (pairs, empty)}, pairs, empty, {n: ([k], d) for n, (k, d) in frames.items()}, languages
+    )
     assert funnel.loc[funnel["step"].eq("align"), "rows"].sum() == len(aligned)
 
 

@@ -19,8 +19,17 @@ def data():
             "datasets": {name: synthetic.dataset(pairs, name) for name in "AB"}}  # fmt: skip
 
 
+def funnel_of(data: dict, languages: list[str] = synthetic.LANGUAGES, **more) -> pd.DataFrame:
+    """Tabulate the funnel; the kept rows are read in pieces of 20."""
+    datasets = {
+        name: ([kept[start : start + 20] for start in range(0, len(kept), 20)], dropped)
+        for name, (kept, dropped) in data["datasets"].items()
+    }
+    return tabulate_funnel(**(data | {"datasets": datasets}), languages=languages, **more)
+
+
 def test_every_row_is_accounted_for(data):
-    funnel = tabulate_funnel(**data, languages=synthetic.LANGUAGES)
+    funnel = funnel_of(data)
     groups = funnel.assign(part=funnel["step"].where(funnel["step"].isin(["read", "kept"]), "dropped"))
     sums = groups.pivot_table(index=["stage", "name", "language"], columns="part", values="rows", aggfunc="sum").fillna(
         0
@@ -54,16 +63,23 @@ def test_every_row_is_accounted_for(data):
 def test_a_sum_that_does_not_add_up_names_the_source(data, key, change, complaint):
     data[key] = change(data[key])
     with pytest.raises(TableError, match=complaint):
-        tabulate_funnel(**data, languages=synthetic.LANGUAGES)
+        funnel_of(data)
 
 
 def test_a_lost_row_names_architecture_and_language(data):
     kept, dropped = data["datasets"]["B"]
     data["datasets"]["B"] = kept[~(kept["language"].eq("ja") & kept["item_id"].eq("gutenberg-001"))], dropped
     with pytest.raises(TableError, match=r"architecture B, ja: 1 rows are neither kept nor dropped: gutenberg-001"):
-        tabulate_funnel(**data, languages=synthetic.LANGUAGES)
+        funnel_of(data)
     with pytest.raises(TableError, match=r"architecture A: rows in .*zh"):
-        tabulate_funnel(**data, languages=synthetic.LANGUAGES[:-1])
+        funnel_of(data, synthetic.LANGUAGES[:-1])
+
+
+def test_languages_whose_rows_are_not_consecutive_are_an_error(data):
+    kept, dropped = data["datasets"]["A"]
+    data["datasets"]["A"] = pd.concat([kept, kept.head(1)]), dropped
+    with pytest.raises(TableError, match=r"architecture A: the rows in \w+ are not consecutive"):
+        funnel_of(data)
 
 
 def native(rows: list[int], left: list[tuple[int, str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -79,7 +95,7 @@ def test_native_prompts_are_counted_and_take_the_place_of_the_base_set(data):
         data["datasets"][name] = pd.concat([kept[kept["language"].ne("de")], own]), dropped
     sets = {("own", "de"): native([1, 4, 5], [(2, "clean"), (3, "deduplicate"), (7, "sample"), (8, "sample")])}
     named = {("B", "de"): "own"}
-    funnel = tabulate_funnel(**data, languages=synthetic.LANGUAGES, native=sets, prompts=named)
+    funnel = funnel_of(data, native=sets, prompts=named)
     mine = funnel[funnel["stage"].eq("native prompts")]
     assert set(mine["name"]) == {"own"} and set(mine["language"]) == {"de"}
     assert dict(zip(mine["step"], mine["rows"], strict=True)) == {
@@ -89,17 +105,17 @@ def test_native_prompts_are_counted_and_take_the_place_of_the_base_set(data):
     assert read["architecture", "A"] == 45 and read["architecture", "B"] == 3
     sets["own", "de"] = native([1, 4, 5], [(5, "sample")])
     with pytest.raises(TableError, match="native prompts own, de: rows are kept or dropped more than once: 5"):
-        tabulate_funnel(**data, languages=synthetic.LANGUAGES, native=sets, prompts=named)
+        funnel_of(data, native=sets, prompts=named)
     sets["own", "de"] = native([1, 4], [(5, "sample")])
     with pytest.raises(TableError, match="architecture B, de: 1 rows were not in the input: own-5"):
-        tabulate_funnel(**data, languages=synthetic.LANGUAGES, native=sets, prompts=named)
+        funnel_of(data, native=sets, prompts=named)
 
 
 def test_counts(data, tmp_path):
     lengths = {}
     for name, (kept, _) in data["datasets"].items():
         synthetic.write(kept, tmp_path / name, DATASET)
-        lengths[name] = read_lengths(tmp_path / name)
+        lengths[name] = list(read_lengths(tmp_path / name))
     table = tabulate_dataset_counts(lengths, synthetic.LANGUAGES)
     assert table["pairs"].sum() == sum(len(kept) for kept, _ in data["datasets"].values())
     assert table["language"].iloc[0] == "en" and table["architecture"].tolist() == sorted(table["architecture"])

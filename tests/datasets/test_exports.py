@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from polypref.datasets.cards import card
 from polypref.datasets.croissant import croissant
-from polypref.datasets.exports import CONVERSATIONS, file_of, split_of, write_exports
+from polypref.datasets.exports import CONVERSATIONS, conversations, file_of, split_of, write_exports
 from polypref.files.schemas import DATASET
 from polypref.files.tables import read_rows, write_table
 
@@ -65,6 +66,17 @@ def test_items_are_in_one_split_in_every_language(folder):
     for split in ids:
         chats = read_rows(folder / file_of("conversations", split), CONVERSATIONS)
         assert [chat["item_id"] for chat in chats] == ids[split]
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 8), (3, 1), (2, 5), (0, 0)])
+def test_answers_are_the_messages_after_the_prompt(start, count):
+    rows = [row(number, "en") for number in range(8)]
+    table = pa.Table.from_pylist(rows, DATASET).slice(start, count)
+    for chat, own in zip(conversations(table).to_pylist(), rows[start : start + count], strict=True):
+        asked = own["prompt_messages"]
+        assert chat["prompt"] == asked
+        for name in ("chosen", "rejected"):
+            assert asked + chat[name] == own[f"{name}_messages"] and chat[name] == [turn("assistant", own[name])]
 
 
 def test_a_larger_test_split_contains_every_smaller_one():

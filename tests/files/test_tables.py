@@ -1,5 +1,6 @@
 """Large files are read, joined and written in pieces, with the same rows as at once."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from polypref.datasets import building
 from polypref.datasets import texts as dataset_texts
 from polypref.files import tables
 from polypref.files.schemas import COMPLETIONS, PAIRS, REQUESTS, TEXTS
-from polypref.files.tables import TableError, iter_rows, read_rows, read_table, write_table
+from polypref.files.tables import TableError, iter_batches, iter_rows, read_ahead, read_rows, read_table, write_table
 from polypref.requests import collect
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
@@ -150,3 +151,49 @@ def test_texts_joined_in_pieces_equal_texts_joined_at_once(tmp_path, small):
     with pytest.raises(TableError, match="item_id z is in no pair"):
         for language, batch, texts in dataset_texts.read_texts(str(tmp_path / "pairs.parquet"), fields):
             building.build_dataset(batch, texts, language)
+
+
+def test_columns_whose_values_repeat_have_dictionaries(tmp_path):
+    rows = [request(f"r{n}", "i") | {"messages": [{"role": "user", "content": f"Hello {n}"}]} for n in range(5)]
+    write_table(tmp_path / "t.parquet", rows, REQUESTS)
+    group = pq.read_metadata(tmp_path / "t.parquet").row_group(0)
+    columns = [group.column(n) for n in range(group.num_columns)]
+    plain = {column.path_in_schema for column in columns if "RLE_DICTIONARY" not in column.encodings}
+    assert plain == {"messages.list.element.content"}
+
+
+def test_reading_ahead_keeps_order_and_raises_errors_in_their_place():
+    def numbers():
+        yield from range(5)
+        raise TableError("the file broke")
+
+    found = []
+    with pytest.raises(TableError, match="the file broke"):
+        found.extend(number for number in read_ahead(numbers()))
+    assert list(read_ahead(iter([]))) == [] and list(read_ahead("abc")) == ["a", "b", "c"]
+
+
+def test_reading_ahead_stops_with_its_reader():
+    read = []
+
+    def numbers():
+        for number in range(100):
+            read.append(number)
+            yield number
+
+    for number in read_ahead(numbers()):
+        if number == 3:
+            break
+    assert len(read) <= 5
+
+
+def test_reading_a_large_file_in_batches_keeps_little_in_memory(tmp_path, monkeypatch):
+    for name in ("ROW_GROUP", "BATCH"):
+        monkeypatch.setattr(tables, name, 100)
+    texts = ({**completion(f"r{n}"), "text": random.Random(n).randbytes(5000).hex()} for n in range(3000))
+    write_table(tmp_path / "t.parquet", texts, COMPLETIONS)
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in iter_batches(tmp_path / "t.parquet", COMPLETIONS):
+        most = max(most, pa.total_allocated_bytes() - before)
+    size = (tmp_path / "t.parquet").stat().st_size
+    assert size > 15e6 and most < size / 5

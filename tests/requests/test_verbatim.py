@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypref.requests import verbatim
 from polypref.requests.splitting import split_text
 from polypref.requests.verbatim import protected, segments
 
@@ -22,6 +23,11 @@ MARKS = st.lists(
 @given(st.one_of(st.text(), MARKS))
 def test_segments_join_to_the_text(text):
     assert "".join(part for part, _ in segments(text)) == text
+
+
+@given(MARKS | st.from_regex(verbatim._PROTECTED))
+def test_protected_parts_have_a_sign(text):
+    assert all(verbatim._SIGN.search(match[0]) for match in verbatim._PROTECTED.finditer(text))
 
 
 @given(MARKS, st.sampled_from(["lines", "sentences"]))

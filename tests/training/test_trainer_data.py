@@ -1,6 +1,7 @@
 """Training data: which rows OpenRLHF would drop or truncate, and pairs compared as they are rendered."""
 
 import os
+from collections import Counter
 from types import SimpleNamespace
 
 import pandas as pd
@@ -88,10 +89,10 @@ def test_a_template_that_writes_the_date_is_an_error(pairs, tokenizer, monkeypat
 def test_rows_left_to_train_on(pairs, tokenizer):
     lengths = trainer_data.check_lengths(pairs, tokenizer, 20)
     dropped = trainer_data.choose_rows(lengths, "drop", 2, seed=1)
-    assert dropped["fate"].value_counts().to_dict() == {"dropped": 4, "kept": 2, "remainder": 1}
+    assert Counter(dropped["fate"]) == {"dropped": 4, "kept": 2, "remainder": 1}
     assert dropped["trained"].sum() == 2
     cut = trainer_data.choose_rows(lengths, "cut", 5, seed=1)
-    assert cut["fate"].value_counts().to_dict() == {"kept": 3, "dropped": 2, "cut": 2}
+    assert Counter(cut["fate"]) == {"kept": 3, "dropped": 2, "cut": 2}
     assert cut["trained"].sum() == 5
     with pytest.raises(DataError, match="4 of 7 pairs do not fit"):
         trainer_data.choose_rows(lengths, "error", 2, seed=1)

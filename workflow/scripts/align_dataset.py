@@ -4,7 +4,7 @@ from pathlib import Path
 
 from polypref.datasets.aligning import align
 from polypref.files.schemas import DATASET, DROPPED
-from polypref.files.tables import TableError, iter_batches, open_table
+from polypref.files.tables import TableError, iter_batches, open_table, read_ahead
 from polypref.running.logs import job
 
 if __name__ == "__main__":
@@ -16,7 +16,7 @@ if __name__ == "__main__":
             for table in iter_batches(files.dropped, DROPPED):
                 dropped.write(table)
             before = dropped.rows
-            for kept, left in align(own, others, files.pairs):
+            for kept, left in read_ahead(align(own, others, files.pairs)):
                 dataset.write(kept)
                 dropped.write(left)
             if not dataset.rows:

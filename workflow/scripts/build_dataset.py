@@ -4,7 +4,7 @@ from polypref.datasets.building import build_dataset
 from polypref.datasets.texts import Flags, native_files, read_texts
 from polypref.files.copies import local_copies
 from polypref.files.schemas import DATASET, DROPPED
-from polypref.files.tables import TableError, open_table
+from polypref.files.tables import TableError, open_table, read_ahead
 from polypref.running.logs import job
 
 if __name__ == "__main__":
@@ -16,7 +16,7 @@ if __name__ == "__main__":
         fields = local_copies(params.fields, given)
         with open_table(made.dataset, DATASET) as dataset, open_table(made.dropped, DROPPED) as dropped:
             first = None
-            for language, pairs, texts in read_texts(given.pairs, fields, native):
+            for language, pairs, texts in read_ahead(read_texts(given.pairs, fields, native)):
                 marked = flags.of(language, pairs)
                 kept, left = build_dataset(pairs, texts, language, params.drop, marked, language in native)
                 dataset.write(kept)

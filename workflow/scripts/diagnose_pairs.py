@@ -8,7 +8,7 @@ from polypref.datasets.texts import Ratings, native_files, read_texts
 from polypref.files.copies import local_copies
 from polypref.files.ids import by_id
 from polypref.files.schemas import DIAGNOSTICS, RATED_DIAGNOSTICS
-from polypref.files.tables import open_table, to_table
+from polypref.files.tables import open_table, read_ahead, to_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.tokens import load_tokenizer, token_counter
@@ -29,7 +29,7 @@ if __name__ == "__main__":
         schema = DIAGNOSTICS if rated is None else RATED_DIAGNOSTICS
         flagged = 0
         with open_table(snakemake.output[0], schema) as writer:
-            for language, pairs, texts in read_texts(snakemake.input.pairs, fields, native):
+            for language, pairs, texts in read_ahead(read_texts(snakemake.input.pairs, fields, native)):
                 rows, _ = build_dataset(pairs, texts, language, drop=())
                 originals = pairs.to_pylist()
                 if language in native:  # native prompts have no English original

@@ -22,11 +22,16 @@ def _both(kept_path, dropped_path, schema, column) -> tuple:
     return read_frame(kept_path, schema, ["item_id", column]), read_frame(dropped_path, schemas.DROPPED)
 
 
-def _all(kept_paths, dropped_paths, schema, column) -> OnDemand:
-    """Return {name: (kept, dropped)}, matched by file name; files are read when they are needed."""
+def _streamed(kept_path, dropped_path) -> tuple:
+    """Return an iterator over item_id and language of the rows that were kept, and the rows that were dropped."""
+    kept = read_frames(kept_path, schemas.DATASET, ["item_id", "language"])
+    return kept, read_frame(dropped_path, schemas.DROPPED)
+
+
+def _all(kept_paths, dropped_paths, read) -> OnDemand:
+    """Return {name: read(kept, dropped)} of files matched by name; files are read when they are needed."""
     dropped = {Path(path).name.removesuffix(".dropped.parquet"): path for path in dropped_paths}
-    return OnDemand({Path(path).stem: partial(_both, path, dropped[Path(path).stem], schema, column)
-                     for path in kept_paths})  # fmt: skip
+    return OnDemand({Path(path).stem: partial(read, path, dropped[Path(path).stem]) for path in kept_paths})
 
 
 if __name__ == "__main__":
@@ -38,9 +43,9 @@ if __name__ == "__main__":
             for path, dropped in zip(files.get("native", []), files.get("native_dropped", []), strict=True)
         }
         funnel = tabulate_funnel(
-            _all(files.sources, files.sources_dropped, schemas.PAIRS, "source"),
+            _all(files.sources, files.sources_dropped, partial(_both, schema=schemas.PAIRS, column="source")),
             *_both(files.pairs, files.pairs_dropped, schemas.PAIRS, "source"),
-            _all(files.datasets, files.datasets_dropped, schemas.DATASET, "language"),
+            _all(files.datasets, files.datasets_dropped, _streamed),
             languages,
             native,
             {(name, code): Path(path).parent.name for name, paths in named.items() for code, path in paths.items()},

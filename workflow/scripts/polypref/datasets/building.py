@@ -61,8 +61,10 @@ def build_dataset(
         dropped = mark_equal(dropped, columns["chosen"], columns["rejected"])
     if flags is not None:
         dropped = mark_flagged(dropped, ids, drop, flags)
-    kept = _joined(pairs, texts, places, columns, language, native).filter(pc.is_null(dropped.reason))
-    return kept, _dropped(pairs, language, dropped)
+    joined = _joined(pairs, texts, places, columns, language, native)
+    if dropped.reason.null_count < len(joined):
+        joined = joined.filter(pc.is_null(dropped.reason))
+    return joined, _dropped(pairs, language, dropped)
 
 
 def _places(table: pa.Table | None, ids: pa.Array, what: str) -> pa.Array | None:
@@ -124,6 +126,8 @@ def _joined(
 
 
 def _dropped(pairs: pa.Table, language: str, dropped: Dropped) -> pa.Table:
+    if dropped.reason.null_count == len(pairs):
+        return DROPPED.empty_table()
     made = {name: _whole(pairs[name]) for name in ("source", "row", "item_id")}
     made |= {"language": _constant(language, len(pairs)), "step": dropped.step, "reason": dropped.reason}
     return pa.table([made[name] for name in DROPPED.names], schema=DROPPED).filter(pc.is_valid(dropped.reason))

@@ -6,7 +6,8 @@ of the base set becomes one pair per language, unless native prompts take its pl
 dropped + rows kept, and the next stage reads the rows that this stage keeps.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +21,8 @@ from polypref.files.schemas import DATASET, FIELDS
 from polypref.files.tables import iter_batches
 
 STAGES = ("source", "base set", "native prompts", "architecture")
+_KEYS = ["language", "source"]
+_LENGTHS = [f"{field}_characters" for field in FIELDS]
 FUNNEL_COLUMNS = ["stage", "name", "language", "step", "reason", "rows"]
 
 
@@ -36,22 +39,49 @@ def _stage(stage: str, name: str, language: str, read: int, dropped: pd.DataFram
 
 def _check_accounted(where: str, before: pd.Series, kept: pd.Series, dropped: pd.Series) -> None:
     """Raise an error unless each id before a step is kept or dropped exactly once."""
-    after = pd.concat([kept, dropped])
-    twice = after[after.duplicated()]
-    if len(twice):
-        raise TableError(f"{where}: {twice.nunique()} rows are kept or dropped more than once: {name_ids(set(twice))}")
-    lost, new = set(before) - set(after), set(after) - set(before)
+    given, after = (pa.concat_arrays([_ids(column) for column in columns]) for columns in ((before,), (kept, dropped)))
+    if pc.count_distinct(after).as_py() != len(after):
+        counts = after.value_counts()
+        twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
+        raise TableError(f"{where}: {len(twice)} rows are kept or dropped more than once: {name_ids(twice)}")
+    lost, new = (set(_absent(*pair).to_pylist()) for pair in ((given, after), (after, given)))
     if lost:
         raise TableError(f"{where}: {len(lost)} rows are neither kept nor dropped: {name_ids(lost)}")
     if new:
         raise TableError(f"{where}: {len(new)} rows were not in the input: {name_ids(new)}")
 
 
+def _ids(column: pd.Series) -> pa.Array:
+    found = pa.array(column, pa.string())
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def _absent(ids: pa.Array, others: pa.Array) -> pa.Array:
+    return ids.filter(pc.invert(pc.is_in(ids, value_set=others)))
+
+
+def _by_language(frames: Iterable[pd.DataFrame], where: str) -> Iterator[tuple[str, pd.Series]]:
+    """Yield the ids of each language, whose rows must be consecutive; only one language is in memory."""
+    language, pieces, seen = "", [], set()
+    for frame in frames:
+        for code, rows in frame.groupby("language", sort=False):
+            if code != language and pieces:
+                yield language, pd.concat(pieces)
+                pieces = []
+            if code != language and code in seen:
+                raise TableError(f"{where}: the rows in {code} are not consecutive. Delete the file and run again.")
+            language = code
+            seen.add(code)
+            pieces.append(rows["item_id"])
+    if pieces:
+        yield language, pd.concat(pieces)
+
+
 def tabulate_funnel(
     sources: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
     pairs: pd.DataFrame,
     pairs_dropped: pd.DataFrame,
-    datasets: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
+    datasets: Mapping[str, tuple[Iterable[pd.DataFrame], pd.DataFrame]],
     languages: Sequence[str],
     native: Mapping[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]] = MappingProxyType({}),
     prompts: Mapping[tuple[str, str], str] = MappingProxyType({}),
@@ -62,7 +92,8 @@ def tabulate_funnel(
     ----------
     sources : source to (kept, dropped): schemas PAIRS (only item_id and source) and DROPPED.
     pairs, pairs_dropped : the base set and the rows dropped in sampling, likewise.
-    datasets : architecture to (kept, dropped): schemas DATASET (only item_id and language) and DROPPED.
+    datasets : architecture to (kept, dropped): some rows each in DATASET (only item_id and language), with those of a
+        language after each other, and all in DROPPED.
     languages : languages of the data sets, in the order of the rows.
     native : (set of native prompts, language) to (kept, dropped): schemas PAIRS (only item_id and row) and DROPPED.
     prompts : (architecture, language) to the set of native prompts that takes the place of the base set.
@@ -100,37 +131,40 @@ def tabulate_funnel(
             twice = name_ids(set(numbers[numbers.duplicated()]))
             raise TableError(f"native prompts {name}, {language}: rows are kept or dropped more than once: {twice}")
         rows += _stage("native prompts", name, language, len(numbers), dropped, len(kept))
-    for architecture, frames in datasets.items():
-        unknown = sorted({code for frame in frames for code in frame["language"]} - set(languages))
+    for architecture, (kept, dropped) in datasets.items():
+        unknown, found = set(dropped["language"]) - set(languages), {}
+        left = {code: dropped[dropped["language"].eq(code)] for code in languages}
+        ids = itertools.chain(_by_language(kept, f"architecture {architecture}"), ((code, None) for code in languages))
+        for language, own in ids:
+            if language not in left:
+                unknown.add(language)
+            elif language not in found:
+                name = prompts.get((architecture, language))
+                given = native[name, language][0] if name else pairs
+                own = given["item_id"].iloc[:0] if own is None else own
+                where = f"architecture {architecture}, {language}"
+                _check_accounted(where, given["item_id"], own, left[language]["item_id"])
+                found[language] = _stage("architecture", architecture, language, len(given), left[language], len(own))
         if unknown:
-            raise TableError(f"architecture {architecture}: rows in {', '.join(unknown)}, not one of the languages")
-        for language in languages:
-            kept, dropped = (frame[frame["language"].eq(language)] for frame in frames)
-            where = f"architecture {architecture}, {language}"
-            own = prompts.get((architecture, language))
-            given = native[own, language][0] if own else pairs
-            _check_accounted(where, given["item_id"], kept["item_id"], dropped["item_id"])
-            rows += _stage("architecture", architecture, language, len(given), dropped, len(kept))
+            codes = ", ".join(sorted(unknown))
+            raise TableError(f"architecture {architecture}: rows in {codes}, not one of the languages")
+        rows += [row for language in languages for row in found[language]]
     return pd.DataFrame(rows, columns=FUNNEL_COLUMNS)
 
 
-def read_lengths(path: str | Path) -> pd.DataFrame:
-    """Read a data set's columns language and source, and the lengths of its texts: ``{field}_characters``."""
-    tables = []
+def read_lengths(path: str | Path) -> Iterator[pd.DataFrame]:
+    """Read a data set's columns language and source, and the lengths of its texts, some thousand rows at a time."""
     for table in iter_batches(path, DATASET, ["language", "source", *FIELDS]):
         lengths = {f"{field}_characters": pc.utf8_length(table[field]) for field in FIELDS}
-        tables.append(pa.table({name: table[name] for name in ("language", "source")} | lengths))
-    names = {f"{field}_characters": pa.int32() for field in FIELDS}
-    empty = pa.schema({"language": pa.string(), "source": pa.string(), **names}).empty_table()
-    return pa.concat_tables([empty, *tables]).to_pandas()
+        yield pa.table({name: table[name] for name in _KEYS} | lengths).to_pandas()
 
 
-def tabulate_dataset_counts(datasets: Mapping[str, pd.DataFrame], languages: Sequence[str]) -> pd.DataFrame:
+def tabulate_dataset_counts(datasets: Mapping[str, Iterable[pd.DataFrame]], languages: Sequence[str]) -> pd.DataFrame:
     """Tabulate pairs and mean lengths per architecture, language and source.
 
     Parameters
     ----------
-    datasets : architecture to a frame of :func:`read_lengths`.
+    datasets : architecture to the frames of :func:`read_lengths`.
     languages : languages in the order of the rows.
 
     Returns
@@ -139,9 +173,10 @@ def tabulate_dataset_counts(datasets: Mapping[str, pd.DataFrame], languages: Seq
     Unicode code points).
     """
     tables = []
-    for architecture, frame in datasets.items():
-        groups = frame.groupby(["language", "source"])
-        table = groups.size().rename("pairs").to_frame().join(groups[[f"{f}_characters" for f in FIELDS]].mean())
+    for architecture, frames in datasets.items():
+        sums = [frame.assign(pairs=1).groupby(_KEYS).sum().reset_index() for frame in frames]
+        table = pd.concat(sums).groupby(_KEYS)[["pairs", *_LENGTHS]].sum()
+        table[_LENGTHS] = table[_LENGTHS].div(table["pairs"], axis=0)
         tables.append(table.reset_index().assign(architecture=architecture))
     table = pd.concat(tables, ignore_index=True)
     table["language"] = pd.Categorical(table["language"], languages, ordered=True)

@@ -6,9 +6,11 @@ This module drops no pairs. If a configuration lists flags under ``diagnostics.d
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -17,6 +19,7 @@ import pyarrow.compute as pc
 
 from polypref.config.diagnostics import EQUAL, Flag
 from polypref.config.sections import ENGLISH
+from polypref.datasets.character_ngrams import ngrams
 from polypref.datasets.completeness import (
     is_incomplete,
     is_too_long,
@@ -77,13 +80,20 @@ Identify = Callable[[list[str]], list[str]]
 """Identifies the languages of texts as ISO 639-1 codes; the code is empty if the language is unknown."""
 
 
+@lru_cache(maxsize=64)
 def plain(text: str) -> str:
     """Fold the case and collapse the white space of a text, for comparison."""
     return " ".join(text.casefold().split())
 
 
-def _shingles(text: str, size: int) -> list[str]:
-    return [text[i : i + size] for i in range(len(text) - size + 1)]
+@lru_cache(maxsize=64)
+def _known(text: str) -> frozenset[int]:
+    return frozenset(_shingles(text))
+
+
+@lru_cache(maxsize=64)
+def _shingles(text: str) -> list[int]:
+    return ngrams(text, SHINGLE)
 
 
 def overlap(text: str, other: str) -> float:
@@ -92,11 +102,10 @@ def overlap(text: str, other: str) -> float:
     A text that is shorter than one n-gram is compared as a whole: the result is 1 if both texts are equal, else 0.
     """
     text, other = plain(text), plain(other)
-    pieces = _shingles(text, SHINGLE)
+    pieces = _shingles(text)
     if not pieces:
         return float(bool(text) and text == other)
-    known = set(_shingles(other, SHINGLE))
-    return sum(map(known.__contains__, pieces)) / len(pieces)
+    return sum(map(_known(other).__contains__, pieces)) / len(pieces)
 
 
 def repetition(text: str) -> float:
@@ -108,7 +117,7 @@ def repetition(text: str) -> float:
     text = plain(text)
     if len(text) < SHORTEST_LOOP:
         return 0.0
-    pieces = _shingles(text, REPEATED)
+    pieces = ngrams(text, REPEATED)
     return 1 - len(set(pieces)) / len(pieces)
 
 
@@ -125,7 +134,7 @@ def language_identifier(languages: Iterable[str]) -> Identify:
 
     def identify(texts: list[str]) -> list[str]:
         excerpts = [text[:EXCERPT] for text in texts]
-        long = [n for n, excerpt in enumerate(excerpts) if _letters(excerpt) >= FEWEST_LETTERS]
+        long = [n for n, excerpt in enumerate(excerpts) if _has_letters(excerpt)]
         languages = detector.detect_languages_in_parallel_of([excerpts[n] for n in long])
         found = dict(zip(long, languages, strict=True))
         return [found[n].iso_code_639_1.name.lower() if found.get(n) else "" for n in range(len(texts))]
@@ -133,8 +142,10 @@ def language_identifier(languages: Iterable[str]) -> Identify:
     return identify
 
 
-def _letters(text: str) -> int:
-    return sum(4 if char >= "\u2e80" else 1 for char in text if char.isalpha())
+def _has_letters(text: str) -> bool:
+    """Whether a text has at least `FEWEST_LETTERS` letters; an ideograph or kana counts as four."""
+    letters = (4 if char >= "\u2e80" else 1 for char in text if char.isalpha())
+    return any(count >= FEWEST_LETTERS for count in itertools.accumulate(letters))
 
 
 def diagnose(

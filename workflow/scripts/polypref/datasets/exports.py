@@ -7,16 +7,19 @@ template to them, which it does not for texts.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from polypref.files.columns import integers
 from polypref.files.digests import fraction
 from polypref.files.schemas import DATASET, MESSAGES
-from polypref.files.tables import atomic_write, iter_rows, write_table
+from polypref.files.tables import atomic_write, iter_batches, open_table, read_ahead
 
 TEXTS, CHATS = "default", "conversations"
 """Names of the two configurations."""
@@ -44,17 +47,29 @@ def file_of(config: str, split: str) -> str:
     return f"{split}.parquet" if config == TEXTS else f"{config}/{split}.parquet"
 
 
-def conversation(row: dict[str, Any]) -> dict[str, Any]:
-    """Convert a row in DATASET to one in CONVERSATIONS."""
-    prompt = row["prompt_messages"]
-    return {
-        "item_id": row["item_id"],
-        "language": row["language"],
-        "source": row["source"],
-        "prompt": prompt,
-        "chosen": row["chosen_messages"][len(prompt) :],
-        "rejected": row["rejected_messages"][len(prompt) :],
-    }
+def conversations(table: pa.Table) -> pa.Table:
+    """Convert a table in DATASET to one in CONVERSATIONS; the answers are the messages after those of the prompt."""
+    made = {name: table[name] for name in ("item_id", "language", "source")}
+    prompt = table["prompt_messages"].combine_chunks()
+    starts = np.diff(_numbers(prompt.offsets))
+    made["prompt"] = prompt
+    for name in ("chosen", "rejected"):
+        made[name] = _after(table[f"{name}_messages"].combine_chunks(), starts)
+    return pa.table([made[name] for name in CONVERSATIONS.names], schema=CONVERSATIONS)
+
+
+def _after(messages: pa.ListArray, starts: np.ndarray) -> pa.ListArray:
+    """Return each list of messages from a position on."""
+    offsets = _numbers(messages.offsets)
+    lengths = np.maximum(np.diff(offsets) - starts, 0)
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    taken = np.arange(ends[-1]) + np.repeat(offsets[1:] - ends[1:], lengths)
+    values = messages.values.take(integers(taken))
+    return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), values, type=MESSAGES)
+
+
+def _numbers(offsets: pa.Array) -> np.ndarray:
+    return np.array(offsets.to_numpy(zero_copy_only=False), np.int64)
 
 
 def write_exports(dataset: str | Path, folder: Path, share: float) -> dict[str, int]:
@@ -67,18 +82,27 @@ def write_exports(dataset: str | Path, folder: Path, share: float) -> dict[str, 
     for old in set(folder.rglob("*.parquet")) - wanted:  # of an earlier run with a test split
         old.unlink()
     for split in splits(share):
-        if share:
-            counts[split] = write_table(folder / file_of(TEXTS, split), _rows(dataset, split, share), DATASET)
-        else:
-            with open(dataset, "rb") as source, atomic_write(folder / file_of(TEXTS, split)) as file:
+        texts = folder / file_of(TEXTS, split)
+        with contextlib.ExitStack() as files:
+            chats = files.enter_context(open_table(folder / file_of(CHATS, split), CONVERSATIONS))
+            own = files.enter_context(open_table(texts, DATASET)) if share else None
+            for table in read_ahead(_rows(dataset, split, share)):
+                chats.write(conversations(table))
+                if own:
+                    own.write(table)
+        counts[split] = chats.rows
+        if not share:
+            with open(dataset, "rb") as source, atomic_write(texts) as file:
                 shutil.copyfileobj(source, file)
-        chats = map(conversation, _rows(dataset, split, share))
-        counts[split] = write_table(folder / file_of(CHATS, split), chats, CONVERSATIONS)
     return counts
 
 
-def _rows(dataset: str | Path, split: str, share: float) -> Iterator[dict[str, Any]]:
-    return (row for row in iter_rows(dataset, DATASET) if split_of(row["item_id"], share) == split)
+def _rows(dataset: str | Path, split: str, share: float) -> Iterator[pa.Table]:
+    for table in iter_batches(dataset, DATASET):
+        if share:
+            kept = [split_of(item, share) == split for item in table["item_id"].to_pylist()]
+            table = table.filter(pa.array(kept, pa.bool_()))
+        yield table
 
 
 def data_files(share: float) -> list[dict[str, Any]]:

@@ -11,6 +11,10 @@ import pyarrow.compute as pc
 
 from polypref.files.schemas import DATASET, DIAGNOSTICS, PAIRS, RATINGS, TEXTS
 from polypref.files.tables import iter_batches, read_json, row_count
+from polypref.requests.collect import PROVENANCE
+
+READ = pa.schema([TEXTS.field(name) for name in ("item_id", "text", "finish_reason", "error", *PROVENANCE)])
+"""Columns of the texts from which data sets are built."""
 
 
 def read_texts(
@@ -26,11 +30,15 @@ def read_texts(
 
     Yields
     ------
-    Language, table in PAIRS, and ``{field: table in TEXTS with these ids, None for the original}``. A row with an
+    Language, table in PAIRS, and ``{field: table in READ with these ids, None for the original}``. A row with an
     unknown id is also in one of the batches, so that :func:`polypref.datasets.building.build_dataset` reports it.
     """
     for language in sorted(fields):
-        files = {field: Ordered(iter_batches(path, TEXTS), TEXTS) for field, path in fields[language].items() if path}
+        files = {
+            field: Ordered(iter_batches(path, TEXTS, READ.names), READ)
+            for field, path in fields[language].items()
+            if path
+        }
         own = native.get(language, pairs)
         left = row_count(own)
         for batch in iter_batches(own, PAIRS):

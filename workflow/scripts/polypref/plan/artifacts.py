@@ -7,6 +7,7 @@ not change the inputs of any rule.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from polypref.config.diagnostics import EQUAL
@@ -50,23 +51,26 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class Artifacts:
-    """The artifacts of a configuration; ``languages`` is the table of languages."""
+    """The artifacts of a configuration; ``languages`` is the table of languages.
+
+    Lists of all languages or policies are computed once, because input functions of many jobs use them.
+    """
 
     config: Config
     languages: dict[str, Language]
 
     # -- texts ----------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def architectures(self) -> list[str]:
         return sorted(self.config.architectures)
 
-    @property
+    @cached_property
     def policies(self) -> list[str]:
         """The base model and the trained variants."""
         return ["base", *self.trained]
 
-    @property
+    @cached_property
     def trained(self) -> dict[str, tuple[str, int]]:
         """Architecture and seed of each trained policy, by name.
 
@@ -80,14 +84,14 @@ class Artifacts:
             for seed in training.all_seeds
         }
 
-    @property
+    @cached_property
     def trained_names(self) -> dict[str, tuple[str, str]]:
         """Architecture and label of each trained policy; empty if each policy has the name of its architecture."""
         several = len(self.config.training.all_seeds) > 1
         names = {name: (own, f"{own}.s{seed}" if several else own) for name, (own, seed) in self.trained.items()}
         return {} if all(name == label for name, (_, label) in names.items()) else names
 
-    @property
+    @cached_property
     def answerers(self) -> list[str]:
         """Names of the models that answer the evaluation prompts: policies, then opponents."""
         return [*self.policies, *sorted(set(self.config.evaluation.opponents))]
@@ -98,7 +102,7 @@ class Artifacts:
         scores = self.config.wmt.scores
         return [c for c in self.config.targets if serves(model, c) and scores(c, self.languages[c].wmt24pp)]
 
-    @property
+    @cached_property
     def all_wmt_languages(self) -> list[str]:
         return sorted({code for name in self.config.wmt.translators for code in self.wmt_languages(name)})
 
@@ -122,6 +126,7 @@ class Artifacts:
             return Translation("pairs", field, source.translate, language)
         return None
 
+    @cached_property
     def _field_files(self) -> list[Translation | Response]:
         files = {
             self.field_file(name, field, language)
@@ -132,7 +137,7 @@ class Artifacts:
         return sorted(file for file in files if file is not None)
 
     def pair_translations(self) -> list[Translation]:
-        return [file for file in self._field_files() if isinstance(file, Translation)]
+        return [file for file in self._field_files if isinstance(file, Translation)]
 
     def translations(self) -> list[Translation]:
         return [*self.pair_translations(), *self.wmt_translations()]
@@ -159,7 +164,7 @@ class Artifacts:
         return f"{self.config.results}/ratings/{file.rating_stem}.parquet"
 
     def responses(self) -> list[Response]:
-        return [file for file in self._field_files() if isinstance(file, Response)]
+        return [file for file in self._field_files if isinstance(file, Response)]
 
     @property
     def sanity_files(self) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from polypref.config.loading import checkpoint_of
@@ -32,6 +33,10 @@ class Plan(Artifacts):
         An ``answer`` batch is named after its policy or opponent, because the base, each trained variant and each
         opponent have different weights.
         """
+        return self._batches
+
+    @cached_property
+    def _batches(self) -> dict[tuple[str, str], list[str]]:
         models, judging = self.config.models, self.config.judging
         judges = [(judging.judge, ""), *([(judging.second.judge, SECOND)] if judging.second else [])]
         uses = [

@@ -217,7 +217,7 @@ class RowStore(StoreReader):
             partial.unlink(missing_ok=True)
         for part in self.parts():
             with contextlib.suppress(pa.ArrowException, ValueError, OSError):  # reported when it is read
-                with pq.ParquetFile(part) as file:
+                with pq.ParquetFile(part, pre_buffer=False) as file:
                     if has_page_checksums(file) or not file.metadata.num_rows:
                         continue
                 records = (record for table in self._read_part(part) for record in table.to_pylist())

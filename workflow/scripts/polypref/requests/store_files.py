@@ -57,7 +57,10 @@ def read_part(part: Path, report: Callable[[str], None], wanted: Container[str] 
     ArrowException, ValueError, OSError
         The file is not Parquet, or the file system has an error.
     """
-    with pq.ParquetFile(part, page_checksum_verification=True) as file, pq.ParquetFile(part) as unchecked:
+    with (
+        pq.ParquetFile(part, page_checksum_verification=True, pre_buffer=False) as file,
+        pq.ParquetFile(part, pre_buffer=False) as unchecked,
+    ):
         checked = has_page_checksums(file)
         for group in range(file.num_row_groups):
             try:

@@ -46,6 +46,8 @@ _PROTECTED = re.compile(
     re.VERBOSE,
 )
 """URLs, inline code, formulas and placeholders within a line."""
+_SIGN = re.compile(r"[`$\\{%]|://|www\.")
+"""A part of each of them; this search is several times as fast."""
 
 
 def is_math(text: str, needs_sign: bool = True) -> bool:
@@ -62,6 +64,8 @@ def has_sentence(text: str) -> bool:
 
 def protected(text: str) -> list[str]:
     """Return the URLs, inline code, formulas and placeholders of a text, which a translation must not change."""
+    if not _SIGN.search(text):
+        return []
     return [match[0] for match in _PROTECTED.finditer(text) if _is_markup(match)]
 
 

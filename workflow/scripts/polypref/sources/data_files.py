@@ -147,7 +147,7 @@ def _iter_csv(path: Path, file: IO[bytes]) -> Numbered:
 def _iter_parquet(path: Path) -> Numbered:
     before = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
             size = max(1, sum(group.total_byte_size for group in groups))
             rows = max(1, min(BATCH, BYTES_AT_ONCE * file.metadata.num_rows // size))

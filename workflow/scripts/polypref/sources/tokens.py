@@ -40,6 +40,7 @@ def token_counter(tokenizer: Any) -> CountTexts:
     """Return a function that counts tokens with a Hugging Face tokenizer, without special tokens."""
     if tokenizer.is_fast:
         tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()  # some checkpoints have it in tokenizer.json
 
     def count(texts: list[str]) -> list[int]:
         if tokenizer.is_fast:  # computes only token ids, in parallel

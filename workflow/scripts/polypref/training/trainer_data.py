@@ -9,7 +9,6 @@ learned from them.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,12 +31,14 @@ from polypref.sources.templates import (
     render_pair,
     use_template,
 )
-from polypref.sources.tokens import TokenizerError
+from polypref.sources.tokens import TokenizerError, token_counter
 
 COLUMNS = ["item_id", "language", "chosen_messages", "rejected_messages"]
 """Columns of a data set that training reads: two columns that identify a pair, and its two conversations."""
 
 SCHEMA = pa.schema([DATASET.field(name) for name in COLUMNS])
+FATES = pd.CategoricalDtype(["kept", "cut", "dropped", "equal", "empty", "held_out", "remainder"])
+"""What happens to a pair; see :func:`check_lengths` and :func:`choose_rows`."""
 ROOM = 2
 """Number of tokens that OpenRLHF requires after a prompt."""
 
@@ -62,16 +63,17 @@ def check_data_set(path: Path, tokenizer: Any, max_length: int) -> tuple[pd.Data
 
     The texts of only one batch are in memory at a time.
     """
-    frames, merged = [], 0
+    frames, merged, languages = [], 0, {}
     for pairs in read_pairs(path):
         fitted, changed = fit_systems(pairs, tokenizer)
         lengths = check_lengths(fitted, tokenizer, max_length)
-        texts = {name: lengths[name].map(sys.intern) for name in ("language", "fate")}
-        frames.append(lengths.assign(item_id=lengths["item_id"].astype("string[pyarrow]"), **texts))
+        languages.update(dict.fromkeys(lengths["language"]))
+        frames.append(lengths.assign(language=lengths["language"].astype(pd.CategoricalDtype(languages))))
         merged += changed
     if not frames:
         return check_lengths(pd.DataFrame(columns=COLUMNS), tokenizer, max_length), 0
-    return pd.concat(frames, ignore_index=True), merged
+    kinds = pd.CategoricalDtype(languages)
+    return pd.concat((frame.astype({"language": kinds}) for frame in frames), ignore_index=True), merged
 
 
 def select_pairs(path: Path, tokenizer: Any, chosen: np.ndarray) -> Iterator[pd.DataFrame]:
@@ -170,19 +172,17 @@ def check_lengths(pairs: pd.DataFrame, tokenizer: Any, max_length: int) -> pd.Da
     if len(pairs):
         rendered, end = render(pairs, tokenizer), tokenizer.eos_token
         texts = zip(*((prompt, _closed(one, end), _closed(two, end)) for prompt, one, two in rendered), strict=True)
-        counts = {name: _count(tokenizer, list(side)) for name, side in zip(names, texts, strict=True)}
+        count = token_counter(tokenizer)
+        counts = {name: count(list(side)) for name, side in zip(names, texts, strict=True)}
         faults = [fault_of(pair, end) for pair in rendered]
-    lengths = pairs[["item_id", "language"]].reset_index(drop=True).assign(**counts)
+    lengths = (
+        pairs[["item_id", "language"]].reset_index(drop=True).assign(**counts).astype(dict.fromkeys(names, "int32"))
+    )
     dropped = lengths["prompt_tokens"] >= max_length - ROOM
     cut = lengths[["chosen_tokens", "rejected_tokens"]].max(axis=1) > max_length
     equal, empty = (np.array([fault == kind for fault in faults], dtype=bool) for kind in (EQUAL, EMPTY))
     fates = np.select([equal, empty, dropped, cut], ["equal", "empty", "dropped", "cut"], "kept")
-    return lengths.assign(fate=fates)
-
-
-def _count(tokenizer: Any, texts: list[str]) -> list[int]:
-    encoded = tokenizer(texts, add_special_tokens=False, padding=False, truncation=False, verbose=False)
-    return [len(ids) for ids in encoded["input_ids"]]
+    return lengths.assign(fate=pd.Series(fates, lengths.index, dtype=FATES))
 
 
 def hold_out(item_ids: Sequence[str], share: float, seed: int) -> np.ndarray:
@@ -231,7 +231,7 @@ def choose_rows(
             f"{_ids(lengths, np.flatnonzero(long))}. Raise it, or set training.overlong to drop or cut."
         )
     if overlong != "cut":
-        fate = fate.replace("cut", "dropped")
+        fate = fate.mask(fate.eq("cut"), "dropped")
     if held_out is not None:
         fate = fate.mask(held_out & fate.isin(["kept", "cut"]), "held_out")
         if not fate.eq("held_out").any():
