@@ -14,15 +14,19 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 from polypref.sources.benchmarks import AYA_CONFIGS, MACHINE_TRANSLATED, aya_configs, aya_path, wmt_path
 from polypref.config.data import data_files, is_local_data
 from polypref.config.loading import ConfigError, checkpoint_of, find_file, load_config, read_languages
+from polypref.datasets.identification import NEIGHBOURS, imported_by_identification
 from polypref.datasets.exports import CHATS, TEXTS, file_of, splits
 from polypref.plan.needs import api_keys, nothing_outside, repositories
 from polypref.plan.plan import Plan
 from polypref.report.pages import FIGURES, KINDS, PAGES
+from polypref.requests.engines.imports import imported_on_cpu
 from polypref.plan.settings import compared_evaluation, expected_texts, settings
+from polypref.running.fork_server import Imports
 from polypref.running.faster_plans import speed_up_plans
 from polypref.running.slurm import cancel_queued
 from polypref.running.slurm_executor import adapt_executor
 from polypref.running.summary import failure_summary, print_summary
+from polypref.training.imports import imported_by_training
 
 speed_up_plans()
 
@@ -167,6 +171,16 @@ def figure(name, category, title):
 
 def model_checkpoint(model, language):
     return checkpoint_of(CONFIG.models[model], language)
+
+
+def imported_for_languages(wildcards):
+    """What scripts import that identify the languages of texts."""
+    return imported_by_identification([*CONFIG.all_languages, *NEIGHBOURS], "polypref.evaluation.biases")
+
+
+def imported_for_report(wildcards):
+    """What scripts import that plot figures or write pages of the report."""
+    return Imports("report", ("polypref.report.report", "polypref.health.checks"))
 
 
 def on_several_nodes(nodes):

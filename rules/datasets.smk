@@ -56,6 +56,9 @@ if CONFIG.diagnostics.align:
             "../workflow/scripts/align_dataset.py"
 
 
+IMPORTED_BY_RULE["diagnose_pairs"] = imported_for_languages
+
+
 rule diagnose_pairs:
     input:
         pairs=R / "pairs.parquet",
@@ -69,7 +72,8 @@ rule diagnose_pairs:
         R / "logs/diagnose_pairs/{architecture}.log",
     conda:
         "../environment.yml"
-    threads: 4
+    # a small base set takes less time than loading the models of the languages, which uses one thread
+    threads: 4 if CONFIG.sampling.items * len(CONFIG.all_languages) > 5000 else 1
     params:
         **({"ratings": lambda wc: PLAN.ratings(wc.architecture)} if PLAN.rated() else {}),
         fields=lambda wc: PLAN.dataset_fields(wc.architecture),

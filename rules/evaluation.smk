@@ -5,6 +5,9 @@ localrules:
     tabulate_win_rates,
 
 
+IMPORTED_BY_RULE["tabulate_win_rates"] = imported_for_languages
+
+
 rule tabulate_win_rates:
     input:
         verdicts=expand(

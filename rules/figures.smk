@@ -8,6 +8,10 @@ localrules:
     plot_translation_heatmaps,
 
 
+for name in ("plot_win_rates", "plot_datasets", "plot_training", "plot_translation_heatmaps"):
+    IMPORTED_BY_RULE[name] = imported_for_report
+
+
 rule plot_win_rates:
     input:
         win_rates=R / "tables/win_rates.csv",

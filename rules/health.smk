@@ -5,6 +5,9 @@ localrules:
     tabulate_health,
 
 
+IMPORTED_BY_RULE["tabulate_health"] = imported_for_report
+
+
 rule tabulate_health:
     input:
         verdicts=rules.tabulate_win_rates.input.verdicts,

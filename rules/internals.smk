@@ -95,50 +95,101 @@ IMPORTED = (
     "polypref.requests.translate",
     "polypref.sources.reading",
 )
+# What the scripts of other rules import: functions of the wildcards that return `Imports`, or None for a job that has to start
+# its own Python, because it uses a GPU or imports little. The rules' files add them.
+IMPORTED_BY_RULE = {}
 THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
 
 
-class ShortScripts:
-    """The server that runs short scripts in forks; a script is short if its rule has no benchmark and one thread.
+class Forks:
+    """The servers that run scripts in forks: one for short scripts, and those of rules that import more.
 
-    The server is started with the second script, because a run of one job is faster without it, and used once it has
-    imported its packages.
+    A script is short if its rule has no benchmark and one thread. The server of the short scripts is started with the
+    second one, because a run of one job is faster without it, and used once it has imported its packages. The others are
+    started with the first job if there are several with the same number of threads, and this job waits for the imports.
     """
 
     def __init__(self):
-        self.count, self.server, self.lock = 0, None, threading.Lock()
+        self.count, self.servers, self.lock = 0, {}, threading.Lock()
 
     def run(self, script, command, path):
-        """Run a script (Snakemake's object, with the file at `path`), and return whether the server ran it."""
-        from polypref.running.fork_server import SUPPORTED, ForkServer
+        """Run a script (Snakemake's object, with the file at `path`), and return whether a server ran it."""
+        from polypref.running.fork_server import SUPPORTED
 
-        if script.bench_record or script.threads > 1 or script.conda_env or script.container_img or script.env_modules:
+        own_python = script.conda_env or script.container_img or script.env_modules
+        if own_python or not SUPPORTED or "POLYPREF_NO_FORKS" in os.environ:
             return False
-        environment = dict(os.environ) | {f"{name}_NUM_THREADS": "1" for name in THREADS}
-        with self.lock:
-            self.count += 1
-            if self.count == 2 and SUPPORTED and "POLYPREF_NO_FORKS" not in os.environ:
-                self.server = ForkServer(IMPORTED, environment)
-        if not self.server or not self.server.is_ready:
+        environment = dict(os.environ) | {f"{name}_NUM_THREADS": str(script.threads) for name in THREADS}
+        if not (server := self.server_of(script, environment)):
             return False
         if tmpdir := script.resources.get("tmpdir"):
             environment |= dict.fromkeys(("TMPDIR", "TMP", "TEMPDIR", "TEMP"), tmpdir)
-        if code := self.server.run(path, environment):
+        if code := server.run(path, environment, measured_by(script.bench_record)):
             raise subprocess.CalledProcessError(code, command)
         return True
 
+    def server_of(self, script, environment):
+        """The server that has imported what a script needs; None if the script has to start its own Python."""
+        if server := self.server_of_imports(script, environment):
+            return server
+        if script.bench_record or script.threads > 1:
+            return None
+        with self.lock:
+            self.count += 1
+            if self.count == 2:
+                self.servers["short"] = fork_server(IMPORTED, environment)
+        server = self.servers.get("short")
+        return server if server and server.is_ready else None
+
+    def server_of_imports(self, script, environment):
+        """The server that has imported what a rule declares; None if it declares nothing or only one job would use it."""
+        own = imports_of(script.rulename, script.wildcards)
+        if own is None or submits_jobs() or not workflow.is_main_process:
+            return None
+        with self.lock:
+            if (own.server, script.threads) not in self.servers:
+                jobs = [job for job in workflow.dag.needrun_jobs() if job.threads == script.threads]
+                found = [imports_of(job.rule.name, job.wildcards) for job in jobs]
+                found = [imports for imports in found if imports and imports.server == own.server]
+                modules = dict.fromkeys(module for imports in found for module in imports.modules)
+                for imports in found:
+                    environment = imports.environment(environment)
+                several = len(found) > 1
+                self.servers[own.server, script.threads] = fork_server(modules, environment) if several else None
+        server = self.servers[own.server, script.threads]
+        return server if server and server.wait() else None
+
+
+def imports_of(name, wildcards):
+    """What a job of a rule imports; None if it has to start its own Python."""
+    return IMPORTED_BY_RULE[name](wildcards) if name in IMPORTED_BY_RULE else None
+
+
+def fork_server(modules, environment):
+    """Start a server that imports modules."""
+    from polypref.running.fork_server import ForkServer
+
+    return ForkServer(tuple(modules), environment)
+
+
+def measured_by(record):
+    """A function of a process id that starts Snakemake's measurement for a rule's benchmark; None without a benchmark."""
+    from snakemake.benchmark import benchmarked
+
+    return (lambda pid: benchmarked(pid, record)) if record else None
+
 
 def adapt_scripts(run=PythonScript._execute_cmd):
-    """Run short Python scripts in forks of a server, and quote the path of Python in the commands of the others.
+    """Run Python scripts in forks of servers, and quote the path of Python in the commands of the others.
 
     Snakemake leaves that path unquoted, and would not find a virtual environment in a folder whose path contains blanks.
     """
-    short = ShortScripts()
+    forks = Forks()
 
     def run_script(self, command, **values):
         if "py_exec" in values:
             values["py_exec"] = shlex.quote(values["py_exec"])
-            if short.run(self, f"{values['py_exec']} {values['fname']}", values["fname"]):
+            if forks.run(self, f"{values['py_exec']} {values['fname']}", values["fname"]):
                 return None
         return run(self, command, **values)
 

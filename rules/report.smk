@@ -5,6 +5,9 @@ localrules:
     build_report,
 
 
+IMPORTED_BY_RULE["build_report"] = imported_for_report
+
+
 rule build_report:
     input:
         **{f"{name}_{kind}": R / f"figures/{name}.{kind}" for name in FIGURES for kind in KINDS},

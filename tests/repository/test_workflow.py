@@ -60,6 +60,27 @@ def test_short_scripts_run_in_forks(tmp_path, monkeypatch):
     assert len(list((tmp_path / "results/requests").rglob("*.parquet"))) == 7
 
 
+@pytest.mark.e2e  # seconds of computing
+def test_model_jobs_run_in_forks(tmp_path, monkeypatch):
+    """Two batches share their imports; a single one has its own process. The completions are the same."""
+    (tmp_path / "sitecustomize.py").write_text(STARTS, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts.txt"))
+    names, config = ("mid", "weak"), ("--configfile", str(ROOT / "config/demo.yaml"))
+    files = [f"results/completions/answer/{name}.parquet" for name in names]
+    snakemake(tmp_path, *files, "--quiet", "reason", *config)
+    starts = (tmp_path / "starts.txt").read_text(encoding="utf-8")
+    assert "complete.py" not in starts and starts.count("vllm.entrypoints.llm") == 1
+    bench = (tmp_path / "results/benchmarks/complete/answer.weak.tsv").read_text(encoding="utf-8").splitlines()
+    assert float(dict(zip(*(line.split("\t") for line in bench), strict=True))["max_rss"]) > 100
+    forked = (tmp_path / files[0]).read_bytes()
+    (tmp_path / files[0]).unlink()
+    shutil.rmtree(tmp_path / "results/store")
+    snakemake(tmp_path, files[0], "--quiet", "reason", *config)
+    assert (tmp_path / "starts.txt").read_text(encoding="utf-8").count("complete.py") == 1
+    assert (tmp_path / files[0]).read_bytes() == forked
+
+
 WAITING = f"""
 include: "{ROOT}/rules/internals.smk"
 

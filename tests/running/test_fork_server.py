@@ -1,5 +1,6 @@
 """Short scripts run in forks of a server: with their own output, environment, exit code and signals, as scripts do."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -91,6 +92,55 @@ def test_a_server_that_was_killed_is_not_ready(server, tmp_path):
     assert not server.is_ready
     with pytest.raises(OSError, match=r"ended; run the same command again|Broken pipe"):
         server.run(write(tmp_path, ""), dict(os.environ))
+
+
+def test_the_measurement_surrounds_the_script(server, tmp_path):
+    events = []
+
+    @contextlib.contextmanager
+    def measure(pid: int):
+        events.append(pid)
+        yield
+        events.append((tmp_path / "pid.txt").read_text())
+
+    script = write(tmp_path, f"import os; open({str(tmp_path / 'pid.txt')!r}, 'w').write(str(os.getpid()))")
+    assert server.run(script, dict(os.environ), measure) == 0
+    assert events == [events[0], str(events[0])]
+
+
+def environment_with(folder: Path, name: str, text: str) -> dict[str, str]:
+    """Write a module, and return an environment in which it can be imported."""
+    (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def test_forks_have_the_variables_that_a_module_has_set_but_not_its_output(tmp_path, capfd):
+    text = "import os\ndef load(one, two):\n    os.environ['FROM_MODULE'] = one + two\nprint('a warning')\n"
+    server = ForkServer(["warns:load:y,es"], environment_with(tmp_path, "warns", text))
+    assert server.wait() and server.wait() and server.is_ready
+    script = "import os; assert os.environ['FROM_MODULE'] == 'yes' and 'PATH' not in os.environ; print('seen')"
+    assert server.run(write(tmp_path, script), {"HOME": "/"}) == 0
+    server.close()
+    assert capfd.readouterr().out == "seen\n"
+
+
+def test_a_server_ends_with_a_message_if_a_module_cannot_be_imported(tmp_path, capfd):
+    text = "print('a warning'); raise ImportError('no such library')"
+    server = ForkServer(["breaks"], environment_with(tmp_path, "breaks", text))
+    assert not server.wait() and not server.is_ready
+    shown = capfd.readouterr()
+    assert "a warning" in shown.err and "no such library" in shown.err and not shown.out
+
+
+def test_ctrl_c_during_the_imports_starts_no_script(tmp_path, capfd):
+    """A job that waits for the imports must not start in its own process instead."""
+    text = f"import time; open({str(tmp_path / 'begun')!r}, 'w').close(); time.sleep(60)"
+    server = ForkServer(["sleeps"], environment_with(tmp_path, "sleeps", text))
+    wait((tmp_path / "begun").exists)
+    server._server.send_signal(signal.SIGINT)
+    with pytest.raises(OSError, match="was stopped"):
+        server.wait()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("seconds", [0, 2])

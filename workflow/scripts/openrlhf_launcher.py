@@ -31,16 +31,20 @@ STAND_INS = {
 }
 """Modules of flash-attn that OpenRLHF imports, and the names that it imports from them."""
 
+ONE_CPU_PROCESS = {
+    "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": "", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "-1",
+    "LOCAL_SIZE": "1", "MASTER_ADDR": "127.0.0.1",
+    "OMP_WAIT_POLICY": "PASSIVE",  # with spinning threads, jobs that share cores take ten times as long
+}  # fmt: skip
+"""Environment variables of a distributed run with one CPU process, which torch and DeepSpeed read at their import."""
+
 
 def set_environment() -> None:
     """Set the environment variables of a distributed run with one CPU process, unless they are set already."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    one = {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": "", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    one |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "-1", "LOCAL_SIZE": "1"}
-    one |= {"OMP_WAIT_POLICY": "PASSIVE"}  # with spinning threads, jobs that share cores take ten times as long
-    for name, value in one.items():
+    for name, value in {**ONE_CPU_PROCESS, "MASTER_PORT": port}.items():
         os.environ.setdefault(name, value)
 
 

@@ -9,10 +9,15 @@ from pathlib import Path
 
 from polypref.config.loading import load_config
 from polypref.config.training import Training
+from polypref.running.fork_server import is_fork
 from polypref.running.logs import job
+from polypref.running.spare_fork import SpareFork
+from polypref.training.trainer import start_process
 from polypref.training.training import publish, train
 
 if __name__ == "__main__":
+    # In a fork of a server, which has imported what the trainer imports; before this process starts threads.
+    start = SpareFork().start if is_fork() else start_process
     given, made = snakemake.input, snakemake.output
     with job(f"train {snakemake.wildcards.policy}", snakemake.log[0]) as terminal:
         root = Path(__file__).resolve().parents[2]
@@ -21,6 +26,6 @@ if __name__ == "__main__":
         settings = Training(**{**snakemake.config["training"], **snakemake.params.training})
         folder = train(
             settings, Path(given.dataset), {**snakemake.params.base, **base},
-            results=Path(load_config(snakemake.config, root).results), say=terminal.report,
+            results=Path(load_config(snakemake.config, root).results), say=terminal.report, start=start,
         )  # fmt: skip
         publish(folder, Path(made.policy), Path(made.log), Path(made.overlong))

@@ -28,7 +28,7 @@ from polypref.datasets.completeness import (
     prose,
     sentence_ratio,
 )
-from polypref.datasets.identification import is_wrong_language, lingua_codes
+from polypref.datasets.identification import NEIGHBOURS, is_wrong_language, lingua_codes
 from polypref.datasets.scripts import OTHER_SCRIPT, other_script
 from polypref.files.conversations import contents, to_messages
 from polypref.files.schemas import FIELDS
@@ -51,8 +51,6 @@ SHORTEST_LOOP = 80
 """Shorter texts, in characters, are never flagged as repetitive."""
 FEWEST_LETTERS = 20
 """The language of a text with fewer letters is not identified; an ideograph or kana counts as four letters."""
-NEIGHBOURS = ("en", "da", "sv", "nb", "fr", "pt", "it", "uk", "ko", "fa", "af")
-"""Languages to identify besides those of the experiment: models switch to them, or they are easily confused."""
 EXCERPT = 2000
 """Number of characters at the start of a text from which its language is identified."""
 

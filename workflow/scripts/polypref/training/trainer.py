@@ -203,11 +203,22 @@ def merge_command(settings: Any, *, model: str, adapter: str, output: str) -> li
     return [*start, *paths, "--ds.param_dtype", settings.param_dtype]
 
 
-def environment(base: Mapping[str, str], cache: Path, threads: int | None = None) -> dict[str, str]:
+def environment(base: Mapping[str, str], cache: Path | None, threads: int | None = None) -> dict[str, str]:
     """Return the environment of the trainer, with unbuffered output and the data-set cache in ``cache``."""
-    ours = {"HF_DATASETS_CACHE": str(cache), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    ours = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    ours |= {"HF_DATASETS_CACHE": str(cache)} if cache else {}
     ours |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
     return {name: value for name, value in step_environment(base).items() if not name.startswith("TQDM_")} | ours
+
+
+def start_process(
+    arguments: list[str], folder: Path, environment: Mapping[str, str], keep: tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a process that keeps the file descriptors ``keep`` open."""
+    return subprocess.Popen(
+        arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=environment, pass_fds=keep,
+    )  # fmt: skip
 
 
 def run(
@@ -217,6 +228,7 @@ def run(
     read: Callable[[str], None],
     lock: int | None = None,
     threads: int | None = None,
+    start: Callable[..., Any] = start_process,
 ) -> None:
     """Run a command in a folder; copy its output immediately to ``attempt``, standard output and ``read``.
 
@@ -232,6 +244,8 @@ def run(
         File descriptor that the process keeps open, so that a trainer whose parent was killed still holds the lock.
     threads : int, optional
         Number of CPU threads.
+    start : callable
+        Starts the process, like :func:`start_process`.
 
     Raises
     ------
@@ -239,10 +253,8 @@ def run(
         The command failed; the message has the last lines of output, and the remedy if the cause is known.
     """
     with open(attempt, "ab") as file:
-        process = subprocess.Popen(
-            arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment(os.environ, folder.resolve() / "cache", threads), pass_fds=() if lock is None else (lock,),
-        )  # fmt: skip
+        variables = environment(os.environ, folder.resolve() / "cache", threads)
+        process = start(arguments, folder, variables, () if lock is None else (lock,))
         try:
             for line in _lines(process.stdout, file):
                 read(line)

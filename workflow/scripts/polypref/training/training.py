@@ -62,8 +62,9 @@ def local_base(base: dict[str, Any]) -> Path:
 
 
 def train(
-    settings: Any, dataset: Path, base: dict[str, Any], results: Path, say: Callable[[str], None] = print
-) -> Path:
+    settings: Any, dataset: Path, base: dict[str, Any], results: Path, say: Callable[[str], None] = print,
+    start: Callable[..., Any] = trainer.start_process,
+) -> Path:  # fmt: skip
     """Train a policy, or return the finished training if it exists.
 
     Parameters
@@ -79,6 +80,8 @@ def train(
         The results folder.
     say : callable
         Called with each progress line.
+    start : callable
+        Starts the process of the trainer, like :func:`polypref.training.trainer.start_process`.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def train(
             return folder
         model = local_base(base)
         rows = _prepare(settings, dataset, base, model, folder, say)
-        _train(settings, base, model, rows, folder, say, lock)
+        _train(settings, base, model, rows, folder, say, lock, start)
         _finish(settings, base, model, rows, folder)
     return folder
 
@@ -162,7 +165,7 @@ def steps_of(rows: pd.DataFrame, settings: Any) -> int:
 
 def _train(
     settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame, folder: Path, say: Callable[[str], None],
-    lock: int,
+    lock: int, start: Callable[..., Any],
 ) -> None:  # fmt: skip
     """Run the trainer, which resumes from the last checkpoint if there is one, and write ``model.part/``."""
     keep_last_checkpoint(folder, {"processes": world_size(settings), "zero_stage": settings.zero_stage})
@@ -178,15 +181,15 @@ def _train(
         held_out=HELD_OUT if settings.held_out else None, evaluate_every=steps_between_evaluations(steps),
         tracking=tracking_flags(settings, os.environ, folder.name),
     )  # fmt: skip
-    start = time.time()
+    began = time.time()
     threads = settings.runtime.threads if settings.runtime.launcher == "cpu" else None
     say(f"training {steps:,} steps in {folder}")
     read = training_log.progress(say, settings.batch_size, micro_steps(settings), steps)
-    trainer.run(arguments, folder, attempt, read, lock, threads)
+    trainer.run(arguments, folder, attempt, read, lock, threads, start)
     if settings.lora is not None:
         merge = trainer.merge_command(settings, model=str(model), adapter=adapted, output="model.part")
         trainer.run(merge, folder, folder / "attempts" / "merge.txt", lambda _: None, lock, threads)
-    run = {"seconds": round(time.time() - start, 1), "attempts": number + 1, "processes": world_size(settings)}
+    run = {"seconds": round(time.time() - began, 1), "attempts": number + 1, "processes": world_size(settings)}
     _write_json(folder / "run.json", run | {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
 
 

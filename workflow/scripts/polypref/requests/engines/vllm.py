@@ -16,6 +16,7 @@ from typing import Any
 
 from polypref.requests.engines import Completion, EngineError, Request, line_of
 from polypref.requests.engines.decoders import Context, require_folder, require_template
+from polypref.requests.engines.imports import IN_THIS_PROCESS, VLLM_ENVIRONMENT
 from polypref.requests.engines.vllm_internals import ChatRenderer, max_running, model_context, shut_down
 from polypref.requests.engines.vllm_jobs import MAX_LOGPROBS, Job
 from polypref.requests.engines.vllm_start import remedy, start_in_less_memory
@@ -36,10 +37,10 @@ def open_engine(checkpoint: Any, path: str, revision: str | None) -> VllmEngine:
     """
     require_folder(path, revision)
     runtime = checkpoint.runtime
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    if not runtime.gpus:  # otherwise, vLLM on a CPU runs its executor in a separate process
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    for name, value in VLLM_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if not runtime.gpus:
+        os.environ.update(IN_THIS_PROCESS)
     import torch
     from vllm import LLM
     from vllm.platforms import current_platform

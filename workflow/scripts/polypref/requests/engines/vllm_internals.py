@@ -8,6 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+IMPORTED_AT_START = (
+    "vllm.entrypoints.llm",
+    "vllm.entrypoints.launchers.cli_args",
+    "vllm.v1.attention.backends.cpu_attn",
+    "vllm.v1.core.sched.scheduler",
+    "vllm.v1.worker.cpu_worker",
+)
+"""Modules that ``vllm.LLM`` imports on a CPU before it loads a model."""
+
 
 class ChatRenderer:
     """Renders chat messages to the token ids that ``LLM.chat`` would send to the engine.
@@ -51,8 +60,10 @@ def max_running(llm: Any) -> int:
 
 
 def shut_down(llm: Any) -> None:
-    """Stop the engine's process and free the device; ``LLM`` has no method for it."""
+    """Stop the engine and free the device; ``LLM`` has no method for it."""
     from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+    from vllm.platforms import current_platform
 
     llm.llm_engine.engine_core.shutdown()
-    cleanup_dist_env_and_memory()
+    if not current_platform.is_cpu():  # an engine in this process has cleaned up already
+        cleanup_dist_env_and_memory()
