@@ -173,6 +173,18 @@ def model_checkpoint(model, language):
     return checkpoint_of(CONFIG.models[model], language)
 
 
+def imported_by_engine(wildcards):
+    """What a batch imports on a CPU; None if its engine starts quickly or uses a GPU."""
+    entry = CONFIG.checkpoints[PLAN.batch_checkpoint(wildcards.task, wildcards.checkpoint)]
+    return None if entry.runtime.gpus else imported_on_cpu(entry.engine)
+
+
+def imported_by_trainer(wildcards):
+    """What a training on a CPU imports; None on GPUs."""
+    runtime = CONFIG.training.runtime
+    return imported_by_training(runtime.threads) if runtime.launcher == "cpu" else None
+
+
 def imported_for_languages(wildcards):
     """What scripts import that identify the languages of texts."""
     return imported_by_identification([*CONFIG.all_languages, *NEIGHBOURS], "polypref.evaluation.biases")

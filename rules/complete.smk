@@ -1,12 +1,6 @@
 # Complete: one job per batch (task and checkpoint) starts the engine once and computes the missing completions.
 
 
-def imported_by_engine(wildcards):
-    """What a batch imports on a CPU; None if its engine starts quickly or uses a GPU."""
-    entry = CONFIG.checkpoints[PLAN.batch_checkpoint(wildcards.task, wildcards.checkpoint)]
-    return None if entry.runtime.gpus else imported_on_cpu(entry.engine)
-
-
 IMPORTED_BY_RULE["complete"] = imported_by_engine
 
 

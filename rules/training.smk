@@ -1,12 +1,6 @@
 # Training: DPO of one policy per data set, cached by the digest of its inputs.
 
 
-def imported_by_trainer(wildcards):
-    """What a training on a CPU imports; None on GPUs."""
-    runtime = CONFIG.training.runtime
-    return imported_by_training(runtime.threads) if runtime.launcher == "cpu" else None
-
-
 IMPORTED_BY_RULE["train_policy"] = imported_by_trainer
 
 

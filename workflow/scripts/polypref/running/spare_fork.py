@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,4 +96,6 @@ def _end(code: int) -> NoReturn:
     """End this process as Python does: wait for threads, and call the functions registered with ``atexit``."""
     threading._shutdown()
     atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
