@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "bench"
-LIGHT = ("jobs", "store", "scale", "statistics", "coverage", "seeds")
-HEAVY = ("datapath", "report", "dag", "incremental", "complete", "judging", "gpu")
+LIGHT = ("store", "scale", "statistics", "coverage", "seeds")
+HEAVY = ("jobs", "datapath", "report", "dag", "incremental", "complete", "judging", "gpu")
 """Benchmarks that take at least ten seconds with the smallest size. `batch`, `training` and `slurm` start several
 engines, so only their functions are tested; `others` installs packages from PyPI and is run by hand."""
 
