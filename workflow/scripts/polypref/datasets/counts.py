@@ -39,11 +39,11 @@ def _stage(stage: str, name: str, language: str, read: int, dropped: pd.DataFram
 
 def _check_accounted(where: str, before: pd.Series, kept: pd.Series, dropped: pd.Series) -> None:
     """Raise an error unless each id before a step is kept or dropped exactly once."""
-    given, after = (pa.concat_arrays([_ids(column) for column in columns]) for columns in ((before,), (kept, dropped)))
-    if pc.count_distinct(after).as_py() != len(after):
-        counts = after.value_counts()
-        twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
+    given, after = _sorted(before), _sorted(kept, dropped)
+    if twice := _repeated(after):
         raise TableError(f"{where}: {len(twice)} rows are kept or dropped more than once: {name_ids(twice)}")
+    if given.equals(after):
+        return
     lost, new = (set(_absent(*pair).to_pylist()) for pair in ((given, after), (after, given)))
     if lost:
         raise TableError(f"{where}: {len(lost)} rows are neither kept nor dropped: {name_ids(lost)}")
@@ -51,9 +51,17 @@ def _check_accounted(where: str, before: pd.Series, kept: pd.Series, dropped: pd
         raise TableError(f"{where}: {len(new)} rows were not in the input: {name_ids(new)}")
 
 
-def _ids(column: pd.Series) -> pa.Array:
-    found = pa.array(column, pa.string())
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+def _sorted(*columns: pd.Series) -> pa.Array:
+    """Return ids in order. Comparing sorted ids takes much less memory than pyarrow's hash tables of them."""
+    parts = [pa.chunked_array([found]) if isinstance(found, pa.Array) else found
+             for found in (pa.array(column, pa.string()) for column in columns)]  # fmt: skip
+    ids = pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string()).combine_chunks()
+    return ids.take(pc.array_sort_indices(ids))
+
+
+def _repeated(ids: pa.Array) -> set[str]:
+    """Return the ids that occur more than once, of ids in order."""
+    return set(ids[1:].filter(pc.equal(ids[1:], ids[:-1])).to_pylist())
 
 
 def _absent(ids: pa.Array, others: pa.Array) -> pa.Array:
@@ -111,15 +119,14 @@ def tabulate_funnel(
     """
     rows = []
     for source, (kept, dropped) in sources.items():
-        twice = kept.loc[kept["item_id"].duplicated(), "item_id"]
-        if len(twice):
-            raise TableError(f"source {source}: item_id occurs more than once: {name_ids(set(twice))}")
+        if twice := _repeated(_sorted(kept["item_id"])):
+            raise TableError(f"source {source}: item_id occurs more than once: {name_ids(twice)}")
         rows += _stage("source", source, "", len(kept) + len(dropped), dropped, len(kept))
     for source, (kept, _) in sources.items():
         sampled, others = (frame[frame["source"].eq(source)] for frame in (pairs, pairs_dropped))
         _check_accounted(f"base set, source {source}", kept["item_id"], sampled["item_id"], others["item_id"])
         rows += _stage("base set", source, "", len(kept), others, len(sampled))
-    unknown = sorted(set(pairs["source"]) - set(sources))
+    unknown = sorted(set(pairs["source"].unique()) - set(sources))
     if unknown:
         raise TableError(
             f"base set: pairs of {', '.join(unknown)}, which is not one of the sources {', '.join(sources)}"
@@ -132,7 +139,7 @@ def tabulate_funnel(
             raise TableError(f"native prompts {name}, {language}: rows are kept or dropped more than once: {twice}")
         rows += _stage("native prompts", name, language, len(numbers), dropped, len(kept))
     for architecture, (kept, dropped) in datasets.items():
-        unknown, found = set(dropped["language"]) - set(languages), {}
+        unknown, found = set(dropped["language"].unique()) - set(languages), {}
         left = {code: dropped[dropped["language"].eq(code)] for code in languages}
         ids = itertools.chain(_by_language(kept, f"architecture {architecture}"), ((code, None) for code in languages))
         for language, own in ids:
