@@ -53,7 +53,6 @@ SETTINGS = {
     "decoding": {"max_tokens": 9},
 }
 
-
 _RNG = random.Random(1)
 _WORDS = ("river", "stone", "walks", "under", "old", "bright", "slowly")
 _TEXTS = [" ".join(_RNG.choices(_WORDS, k=CHARACTERS // 6)) for _ in range(1_009)]

@@ -16,14 +16,12 @@ import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from polypref.files.columns import take_rows
+from polypref.files.columns import repeating, take_rows
 
 ROW_GROUP = 10_000
 """Rows per row group; a writer holds one row group in memory."""
 BATCH = 2_000
 """Rows that a job reads and processes at a time if it does not need all of them at once."""
-FREE_TEXTS = frozenset(("text", "prompt", "chosen", "rejected", "content", "reply", "reference"))
-"""Names of columns whose values rarely repeat; they are written without a dictionary, which makes this faster."""
 
 T = TypeVar("T")
 
@@ -151,7 +149,7 @@ def open_table(path: str | os.PathLike[str], schema: pa.Schema) -> Iterator[Tabl
     with (
         atomic_write(path) as file,
         pq.ParquetWriter(
-            file, schema, compression="zstd", version="2.6", store_schema=False, use_dictionary=_repeating(schema)
+            file, schema, compression="zstd", version="2.6", store_schema=False, use_dictionary=repeating(schema)
         ) as parquet,
     ):
         writer = TableWriter(Path(path), schema, parquet)
@@ -160,20 +158,6 @@ def open_table(path: str | os.PathLike[str], schema: pa.Schema) -> Iterator[Tabl
             writer.finish()
         finally:
             writer.stop()
-
-
-def _repeating(fields: Iterable[pa.Field]) -> list[str]:
-    """Return the paths in Parquet of the columns whose values repeat."""
-    found = []
-    for field in fields:
-        is_list = pa.types.is_list(field.type)
-        inner = field.type.value_type if is_list else field.type
-        path = f"{field.name}.list.element" if is_list else field.name
-        if pa.types.is_struct(inner):
-            found += [f"{path}.{name}" for name in _repeating(inner)]
-        elif field.name not in FREE_TEXTS:
-            found.append(path)
-    return found
 
 
 def _row_groups(rows: pa.Table | Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:

@@ -68,11 +68,11 @@ def check_data_set(path: Path, tokenizer: Any, max_length: int) -> tuple[pd.Data
         fitted, changed = fit_systems(pairs, tokenizer)
         lengths = check_lengths(fitted, tokenizer, max_length)
         languages.update(dict.fromkeys(lengths["language"]))
-        frames.append(lengths.assign(language=lengths["language"].astype(pd.CategoricalDtype(languages))))
+        frames.append(lengths.assign(language=lengths["language"].astype(pd.CategoricalDtype(list(languages)))))
         merged += changed
     if not frames:
         return check_lengths(pd.DataFrame(columns=COLUMNS), tokenizer, max_length), 0
-    kinds = pd.CategoricalDtype(languages)
+    kinds = pd.CategoricalDtype(list(languages))
     return pd.concat((frame.astype({"language": kinds}) for frame in frames), ignore_index=True), merged
 
 
