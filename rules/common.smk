@@ -134,9 +134,12 @@ def evaluation_files():
     return sorted(path for path in paths if Path(path).exists())
 
 
+LOCAL_CHECKPOINTS = {name for name, checkpoint in CONFIG.checkpoints.items() if checkpoint.is_local}
+
+
 def identity_of(name):
     """The file with a local checkpoint's content digest as a list; an empty list for a checkpoint on the Hub."""
-    return [f"{R}/checkpoints/{name}.json"] if CONFIG.checkpoints[name].is_local else []
+    return [f"{R}/checkpoints/{name}.json"] if name in LOCAL_CHECKPOINTS else []
 
 
 def policy_identity(name):

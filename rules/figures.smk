@@ -2,57 +2,40 @@
 
 
 localrules:
-    plot_win_rates,
-    plot_datasets,
+    plot_results,
     plot_training,
     plot_translation_heatmaps,
 
 
-for name in ("plot_win_rates", "plot_datasets", "plot_training", "plot_translation_heatmaps"):
+for name in ("plot_results", "plot_training", "plot_translation_heatmaps"):
     IMPORTED_BY_RULE[name] = imported_for_report
 
 
-rule plot_win_rates:
+rule plot_results:
     input:
+        lengths=R / "tables/lengths.csv",
+        diagnostics=R / "tables/diagnostics.csv",
         win_rates=R / "tables/win_rates.csv",
         win_rates_by_language=R / "tables/win_rates_by_language.csv",
         improvement_by_language=R / "tables/improvement_by_language.csv",
         style=given_file(CONFIG.figures.style),
     output:
+        **figure("lengths", "Data sets", "Lengths"),
+        **figure("diagnostics", "Data sets", "Flags of the diagnostics"),
         **figure("win_rates", "Win rates", "Win, tie and loss"),
         **figure("win_rates_by_language", "Win rates", "Win minus loss by language"),
         **figure("improvement", "Win rates", "Difference to the base"),
         **figure("forest", "Win rates", "Difference to the base, by opponent"),
     log:
-        R / "logs/plot_win_rates.log",
+        R / "logs/plot_results.log",
     conda:
         "../environment.yml"
     params:
         languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
     message:
-        "Plotting win rates and differences to the base"
+        "Plotting the data sets, win rates and differences from the base"
     script:
-        "../workflow/scripts/plot_win_rates.py"
-
-
-rule plot_datasets:
-    input:
-        lengths=R / "tables/lengths.csv",
-        diagnostics=R / "tables/diagnostics.csv",
-        style=given_file(CONFIG.figures.style),
-    output:
-        **figure("lengths", "Data sets", "Lengths"),
-        **figure("diagnostics", "Data sets", "Flags of the diagnostics"),
-    log:
-        R / "logs/plot_datasets.log",
-    conda:
-        "../environment.yml"
-    params:
-        languages={code: LANGUAGES[code].name for code in CONFIG.all_languages},
-    message:
-        "Plotting lengths and flags of the pairs"
-    script:
-        "../workflow/scripts/plot_datasets.py"
+        "../workflow/scripts/plot_results.py"
 
 
 rule plot_training:

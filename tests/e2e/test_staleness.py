@@ -8,7 +8,7 @@ import copy
 import pytest
 
 HEALTH = {"tabulate_health": 1}
-TABLES_OF_VERDICTS = {"tabulate_win_rates": 1, "plot_win_rates": 1}
+TABLES_OF_VERDICTS = {"tabulate_win_rates": 1, "plot_results": 1}
 PAGE = {"build_report": 1}
 COST = {"tabulate_cost": 1}
 VERDICTS = {"ask_verdicts": 36, "complete": 1, "collect_verdicts": 36, **TABLES_OF_VERDICTS, **COST, **PAGE}
@@ -57,7 +57,7 @@ def test_a_new_title_reruns_the_report_and_the_cards(miniature):
 
 def test_another_style_reruns_only_the_figures(miniature):
     (miniature.folder / "my.mplstyle").write_text("font.size: 11\n", encoding="utf-8")
-    figures = ("plot_win_rates", "plot_datasets", "plot_training", "plot_translation_heatmaps")
+    figures = ("plot_results", "plot_training", "plot_translation_heatmaps")
     assert plan(miniature, ("figures.style", "my.mplstyle")) == {**dict.fromkeys(figures, 1), **PAGE}
 
 
@@ -70,7 +70,7 @@ def test_another_judging_mode_reruns_only_the_tables(miniature):
 
 
 def test_a_rater_runs_only_its_batch_and_what_shows_ratings(miniature):
-    shown = {"diagnose_pairs": 3, "tabulate_datasets": 1, "plot_datasets": 1, "write_card": 3, **HEALTH, **PAGE}
+    shown = {"diagnose_pairs": 3, "tabulate_datasets": 1, "plot_results": 1, "write_card": 3, **HEALTH, **PAGE}
     jobs = plan(miniature, ("rating", {"rater": "judge"}))
     assert jobs == {"ask_ratings": 32, "complete": 1, "collect_ratings": 32, **shown, **COST}
 

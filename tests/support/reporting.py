@@ -125,8 +125,7 @@ def make_report(folder: Path, trained: dict | None = None, rated: dict | None = 
     if drawn:
         for plot, files in {
             "plot_translation_heatmaps": {"scores": tables / "translation_scores.csv"},
-            "plot_win_rates": {name: tables / f"{name}.csv" for name in rates},
-            "plot_datasets": {name: tables / f"{name}.csv" for name in ("lengths", "diagnostics")},
+            "plot_results": {name: tables / f"{name}.csv" for name in (*rates, "lengths", "diagnostics")},
         }.items():
             run_script(plot, input=files | style, output=plots, params={"languages": NAMES})
     else:

@@ -17,7 +17,7 @@ import os
 import re
 import string
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -25,13 +25,15 @@ import snakemake.common
 import snakemake.dag
 import snakemake.io.fmt
 import snakemake.jobs
+import snakemake.path_modifier
 import snakemake.rules
-from snakemake.io import AnnotatedString, _IOFile
+import snakemake.script
+from snakemake.io import _IOFile
 from snakemake.iocontainers import Namedlist, ResourceList
 
+from polypref.running import faster_files
+
 PLAIN = "POLYPREF_PLAIN_SNAKEMAKE"
-PLAIN_PATH = re.compile(r"(?!\./)/?[\w.+,=@~-]+(?:/[\w.+,=@~-]+)*")
-"""Paths about which Snakemake has no warning."""
 
 
 def speed_up_plans() -> None:
@@ -143,6 +145,15 @@ def look_for_temporary_files_once(handle_temp: Callable) -> Callable:
     return handle
 
 
+def name_python(get_language: Callable) -> Callable:
+    """Name the language of a Python script without importing nbformat, which only notebooks need."""
+
+    def language(source_file: Any, source: Any) -> str | None:
+        return "python" if source_file.get_filename().endswith(".py") else get_language(source_file, source)
+
+    return language
+
+
 # -- once per job -----------------------------------------------------------------------------------------------------
 
 
@@ -167,32 +178,61 @@ def compare_neighbours(check_directory_outputs: Callable) -> Callable:
     return check
 
 
-def copy_empty_list(init: Callable) -> Callable:
-    """Create lists with names (inputs, wildcards, resources) by copying the attributes of an empty one.
+def list_missing_outputs(missing_output: Callable) -> Callable:
+    """Look for missing outputs without one generator per file."""
 
-    Snakemake imports names and creates the same objects, which all lists can share, for each list.
-    """
-    empty: dict[str, Any] = {}
+    async def missing(self: Any, requested: Any) -> AsyncIterator[Any]:
+        if self.pipe_or_service_output:
+            async for file in missing_output(self, requested):
+                yield file
+            return
+        for file in requested:
+            own = self.output_by_path.get(file, file)
+            if not await own.exists():
+                yield own
 
-    def create(self: Any, toclone: Any = None, fromdict: Any = None, *arguments: Any, **options: Any) -> None:
-        if arguments or any(options.values()):
-            return init(self, toclone, fromdict, *arguments, **options)
-        if not empty:
-            init(self)
-            empty.update(vars(self))
-        list.__init__(self, () if toclone is None else toclone)
-        vars(self).update(empty)
-        self._names = {}
-        if isinstance(toclone, Namedlist):
-            self._take_names(toclone._get_names())
-        for name, item in (fromdict or {}).items():
-            self.append(item)
-            self._set_name(name, len(self) - 1)
-
-    return create
+    return missing
 
 
-# -- once per file ----------------------------------------------------------------------------------------------------
+def look_at_outputs_in_turn(output_mintime: property) -> property:
+    """Return the time stamp of the oldest output without one task per file if none of them is in a storage."""
+
+    async def oldest(self: Any) -> float | None:
+        benchmark = self.benchmark
+        files = [*self.output, *([benchmark] if benchmark else [])]
+        if any(file.is_storage for file in files):
+            return await output_mintime.fget(self)
+        times = [(await file.mtime()).local_or_storage() for file in files if await file.exists()]
+        return min(times, default=None)
+
+    return property(oldest)
+
+
+def check_existing_outputs(check_protected_output: Callable) -> Callable:
+    """Check whether outputs are protected if one of them exists or is in a storage, and create tasks only then."""
+
+    async def check(self: Any) -> None:
+        for file in self.output:
+            if file.is_storage or await file.exists():
+                return await check_protected_output(self)
+        return None
+
+    return check
+
+
+class LoggerWithoutEmptyCommands:
+    """Snakemake's logger for jobs, but it drops the line ``Shell command: None`` of each job that runs a script."""
+
+    def __init__(self, logger: Any) -> None:
+        self.logger = logger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.logger, name)
+
+    def info(self, message: Any, *arguments: Any, **options: Any) -> None:
+        """Log a message, except an empty command, which no handler shows."""
+        if message != "Shell command: None":
+            self.logger.info(message, *arguments, **options)
 
 
 def remember_producers(update: Callable) -> Callable:
@@ -213,67 +253,9 @@ def remember_producers(update: Callable) -> Callable:
     return update_and_remember
 
 
-def look_up_flag(is_flagged: Callable) -> Callable:
-    """Look up flags such as ``ancient`` without checks of abstract classes. Each file is asked for many, many times."""
-
-    def is_flagged_quickly(value: Any, flag: str) -> bool:
-        if type(value) is _IOFile:
-            value = value._file
-        if type(value) is AnnotatedString:
-            return bool(value._flags.get(flag))
-        return type(value) is not str and is_flagged(value, flag)
-
-    return is_flagged_quickly
-
-
-def look_up_storage(is_storage: property) -> property:
-    """Whether a file is in a storage; see :func:`look_up_flag`."""
-
-    def is_in_storage(self: Any) -> bool:
-        if type(self._file) is AnnotatedString:
-            return bool(self._file._flags.get("storage_object"))
-        return type(self._file) is not str and is_storage.fget(self)
-
-    return property(is_in_storage)
-
-
-def name_unflagged(fmt_iofile: Callable) -> Callable:
-    """Name a file in messages. Snakemake asks for nine flags, also if the file has none."""
-
-    def name(file: Any, *arguments: Any, **options: Any) -> str:
-        return str(file) if type(file) is _IOFile and not file.flags else fmt_iofile(file, *arguments, **options)
-
-    return name
-
-
-def check_odd_paths(check: Callable) -> Callable:
-    """Warn about odd paths, such as those with two slashes, but compare a plain path with only one pattern."""
-
-    def check_path(self: Any) -> None:
-        if callable(self._file) or not PLAIN_PATH.fullmatch(self._file):
-            check(self)
-
-    return check_path
-
-
-def copy_without_wildcards(apply_wildcards: Callable) -> Callable:
-    """Copy a path without wildcards, together with its flags, instead of searching it for wildcards."""
-
-    def apply(self: Any, wildcards: Any) -> Any:
-        if type(self._file) not in (str, AnnotatedString) or "{" in self._file or self.is_callable() or self.is_storage:
-            return apply_wildcards(self, wildcards)
-        file = AnnotatedString(str(self._file))
-        file.flags = self.flags.copy()
-        copied = str.__new__(_IOFile, file)
-        copied._is_callable, copied._file, copied.rule = False, file, self.rule
-        copied._regex = copied._wildcard_constraints = None
-        return copied
-
-    return apply
-
-
 def _changes() -> Iterator[tuple[Any, str, Callable]]:
     dag, job = snakemake.dag.DAG, snakemake.jobs.Job
+    yield snakemake.script, "get_language", name_python
     yield snakemake.dag.ScriptProcessor, "process_job", check_script_once
     yield snakemake.rules.Rule, "expand_resources", expand_constant_resources_once
     yield dag, "update", remember_producers
@@ -282,18 +264,26 @@ def _changes() -> Iterator[tuple[Any, str, Callable]]:
     yield job, "message", format_plain_message
     yield job, "conda_env_spec", conda_environment_of_rule
     yield job, "is_valid", keep_log
-    yield Namedlist, "__init__", copy_empty_list
-    yield _IOFile, "is_storage", look_up_storage
-    yield _IOFile, "check", check_odd_paths
-    yield _IOFile, "apply_wildcards", copy_without_wildcards
+    yield job, "missing_output", list_missing_outputs
+    yield job, "check_protected_output", check_existing_outputs
+    yield job, "output_mintime", look_at_outputs_in_turn
+    yield snakemake.jobs, "logger", LoggerWithoutEmptyCommands
+    yield Namedlist, "__init__", faster_files.copy_empty_list
+    yield Namedlist, "_set_name", faster_files.name_item
+    yield snakemake.path_modifier.PathModifier, "modify", faster_files.keep_plain_path
+    yield _IOFile, "__new__", faster_files.create_plain_file
+    yield _IOFile, "exists", faster_files.look_up_existence
+    yield _IOFile, "is_storage", faster_files.look_up_storage
+    yield _IOFile, "check", faster_files.check_odd_paths
+    yield _IOFile, "apply_wildcards", faster_files.fill_in_wildcards
     # the path of a file is its text; Snakemake compares and hashes it by functions in Python
     yield _IOFile, "__eq__", lambda method: str.__eq__
     yield _IOFile, "__hash__", lambda method: str.__hash__
-    yield snakemake.jobs, "fmt_iofile", name_unflagged
+    yield snakemake.jobs, "fmt_iofile", faster_files.name_unflagged
     for module in (snakemake.common, snakemake.rules):
         yield module, "get_function_params", remember_parameters
     for module in (snakemake.io, snakemake.io.fmt, snakemake.dag, snakemake.jobs, snakemake.rules):
-        yield module, "is_flagged", look_up_flag
+        yield module, "is_flagged", faster_files.look_up_flag
 
 
 CHANGES = tuple(_changes())
