@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from common import DEMO, SCRIPTS, Cost, note, options, run_process, table, temporary_folder
+from common import DEMO, SCRIPTS, Cost, options, run_process, script, table, temporary_folder
 
 from polypref.files.schemas import DATASET, DIAGNOSTICS, FIELDS, PAIRS, REQUESTS, TEXTS
 from polypref.files.tables import (
@@ -66,16 +66,6 @@ def text(number: int) -> str:
 def completion_text(request: str) -> str:
     """Return the text of a request's completion."""
     return f"{text(int(request[8:16], 16))} {request[8:]}"
-
-
-def script(folder: Path, name: str, **job: dict) -> Cost:
-    """Run a script of the workflow as its rule would, and measure it."""
-    path = folder / "job.json"
-    path.write_text(json.dumps({**job, "log": str(folder / "log.txt")}), encoding="utf-8")
-    runner = Path(__file__).parent / "as_snakemake.py"
-    cost = run_process([sys.executable, str(runner), str(SCRIPTS / f"{name}.py"), str(path)], folder)
-    note(f"{name}: {cost.wall:.1f} s, {cost.memory:.0f} MB")
-    return cost
 
 
 def completions_of(requests: list[Path]) -> Iterator[dict]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import synthetic
 from common import Cost, note
 from reporting import make_report, report_job
+from synthetic_tables import fill
 
 from polypref.files import schemas
 from polypref.files.schemas import FIELDS
@@ -61,16 +61,6 @@ class Texts:
     def __call__(self, numbers: np.ndarray, name: str) -> pa.Array:
         texts = self._pool.take(pa.array((numbers + len(name)) % POOL))
         return pc.binary_join_element_wise(texts, pa.array(numbers).cast(pa.string()), name, " ")
-
-
-def fill(schema: pa.Schema, size: int, **columns: pa.Array | str | float | None) -> pa.Table:
-    """Make a table; a column that is a single value has it in all rows, and one that is not given is null."""
-    arrays = [columns.get(field.name) for field in schema]
-    return pa.Table.from_arrays(
-        [array if isinstance(array, pa.Array | pa.ChunkedArray) else pa.repeat(pa.scalar(array, field.type), size)
-         for array, field in zip(arrays, schema, strict=True)],
-        schema=schema,
-    )  # fmt: skip
 
 
 def chunks(size: int) -> Iterator[np.ndarray]:
@@ -145,12 +135,7 @@ def write_evaluation(folder: Path, prompts: int) -> None:
 
 def build(folder: Path) -> Cost:
     """Run the report's script as its rule would, and measure it."""
-    job = report_job(folder) | {"log": folder / "log.txt"}
-    (folder / "job.json").write_text(json.dumps(job, default=str), encoding="utf-8")
-    runner = Path(__file__).parent / "as_snakemake.py"
-    return common.run_process(
-        [sys.executable, str(runner), str(common.SCRIPTS / "build_report.py"), str(folder / "job.json")], folder
-    )
+    return common.script(folder, "build_report", **report_job(folder))
 
 
 def open_pages(report: Path) -> dict[str, float]:

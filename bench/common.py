@@ -114,6 +114,16 @@ def snakemake(folder: Path, *arguments: str, config: Path) -> Cost:
     return run_process([*command, *where, *arguments], folder, {"HF_HUB_OFFLINE": "1", "NO_COLOR": "1"})
 
 
+def script(folder: Path, name: str, **job: Any) -> Cost:
+    """Run a script of the workflow in a folder as its rule would, with these inputs, outputs and params; measure it."""
+    path = folder / "job.json"
+    path.write_text(json.dumps({"log": folder / "log.txt", **job}, default=str), encoding="utf-8")
+    runner = Path(__file__).with_name("as_snakemake.py")
+    cost = run_process([sys.executable, str(runner), str(SCRIPTS / f"{name}.py"), str(path)], folder)
+    note(f"{name}: {cost.wall:.1f} s, {cost.memory:.0f} MB")
+    return cost
+
+
 def timed(action: Callable[[], Any]) -> Cost:
     """Measure a call in this process; the memory is the peak of the process so far."""
     wall, processor = time.perf_counter(), time.process_time()

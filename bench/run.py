@@ -31,6 +31,7 @@ ITEMS = {
     "store": "The row store",
     "scale": "Large batches",
     "datapath": "The data path",
+    "evaluation": "Large evaluations",
     "report": "The report",
     "training": "Training",
     "slurm": "A batch through Slurm",

@@ -16,6 +16,7 @@ from polypref.evaluation.biases import (
     length_bias,
     wrong_languages,
 )
+from polypref.evaluation.fractional_logit import fractional_logit
 
 
 def simulate(prompts: int, slope: float, quality: float, seed: int = 1) -> pd.DataFrame:
@@ -66,6 +67,26 @@ def test_students_quantile_is_used_for_few_prompts():
     assert (row["score_equal_length_low"], row["score_equal_length_high"]) == pytest.approx((low, high))
 
 
+def test_shares_with_ties_and_clusters_are_fitted_as_by_statsmodels():
+    rng = np.random.default_rng(3)
+    for rows, groups in ((40, 12), (500, 60), (3000, 3000)):
+        values, clusters = rng.normal(0, 2, rows), np.concatenate([np.arange(groups), rng.integers(0, groups, rows)])
+        clusters = clusters[:rows]
+        shares = np.clip(np.round(2 * rng.random(rows) + 0.3 * values) / 2, 0, 1)
+        model = sm.GLM(shares, sm.add_constant(values), family=sm.families.Binomial())
+        known = model.fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
+        fit = fractional_logit(shares, values, clusters)
+        assert (fit.intercept, fit.slope) == pytest.approx(tuple(known.params))
+        assert (fit.low, fit.high) == pytest.approx(tuple(known.conf_int()[0]))
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.5])
+def test_shares_that_the_values_determine_are_not_fitted(gap):
+    values = np.concatenate([np.linspace(-2, -gap, 20), np.linspace(gap, 2, 20)])
+    assert fractional_logit((values > 0).astype(float), values, np.arange(40)) is None
+    assert fractional_logit(np.ones(40), values, np.arange(40)) is None
+
+
 def test_a_known_bias_is_removed():
     """The policy is only longer, not better: it wins well over half, but half at equal length."""
     row = length_bias(simulate(20_000, 1.0, 0.0)).iloc[0]
@@ -83,9 +104,12 @@ def test_there_is_no_slope_if_length_decides_everything():
 
 def test_the_lengths_of_both_answers_are_added():
     verdicts = synthetic.judged_by_hand(("A", "i1", "policy", "policy"), opponent="x")
-    answers = pd.DataFrame({"name": ["A", "x"], "item_id": "i1", "text": ["four", "seven c"]})
+    answers = pd.DataFrame({"name": ["A", "x"], "item_id": "i1", "length": [4, 7]})
     found = add_lengths(verdicts, answers)
     assert found["policy_length"].tolist() == [4, 4] and found["opponent_length"].tolist() == [7, 7]
+    assert add_lengths(verdicts, answers.head(1))["opponent_length"].isna().all()
+    with pytest.raises(ValueError, match="two answers"):
+        add_lengths(verdicts, pd.concat([answers, answers]))
 
 
 def test_wrong_languages():

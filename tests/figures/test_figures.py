@@ -153,6 +153,37 @@ def test_flags_are_shares_over_all_sources_and_unused_flags_are_omitted():
     assert none._supxlabel.get_text() == "no pair has a flag"
 
 
+def test_figures_of_100_languages_have_colours_instead_of_numbers():
+    codes = [f"l{number}" for number in range(100)]
+    names, policies = {code: code.upper() for code in codes}, ["base", *"ABCDEFGHIJ"]
+    rates = pd.DataFrame([(policy, opponent) for opponent in "xyz" for policy in policies])
+    rates = rates.set_axis(["policy", "opponent"], axis=1).assign(
+        judgements=20, win_percent=40.0, loss_percent=30.0, difference=10.0, difference_low=0.0, difference_high=20.0
+    )
+    each = pd.concat([rates.assign(language=code, difference=float(number)) for number, code in enumerate(codes)])
+    each = each[~(each["language"].eq("l7") & each["policy"].eq("A"))]
+    figure = plot_language_heatmap(language_frame(rates, each, codes), names)
+    first, *_, scale = figure.axes
+    assert len(figure.axes) == 4 and not first.texts and scale.get_ylabel() == "" and scale.get_ylim() == (-99, 99)
+    columns = [mesh.get_array().ravel() for mesh in first.collections]
+    assert len(columns) == 101 and columns[0][0] == 10 and set(columns[100].data) == {99.0}
+    assert columns[8].mask.tolist() == [name == "A" for name in policies], "there are no judgements"
+    assert figure.axes[2].get_xticklabels()[1].get_text() == "L0"
+
+    table = pd.concat([improvement().assign(language=code) for code in ("all", *codes[:99])])
+    table = pd.concat([table.assign(opponent=table["opponent"] + f"{number}") for number in range(3)])
+    few = plot_forest(table, codes, names)
+    assert len(table) > 2000 and len(few.axes) == 2 * 6
+    assert [label.get_text() for label in few.axes[0].get_yticklabels()] == ["All languages"]
+    assert "languages are only in the CSV file" in few._supxlabel.get_text()
+
+    rows = [{"architecture": name, "language": code, "pairs": 10} | dict.fromkeys(FLAGS, 1)
+            for name in "ABC" for code in codes]  # fmt: skip
+    flags = plot_flags(flag_frame(pd.DataFrame(rows)), names)
+    assert flags.get_figwidth() < 25 and len({axes.get_position().x0 for axes in flags.axes[:3]}) == 1
+    assert not flags.axes[0].texts and len(flags.axes) == 4
+
+
 def test_every_figure_has_a_caption_with_unit_and_n():
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     named = set(re.findall(r'figure\("(\w+)"', rules))

@@ -62,6 +62,7 @@ def test_judge_is_named_whatever_the_seed(kind):
         for name in [*synthetic.POLICIES, *synthetic.OPPONENTS]
         for code in synthetic.LANGUAGES
     )
+    answers = answers.assign(length=answers["text"].str.len())
     limits = Health().model_dump(exclude={"sanity_prompts"})
     for seed in range(5):
         frames, sanity = judges.judged(kind, seed=seed)

@@ -8,6 +8,7 @@ A contaminated training prompt matches an evaluation prompt. The base set has no
 ``.../{model}/{language}.parquet``; the files of data sets and diagnostics are named after their architecture.
 """
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from polypref.datasets.diagnostic_tables import DIAGNOSED, summarise
 from polypref.datasets.texts import read_kept
 from polypref.evaluation.improvement import paired_differences
 from polypref.evaluation.trained import Trained
-from polypref.evaluation.win_rates import check_values
+from polypref.evaluation.win_rates import COUNTED, check_values
 from polypref.files import schemas
-from polypref.files.result_tables import OnDemand, read_all, read_csv, read_frame, write_csv
+from polypref.files.result_tables import OnDemand, read_all, read_categories, read_csv, read_frame, write_csv
 from polypref.files.tables import row_count, write_table
 from polypref.health.checks import CHECKS, COLUMNS
 from polypref.health.data import (
@@ -41,16 +42,12 @@ if __name__ == "__main__":
     with job("health checks", snakemake.log[0]):
         files, limits = snakemake.input, snakemake.params.limits
         trained = Trained(snakemake.params.trained)
-        verdicts = read_all(files.verdicts, schemas.VERDICTS)
+        verdicts = read_categories(files.verdicts, schemas.VERDICTS, COUNTED)
         check_values(verdicts)
         prompts = read_all(files.prompts, schemas.PROMPTS)
-        answers = pd.concat(
-            [
-                read_frame(path, schemas.TEXTS).assign(name=trained.label(Path(path).parent.name))
-                for path in files.answers
-            ],
-            ignore_index=True,
-        )
+        given = Counter()
+        for path in files.answers:
+            given[trained.label(Path(path).parent.name)] += row_count(path)
         datasets = {Path(path).stem: path for path in files.datasets}
         diagnostics = {}
         for path in files.diagnostics:
@@ -74,7 +71,7 @@ if __name__ == "__main__":
             *judge_checks(verdicts, sanity, read_csv(files.length_bias), agreement, limits),
             *design_checks(read_csv(files.improvement), trained.pooled(paired_differences(verdicts, "base")), limits),
             *contamination_checks(listed, {n: row_count(path) for n, path in datasets.items()}, funnel, limits),
-            *answer_checks(answers, wrong, flagged, set(map(trained.label, verdicts["policy"].unique())), limits),
+            *answer_checks(given, wrong, flagged, set(map(trained.label, verdicts["policy"].unique())), limits),
             *data_checks(diagnostics, funnel, limits),
             *(rating_checks(read_csv(files.ratings), limits) if files.get("ratings") else []),
             *training_checks(logs, limits, snakemake.params.training_loss),

@@ -10,25 +10,22 @@ With several training seeds, the policies of an architecture count as one in the
 has the results of each seed, and the other tables have a row for each seed.
 """
 
-from pathlib import Path
-
-import pandas as pd
-
 from polypref.evaluation.agreement import self_agreement
-from polypref.evaluation.biases import add_lengths, detect_languages, flag_answers, length_bias, wrong_languages
+from polypref.evaluation.answers import read_answers
+from polypref.evaluation.biases import add_lengths, length_bias, wrong_languages
 from polypref.evaluation.estimates import estimate_rates, language_rows, pooled_rows
 from polypref.evaluation.improvement import paired_differences, tabulate_improvement
 from polypref.evaluation.seed_rates import tabulate_seeds, widen_rates
 from polypref.evaluation.trained import Trained
-from polypref.evaluation.win_rates import judgements, position_bias
+from polypref.evaluation.win_rates import COUNTED, judgements, position_bias
 from polypref.files import schemas
-from polypref.files.result_tables import read_all, read_frame, write_csv
+from polypref.files.result_tables import read_categories, write_csv
 from polypref.running.logs import job
 
 if __name__ == "__main__":
     with job("win rates", snakemake.log[0]):
         params, tables = snakemake.params, snakemake.output
-        verdicts = read_all(snakemake.input.verdicts, schemas.VERDICTS)
+        verdicts = read_categories(snakemake.input.verdicts, schemas.VERDICTS, COUNTED)
         judged = judgements(verdicts, params.mode, params.runs, params.seed)
         trained = Trained(params.trained)
         pooled = trained.pooled(judged)
@@ -43,15 +40,11 @@ if __name__ == "__main__":
         paired = paired_differences(judged, params.base)
         improvement = tabulate_improvement(trained.pooled(paired), params.languages, seed=params.seed)
         write_csv(improvement, tables.improvement_by_language)
-        answers = pd.concat(
-            [read_frame(path, schemas.TEXTS).assign(name=Path(path).parent.name) for path in snakemake.input.answers],
-            ignore_index=True,
-        )
+        answers, faults = read_answers(snakemake.input.answers, params.languages)
         write_csv(length_bias(trained.labelled(add_lengths(judged, answers))), tables.length_bias)
         answers = trained.labelled(answers, "name")
-        detected = detect_languages(answers, params.languages)
-        write_csv(wrong_languages(answers, detected), tables.wrong_languages)
-        write_csv(flag_answers(answers, detected), tables.answer_flags)
+        write_csv(wrong_languages(answers, answers["detected"]), tables.wrong_languages)
+        write_csv(trained.labelled(faults, "name"), tables.answer_flags)
         if trained.several:
             seeds = tabulate_seeds(judged, paired, estimates, improvement, trained, params.languages, seed=params.seed)
             write_csv(seeds, tables.seeds)

@@ -7,7 +7,7 @@ import pandas as pd
 from statsmodels.stats.inter_rater import fleiss_kappa
 
 from polypref.evaluation.bootstrap import DRAWS, bootstrap, cluster_sums, percentile_interval
-from polypref.evaluation.win_rates import ALL
+from polypref.evaluation.win_rates import ALL, cell_codes
 from polypref.files.ids import name_ids
 from polypref.files.result_tables import TableError
 
@@ -44,20 +44,21 @@ def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
     verdict in every rating; the others are excluded), kappa (Fleiss 1971, categories policy, opponent and tie; computed
     by statsmodels; nan if only one category occurs) and agreement_percent (share of pairs of ratings that agree).
     """
-    parsed = judged[judged["status"].eq("parsed")]
-    counts = pd.crosstab([parsed[name] for name in _ITEM], "won_by_" + parsed["verdict"])
-    columns = [f"won_by_{name}" for name in CATEGORIES]
-    counts = counts.reindex(columns=columns, fill_value=0)
-    ratings = int(judged.groupby(_ITEM).size().max())
-    counts = counts[counts.sum(axis=1) == ratings].reset_index()
+    items, _ = pd.factorize(judged.groupby(_ITEM, sort=False).ngroup().to_numpy())
+    size, parsed = items.max(initial=-1) + 1, judged["status"].eq("parsed").to_numpy()
+    won = pd.Index(CATEGORIES).get_indexer(judged["verdict"])
+    counts = np.bincount(3 * items[parsed] + won[parsed], minlength=3 * size).reshape(-1, 3)
+    ratings = int(np.bincount(items).max())
+    cells, labels = cell_codes(judged, ["policy", "opponent"])
+    of_item = np.empty(size, dtype=cells.dtype)
+    of_item[items] = cells
+    rated = counts.sum(axis=1) == ratings
+    counts, of_item = pd.DataFrame(counts[rated], columns=CATEGORIES), of_item[rated]
     rows = []
-    pairs = judged[["policy", "opponent"]].drop_duplicates().itertuples(index=False, name=None)
-    for policy, opponent in [(ALL, ALL), *pairs]:
-        here = counts
-        if policy != ALL:
-            here = counts[counts["policy"].eq(policy) & counts["opponent"].eq(opponent)]
+    for number, (policy, opponent) in enumerate([(ALL, ALL), *labels.itertuples(index=False, name=None)]):
+        here = counts if policy == ALL else counts[of_item == number - 1]
         known = len(here) > 0 and ratings > 1
-        kappa, observed = fleiss(here[columns]) if known else (np.nan, np.nan)
+        kappa, observed = fleiss(here) if known else (np.nan, np.nan)
         rows.append({
             "policy": policy, "opponent": opponent, "raters": "runs" if judged["run"].nunique() > 1 else "orders",
             "ratings": ratings, "pairs": len(here), "kappa": kappa, "agreement_percent": 100 * observed,

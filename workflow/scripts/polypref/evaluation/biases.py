@@ -1,15 +1,15 @@
 """Length bias of a judge, and faults of the answers: a wrong language, truncation, repetition."""
 
-import warnings
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import special
 
 from polypref.datasets.diagnostics import EXCERPT, LOOP, repetition
 from polypref.datasets.identification import is_wrong_language, lingua_code, lingua_codes
+from polypref.evaluation.fractional_logit import fractional_logit
 from polypref.evaluation.win_rates import ALL
 
 WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5}
@@ -20,20 +20,14 @@ ANSWER_FLAGS = ("wrong_language", "truncated", "repeats")
 def _equal_length(rows: pd.DataFrame) -> dict[str, float]:
     """Estimate the score at equal length (percent, with its 95% interval) and the slope per standard deviation."""
     names = ("score_equal_length", "score_equal_length_low", "score_equal_length_high", "length_slope")
-    unknown = dict.fromkeys(names, np.nan)
-    design = sm.add_constant(rows["_length"].to_numpy(), has_constant="add")
     clusters = pd.factorize(rows["prompt_id"])[0]
-    if rows["_length"].std() == 0 or clusters.max(initial=0) < 9 or rows["_worth"].nunique() < 2:
-        return unknown
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            model = sm.GLM(rows["_worth"].to_numpy(), design, family=sm.families.Binomial())
-            fit = model.fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
-        except (Warning, ArithmeticError, ValueError, np.linalg.LinAlgError):
-            return unknown  # length determines every verdict, so no finite slope exists
-    ends = fit.params[0], *fit.conf_int()[0]
-    return dict(zip(names, [*(100 * special.expit(ends)), fit.params[1]], strict=True))
+    length, worth = rows["_length"].to_numpy(), rows["_worth"].to_numpy()
+    enough = length.std() > 0 and clusters.max(initial=0) >= 9 and len(np.unique(worth)) > 1
+    fit = fractional_logit(worth, length, clusters) if enough else None
+    if fit is None:
+        return dict.fromkeys(names, np.nan)
+    ends = (float(100 * special.expit(end)) for end in (fit.intercept, fit.low, fit.high))
+    return dict(zip(names, [*ends, float(fit.slope)], strict=True))
 
 
 def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
@@ -54,24 +48,24 @@ def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
     difference in length, in standard deviations within the language. They are nan if there are fewer than ten prompts
     or if length determines every verdict.
     """
-    parsed = judged[judged["status"].eq("parsed")].copy()
+    columns = ["prompt_id", "policy", "opponent", "language", "verdict", "policy_length", "opponent_length"]
+    parsed = judged.loc[judged["status"].eq("parsed"), columns]
     parsed["_length"] = (parsed["policy_length"] - parsed["opponent_length"]).astype(float)
-    longer = np.where(parsed["_length"] > 0, "policy", np.where(parsed["_length"] < 0, "opponent", ""))
-    parsed["_longer"] = parsed["verdict"].eq(longer)
-    parsed["_decided"] = parsed["verdict"].ne("tie") & (longer != "")
+    parsed["_worth"] = parsed["verdict"].map(WORTH).astype(float)
+    parsed["_longer"] = parsed["_worth"].eq((1 + np.sign(parsed["_length"])) / 2)
+    parsed["_decided"] = parsed["_worth"].ne(0.5) & parsed["_length"].ne(0) & parsed["_length"].notna()
     spread = parsed.groupby("language")["_length"].transform("std")
     parsed["_length"] = (parsed["_length"] / spread.where(spread > 0)).fillna(0.0)
-    parsed["_worth"] = parsed["verdict"].map(WORTH)
     rows = []
     pairs = judged[["policy", "opponent"]].drop_duplicates().itertuples(index=False, name=None)
     for policy, opponent in [(ALL, ALL), *pairs]:
         here = parsed
         if policy != ALL:
             here = parsed[parsed["policy"].eq(policy) & parsed["opponent"].eq(opponent)]
-        decided = here[here["_decided"]]
+        decided = here.loc[here["_decided"], "_longer"]
         rows.append({
             "policy": policy, "opponent": opponent, "judgements": len(here), "decided": len(decided),
-            "longer_percent": 100 * decided["_longer"].mean(), "score": 100 * here["_worth"].mean(),
+            "longer_percent": 100 * decided.mean(), "score": 100 * here["_worth"].mean(),
             **_equal_length(here),
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -83,17 +77,34 @@ def add_lengths(judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     judged : data frame with item_id, policy and opponent.
-    answers : data frame with name (of a policy or an opponent), item_id and text.
+    answers : data frame with name (of a policy or an opponent), item_id and length (in characters).
 
     Returns
     -------
-    `judged` with policy_length and opponent_length in characters.
+    `judged` with policy_length and opponent_length; nan if there is no such answer.
+
+    Raises
+    ------
+    ValueError
+        A model has two answers to an item.
     """
-    lengths = answers[["name", "item_id"]].assign(length=answers["text"].str.len())
-    for side in ("policy", "opponent"):
-        named = lengths.rename(columns={"name": side, "length": f"{side}_length"})
-        judged = judged.merge(named, on=[side, "item_id"], how="left", validate="many_to_one")
-    return judged
+    if answers.duplicated(["name", "item_id"]).any():
+        raise ValueError("answers: a model has two answers to an item")
+    names, items = pd.Index(answers["name"].unique()), pd.Index(answers["item_id"].unique())
+    lengths = np.full((len(names) + 1, len(items) + 1), np.nan)  # the last row and column are for missing answers
+    lengths[names.get_indexer(answers["name"]), items.get_indexer(answers["item_id"])] = answers["length"]
+    item = items.get_indexer(judged["item_id"])
+    return judged.assign(
+        **{f"{side}_length": lengths[names.get_indexer(judged[side]), item] for side in ("policy", "opponent")}
+    )
+
+
+@functools.cache
+def _detector(*codes: str):
+    from lingua import IsoCode639_1, LanguageDetectorBuilder  # slow to import; its models take memory
+
+    chosen = [getattr(IsoCode639_1, code.upper()) for code in codes or ["en"]]
+    return LanguageDetectorBuilder.from_iso_codes_639_1(*chosen).build()
 
 
 def detect_languages(answers: pd.DataFrame, languages: Sequence[str], least_letters: int = 20) -> pd.Series:
@@ -110,10 +121,7 @@ def detect_languages(answers: pd.DataFrame, languages: Sequence[str], least_lett
     -------
     ISO 639-1 codes by the index of `answers`; empty if lingua finds no language, and null for too few letters.
     """
-    from lingua import IsoCode639_1, LanguageDetectorBuilder  # slow to import; its models take memory
-
-    codes = [getattr(IsoCode639_1, code.upper()) for code in lingua_codes(languages) or ["en"]]
-    detector = LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
+    detector = _detector(*lingua_codes(languages))
     letters = answers["text"].str.count(r"[^\W\d_]") + 2 * answers["text"].str.count("[\u3040-\u9fff]")
     identifiable = {code for code in languages if lingua_code(code)}
     long_enough = letters.ge(least_letters) & answers["language"].isin(identifiable)

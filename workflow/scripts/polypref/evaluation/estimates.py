@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from polypref.evaluation.bootstrap import DRAWS, LEVEL, bootstrap_variance, cluster_sums, ratio_error
 from polypref.evaluation.intervals import bounded_interval, degrees_of_freedom
-from polypref.evaluation.win_rates import ALL
+from polypref.evaluation.win_rates import ALL, blocks_of_policies
 from polypref.files.result_tables import TableError
 
 POOLED = "pooled"
@@ -41,9 +41,9 @@ _WIN, _LOSS, _POINTS, _SQUARES, _N = 0, 1, 4, 5, 6
 class _Groups:
     """Groups of cells (combinations of policy, opponent and language) for which rates are estimated.
 
-    ``labels``: policy, opponent, language and average, one row per group. ``members``: (groups, cells), 1 if the cell
-    belongs to the group. ``means``: for each macro group, the groups per language whose mean it is; every other group
-    is a share of the judgements of its cells.
+    ``labels``: policy, opponent, language, average and _level (0 to 5, the order of the rows), one row per group.
+    ``members``: (groups, cells), 1 if the cell belongs to the group. ``means``: for each macro group, the groups per
+    language whose mean it is; every other group is a share of the judgements of its cells.
     """
 
     labels: pd.DataFrame
@@ -53,7 +53,7 @@ class _Groups:
 
 def _group(cells: pd.DataFrame) -> _Groups:
     """Group cells per language and over languages, per opponent and over opponents, in order of first occurrence."""
-    labels, members, means, count = [], [], {}, 0
+    labels, members, means, count, level = [], [], {}, 0, 0
     for pair in (["policy", "opponent"], ["policy"]):
         for by, average in (([*pair, "language"], ""), (pair, POOLED), (pair, MACRO)):
             keys = cells[by].drop_duplicates(ignore_index=True)
@@ -64,9 +64,9 @@ def _group(cells: pd.DataFrame) -> _Groups:
                 numbers = languages.merge(keys.assign(_macro=np.arange(count, count + len(keys))), on=by)
                 means |= {macro: rows.to_numpy() for macro, rows in numbers.groupby("_macro")["_number"]}
             names = keys.reindex(columns=["policy", "opponent", "language"]).astype(object).fillna(ALL)
-            labels.append(names.assign(average=average))
+            labels.append(names.assign(average=average, _level=level))
             members.append((codes.to_numpy() == np.arange(len(keys))[:, None]).astype(float))
-            count += len(keys)
+            count, level = count + len(keys), level + 1
     return _Groups(pd.concat(labels, ignore_index=True), np.concatenate(members), means)
 
 
@@ -105,8 +105,8 @@ def _drawn_rates(sums: np.ndarray, groups: _Groups) -> np.ndarray:
     return rates
 
 
-def _cell_sums(judged: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the cells in order of first occurrence, and their sums (clusters, cells, runs, values).
+def _cell_sums(judged: pd.DataFrame, prompts: pd.Index) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the cells in order of first occurrence, and their sums (prompts, cells, runs, values).
 
     The values are win, loss, tie, unparsed, points, points squared and n.
     """
@@ -117,17 +117,17 @@ def _cell_sums(judged: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
         codes = codes * len(names) + column
     codes, _ = pd.factorize(codes)
     cells = judged[by].drop_duplicates()
-    clusters, names = pd.factorize(judged["prompt_id"])
+    clusters = prompts.get_indexer(judged["prompt_id"])
     runs, run_names = pd.factorize(judged["run"])
     values = np.zeros((len(judged), 7))
-    values[np.arange(len(judged)), judged["verdict"].map(CODES)] = 1
-    values[:, _POINTS] = judged["points"] if "points" in judged else judged["verdict"].map(WORTH)
+    values[np.arange(len(judged)), judged["verdict"].map(CODES).astype(int)] = 1
+    values[:, _POINTS] = judged["points"] if "points" in judged else judged["verdict"].map(WORTH).astype(float)
     values[:, _SQUARES] = values[:, _POINTS] ** 2
     values[:, _N] = 1
     values[judged["status"].eq("error")] = 0
-    shape = len(names), len(cells) * len(run_names)
+    shape = len(prompts), len(cells) * len(run_names)
     sums = cluster_sums(clusters, codes * len(run_names) + runs, values, shape)
-    sums = sums.reshape(len(names), len(cells), len(run_names), 7)
+    sums = sums.reshape(len(prompts), len(cells), len(run_names), 7)
     if (sums[..., _N] == sums[..., :1, _N]).all():  # then averaging over runs equals pooling them
         sums = sums.sum(axis=2, keepdims=True)
     return cells.reset_index(drop=True), sums
@@ -234,8 +234,17 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
     unknown = set(judged["verdict"].unique()) - set(CODES)
     if unknown:
         raise TableError(f"verdicts: verdict is {min(map(str, unknown))!r}; expected {', '.join(filter(None, CODES))}")
-    judged = judged.reset_index(drop=True)
-    cells, sums = _cell_sums(judged)
+    prompts, runs = pd.Index(judged["prompt_id"].unique()), judged["run"].nunique()
+    # a few policies at a time: no group has several, and the draws depend only on the prompts
+    parts = [_estimate(own, prompts, draws, seed, level) for own in blocks_of_policies(judged)]
+    rows = pd.concat(parts, ignore_index=True)
+    rows = rows.sort_values("_level", kind="stable", ignore_index=True).assign(runs=runs)
+    return _wilson(rows, level)[_COLUMNS]
+
+
+def _estimate(judged: pd.DataFrame, prompts: pd.Index, draws: int, seed: int, level: float) -> pd.DataFrame:
+    """Return the rows of :func:`estimate_rates` for some policies, with _level instead of runs."""
+    cells, sums = _cell_sums(judged, prompts)
     groups = _group(cells)
     rows, members = groups.labels.copy(), groups.members
     macro = rows["average"].eq(MACRO)
@@ -247,7 +256,6 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
     by_cluster = np.tensordot(sums.sum(axis=2), members, (1, 1))  # (clusters, values, groups)
     n = by_cluster[:, _N]
     rows["prompts"], rows["judgements"] = (n > 0).sum(axis=0), n.sum(axis=0).astype(int)
-    rows["runs"] = judged["run"].nunique()
     keys = list(cells.columns)
     failed = judged[judged["status"].eq("error")].groupby(keys).size()
     rows["errors"] = (members @ [failed.get(key, 0) for key in cells.itertuples(index=False, name=None)]).astype(int)
@@ -268,8 +276,7 @@ def estimate_rates(judged: pd.DataFrame, draws: int = DRAWS, seed: int = 1, leve
         rows[f"{name}_if_won"] = rows[name] + rows["unparsed_percent"]
     rows["difference_if_lost"] = rows["difference"] - rows["unparsed_percent"]
     rows["score_if_lost"] = rows["score"]
-    rows["interval"] = "cluster bootstrap"
-    return _wilson(rows, level)[_COLUMNS]
+    return rows.assign(interval="cluster bootstrap")
 
 
 def pooled_rows(estimates: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from polypref.evaluation.bootstrap import (
 )
 from polypref.evaluation.intervals import bounded_interval, degrees_of_freedom
 from polypref.evaluation.seeds import added_variance, contributions, p_values, seed_sums, widen
-from polypref.evaluation.win_rates import ALL
+from polypref.evaluation.win_rates import ALL, blocks_of_policies
 from polypref.files.ids import name_ids
 from polypref.files.result_tables import TableError
 
@@ -52,24 +52,29 @@ def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
     TableError
         There are no rows of the base, or a variant and the base were judged on different items.
     """
-    if base not in set(judged["policy"]):
+    if base not in judged["policy"].unique():
         raise TableError(f"verdicts: no rows of the base policy {base!r}; found {', '.join(judged['policy'].unique())}")
     keys = ["opponent", "item_id"]
-    asked = judged[["policy", *keys]].drop_duplicates()
-    wanted = set(map(tuple, asked.loc[asked["policy"].eq(base), keys].to_numpy()))
-    for policy, rows in asked[asked["policy"].ne(base)].groupby("policy"):
-        unmatched = wanted ^ set(map(tuple, rows[keys].to_numpy()))
-        if unmatched:
-            raise TableError(f"verdicts: {policy} and {base} differ in {name_ids(map(' / '.join, unmatched))}")
+    judged = judged.assign(_asked=judged.groupby(keys, sort=False).ngroup().to_numpy())
+    wanted = judged.loc[judged["policy"].eq(base), "_asked"].unique()
+    for policy, asked in judged.loc[judged["policy"].ne(base)].groupby("policy")["_asked"]:
+        unmatched = np.setxor1d(wanted, asked.unique())
+        if len(unmatched):
+            unlike = judged.loc[judged["_asked"].isin(unmatched), keys].drop_duplicates().astype(str).to_numpy()
+            raise TableError(f"verdicts: {policy} and {base} differ in {name_ids(map(' / '.join, unlike))}")
     had_reply = judged[judged["status"].ne("error")]
-    worth = 200 * had_reply["points"] - 100 if "points" in had_reply else had_reply["verdict"].map(POINTS)
-    points = had_reply.assign(points=worth)
-    by_item = ["policy", *keys, "language", "prompt_id"]
-    points = points.groupby(by_item, as_index=False, sort=False)["points"].mean()
+    worth = 200 * had_reply["points"] - 100 if "points" in had_reply else had_reply["verdict"].map(POINTS).astype(float)
+    points = had_reply[["policy", *keys, "language", "prompt_id", "_asked"]].assign(points=worth)
+    items, _ = pd.factorize(points.groupby(["policy", "_asked"], sort=False).ngroup().to_numpy())
+    mean = np.bincount(items, points["points"]) / np.bincount(items)
+    first = ~pd.Series(items).duplicated().to_numpy()
+    points = points[first].assign(points=mean).reset_index(drop=True)
     is_base = points["policy"].eq(base)
-    of_base = points.loc[is_base, [*keys, "points"]].rename(columns={"points": "base_points"})
+    of_base = np.full(judged["_asked"].max() + 1, np.nan)
+    of_base[points.loc[is_base, "_asked"]] = points.loc[is_base, "points"]
     variants = points[~is_base].rename(columns={"points": "policy_points"})
-    paired = variants.merge(of_base, on=keys, validate="many_to_one")
+    paired = variants.assign(base_points=of_base[variants["_asked"]]).drop(columns="_asked")
+    paired = paired[paired["base_points"].notna()].reset_index(drop=True)
     return paired.assign(improvement=paired["policy_points"] - paired["base_points"])
 
 
@@ -113,6 +118,13 @@ def adjust(table: pd.DataFrame) -> pd.DataFrame:
         if len(known):
             adjusted[known.index] = multipletests(known, method=FAMILIES[family])[1]
     return table.assign(p_adjusted=adjusted, correction=table["family"].map(FAMILIES))
+
+
+_COLUMNS = [
+    "policy", "opponent", "language", "prompts", "comparisons", "policy_difference", "base_difference", "improvement",
+    "standard_error", "low", "high", "p_value", "family", "p_adjusted", "correction", "detectable",
+    "detectable_adjusted", "improvement_macro", "macro_low", "macro_high",
+]  # fmt: skip
 
 
 class Means(NamedTuple):
@@ -181,43 +193,55 @@ def tabulate_improvement(
     standard deviation of a seed's improvement beyond the choice of prompts); the error, the intervals, the p-value and
     the power then contain the variance of the seeds (:mod:`polypref.evaluation.seeds`).
     """
+    order, prompts = [code for code in languages if paired["language"].eq(code).any()], paired["prompt_id"].unique()
+    paired = paired.assign(_prompt=pd.Index(prompts).get_indexer(paired["prompt_id"]))
+    # a few variants at a time: no cell has several, and the draws depend only on the prompts
+    parts = [_estimate(own, order, pd.Index(prompts), draws, seed) for own in blocks_of_policies(paired)]
+    if not parts:
+        return pd.DataFrame()
+    table = adjust(pd.concat(parts, ignore_index=True))
+    tests = table["family"].map(table["family"].value_counts())
+    errors = list(zip(_error_for_power(table), table["_effective"], tests, strict=True))
+    table["detectable"] = [detectable_difference(error, n) for error, n, _ in errors]
+    table["detectable_adjusted"] = [detectable_difference(error, n, ALPHA / size) for error, n, size in errors]
+    return table[[*_COLUMNS, *(name for name in ("seeds", "seed_deviation") if name in table)]]
+
+
+def _estimate(
+    paired: pd.DataFrame, languages: Sequence[str], prompts: pd.Index, draws: int, seed: int
+) -> pd.DataFrame:  # fmt: skip
+    """Return the rows of :func:`tabulate_improvement` for some variants, without correction for several tests or power.
+
+    The column _effective is the number of clusters for the power analysis.
+    """
     cells, labels = [], []
-    order = [code for code in languages if paired["language"].eq(code).any()]
     for policy, variant in paired.groupby("policy", sort=False):
         for opponent in [ALL, *dict.fromkeys(variant["opponent"])]:
             against = variant if opponent == ALL else variant[variant["opponent"].eq(opponent)]
-            labels += [(policy, opponent, language) for language in [ALL, *order]]
-            cells += [against, *(against[against["language"].eq(language)] for language in order)]
-    keep = [number for number, cell in enumerate(cells) if len(cell)]
-    cells, labels = [cells[number] for number in keep], [labels[number] for number in keep]
-    if not cells:
-        return pd.DataFrame()
-    several = "seed" in paired
+            by_language = dict(list(against.groupby("language", sort=False)))
+            cells += [against, *(by_language[code] for code in languages if code in by_language)]
+            labels += [(policy, opponent, code) for code in [ALL, *languages] if code == ALL or code in by_language]
 
-    prompts = pd.Index(paired["prompt_id"].unique())
     groups = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
-    stacked = pd.concat(cells)
-    values = np.column_stack([stacked["improvement"], np.ones(len(stacked))])
-    sums = cluster_sums(prompts.get_indexer(stacked["prompt_id"]), groups, values, (len(prompts), len(cells)))
+    improvement, places = (
+        np.concatenate([cell[name].to_numpy() for cell in cells]) for name in ("improvement", "_prompt")
+    )
+    values = np.column_stack([improvement, np.ones(len(improvement))])
+    sums = cluster_sums(places, groups, values, (len(prompts), len(cells)))
+    several = "seed" in paired
     parts = _seed_parts(cells, prompts) if several else []
     seeds = np.array([part.shape[1] for part in parts] if several else [1] * len(cells))
     added = np.array([added_variance(part[:, None])[0] for part in parts] if several else [0.0] * len(cells))
     found = estimate_means(sums, added, seeds, draws, seed)
-    clusters = found.clusters
     table = pd.DataFrame(labels, columns=["policy", "opponent", "language"]).assign(
-        prompts=clusters, comparisons=[len(cell) for cell in cells],
+        prompts=found.clusters, comparisons=[len(cell) for cell in cells],
         policy_difference=[cell["policy_points"].mean() for cell in cells],
         base_difference=[cell["base_points"].mean() for cell in cells],
         improvement=found.mean, standard_error=np.sqrt(found.error**2 + added), low=found.low, high=found.high,
         p_value=found.p_value,
         family=[_family(opponent, language) for _, opponent, language in labels],
+        _effective=_effective_clusters(found.error**2, added, found.clusters, seeds),
     )  # fmt: skip
-    table = adjust(table)
-    tests = table["family"].map(table["family"].value_counts())
-    effective = _effective_clusters(found.error**2, added, clusters, seeds)
-    errors = list(zip(_error_for_power(table), effective, tests, strict=True))
-    table["detectable"] = [detectable_difference(error, n) for error, n, _ in errors]
-    table["detectable_adjusted"] = [detectable_difference(error, n, ALPHA / size) for error, n, size in errors]
     table = _add_macro(table, found.drawn, found.residuals, parts)
     return table.assign(seeds=seeds, seed_deviation=np.sqrt(added * seeds)) if several else table
 

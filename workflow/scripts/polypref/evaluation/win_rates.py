@@ -6,6 +6,8 @@ from them, because a second call in the same order would give the same verdict. 
 reply of its own, in one order; this is the mode ``sampled``.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -15,6 +17,8 @@ from polypref.requests.judge import ORDERS, random_order
 
 PAIR = ["item_id", "policy", "opponent"]
 ALL = "all"
+COUNTED = ["item_id", "prompt_id", "language", "policy", "opponent", "order", "sample", "verdict", "status"]
+"""The columns of VERDICTS that the tables are computed from."""
 VERDICTS = ("policy", "opponent", "tie", "")
 
 
@@ -47,7 +51,7 @@ def check_orders(verdicts: pd.DataFrame) -> None:
     if verdicts.duplicated([*PAIR, "order"]).any():
         twice = verdicts.loc[verdicts.duplicated([*PAIR, "order"]), "item_id"]
         raise TableError(f"verdicts: the same pair and order occur more than once: {name_ids(set(twice))}")
-    orders = verdicts.groupby(PAIR, sort=False)["order"].nunique()
+    orders = verdicts.groupby(PAIR, sort=False).size()
     if (orders != len(ORDERS)).any():
         ids = orders.index[orders != len(ORDERS)].map(" / ".join)
         raise TableError(f"verdicts: pairs (item / policy / opponent) without one of the two orders: {name_ids(ids)}")
@@ -102,7 +106,7 @@ def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.Da
     pairs = verdicts[PAIR].drop_duplicates()
     by_run = pd.concat([pairs.assign(run=run) for run in range(runs)], ignore_index=True)
     keys = zip(*(by_run[name] for name in [*PAIR, "run"]), strict=True)
-    by_run["order"] = [random_order(seed, *key) for key in keys]
+    by_run["order"] = pd.Series([random_order(seed, *key) for key in keys]).astype(verdicts["order"].dtype)
     return by_run.merge(verdicts, on=[*PAIR, "order"], validate="many_to_one")
 
 
@@ -122,28 +126,76 @@ def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
     tie_percent, pairs (with a parsed verdict in both orders), flipped (pairs whose two orders disagree, so that the
     winner changes or one of them is a tie), flip_percent.
     """
-    parsed = verdicts[verdicts["status"].eq("parsed")]
-    key = [*PAIR, "run"] if "run" in parsed else PAIR
-    won_first = (parsed["verdict"] + "_first").eq(parsed["order"])
-    place = pd.Series(
-        np.where(parsed["verdict"].eq("tie"), "tie", np.where(won_first, "first", "second")), parsed.index
-    )
-    once = parsed.drop_duplicates([*key, "order"])
-    wide = once.pivot(index=key, columns="order", values="verdict").reindex(columns=list(ORDERS)).dropna()
-    flips = wide[ORDERS[0]].ne(wide[ORDERS[1]]).rename("flipped").reset_index()
+    parsed = verdicts["status"].eq("parsed").to_numpy()
+    won = pd.Index(("policy", "opponent", "tie")).get_indexer(verdicts["verdict"])[parsed]
+    late = verdicts["order"].eq(ORDERS[1]).to_numpy()[parsed]
+    place = np.where(won == 2, 2, won ^ late)  # 0: the answer shown first won; 1: second; 2: tie
+    codes, cells = cell_codes(verdicts, ["policy", "opponent"])
+    both = verdicts_in_both_orders(verdicts, [*PAIR, "run"] if "run" in verdicts else PAIR)
+    counts = np.bincount(3 * codes[parsed] + place, minlength=3 * len(cells)).reshape(-1, 3)
+    flipped = both["first"].to_numpy() != both["second"].to_numpy()
+    pairs = np.bincount(codes[both["row"]], minlength=len(cells))
+    flips = np.bincount(codes[both["row"]][flipped], minlength=len(cells))
+    labels = [(ALL, ALL), *cells.itertuples(index=False, name=None)]
+    counts, pairs, flips = (np.concatenate([found.sum(axis=0)[None], found]) for found in (counts, pairs, flips))
+    total = counts.sum(axis=1)
+    shares = 100 * counts / np.maximum(total, 1)[:, None]
+    return pd.DataFrame(labels, columns=["policy", "opponent"]).assign(
+        judgements=total, first_percent=shares[:, 0], second_percent=shares[:, 1], tie_percent=shares[:, 2],
+        pairs=pairs, flipped=flips,
+        flip_percent=np.where(pairs > 0, 100 * flips / np.maximum(pairs, 1), np.nan),
+    )  # fmt: skip
 
-    rows = []
-    groups = [(ALL, ALL), *dict.fromkeys(zip(verdicts["policy"], verdicts["opponent"], strict=True))]
-    for policy, opponent in groups:
-        here, pairs = place, flips
-        if policy != ALL:
-            here = place[parsed["policy"].eq(policy) & parsed["opponent"].eq(opponent)]
-            pairs = flips[flips["policy"].eq(policy) & flips["opponent"].eq(opponent)]
-        shares = 100 * here.value_counts(normalize=True)
-        rows.append({
-            "policy": policy, "opponent": opponent, "judgements": len(here),
-            **{f"{name}_percent": float(shares.get(name, 0.0)) for name in ("first", "second", "tie")},
-            "pairs": len(pairs), "flipped": int(pairs["flipped"].sum()),
-            "flip_percent": 100 * pairs["flipped"].mean() if len(pairs) else np.nan,
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+
+def cell_codes(frame: pd.DataFrame, by: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Number the different values of some columns in order of first occurrence.
+
+    Returns
+    -------
+    The number of each row, and the values by number.
+    """
+    codes = frame.groupby(by, sort=False).ngroup().to_numpy()
+    codes = pd.factorize(codes)[0]
+    first = ~pd.Series(codes).duplicated().to_numpy()
+    return codes, frame.loc[first, by].reset_index(drop=True)
+
+
+def blocks_of_policies(frame: pd.DataFrame, most: int = 1000) -> Iterator[pd.DataFrame]:
+    """Divide rows by policy, so that a block has at most `most` combinations of policy, opponent and language.
+
+    A policy is not divided, and the rows of a block are in their original order.
+    """
+    cells = frame[["policy", "opponent", "language"]].drop_duplicates()
+    numbers, block, size = {}, 0, 0
+    for policy, own in cells.groupby("policy", sort=False).size().items():
+        if size and size + own > most:
+            block, size = block + 1, 0
+        numbers[policy], size = block, size + own
+    blocks = frame["policy"].map(numbers).astype(int)
+    for number in range(block + 1):
+        yield frame[blocks.eq(number)]
+
+
+def verdicts_in_both_orders(verdicts: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Find the verdicts on the same two answers in both orders; of several parsed ones in an order, the first.
+
+    Parameters
+    ----------
+    verdicts : data frame with order, verdict, status and the columns of ``key``.
+    key : columns whose values are the same in both orders.
+
+    Returns
+    -------
+    One row per pair of answers with a parsed verdict in both orders: first and second (verdict in each of `ORDERS`:
+    0 policy, 1 opponent, 2 tie) and row (number of its first row in `verdicts`).
+    """
+    pairs, _ = pd.factorize(verdicts.groupby(key, sort=False).ngroup().to_numpy())
+    found = np.full((3, pairs.max(initial=-1) + 1), -1, dtype=np.int64)
+    found[2, pairs[::-1]] = np.arange(len(pairs))[::-1]
+    parsed = verdicts["status"].eq("parsed").to_numpy()
+    won = pd.Index(("policy", "opponent", "tie")).get_indexer(verdicts["verdict"])
+    for number, order in enumerate(ORDERS):
+        here = np.flatnonzero(parsed & verdicts["order"].eq(order).to_numpy())[::-1]
+        found[number, pairs[here]] = won[here]  # the first of several is assigned last
+    found = found[:, (found >= 0).all(axis=0)]
+    return pd.DataFrame(dict(zip(("first", "second", "row"), found, strict=True)))

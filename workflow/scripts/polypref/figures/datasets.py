@@ -14,6 +14,8 @@ from polypref.datasets.diagnostics import FLAGS
 from polypref.figures import style
 
 FIELDS = {"prompt": "C2", "chosen": style.GOOD, "rejected": style.BAD}
+WIDEST = 120
+"""The most columns of heatmaps side by side."""
 MARKERS = {"prompt": "s", "chosen": "o", "rejected": "D"}
 
 
@@ -95,7 +97,8 @@ def _percent(value: float) -> str:
 def plot_flags(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Plot the flags that occur, with a heatmap of flags by languages per architecture.
 
-    All heatmaps share one colour scale.
+    All heatmaps share one colour scale. They are side by side, or one below the other if there are many languages. With
+    more than `MOST_LABELLED` cells, these have no numbers.
 
     Parameters
     ----------
@@ -107,18 +110,28 @@ def plot_flags(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     found = table.groupby("flag")["flagged"].sum()
     flags = [flag for flag in FLAGS if found.get(flag, 0)]
     scale = mpl.colors.Normalize(0, max(table["flagged_percent"].max(), 1.0))
+    colours, words = mpl.colormaps[mpl.rcParams["image.cmap"]], _percent
+    rows, columns, width, height = 1, len(architectures), 0.31, 0.27
+    if len(architectures) * len(languages) * len(flags) > style.MOST_LABELLED:
+        words, width, height = None, style.NARROW, style.NARROW
+    if columns * len(languages) > WIDEST:
+        rows, columns = columns, rows
     figure, panels = plt.subplots(
-        1, len(architectures), squeeze=False, sharey=True, layout="constrained",
-        figsize=(1.7 + len(architectures) * (0.2 + 0.31 * len(languages)), 1.5 + 0.27 * max(len(flags), 1)),
+        rows, columns, squeeze=False, sharex=rows > 1, sharey=rows == 1, layout="constrained",
+        figsize=(1.7 + columns * (0.2 + width * len(languages)) + (words is None),
+                 1.2 + rows * (0.3 + height * max(len(flags), 1))),
     )  # fmt: skip
-    for axes, architecture in zip(panels[0], architectures, strict=True):
+    for axes, architecture in zip(panels.ravel(), architectures, strict=True):
         here = table[table["architecture"].eq(architecture)]
         wide = here.pivot(index="flag", columns="language", values="flagged_percent")
         values = wide.reindex(index=flags, columns=languages).to_numpy(float)
-        left = style.draw_cells(axes, values, mpl.colormaps[mpl.rcParams["image.cmap"]], scale, _percent)
+        left = style.draw_cells(axes, values, colours, scale, words)
         axes.set_xticks(np.array(left) + 0.5, [names[code] for code in languages], rotation=90)
         axes.set_title(architecture, loc="left")
         axes.set_title(f"n = {_count(here['pairs'])} per language", loc="right", weight="normal", fontsize=8)
-    panels[0, 0].set_yticks(np.arange(len(flags)) + 0.5, [flag.replace("_", " ") for flag in flags])
+    for axes in panels[:, 0]:
+        axes.set_yticks(np.arange(len(flags)) + 0.5, [flag.replace("_", " ") for flag in flags])
+    if words is None:
+        style.add_scale(figure, panels, colours, scale)
     figure.supxlabel("pairs with the flag (%)" if flags else "no pair has a flag", fontsize=8.5)
     return figure

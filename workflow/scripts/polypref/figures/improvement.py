@@ -102,7 +102,7 @@ def _draw_forest(axes: Axes, table: pd.DataFrame, order: list[str]) -> None:
 def plot_forest(table: pd.DataFrame, languages: Sequence[str], names: Mapping[str, str]) -> Figure:
     """Plot the paired differences as a forest plot, with a column per variant and a row of panels per opponent.
 
-    All panels share one scale.
+    All panels share one scale. With more than `MOST_LABELLED` intervals, only those over all languages are drawn.
 
     Parameters
     ----------
@@ -111,6 +111,8 @@ def plot_forest(table: pd.DataFrame, languages: Sequence[str], names: Mapping[st
     names : language code to English name.
     """
     variants, opponents = (list(dict.fromkeys(table[name])) for name in ("policy", "opponent"))
+    if len(table) > style.MOST_LABELLED:
+        table = table[table["language"].eq(ALL)]
     order = _rows(table, languages)
     limit = 1.05 * np.nanmax(table[["improvement", "low", "high"]].abs().to_numpy(), initial=1.0)
     figure, panels = plt.subplots(
@@ -128,11 +130,12 @@ def plot_forest(table: pd.DataFrame, languages: Sequence[str], names: Mapping[st
             axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
             style.bare(axes)
     _label_rows(panels[0, 0], order, names)
-    prompts = table.loc[table["language"].ne(ALL), "prompts"]
+    prompts = table.loc[table["language"].eq(ALL) if order == [ALL] else table["language"].ne(ALL), "prompts"]
     count = f"{prompts.min()}" if prompts.nunique() == 1 else f"{prompts.min()} to {prompts.max()}"
+    each = "prompts; languages are only in the CSV file" if order == [ALL] else "prompts per language"
     figure.supxlabel(
         "change of Win% − Loss% in percentage points, with 95% interval (right of zero: better than the base); "
-        f"filled: corrected p < {ALPHA:g}; n = {count} prompts per language",
+        f"filled: corrected p < {ALPHA:g}; n = {count} {each}",
         fontsize=8.5,
     )
     return figure

@@ -33,6 +33,10 @@ INK, GRID, WIN, LOSS = "#22262b", "#d4d8de", "#0072b2", "#d55e00"
 GOOD, BAD, NEUTRAL, VOID = "C0", "C5", "C7", "C8"
 SERIES = tuple(f"C{place}" for place in range(7))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MOST_LABELLED = 2_000
+"""The most cells or intervals of a figure that are drawn with their values."""
+NARROW = 0.16
+"""Width and height in inches of a cell without its value."""
 
 
 class FigureError(ValueError):
@@ -93,6 +97,12 @@ def bare(axes: Axes) -> None:
     axes.tick_params(length=0)
 
 
+def add_scale(figure: Figure, panels: np.ndarray, colours: Colormap, scale: Normalize) -> None:
+    """Add a colour bar to a figure whose cells have no values."""
+    shown = matplotlib.cm.ScalarMappable(scale, colours)
+    figure.colorbar(shown, ax=panels.ravel().tolist(), shrink=min(1.0, 3 / figure.get_figheight()), aspect=20)
+
+
 def text_on(colour: Sequence[float] | str) -> str:
     """Return black or white, whichever contrasts more with the background colour by WCAG luminance."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
@@ -110,7 +120,7 @@ def draw_cells(
     values: np.ndarray,
     colours: Colormap,
     scale: Normalize,
-    words: Callable[[float], str],
+    words: Callable[[float], str] | None,
     apart: int | None = None,
 ) -> list[float]:
     """Draw the cells of a heatmap with their values, with the first row at the top and a dash for missing values.
@@ -118,7 +128,7 @@ def draw_cells(
     Parameters
     ----------
     values : rows x columns; missing values are nan.
-    words : function that formats a value as the text of its cell.
+    words : function that formats a value as the text of its cell; without one, cells are only coloured.
     apart : first or last column, if it contains averages: printed in bold and separated by a gap.
 
     Returns
@@ -128,7 +138,11 @@ def draw_cells(
     rows, columns = values.shape
     gap = 0.18
     left = [column + (gap if apart == 0 and column else gap if 0 < column == apart else 0) for column in range(columns)]
-    for (row, column), value in np.ndenumerate(values):
+    if words is None:
+        for column in range(columns):
+            edges = [left[column], left[column] + 1], np.arange(rows + 1)
+            axes.pcolormesh(*edges, values[:, column, None], cmap=colours, norm=scale, rasterized=True)
+    for (row, column), value in np.ndenumerate(values if words else values[:0]):
         middle = left[column] + 0.5, row + 0.5
         if np.isnan(value):
             axes.text(*middle, "–", ha="center", va="center")

@@ -94,7 +94,8 @@ def language_frame(win_rates: pd.DataFrame, by_language: pd.DataFrame, languages
 def plot_language_heatmap(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Plot Win% - Loss% by policy and language, with a panel per opponent.
 
-    All panels share one colour scale, which is symmetric around zero.
+    All panels share one colour scale, which is symmetric around zero. With more than `MOST_LABELLED` cells, these have
+    no numbers.
 
     Parameters
     ----------
@@ -104,22 +105,26 @@ def plot_language_heatmap(table: pd.DataFrame, names: Mapping[str, str]) -> Figu
     opponents = list(dict.fromkeys(table["opponent"]))
     policies, languages = (list(dict.fromkeys(table[name])) for name in ("policy", "language"))
     limit = max(table["difference"].abs().max(), 1.0)
-    scale = Normalize(-limit, limit)
-    figure, panels = plt.subplots(
-        len(opponents), 1, figsize=(0.9 + 0.74 * len(languages), len(opponents) * (0.36 + 0.32 * len(policies)) + 0.75),
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
+    scale, colours, words = Normalize(-limit, limit), style.losses_to_wins(), signed
+    size = 0.9 + 0.74 * len(languages), len(opponents) * (0.36 + 0.32 * len(policies)) + 0.75
+    if len(table) > style.MOST_LABELLED:
+        words = None
+        height = len(opponents) * (0.36 + style.NARROW * len(policies)) + 1.5
+        size = 2.5 + style.NARROW * len(languages), height
+    figure, panels = plt.subplots(len(opponents), 1, figsize=size, squeeze=False, layout="constrained")
     for axes, opponent in zip(panels[:, 0], opponents, strict=True):
         wide = table[table["opponent"].eq(opponent)].pivot(index="policy", columns="language", values="difference")
         values = wide.reindex(index=policies, columns=languages).to_numpy(float)
-        left = style.draw_cells(axes, values, style.losses_to_wins(), scale, signed, apart=0)
+        left = style.draw_cells(axes, values, colours, scale, words, apart=0)
         axes.set_yticklabels(policies)
         axes.set_title(f"against {opponent}", loc="left")
         axes.set_xticks([])
     labels = ["All" if code == ALL else names.get(code, code) for code in languages]
-    axes.set_xticks(np.array(left) + 0.5, labels)
+    axes.set_xticks(np.array(left) + 0.5, labels, rotation=0 if words else 90)
     axes.xaxis.tick_bottom()
     axes.tick_params(length=0)
+    if words is None:
+        style.add_scale(figure, panels, colours, scale)
     counts = table.loc[table["language"].ne(ALL), "judgements"]
     count = f"{counts.min():,}" if counts.nunique() == 1 else f"{counts.min():,} to {counts.max():,}"
     figure.supxlabel(

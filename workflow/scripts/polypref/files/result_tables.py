@@ -4,12 +4,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from polypref.files.tables import TableError, atomic_write, iter_row_groups, read_table
 
-__all__ = ["OnDemand", "TableError", "is_error", "read_all", "read_csv", "read_frame", "read_frames", "write_csv"]
+__all__ = [
+    "OnDemand",
+    "TableError",
+    "is_error",
+    "read_all",
+    "read_categories",
+    "read_csv",
+    "read_frame",
+    "read_frames",
+    "write_csv",
+]
 
 
 T = TypeVar("T")
@@ -46,6 +57,37 @@ def read_all(paths: Iterable[str | Path], schema: pa.Schema) -> pd.DataFrame:
     """Read and concatenate several files of one schema; without files, return an empty frame with its columns."""
     tables = [read_table(path, schema) for path in paths]
     return (pa.concat_tables(tables) if tables else schema.empty_table()).to_pandas()
+
+
+def read_categories(paths: Iterable[str | Path], schema: pa.Schema, columns: Sequence[str]) -> pd.DataFrame:
+    """Read columns of several files like :func:`read_all`, with texts as categories, which take 1 to 4 bytes per row.
+
+    Raises
+    ------
+    TableError
+        A text is null, or an error of :func:`polypref.files.tables.read_table`.
+    """
+    texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
+    known: dict[str, dict[str, int]] = {name: {} for name in texts}
+    parts: dict[str, list[np.ndarray]] = {
+        name: [] if name in texts else [np.empty(0, schema.field(name).type.to_pandas_dtype())] for name in columns
+    }
+    for path in paths:
+        for name, column in zip(columns, read_table(path, schema, columns).itercolumns(), strict=True):
+            if name in known:
+                encoded = column.combine_chunks().dictionary_encode()
+                if encoded.null_count:
+                    raise TableError(f"{path}: {name} is null in {encoded.null_count:,} rows")
+                numbers = [known[name].setdefault(text, len(known[name])) for text in encoded.dictionary.to_pylist()]
+                kind = np.min_scalar_type(-len(known[name]) - 1)
+                parts[name].append(np.array(numbers, dtype=kind)[encoded.indices.to_numpy()])
+            else:
+                parts[name].append(column.to_numpy())
+    frame = {}
+    for name in columns:
+        values = np.concatenate(parts.pop(name) or [np.empty(0, np.int8)])
+        frame[name] = pd.Categorical.from_codes(values, list(known[name])) if name in known else values
+    return pd.DataFrame(frame)
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:

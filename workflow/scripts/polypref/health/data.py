@@ -31,19 +31,19 @@ def _in_reader(counts: pd.Series, architecture: str, flag: str) -> str:
 
 
 def answer_checks(
-    answers: pd.DataFrame, wrong: pd.DataFrame, flagged: pd.DataFrame, policies: Collection[str],
+    given: Mapping[str, int], wrong: pd.DataFrame, flagged: pd.DataFrame, policies: Collection[str],
     limits: Mapping[str, Any],
 ) -> list[Row]:  # fmt: skip
     """Check the answers of each model.
 
     Parameters
     ----------
-    answers : column name.
+    given : number of answers by model.
     wrong, flagged : tables wrong_languages and answer_flags.
-    policies : the names in `answers` that are policies; the others are opponents.
+    policies : the names in `given` that are policies; the others are opponents.
     limits : check to [warn, fail].
     """
-    given, counts = answers["name"].value_counts(sort=False), flagged.value_counts(["name", "flag"])
+    counts = flagged.value_counts(["name", "flag"])
     rows = []
 
     def add(check: str, name: str, flag: str, share: float, words: str) -> None:

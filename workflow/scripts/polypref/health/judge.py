@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from polypref.evaluation.agreement import CATEGORIES, cohens_kappas
+from polypref.evaluation.agreement import cohens_kappas
 from polypref.evaluation.bootstrap import bootstrap, cluster_sums, percentile_interval
-from polypref.evaluation.win_rates import ALL, PAIR, position_bias
+from polypref.evaluation.win_rates import ALL, PAIR, position_bias, verdicts_in_both_orders
 from polypref.health.checks import VERDICTS, Row, row
-from polypref.requests.judge import ORDERS
 from polypref.requests.sanity import ITSELF, OTHER
 
 
@@ -32,15 +31,13 @@ def order_kappa(verdicts: pd.DataFrame, draws: int = 2000, seed: int = 1) -> dic
     estimated percentage of correct verdicts. The estimate uses the agreement on pairs without a tie in either order and
     assumes independent errors in the two orders; it is nan if the agreement is below chance.
     """
-    once = verdicts[verdicts["status"].eq("parsed")].drop_duplicates([*PAIR, "order"])
-    wide = once.pivot(index=["prompt_id", *PAIR], columns="order", values="verdict")
-    wide = wide.reindex(columns=list(ORDERS)).dropna()
-    found = {"pairs": len(wide), "kappa": np.nan, "low": np.nan, "changed": np.nan, "accuracy": np.nan}
-    if wide.empty:
+    both = verdicts_in_both_orders(verdicts, PAIR)
+    found = {"pairs": len(both), "kappa": np.nan, "low": np.nan, "changed": np.nan, "accuracy": np.nan}
+    if both.empty:
         return found
-    first, second = (pd.Index(CATEGORIES).get_indexer(wide[order]) for order in ORDERS)
-    prompts, names = pd.factorize(wide.index.get_level_values("prompt_id"))
-    counts = cluster_sums(prompts, 3 * first + second, np.ones((len(wide), 1)), (len(names), 9))[..., 0][:, None]
+    first, second = both["first"].to_numpy(), both["second"].to_numpy()
+    prompts, names = pd.factorize(verdicts["prompt_id"].iloc[both["row"]].astype(str), sort=True)
+    counts = cluster_sums(prompts, 3 * first + second, np.ones((len(both), 1)), (len(names), 9))[..., 0][:, None]
 
     def kappas(block: np.ndarray) -> np.ndarray:
         tables = block.reshape(*block.shape[:-1], 3, 3)
