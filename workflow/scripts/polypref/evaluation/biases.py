@@ -22,7 +22,7 @@ def _equal_length(rows: pd.DataFrame) -> dict[str, float]:
     names = ("score_equal_length", "score_equal_length_low", "score_equal_length_high", "length_slope")
     clusters = pd.factorize(rows["prompt_id"])[0]
     length, worth = rows["_length"].to_numpy(), rows["_worth"].to_numpy()
-    enough = length.std() > 0 and clusters.max(initial=0) >= 9 and len(np.unique(worth)) > 1
+    enough = clusters.max(initial=0) >= 9 and length.std() > 0 and worth.min() < worth.max()
     fit = fractional_logit(worth, length, clusters) if enough else None
     if fit is None:
         return dict.fromkeys(names, np.nan)
@@ -48,14 +48,14 @@ def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
     difference in length, in standard deviations within the language. They are nan if there are fewer than ten prompts
     or if length determines every verdict.
     """
-    columns = ["prompt_id", "policy", "opponent", "language", "verdict", "policy_length", "opponent_length"]
-    parsed = judged.loc[judged["status"].eq("parsed"), columns]
-    parsed["_length"] = (parsed["policy_length"] - parsed["opponent_length"]).astype(float)
-    parsed["_worth"] = parsed["verdict"].map(WORTH).astype(float)
-    parsed["_longer"] = parsed["_worth"].eq((1 + np.sign(parsed["_length"])) / 2)
-    parsed["_decided"] = parsed["_worth"].ne(0.5) & parsed["_length"].ne(0) & parsed["_length"].notna()
-    spread = parsed.groupby("language")["_length"].transform("std")
-    parsed["_length"] = (parsed["_length"] / spread.where(spread > 0)).fillna(0.0)
+    known = judged["status"].eq("parsed")
+    parsed = judged.loc[known, ["prompt_id", "policy", "opponent"]]
+    length = (judged["policy_length"] - judged["opponent_length"])[known].astype(float)
+    parsed["_worth"] = judged.loc[known, "verdict"].map(WORTH).astype(float)
+    parsed["_longer"] = parsed["_worth"].eq((1 + np.sign(length)) / 2)
+    parsed["_decided"] = parsed["_worth"].ne(0.5) & length.ne(0) & length.notna()
+    spread = length.groupby(judged["language"]).transform("std")
+    parsed["_length"] = (length / spread.where(spread > 0)).fillna(0.0)
     rows = []
     pairs = judged[["policy", "opponent"]].drop_duplicates().itertuples(index=False, name=None)
     for policy, opponent in [(ALL, ALL), *pairs]:
@@ -91,7 +91,8 @@ def add_lengths(judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     if answers.duplicated(["name", "item_id"]).any():
         raise ValueError("answers: a model has two answers to an item")
     names, items = pd.Index(answers["name"].unique()), pd.Index(answers["item_id"].unique())
-    lengths = np.full((len(names) + 1, len(items) + 1), np.nan)  # the last row and column are for missing answers
+    # the last row and column are for missing answers
+    lengths = np.full((len(names) + 1, len(items) + 1), np.nan, np.float32)
     lengths[names.get_indexer(answers["name"]), items.get_indexer(answers["item_id"])] = answers["length"]
     item = items.get_indexer(judged["item_id"])
     return judged.assign(

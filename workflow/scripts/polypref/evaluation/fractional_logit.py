@@ -13,6 +13,8 @@ import numpy as np
 from scipy import special, stats
 
 ITERATIONS = 50
+BLOCK = 1_000_000
+"""Rows that are computed at a time."""
 STEEP = 30.0
 """A logit of this size is a share of 1 but for rounding: no finite parameters exist."""
 
@@ -39,24 +41,29 @@ def fractional_logit(shares: np.ndarray, values: np.ndarray, clusters: np.ndarra
     -------
     The fit; None if the maximum likelihood is not at finite parameters, because the values determine the shares.
     """
+    groups, rows, largest = clusters.max() + 1, len(shares), np.abs(values).max()
+    blocks = [slice(start, start + BLOCK) for start in range(0, rows, BLOCK)]
     parameters = np.zeros(2)
     for _ in range(ITERATIONS):
-        mean = special.expit(parameters[0] + parameters[1] * values)
-        rest, weight = shares - mean, mean * (1 - mean)
-        moments = [float(weight.sum()), float(weight @ values), float((weight * values) @ values)]
-        information = np.array([moments[:2], moments[1:]])
+        information, gradient, scores = np.zeros((2, 2)), np.zeros(2), np.zeros((2, groups))
+        for block in blocks:
+            value = values[block]
+            mean = special.expit(parameters[0] + parameters[1] * value)
+            rest, weight = shares[block] - mean, mean * (1 - mean)
+            product = weight @ value
+            information += [[weight.sum(), product], [product, (weight * value) @ value]]
+            gradient += [rest.sum(), rest @ value]
+            scores += [np.bincount(clusters[block], each, groups) for each in (rest, rest * value)]
         if not np.isfinite(information).all() or np.linalg.cond(information) > 1e12:
             return None
-        step = np.linalg.solve(information, [rest.sum(), rest @ values])
+        step = np.linalg.solve(information, gradient)
         parameters = parameters + step
-        if np.abs(parameters[0]) + np.abs(parameters[1]) * np.abs(values).max() > STEEP:
+        if np.abs(parameters[0]) + np.abs(parameters[1]) * largest > STEEP:
             return None
         if np.abs(step).max() < 1e-10:
             break
     else:
         return None
-    scores = np.stack([np.bincount(clusters, rest), np.bincount(clusters, rest * values)])
-    groups, rows = scores.shape[1], len(shares)
     inverse = np.linalg.inv(information)
     covariance = groups / (groups - 1) * (rows - 1) / (rows - 2) * inverse @ (scores @ scores.T) @ inverse
     half = stats.t.ppf(0.975, groups - 1) * np.sqrt(covariance[0, 0])
