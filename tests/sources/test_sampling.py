@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypref.files import sorting
 from polypref.files.conversations import to_text
 from polypref.files.digests import digest, pair_id
 from polypref.requests.asking import RequestSettings
@@ -266,3 +267,22 @@ def test_fifty_more_items_need_fifty_more_requests_per_language_and_field():
         ("prompt", "is"): 50,
     }
     assert all(len(ids) <= 50 for ids in new.values())
+
+
+def test_a_source_is_read_as_often_for_large_samples_as_for_small_ones(monkeypatch):
+    """Regression: each ten thousand sampled rows were looked for in the whole source."""
+    monkeypatch.setattr(sorting, "RUN", 7)
+    rows, reads = pairs("s", [f"p{n}" for n in range(100)]), []
+
+    def read(columns=None, items=None):
+        reads.append(columns)
+        return (
+            {name: row[name] for name in columns or row} for row in rows if items is None or row["item_id"] in items
+        )
+
+    for items in (5, 95):
+        reads.clear()
+        drawn, rest = sampling.sample_pairs({"s": read}, items, 1, 100, count)
+        ids = [row["item_id"] for row in drawn]
+        assert len(ids) == items == len(set(ids)) and ids == sorted(ids) and len(list(rest)) == 100 - items
+        assert len(reads) == 3, "keys, tokens and texts"

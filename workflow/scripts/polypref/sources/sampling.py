@@ -1,7 +1,7 @@
 """Sample the base set with a seed, evenly over the sources; a larger sample contains every smaller one.
 
 Sampling keeps only the keys of each pair in memory, some hundred bytes. Texts are read again for the pairs whose tokens
-are counted and for those that are sampled, so only a few thousand texts are in memory, however large the sources are.
+are counted and for those that are sampled, so only some thousand texts are in memory, however large the sources are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, Protocol
 
 from polypref.files.conversations import is_conversation, to_messages, without_system
 from polypref.files.digests import digest
-from polypref.files.tables import ROW_GROUP, batched
+from polypref.files.schemas import PAIRS
+from polypref.files.sorting import sorted_rows
+from polypref.files.tables import batched
 from polypref.files.visible import visible
 from polypref.sources.dropping import dropped_row
 from polypref.sources.ngrams import Matcher
@@ -176,12 +178,9 @@ def _sample(sources: list[_Source], items: int) -> None:
 
 
 def _read_sample(sources: list[_Source]) -> Iterator[Row]:
-    """Iterate over the sampled rows in PAIRS sorted by ``item_id``, with one row group in memory."""
-    ids = sorted(item for source in sources for item in source.sampled)
-    for some in batched(ids, ROW_GROUP):
-        wanted = set(some)
-        rows = (row for source in sources if not wanted.isdisjoint(source.sampled) for row in source.read(items=wanted))
-        yield from sorted(rows, key=lambda row: row["item_id"])
+    """Iterate over the sampled rows in PAIRS sorted by ``item_id``."""
+    rows = (row for source in sources if source.sampled for row in source.read(items=source.sampled))
+    return sorted_rows(rows, PAIRS, "item_id")
 
 
 def prompt_key(prompt: str) -> str:
