@@ -135,7 +135,7 @@ def main() -> None:
                 found.append([name, f"{prompts * per_prompt:,}", f"{cost.wall:.1f}", f"{cost.processor:.1f}",
                               f"{cost.memory:.0f}"])  # fmt: skip
     print(f"{len(languages)} languages, {len(policies)} policies (one of them the base), {len(others)} opponents, both")
-    print("orders. Half of the time of the tables is the identification of the answers' languages.\n")
+    print("orders. Much of the time of the tables is the identification of the answers' languages.\n")
     print(common.table(["script", "verdicts", "wall s", "processor s", "peak MB"], found))
 
 
