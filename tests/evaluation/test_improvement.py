@@ -7,7 +7,8 @@ import synthetic
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from polypref.evaluation.improvement import adjust, detectable_difference, paired_differences, tabulate_improvement
+from polypref.evaluation.improvement import adjust, paired_differences, tabulate_improvement
+from polypref.evaluation.power import detectable_difference
 from polypref.evaluation.win_rates import judgements
 from polypref.files.tables import TableError
 

@@ -90,7 +90,7 @@ def test_pairs_in_both_orders_are_those_of_a_pivot(drawn):
     assert dict(zip(items, zip(found["first"], found["second"], strict=True), strict=True)) == expected
 
 
-@given(st.lists(st.tuples(st.sampled_from("ABCDE"), st.sampled_from("xyz")), min_size=1), st.integers(1, 9))
+@given(st.lists(st.tuples(st.sampled_from("ABCDE"), st.sampled_from("xyz"))), st.integers(1, 9))
 def test_blocks_have_whole_policies_and_few_cells(drawn, most):
     frame = pd.DataFrame(drawn, columns=["policy", "opponent"]).assign(language="de")
     blocks = list(blocks_of_policies(frame, most))

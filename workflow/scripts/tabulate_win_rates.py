@@ -40,11 +40,12 @@ if __name__ == "__main__":
         paired = paired_differences(judged, params.base)
         improvement = tabulate_improvement(trained.pooled(paired), params.languages, seed=params.seed)
         write_csv(improvement, tables.improvement_by_language)
+        if trained.several:
+            seeds = tabulate_seeds(judged, paired, estimates, improvement, trained, params.languages, seed=params.seed)
+            write_csv(seeds, tables.seeds)
+        del verdicts, paired
         answers, faults = read_answers(snakemake.input.answers, params.languages)
         write_csv(length_bias(trained.labelled(add_lengths(judged, answers))), tables.length_bias)
         answers = trained.labelled(answers, "name")
         write_csv(wrong_languages(answers, answers["detected"]), tables.wrong_languages)
         write_csv(trained.labelled(faults, "name"), tables.answer_flags)
-        if trained.several:
-            seeds = tabulate_seeds(judged, paired, estimates, improvement, trained, params.languages, seed=params.seed)
-            write_csv(seeds, tables.seeds)

@@ -54,8 +54,9 @@ def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
     parsed["_worth"] = judged.loc[known, "verdict"].map(WORTH).astype(float)
     parsed["_longer"] = parsed["_worth"].eq((1 + np.sign(length)) / 2)
     parsed["_decided"] = parsed["_worth"].ne(0.5) & length.ne(0) & length.notna()
-    spread = length.groupby(judged["language"]).transform("std")
-    parsed["_length"] = (length / spread.where(spread > 0)).fillna(0.0)
+    spread = length.groupby(judged["language"]).std()
+    length /= judged.loc[known, "language"].map(spread.where(spread > 0)).astype(float)
+    parsed["_length"] = length.fillna(0.0)
     rows = []
     pairs = judged[["policy", "opponent"]].drop_duplicates().itertuples(index=False, name=None)
     for policy, opponent in [(ALL, ALL), *pairs]:

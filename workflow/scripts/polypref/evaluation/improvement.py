@@ -1,14 +1,12 @@
 """Effect of training: W - L of each variant minus that of the base, paired by prompt, with intervals and tests."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 
 from polypref.evaluation.bootstrap import (
     DRAWS,
@@ -20,6 +18,7 @@ from polypref.evaluation.bootstrap import (
     sign_flip_test,
 )
 from polypref.evaluation.intervals import bounded_interval, degrees_of_freedom
+from polypref.evaluation.power import ALPHA, detectable_difference
 from polypref.evaluation.seeds import added_variance, contributions, p_values, seed_sums, widen
 from polypref.evaluation.win_rates import ALL, blocks_of_policies
 from polypref.files.ids import name_ids
@@ -29,8 +28,6 @@ POINTS = {"policy": 100.0, "opponent": -100.0, "tie": 0.0, "": 0.0}
 """Value of a verdict in points of W - L; an unparsed verdict counts as 0."""
 FAMILIES = {"primary": "holm", "overall": "holm", "language": "fdr_bh", "language, all opponents": "fdr_bh"}
 """Families of tests that are corrected together, with the correction as named by statsmodels."""
-ALPHA = 0.05
-POWER = 0.8
 
 
 def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
@@ -76,32 +73,6 @@ def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
     paired = variants.assign(base_points=of_base[variants["_asked"]]).drop(columns="_asked")
     paired = paired[paired["base_points"].notna()].reset_index(drop=True)
     return paired.assign(improvement=paired["policy_points"] - paired["base_points"])
-
-
-@lru_cache
-def _detectable_effect(clusters: float, alpha: float) -> float:
-    """Smallest mean in standard deviations that a two-sided paired t-test detects with probability `POWER`."""
-    return float(np.squeeze(TTestPower().solve_power(nobs=clusters, alpha=alpha, power=POWER)))
-
-
-def detectable_difference(standard_error: float, clusters: int, alpha: float = ALPHA) -> float:
-    """Compute the smallest true difference that a design of this size detects with a probability of 80%.
-
-    Parameters
-    ----------
-    standard_error : cluster-robust standard error of the observed mean difference.
-    clusters : number of independent clusters.
-    alpha : significance level of the two-sided test.
-
-    Returns
-    -------
-    The difference in the unit of `standard_error`; nan if there are fewer than three clusters or the error is nan. It
-    is computed from the power of the paired t-test (``TTestPower`` of statsmodels) on cluster means with the standard
-    deviation ``standard_error * sqrt(clusters)``.
-    """
-    if clusters < 3 or np.isnan(standard_error):
-        return np.nan
-    return _detectable_effect(clusters, alpha) * standard_error * np.sqrt(clusters)
 
 
 def _family(opponent: str, language: str) -> str:
@@ -207,9 +178,7 @@ def tabulate_improvement(
     return table[[*_COLUMNS, *(name for name in ("seeds", "seed_deviation") if name in table)]]
 
 
-def _estimate(
-    paired: pd.DataFrame, languages: Sequence[str], prompts: pd.Index, draws: int, seed: int
-) -> pd.DataFrame:  # fmt: skip
+def _estimate(paired: pd.DataFrame, languages: Sequence[str], prompts: pd.Index, draws: int, seed: int) -> pd.DataFrame:
     """Return the rows of :func:`tabulate_improvement` for some variants, without correction for several tests or power.
 
     The column _effective is the number of clusters for the power analysis.

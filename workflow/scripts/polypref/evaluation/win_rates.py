@@ -166,13 +166,14 @@ def blocks_of_policies(frame: pd.DataFrame, most: int = 1000) -> Iterator[pd.Dat
     A policy is not divided, and the rows of a block are in their original order.
     """
     cells = frame[["policy", "opponent", "language"]].drop_duplicates()
-    numbers, block, size = {}, 0, 0
+    numbers: dict[str, int] = {}
+    block = size = 0
     for policy, own in cells.groupby("policy", sort=False).size().items():
         if size and size + own > most:
             block, size = block + 1, 0
         numbers[policy], size = block, size + own
     blocks = frame["policy"].map(numbers).astype(int)
-    for number in range(block + 1):
+    for number in dict.fromkeys(numbers.values()):
         yield frame[blocks.eq(number)]
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from polypref.evaluation.improvement import ALPHA
+from polypref.evaluation.power import ALPHA
 from polypref.evaluation.win_rates import ALL
 from polypref.figures import style
 from polypref.figures.win_rates import signed

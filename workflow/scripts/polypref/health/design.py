@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from polypref.evaluation.improvement import ALPHA
+from polypref.evaluation.power import ALPHA
 from polypref.evaluation.win_rates import ALL
 from polypref.health.checks import Row, row
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from polypref.evaluation.improvement import ALPHA
+from polypref.evaluation.power import ALPHA
 from polypref.evaluation.win_rates import ALL
 from polypref.health.conclusion import no_conclusion
 from polypref.report.text import signed
