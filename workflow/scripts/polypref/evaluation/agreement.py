@@ -7,11 +7,10 @@ import pandas as pd
 from statsmodels.stats.inter_rater import fleiss_kappa
 
 from polypref.evaluation.bootstrap import DRAWS, bootstrap, cluster_sums, percentile_interval
-from polypref.evaluation.win_rates import ALL, cell_codes
+from polypref.evaluation.win_rates import ALL, CATEGORIES, cell_codes
 from polypref.files.ids import name_ids
 from polypref.files.result_tables import TableError
 
-CATEGORIES = ("policy", "opponent", "tie")
 _ITEM = ["item_id", "policy", "opponent"]
 
 

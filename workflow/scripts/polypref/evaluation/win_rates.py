@@ -19,7 +19,8 @@ PAIR = ["item_id", "policy", "opponent"]
 ALL = "all"
 COUNTED = ["item_id", "prompt_id", "language", "policy", "opponent", "order", "sample", "verdict", "status"]
 """The columns of VERDICTS that the tables are computed from."""
-VERDICTS = ("policy", "opponent", "tie", "")
+CATEGORIES = ("policy", "opponent", "tie")
+VERDICTS = (*CATEGORIES, "")
 
 
 def check_values(verdicts: pd.DataFrame) -> None:
@@ -127,7 +128,7 @@ def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
     winner changes or one of them is a tie), flip_percent.
     """
     parsed = verdicts["status"].eq("parsed").to_numpy()
-    won = pd.Index(("policy", "opponent", "tie")).get_indexer(verdicts["verdict"])[parsed]
+    won = pd.Index(CATEGORIES).get_indexer(verdicts["verdict"])[parsed]
     late = verdicts["order"].eq(ORDERS[1]).to_numpy()[parsed]
     place = np.where(won == 2, 2, won ^ late)  # 0: the answer shown first won; 1: second; 2: tie
     codes, cells = cell_codes(verdicts, ["policy", "opponent"])
@@ -194,7 +195,7 @@ def verdicts_in_both_orders(verdicts: pd.DataFrame, key: list[str]) -> pd.DataFr
     found = np.full((3, pairs.max(initial=-1) + 1), -1, dtype=np.int64)
     found[2, pairs[::-1]] = np.arange(len(pairs))[::-1]
     parsed = verdicts["status"].eq("parsed").to_numpy()
-    won = pd.Index(("policy", "opponent", "tie")).get_indexer(verdicts["verdict"])
+    won = pd.Index(CATEGORIES).get_indexer(verdicts["verdict"])
     for number, order in enumerate(ORDERS):
         here = np.flatnonzero(parsed & verdicts["order"].eq(order).to_numpy())[::-1]
         found[number, pairs[here]] = won[here]  # the first of several is assigned last
