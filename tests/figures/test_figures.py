@@ -182,6 +182,7 @@ def test_figures_of_100_languages_have_colours_instead_of_numbers():
     flags = plot_flags(flag_frame(pd.DataFrame(rows)), names)
     assert flags.get_figwidth() < 25 and len({axes.get_position().x0 for axes in flags.axes[:3]}) == 1
     assert not flags.axes[0].texts and len(flags.axes) == 4
+    assert flags.axes[2].xaxis.get_ticks_position() == "bottom", "Regression: names were between two panels"
 
 
 def test_every_figure_has_a_caption_with_unit_and_n():

@@ -129,6 +129,9 @@ def plot_flags(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         axes.set_xticks(np.array(left) + 0.5, [names[code] for code in languages], rotation=90)
         axes.set_title(architecture, loc="left")
         axes.set_title(f"n = {_count(here['pairs'])} per language", loc="right", weight="normal", fontsize=8)
+    if rows > 1:  # only the last panel has the names of the languages
+        axes.xaxis.tick_bottom()
+        axes.tick_params(length=0)
     for axes in panels[:, 0]:
         axes.set_yticks(np.arange(len(flags)) + 0.5, [flag.replace("_", " ") for flag in flags])
     if words is None:
