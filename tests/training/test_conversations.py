@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from building import build_dataset
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import collect_texts
 from polypref.requests.translate import ask_translations
 from polypref.sources.formats import clean, normalise
+from polypref.training import trainer_data
 from polypref.training.trainer_data import check_lengths, fit_systems, read_pairs, render, write_pairs
 
 ASKED = RequestSettings("m", "owner/name", "abc", False, {"max_tokens": 8})
@@ -68,7 +70,7 @@ def test_messages_survive_from_the_source_to_the_trainer(tmp_path_factory, token
             assert "!" in own["content"] and own["content"].replace("!", "") == original["content"]
         assert german["chosen_messages"][:-1] == german["rejected_messages"][:-1] == german["prompt_messages"]
     file = tmp_path_factory.mktemp("data") / "data.parquet"
-    write_pairs([pd.DataFrame(rows)], file)
+    write_pairs([pa.Table.from_pylist(rows, trainer_data.SCHEMA)], file)
     fitted, merged = fit_systems(pd.concat(read_pairs(file), ignore_index=True), tokenizer)
     assert merged == 2 * sum(prompt[0]["role"] == "system" for prompt in prompts)
     for row, sides, shown in zip(rows, fitted.itertuples(), render(fitted, tokenizer), strict=True):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from word_tokenizer import LENGTHS, settings, word_tokenizer
 
@@ -61,7 +62,7 @@ def test_the_rows_of_several_batches_are_read_as_one_table(pairs, tmp_path, monk
     monkeypatch.setattr(tables, "BATCH", 2)
     pd.testing.assert_frame_equal(trainer_data.check_data_set(file, tokenizer, 20)[0], whole)
     chosen = whole["fate"].eq("kept").to_numpy()
-    kept = pd.concat(trainer_data.select_pairs(file, tokenizer, chosen))
+    kept = pa.concat_tables(trainer_data.select_pairs(file, tokenizer, chosen)).to_pandas()
     assert kept["item_id"].tolist() == pairs["item_id"][chosen].tolist() and 0 < len(kept) < len(pairs)
 
 

@@ -104,7 +104,11 @@ def render_pair(tokenizer: Any, chosen: Messages, rejected: Messages) -> Rendere
 
     A system message is merged into the first turn of the user if the template has no system role.
     """
-    chosen, rejected = fit_system(tokenizer, chosen), fit_system(tokenizer, rejected)
+    return render_fitted(tokenizer, fit_system(tokenizer, chosen), fit_system(tokenizer, rejected))
+
+
+def render_fitted(tokenizer: Any, chosen: Messages, rejected: Messages) -> Rendered:
+    """Render two conversations like :func:`render_pair`, but leave a system message where it is."""
     prompt = tokenizer.apply_chat_template(list(chosen[:-1]), tokenize=False, add_generation_prompt=True)
     return Rendered(prompt, *(tokenizer.apply_chat_template(list(side), tokenize=False) for side in (chosen, rejected)))
 

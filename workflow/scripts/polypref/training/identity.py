@@ -40,7 +40,7 @@ def training_digest(batches: Iterable[pd.DataFrame], base: dict[str, Any], setti
     """
     template = base.get("chat_template")
     name = identity(base["path"], base["revision"], Path(base["path"]).is_dir(), chat_template=template)
-    items: list[str] = []
+    held_out: list[bool] = []
 
     def texts() -> Iterator[str]:
         yield canonical_json(["training", name, outcome_settings(settings)])[:-1] + ",["
@@ -48,8 +48,9 @@ def training_digest(batches: Iterable[pd.DataFrame], base: dict[str, Any], setti
         for pairs in filter(len, batches):
             yield comma + canonical_json(conversations(pairs))[1:-1]
             comma = ","
-            items.extend(pairs["item_id"] if settings.held_out else ())
-        yield "]" + (f",{canonical_json(held_out_pairs(items, settings).tolist())}]" if settings.held_out else "]")
+            if settings.held_out:
+                held_out.extend(held_out_pairs(pairs["item_id"], settings).tolist())
+        yield "]" + (f",{canonical_json(held_out)}]" if settings.held_out else "]")
 
     return digest_of_text(texts())
 

@@ -103,7 +103,7 @@ def train(
             say(f"found trained: {folder}")
             return folder
         model = local_base(base)
-        rows = _prepare(settings, dataset, base, model, folder, say)
+        rows = prepare(settings, dataset, base, model, folder, say)
         _train(settings, base, model, rows, folder, say, lock, start)
         _finish(settings, base, model, rows, folder)
     return folder
@@ -129,7 +129,7 @@ def _lock(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
         yield file.fileno()
 
 
-def _prepare(
+def prepare(
     settings: Any, dataset: Path, base: dict[str, Any], model: Path, folder: Path, say: Callable[[str], None]
 ) -> pd.DataFrame:
     """Select the rows, report those left out, and write the trainer's input; return the fate of every row."""
