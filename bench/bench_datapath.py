@@ -256,7 +256,7 @@ def check_data(diagnostics: str, dataset: str) -> None:
 
 
 def prepare_training(dataset: str, model: str, path: str) -> None:
-    """Compute the digest of a training and write the trainer's input, as `train_policy` does before the trainer starts."""
+    """Compute the digest of a training and write the trainer's input, as `train_policy` before the trainer."""
     from polypref.config.training import Training
     from polypref.training.identity import training_digest
     from polypref.training.trainer_data import read_pairs
