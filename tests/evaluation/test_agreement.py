@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from statsmodels.stats.inter_rater import cohens_kappa
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
 
-from polypref.evaluation.agreement import judge_agreement, self_agreement
+from polypref.evaluation.agreement import fleiss, judge_agreement, self_agreement
 from polypref.evaluation.win_rates import judgements
 from polypref.files.tables import TableError
 
@@ -21,6 +23,21 @@ def test_fleiss_kappa_over_orders_by_hand():
     assert (row["raters"], row["ratings"], row["pairs"]) == ("orders", 2, 3)
     assert row["agreement_percent"] == pytest.approx(200 / 3)
     assert row["kappa"] == pytest.approx((2 / 3 - 1 / 2) / (1 / 2))
+
+
+@given(
+    st.integers(2, 5).flatmap(
+        lambda raters: st.lists(st.lists(st.integers(0, 2), min_size=raters, max_size=raters), min_size=1, max_size=40)
+    )
+)
+def test_fleiss_kappa_is_that_of_statsmodels(ratings):
+    counts = pd.DataFrame([[row.count(category) for category in range(3)] for row in ratings])
+    kinds = counts.value_counts().rename("items").reset_index()
+    for found in (fleiss(counts), fleiss(kinds[[0, 1, 2]], kinds["items"])):
+        if (counts.sum() > 0).sum() > 1:
+            assert found[0] == pytest.approx(fleiss_kappa(counts.to_numpy(float)), abs=1e-12)
+        else:
+            assert np.isnan(found[0]) and found[1] == 1
 
 
 def test_runs_of_a_judge_without_position_bias_agree():

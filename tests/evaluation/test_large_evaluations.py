@@ -2,13 +2,14 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polypref.evaluation.agreement import self_agreement
-from polypref.evaluation.answers import read_answers
+from polypref.evaluation.answers import examine_answers, read_lengths
 from polypref.evaluation.biases import add_lengths, detect_languages, flag_answers, length_bias, wrong_languages
 from polypref.evaluation.estimates import estimate_rates
 from polypref.evaluation.improvement import paired_differences, tabulate_improvement
@@ -21,7 +22,7 @@ from polypref.evaluation.win_rates import (
     verdicts_in_both_orders,
 )
 from polypref.files import schemas
-from polypref.files.result_tables import read_all, read_categories
+from polypref.files.result_tables import Categories, read_all, read_categories
 from polypref.health.judge import order_kappa
 from polypref.requests.judge import ORDERS
 
@@ -70,6 +71,30 @@ def test_tables_of_categories_are_those_of_texts(files, mode):
         pd.testing.assert_frame_equal(table.astype(object), compact[name].astype(object), obj=name)
 
 
+def test_the_order_of_the_rows_does_not_matter(files):
+    verdicts = read_all(files, schemas.VERDICTS)
+    mixed = verdicts.sample(frac=1, random_state=1)
+
+    def tables(verdicts: pd.DataFrame) -> list[pd.DataFrame]:
+        judged = judgements(verdicts, "balanced", 1, 1)
+        return [position_bias(verdicts), self_agreement(judged), paired_differences(judged, "base")]
+
+    for one, other in zip(tables(verdicts), tables(mixed), strict=True):
+        keys = [name for name in ("policy", "opponent", "item_id") if name in one]
+        one, other = (table.sort_values(keys, ignore_index=True) for table in (one, other))
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_categories_of_many_texts():
+    texts = [*(f"{n}" for n in range(300)), None, *(f"{n % 3}" for n in range(3000))]
+    column = Categories()
+    for start in range(0, len(texts), 70):
+        column.add(pa.chunked_array([texts[start : start + 70]]))
+    found = column.column()
+    assert found.codes.dtype == np.int16
+    assert [None if pd.isna(text) else text for text in found] == texts
+
+
 def test_no_files_give_an_empty_frame():
     frame = read_categories([], schemas.VERDICTS, COUNTED)
     assert list(frame) == COUNTED and frame.empty
@@ -113,10 +138,11 @@ def test_answers_are_read_in_pieces(tmp_path):
             frames.append(frame.assign(name=name))
     whole = pd.concat(frames, ignore_index=True)
     detected = detect_languages(whole, [*LANGUAGES, "ja"])
-    answers, faults = read_answers(paths, [*LANGUAGES, "ja"])
+    answers, faults = examine_answers(paths, [*LANGUAGES, "ja"])
     pd.testing.assert_frame_equal(faults.astype(object), flag_answers(whole, detected).astype(object))
     pd.testing.assert_frame_equal(
         wrong_languages(answers, answers["detected"]).astype(object), wrong_languages(whole, detected).astype(object)
     )
-    assert answers["length"].tolist() == whole["text"].str.len().tolist()
+    lengths = whole[["name", "item_id"]].assign(length=whole["text"].str.len())
+    pd.testing.assert_frame_equal(read_lengths(paths).astype(object), lengths.astype(object))
     assert {"wrong_language", "truncated"} <= set(faults["flag"])

@@ -11,7 +11,7 @@ has the results of each seed, and the other tables have a row for each seed.
 """
 
 from polypref.evaluation.agreement import self_agreement
-from polypref.evaluation.answers import read_answers
+from polypref.evaluation.answers import examine_answers, read_lengths
 from polypref.evaluation.biases import add_lengths, length_bias, wrong_languages
 from polypref.evaluation.estimates import estimate_rates, language_rows, pooled_rows
 from polypref.evaluation.improvement import paired_differences, tabulate_improvement
@@ -43,9 +43,11 @@ if __name__ == "__main__":
         if trained.several:
             seeds = tabulate_seeds(judged, paired, estimates, improvement, trained, params.languages, seed=params.seed)
             write_csv(seeds, tables.seeds)
-        del verdicts, paired
-        answers, faults = read_answers(snakemake.input.answers, params.languages)
-        write_csv(length_bias(trained.labelled(add_lengths(judged, answers))), tables.length_bias)
+        del verdicts, pooled, paired
+        lengths = read_lengths(snakemake.input.answers)
+        write_csv(length_bias(trained.labelled(add_lengths(judged, lengths))), tables.length_bias)
+        del judged  # before lingua loads its models
+        answers, faults = examine_answers(snakemake.input.answers, params.languages)
         answers = trained.labelled(answers, "name")
         write_csv(wrong_languages(answers, answers["detected"]), tables.wrong_languages)
         write_csv(trained.labelled(faults, "name"), tables.answer_flags)

@@ -4,28 +4,32 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.inter_rater import fleiss_kappa
 
 from polypref.evaluation.bootstrap import DRAWS, bootstrap, cluster_sums, percentile_interval
-from polypref.evaluation.win_rates import ALL, CATEGORIES, cell_codes
+from polypref.evaluation.win_rates import ALL, CATEGORIES, by_policy, cell_codes, positions
 from polypref.files.ids import name_ids
 from polypref.files.result_tables import TableError
 
 _ITEM = ["item_id", "policy", "opponent"]
 
 
-def fleiss(counts: pd.DataFrame) -> tuple[float, float]:
-    """Compute Fleiss' kappa and the share of pairs of ratings that agree.
+def fleiss(counts: pd.DataFrame, items: pd.Series | None = None) -> tuple[float, float]:
+    """Compute Fleiss' kappa (Fleiss 1971) and the share of pairs of ratings that agree.
 
     Parameters
     ----------
-    counts : (items, categories), the number of ratings of each item in each category; all rows have the same sum.
+    counts : (rows, categories), the number of ratings of an item in each category; all rows have the same sum.
+    items : how many items have the counts of each row; by default, each row is one item.
     """
     raters = counts.sum(axis=1).iloc[0]
-    observed = ((counts**2).sum(axis=1) - raters).div(raters * (raters - 1)).mean()
-    if (counts.sum() > 0).sum() < 2:
+    items = pd.Series(1, counts.index) if items is None else items
+    agreeing = ((counts**2).sum(axis=1) - raters) @ items
+    total, ratings = items.sum(), counts.T @ items
+    observed = agreeing / (raters * (raters - 1) * total)
+    if (ratings > 0).sum() < 2:
         return np.nan, float(observed)  # only one category occurs: kappa is undefined, because chance agreement is 1
-    return float(fleiss_kappa(counts.to_numpy(dtype=float))), float(observed)
+    chance = ((ratings / (raters * total)) ** 2).sum()
+    return float((observed - chance) / (1 - chance)), float(observed)
 
 
 def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
@@ -40,29 +44,45 @@ def self_agreement(judged: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     policy, opponent (and ``all``), raters (``runs`` or ``orders``), ratings (per pair), pairs (those with a parsed
-    verdict in every rating; the others are excluded), kappa (Fleiss 1971, categories policy, opponent and tie; computed
-    by statsmodels; nan if only one category occurs) and agreement_percent (share of pairs of ratings that agree).
+    verdict in every rating; the others are excluded), kappa (Fleiss 1971, categories policy, opponent and tie; nan if
+    only one category occurs) and agreement_percent (share of pairs of ratings that agree).
+    """
+    parts = [_count_ratings(own) for _, own in by_policy(judged)]
+    ratings = max(most for most, _ in parts)
+    whole = pd.concat([counts for _, counts in parts], ignore_index=True)
+    cells = whole[["_policy", "_opponent"]].drop_duplicates().itertuples(index=False, name=None)
+    whole = whole[whole[list(CATEGORIES)].sum(axis=1).eq(ratings)]
+    rows = []
+    for policy, opponent in [(ALL, ALL), *cells]:
+        here = whole if policy == ALL else whole[whole["_policy"].eq(policy) & whole["_opponent"].eq(opponent)]
+        known = len(here) > 0 and ratings > 1
+        kappa, observed = fleiss(here[list(CATEGORIES)], here["items"]) if known else (np.nan, np.nan)
+        rows.append({
+            "policy": policy, "opponent": opponent, "raters": "runs" if judged["run"].nunique() > 1 else "orders",
+            "ratings": ratings, "pairs": here["items"].sum(), "kappa": kappa, "agreement_percent": 100 * observed,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _count_ratings(judged: pd.DataFrame) -> tuple[int, pd.DataFrame]:
+    """Count the ratings of each pair of answers.
+
+    Returns
+    -------
+    The largest number of ratings of a pair, parsed or not, and the different counts: _policy, _opponent, the number of
+    ratings in each of `CATEGORIES`, and items, the number of pairs with these counts.
     """
     items, _ = pd.factorize(judged.groupby(_ITEM, sort=False).ngroup().to_numpy())
     size, parsed = items.max(initial=-1) + 1, judged["status"].eq("parsed").to_numpy()
-    won = pd.Index(CATEGORIES).get_indexer(judged["verdict"])
+    won = positions(judged["verdict"], CATEGORIES)
     counts = np.bincount(3 * items[parsed] + won[parsed], minlength=3 * size).reshape(-1, 3)
-    ratings = int(np.bincount(items).max())
-    cells, labels = cell_codes(judged, ["policy", "opponent"])
-    of_item = np.empty(size, dtype=cells.dtype)
-    of_item[items] = cells
-    rated = counts.sum(axis=1) == ratings
-    counts, of_item = pd.DataFrame(counts[rated], columns=CATEGORIES), of_item[rated]
-    rows = []
-    for number, (policy, opponent) in enumerate([(ALL, ALL), *labels.itertuples(index=False, name=None)]):
-        here = counts if policy == ALL else counts[of_item == number - 1]
-        known = len(here) > 0 and ratings > 1
-        kappa, observed = fleiss(here) if known else (np.nan, np.nan)
-        rows.append({
-            "policy": policy, "opponent": opponent, "raters": "runs" if judged["run"].nunique() > 1 else "orders",
-            "ratings": ratings, "pairs": len(here), "kappa": kappa, "agreement_percent": 100 * observed,
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+    codes, cells = cell_codes(judged, ["policy", "opponent"])
+    of_item = np.empty(size, dtype=codes.dtype)
+    of_item[items] = codes
+    kinds = pd.DataFrame(counts, columns=CATEGORIES).assign(_cell=of_item).groupby(["_cell", *CATEGORIES]).size()
+    kinds = kinds.rename("items").reset_index()
+    labels = {f"_{name}": cells[name].to_numpy()[kinds["_cell"]] for name in cells}
+    return int(np.bincount(items).max(initial=0)), kinds.assign(**labels)
 
 
 def cohens_kappas(counts: np.ndarray) -> np.ndarray:

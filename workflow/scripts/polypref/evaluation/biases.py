@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,24 +11,53 @@ from scipy import special
 from polypref.datasets.diagnostics import EXCERPT, LOOP, repetition
 from polypref.datasets.identification import is_wrong_language, lingua_code, lingua_codes
 from polypref.evaluation.fractional_logit import fractional_logit
-from polypref.evaluation.win_rates import ALL
+from polypref.evaluation.win_rates import ALL, CATEGORIES, cell_codes, positions
 
-WORTH = {"policy": 1.0, "opponent": 0.0, "tie": 0.5}
 ANSWER_FLAGS = ("wrong_language", "truncated", "repeats")
 """Faults of an answer, found without a judge."""
 
 
-def _equal_length(rows: pd.DataFrame) -> dict[str, float]:
-    """Estimate the score at equal length (percent, with its 95% interval) and the slope per standard deviation."""
-    names = ("score_equal_length", "score_equal_length_low", "score_equal_length_high", "length_slope")
-    clusters = pd.factorize(rows["prompt_id"])[0]
-    length, worth = rows["_length"].to_numpy(), rows["_worth"].to_numpy()
-    enough = clusters.max(initial=0) >= 9 and length.std() > 0 and worth.min() < worth.max()
-    fit = fractional_logit(worth, length, clusters) if enough else None
-    if fit is None:
-        return dict.fromkeys(names, np.nan)
-    ends = (float(100 * special.expit(end)) for end in (fit.intercept, fit.low, fit.high))
-    return dict(zip(names, [*ends, float(fit.slope)], strict=True))
+class _Parsed(NamedTuple):
+    """Parsed judgements, one value each.
+
+    ``prompts``: number of the source prompt; ``worth``: twice the policy's points (0, 1 or 2); ``length``: difference
+    in length in characters, nan if it is unknown; ``language``: its number.
+    """
+
+    prompts: np.ndarray
+    worth: np.ndarray
+    length: np.ndarray
+    language: np.ndarray
+
+    def deviations(self) -> np.ndarray:
+        """Return the standard deviation of the length in each language; nan if it is not positive."""
+        found = [pd.Series(self.length[self.language == number], dtype=float).std()
+                 for number in range(self.language.max(initial=-1) + 1)]  # fmt: skip
+        return np.array([deviation if deviation > 0 else np.nan for deviation in found])
+
+    def summary(self, deviations: np.ndarray) -> dict[str, float]:
+        """Return the columns of :func:`length_bias` for these judgements."""
+        decided = (self.worth != 1) & (self.length != 0) & ~np.isnan(self.length)
+        longer = np.count_nonzero(decided & (self.worth == np.where(self.length > 0, np.int8(2), np.int8(0))))
+        judgements, count = len(self.worth), np.count_nonzero(decided)
+        return {
+            "judgements": judgements, "decided": count, "longer_percent": 100 * longer / count if count else np.nan,
+            "score": 50 * float(self.worth.mean()) if judgements else np.nan, **self._equal_length(deviations),
+        }  # fmt: skip
+
+    def _equal_length(self, deviations: np.ndarray) -> dict[str, float]:
+        """Estimate the score at equal length (percent, with its 95% interval) and the slope per standard deviation."""
+        names = ("score_equal_length", "score_equal_length_low", "score_equal_length_high", "length_slope")
+        clusters, worth = pd.factorize(self.prompts)[0].astype(np.int32), self.worth
+        fit = None
+        if clusters.max(initial=0) >= 9 and worth.min() < worth.max():
+            length = np.nan_to_num(self.length / deviations[self.language], copy=False)
+            if length.min() < length.max():
+                fit = fractional_logit(worth, length, clusters, whole=2)
+        if fit is None:
+            return dict.fromkeys(names, np.nan)
+        ends = (float(100 * special.expit(end)) for end in (fit.intercept, fit.low, fit.high))
+        return dict(zip(names, [*ends, float(fit.slope)], strict=True))
 
 
 def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
@@ -48,27 +78,18 @@ def length_bias(judged: pd.DataFrame) -> pd.DataFrame:
     difference in length, in standard deviations within the language. They are nan if there are fewer than ten prompts
     or if length determines every verdict.
     """
-    known = judged["status"].eq("parsed")
-    parsed = judged.loc[known, ["prompt_id", "policy", "opponent"]]
-    length = (judged["policy_length"] - judged["opponent_length"])[known].astype(float)
-    parsed["_worth"] = judged.loc[known, "verdict"].map(WORTH).astype(float)
-    parsed["_longer"] = parsed["_worth"].eq((1 + np.sign(length)) / 2)
-    parsed["_decided"] = parsed["_worth"].ne(0.5) & length.ne(0) & length.notna()
-    spread = length.groupby(judged["language"]).std()
-    length /= judged.loc[known, "language"].map(spread.where(spread > 0)).astype(float)
-    parsed["_length"] = length.fillna(0.0)
-    rows = []
-    pairs = judged[["policy", "opponent"]].drop_duplicates().itertuples(index=False, name=None)
-    for policy, opponent in [(ALL, ALL), *pairs]:
-        here = parsed
-        if policy != ALL:
-            here = parsed[parsed["policy"].eq(policy) & parsed["opponent"].eq(opponent)]
-        decided = here.loc[here["_decided"], "_longer"]
-        rows.append({
-            "policy": policy, "opponent": opponent, "judgements": len(here), "decided": len(decided),
-            "longer_percent": 100 * decided.mean(), "score": 100 * here["_worth"].mean(),
-            **_equal_length(here),
-        })  # fmt: skip
+    known = judged["status"].eq("parsed").to_numpy()
+    codes, cells = cell_codes(judged, ["policy", "opponent"])
+    prompts, languages = (pd.factorize(judged[name])[0].astype(np.int32)[known] for name in ("prompt_id", "language"))
+    worth = np.array([2, 0, 1], np.int8)[positions(judged["verdict"], CATEGORIES)[known]]
+    length = (judged["policy_length"] - judged["opponent_length"]).to_numpy()[known]
+    parsed = _Parsed(prompts, worth, length, languages)
+    codes, deviations = codes.astype(np.int32)[known], parsed.deviations()
+    rows = [{"policy": ALL, "opponent": ALL, **parsed.summary(deviations)}]
+    for number, (policy, opponent) in enumerate(cells.itertuples(index=False, name=None)):
+        here = codes == number
+        own = _Parsed(*(column[here] for column in parsed))
+        rows.append({"policy": policy, "opponent": opponent, **own.summary(deviations)})
     return pd.DataFrame(rows)
 
 
@@ -91,14 +112,13 @@ def add_lengths(judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """
     if answers.duplicated(["name", "item_id"]).any():
         raise ValueError("answers: a model has two answers to an item")
-    names, items = pd.Index(answers["name"].unique()), pd.Index(answers["item_id"].unique())
+    names, items = (pd.Index(answers[name].unique().tolist()) for name in ("name", "item_id"))
     # the last row and column are for missing answers
     lengths = np.full((len(names) + 1, len(items) + 1), np.nan, np.float32)
-    lengths[names.get_indexer(answers["name"]), items.get_indexer(answers["item_id"])] = answers["length"]
-    item = items.get_indexer(judged["item_id"])
-    return judged.assign(
-        **{f"{side}_length": lengths[names.get_indexer(judged[side]), item] for side in ("policy", "opponent")}
-    )
+    lengths[positions(answers["name"], names), positions(answers["item_id"], items)] = answers["length"]
+    item = positions(judged["item_id"], items)
+    found = {f"{side}_length": lengths[positions(judged[side], names), item] for side in ("policy", "opponent")}
+    return judged.assign(**found)
 
 
 @functools.cache
@@ -149,7 +169,7 @@ def wrong_languages(answers: pd.DataFrame, detected: pd.Series) -> pd.DataFrame:
     name, language (and ``all``), answers (whose language was detected), short (excluded answers), wrong, wrong_percent,
     instead (the most frequent wrong language, or empty).
     """
-    frame = answers[["name", "language"]].assign(_long_enough=detected.notna(), _found=detected)
+    frame = answers[["name", "language"]].assign(_long_enough=detected.notna(), _found=detected.astype(object))
     pairs = zip(frame["_found"], frame["language"], strict=True)
     wrong = [not found or is_wrong_language(found, code) for found, code in pairs]
     frame["_wrong"] = frame["_long_enough"] & np.array(wrong, dtype=bool)

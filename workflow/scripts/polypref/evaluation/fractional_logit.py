@@ -28,12 +28,12 @@ class Fit(NamedTuple):
     slope: float
 
 
-def fractional_logit(shares: np.ndarray, values: np.ndarray, clusters: np.ndarray) -> Fit | None:
+def fractional_logit(shares: np.ndarray, values: np.ndarray, clusters: np.ndarray, whole: float = 1) -> Fit | None:
     """Fit P = expit(intercept + slope * value).
 
     Parameters
     ----------
-    shares : (rows,), in [0, 1].
+    shares : (rows,), from 0 to `whole`.
     values : (rows,).
     clusters : (rows,), integer codes from 0, all of which occur.
 
@@ -49,7 +49,7 @@ def fractional_logit(shares: np.ndarray, values: np.ndarray, clusters: np.ndarra
         for block in blocks:
             value = values[block]
             mean = special.expit(parameters[0] + parameters[1] * value)
-            rest, weight = shares[block] - mean, mean * (1 - mean)
+            rest, weight = shares[block] / whole - mean, mean * (1 - mean)
             product = weight @ value
             information += [[weight.sum(), product], [product, (weight * value) @ value]]
             gradient += [rest.sum(), rest @ value]

@@ -20,7 +20,7 @@ from polypref.evaluation.bootstrap import (
 from polypref.evaluation.intervals import bounded_interval, degrees_of_freedom
 from polypref.evaluation.power import ALPHA, detectable_difference
 from polypref.evaluation.seeds import added_variance, contributions, p_values, seed_sums, widen
-from polypref.evaluation.win_rates import ALL, blocks_of_policies
+from polypref.evaluation.win_rates import ALL, blocks_of_policies, by_policy
 from polypref.files.ids import name_ids
 from polypref.files.result_tables import TableError
 
@@ -51,14 +51,23 @@ def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
     """
     if base not in judged["policy"].unique():
         raise TableError(f"verdicts: no rows of the base policy {base!r}; found {', '.join(judged['policy'].unique())}")
+    of_base = judged[judged["policy"].eq(base)]
+    variants = (own for _, own in by_policy(judged) if own["policy"].iloc[0] != base)
+    parts = [_differences(own, of_base, base) for own in variants] or [_differences(of_base[:0], of_base, base)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _differences(judged: pd.DataFrame, of_base: pd.DataFrame, base: str) -> pd.DataFrame:
+    """Return the rows of :func:`paired_differences` for one variant."""
     keys = ["opponent", "item_id"]
+    judged = pd.concat([of_base, judged], ignore_index=True)
     judged = judged.assign(_asked=judged.groupby(keys, sort=False).ngroup().to_numpy())
-    wanted = judged.loc[judged["policy"].eq(base), "_asked"].unique()
-    for policy, asked in judged.loc[judged["policy"].ne(base)].groupby("policy")["_asked"]:
-        unmatched = np.setxor1d(wanted, asked.unique())
-        if len(unmatched):
-            unlike = judged.loc[judged["_asked"].isin(unmatched), keys].drop_duplicates().astype(str).to_numpy()
-            raise TableError(f"verdicts: {policy} and {base} differ in {name_ids(map(' / '.join, unlike))}")
+    asked = [judged.loc[which, "_asked"].unique() for which in (judged["policy"].eq(base), judged["policy"].ne(base))]
+    unmatched = np.setxor1d(*asked)
+    if len(judged) > len(of_base) and len(unmatched):
+        unlike = judged.loc[judged["_asked"].isin(unmatched), keys].drop_duplicates().astype(str).to_numpy()
+        policy = judged["policy"].iloc[-1]
+        raise TableError(f"verdicts: {policy} and {base} differ in {name_ids(map(' / '.join, unlike))}")
     had_reply = judged[judged["status"].ne("error")]
     worth = 200 * had_reply["points"] - 100 if "points" in had_reply else had_reply["verdict"].map(POINTS).astype(float)
     points = had_reply[["policy", *keys, "language", "prompt_id", "_asked"]].assign(points=worth)
@@ -67,10 +76,10 @@ def paired_differences(judged: pd.DataFrame, base: str) -> pd.DataFrame:
     first = ~pd.Series(items).duplicated().to_numpy()
     points = points[first].assign(points=mean).reset_index(drop=True)
     is_base = points["policy"].eq(base)
-    of_base = np.full(judged["_asked"].max() + 1, np.nan)
-    of_base[points.loc[is_base, "_asked"]] = points.loc[is_base, "points"]
+    base_points = np.full(judged["_asked"].max() + 1, np.nan)
+    base_points[points.loc[is_base, "_asked"]] = points.loc[is_base, "points"]
     variants = points[~is_base].rename(columns={"points": "policy_points"})
-    paired = variants.assign(base_points=of_base[variants["_asked"]]).drop(columns="_asked")
+    paired = variants.assign(base_points=base_points[variants["_asked"]]).drop(columns="_asked")
     paired = paired[paired["base_points"].notna()].reset_index(drop=True)
     return paired.assign(improvement=paired["policy_points"] - paired["base_points"])
 

@@ -6,7 +6,7 @@ from them, because a second call in the same order would give the same verdict. 
 reply of its own, in one order; this is the mode ``sampled``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -49,13 +49,15 @@ def check_orders(verdicts: pd.DataFrame) -> None:
     TableError
         An order is missing or occurs twice; the message names the ids.
     """
-    if verdicts.duplicated([*PAIR, "order"]).any():
-        twice = verdicts.loc[verdicts.duplicated([*PAIR, "order"]), "item_id"]
-        raise TableError(f"verdicts: the same pair and order occur more than once: {name_ids(set(twice))}")
-    orders = verdicts.groupby(PAIR, sort=False).size()
-    if (orders != len(ORDERS)).any():
-        ids = orders.index[orders != len(ORDERS)].map(" / ".join)
-        raise TableError(f"verdicts: pairs (item / policy / opponent) without one of the two orders: {name_ids(ids)}")
+    for _, own in by_policy(verdicts):
+        twice = own.duplicated([*PAIR, "order"])
+        if twice.any():
+            ids = name_ids(set(own.loc[twice, "item_id"]))
+            raise TableError(f"verdicts: the same pair and order occur more than once: {ids}")
+        orders = own.groupby(PAIR, sort=False).size()
+        if (orders != len(ORDERS)).any():
+            ids = name_ids(orders.index[orders != len(ORDERS)].map(" / ".join))
+            raise TableError(f"verdicts: pairs (item / policy / opponent) without one of the two orders: {ids}")
 
 
 def check_runs(verdicts: pd.DataFrame, runs: int) -> None:
@@ -66,12 +68,14 @@ def check_runs(verdicts: pd.DataFrame, runs: int) -> None:
     TableError
         A run is missing or occurs twice; the message names the ids.
     """
-    found = verdicts.groupby(PAIR, sort=False)["sample"].agg(["nunique", "size", "min", "max"])
-    wrong = found[(found["nunique"] != runs) | (found["size"] != runs) | (found["min"] != 0) | (found["max"] >= runs)]
-    if len(wrong):
-        ids = wrong.index.map(" / ".join)
-        raise TableError(f"verdicts: pairs (item / policy / opponent) without one row in each of {runs} runs: "
-                         f"{name_ids(ids)}")  # fmt: skip
+    for _, own in by_policy(verdicts):
+        found = own.groupby(PAIR, sort=False)["sample"].agg(["nunique", "size", "min", "max"])
+        right = found[["nunique", "size"]].eq(runs).all(axis=1) & found["min"].eq(0) & found["max"].lt(runs)
+        if not right.all():
+            ids = name_ids(found.index[~right].map(" / ".join))
+            raise TableError(
+                f"verdicts: pairs (item / policy / opponent) without one row in each of {runs} runs: {ids}"
+            )
 
 
 def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.DataFrame:
@@ -103,7 +107,12 @@ def judgements(verdicts: pd.DataFrame, mode: str, runs: int, seed: int) -> pd.Da
         return verdicts.assign(run=verdicts["sample"])
     check_orders(verdicts)
     if mode == "balanced":
-        return verdicts.assign(run=0)
+        return verdicts.assign(run=np.zeros(len(verdicts), np.int8))
+    return pd.concat([_random_orders(own, runs, seed) for _, own in by_policy(verdicts)], ignore_index=True)
+
+
+def _random_orders(verdicts: pd.DataFrame, runs: int, seed: int) -> pd.DataFrame:
+    """Return the judgements of the mode ``paper`` from verdicts in both orders."""
     pairs = verdicts[PAIR].drop_duplicates()
     by_run = pd.concat([pairs.assign(run=run) for run in range(runs)], ignore_index=True)
     keys = zip(*(by_run[name] for name in [*PAIR, "run"]), strict=True)
@@ -127,18 +136,11 @@ def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
     tie_percent, pairs (with a parsed verdict in both orders), flipped (pairs whose two orders disagree, so that the
     winner changes or one of them is a tie), flip_percent.
     """
-    parsed = verdicts["status"].eq("parsed").to_numpy()
-    won = pd.Index(CATEGORIES).get_indexer(verdicts["verdict"])[parsed]
-    late = verdicts["order"].eq(ORDERS[1]).to_numpy()[parsed]
-    place = np.where(won == 2, 2, won ^ late)  # 0: the answer shown first won; 1: second; 2: tie
-    codes, cells = cell_codes(verdicts, ["policy", "opponent"])
-    both = verdicts_in_both_orders(verdicts, [*PAIR, "run"] if "run" in verdicts else PAIR)
-    counts = np.bincount(3 * codes[parsed] + place, minlength=3 * len(cells)).reshape(-1, 3)
-    flipped = both["first"].to_numpy() != both["second"].to_numpy()
-    pairs = np.bincount(codes[both["row"]], minlength=len(cells))
-    flips = np.bincount(codes[both["row"]][flipped], minlength=len(cells))
-    labels = [(ALL, ALL), *cells.itertuples(index=False, name=None)]
-    counts, pairs, flips = (np.concatenate([found.sum(axis=0)[None], found]) for found in (counts, pairs, flips))
+    parts = [_count_positions(own) for _, own in by_policy(verdicts)]
+    labels = [(ALL, ALL), *(label for cells, _ in parts for label in cells.itertuples(index=False, name=None))]
+    counts = np.concatenate([found for _, found in parts])
+    counts = np.concatenate([counts.sum(axis=0)[None], counts])
+    counts, pairs, flips = counts[:, :3], counts[:, 3], counts[:, 4]
     total = counts.sum(axis=1)
     shares = 100 * counts / np.maximum(total, 1)[:, None]
     return pd.DataFrame(labels, columns=["policy", "opponent"]).assign(
@@ -146,6 +148,50 @@ def position_bias(verdicts: pd.DataFrame) -> pd.DataFrame:
         pairs=pairs, flipped=flips,
         flip_percent=np.where(pairs > 0, 100 * flips / np.maximum(pairs, 1), np.nan),
     )  # fmt: skip
+
+
+def _count_positions(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Count for :func:`position_bias`.
+
+    Returns
+    -------
+    policy and opponent of each cell, and (cells, 5): verdicts for the answer shown first, for the second, ties, pairs
+    and flipped pairs.
+    """
+    parsed = verdicts["status"].eq("parsed").to_numpy()
+    won = positions(verdicts["verdict"], CATEGORIES)[parsed]
+    late = verdicts["order"].eq(ORDERS[1]).to_numpy()[parsed]
+    place = np.where(won == 2, 2, won ^ late)  # 0: the answer shown first won; 1: second; 2: tie
+    codes, cells = cell_codes(verdicts, ["policy", "opponent"])
+    both = verdicts_in_both_orders(verdicts, [*PAIR, "run"] if "run" in verdicts else PAIR)
+    of_pair, flipped = codes[both["row"]], both["first"].to_numpy() != both["second"].to_numpy()
+    counts = np.bincount(3 * codes[parsed] + place, minlength=3 * len(cells)).reshape(-1, 3)
+    pairs = (np.bincount(numbers, minlength=len(cells)) for numbers in (of_pair, of_pair[flipped]))
+    return cells, np.column_stack([counts, *pairs])
+
+
+def positions(column: pd.Series, values: Sequence[str] | pd.Index) -> np.ndarray:
+    """Return the position of each text of a column among distinct values, or -1; each category is looked up once."""
+    index = pd.Index(values)
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return index.get_indexer(column)
+    of_category = np.append(index.get_indexer(column.cat.categories), -1)  # the last is for missing values
+    return of_category.astype(np.int32)[column.cat.codes]
+
+
+def by_policy(frame: pd.DataFrame) -> Iterator[tuple[np.ndarray, pd.DataFrame]]:
+    """Divide rows by policy: yield their positions, and the rows themselves.
+
+    What is computed from the rows of one policy at a time needs temporary memory only for these.
+    """
+    codes, names = pd.factorize(frame["policy"])
+    if len(names) < 2:
+        yield np.arange(len(frame)), frame
+        return
+    codes = codes.astype(np.int32)
+    for number in range(len(names)):
+        rows = np.flatnonzero(codes == number)
+        yield rows, frame.iloc[rows]
 
 
 def cell_codes(frame: pd.DataFrame, by: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
@@ -184,18 +230,26 @@ def verdicts_in_both_orders(verdicts: pd.DataFrame, key: list[str]) -> pd.DataFr
     Parameters
     ----------
     verdicts : data frame with order, verdict, status and the columns of ``key``.
-    key : columns whose values are the same in both orders.
+    key : columns whose values are the same in both orders; policy is one of them.
 
     Returns
     -------
     One row per pair of answers with a parsed verdict in both orders: first and second (verdict in each of `ORDERS`:
     0 policy, 1 opponent, 2 tie) and row (number of its first row in `verdicts`).
     """
+    parts = []
+    for rows, own in by_policy(verdicts):
+        found = _both_orders(own, key)
+        parts.append(found.assign(row=rows[found["row"]]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _both_orders(verdicts: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     pairs, _ = pd.factorize(verdicts.groupby(key, sort=False).ngroup().to_numpy())
     found = np.full((3, pairs.max(initial=-1) + 1), -1, dtype=np.int64)
     found[2, pairs[::-1]] = np.arange(len(pairs))[::-1]
     parsed = verdicts["status"].eq("parsed").to_numpy()
-    won = pd.Index(CATEGORIES).get_indexer(verdicts["verdict"])
+    won = positions(verdicts["verdict"], CATEGORIES)
     for number, order in enumerate(ORDERS):
         here = np.flatnonzero(parsed & verdicts["order"].eq(order).to_numpy())[::-1]
         found[number, pairs[here]] = won[here]  # the first of several is assigned last

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pyarrow as pa
 from polypref.files.tables import TableError, atomic_write, iter_row_groups, read_table
 
 __all__ = [
+    "Categories",
     "OnDemand",
     "TableError",
     "is_error",
@@ -59,35 +60,70 @@ def read_all(paths: Iterable[str | Path], schema: pa.Schema) -> pd.DataFrame:
     return (pa.concat_tables(tables) if tables else schema.empty_table()).to_pandas()
 
 
+class _Growing:
+    """An array to which rows are added; its type becomes that of the largest values.
+
+    Many small arrays that are joined at the end would leave memory that the process does not give back.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self._values, self._count = np.empty(1024, kind), 0
+
+    def add(self, values: np.ndarray) -> None:
+        old, count, kind = self._values, self._count, np.promote_types(self._values.dtype, values.dtype)
+        self._count += len(values)
+        if self._count > len(old) or kind != old.dtype:
+            size = len(old) if self._count <= len(old) else max(2 * len(old), self._count)
+            self._values = np.empty(size, kind)  # memory that was never written to is not used
+            self._values[:count] = old[:count]
+        self._values[count : self._count] = values
+
+    def rows(self) -> np.ndarray:
+        return self._values[: self._count]
+
+
+class Categories:
+    """Collects texts as categories, which take 1 to 4 bytes per row. A missing text is allowed."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._codes = _Growing(np.int8)
+
+    def add(self, texts: pa.Array | pa.ChunkedArray) -> None:
+        """Add rows at the end."""
+        texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        encoded = texts.dictionary_encode()
+        numbers = [self._known.setdefault(text, len(self._known)) for text in encoded.dictionary.to_pylist()]
+        codes = np.array([*numbers, -1], np.min_scalar_type(-len(self._known) - 1))  # the last is for missing texts
+        self._codes.add(codes[encoded.indices.fill_null(-1).to_numpy()])
+
+    def column(self) -> pd.Categorical:
+        """Return all rows."""
+        return pd.Categorical.from_codes(self._codes.rows(), list(self._known))
+
+
 def read_categories(paths: Iterable[str | Path], schema: pa.Schema, columns: Sequence[str]) -> pd.DataFrame:
-    """Read columns of several files like :func:`read_all`, with texts as categories, which take 1 to 4 bytes per row.
+    """Read columns of several files like :func:`read_all`, with texts as :class:`Categories`.
 
     Raises
     ------
     TableError
         A text is null, or an error of :func:`polypref.files.tables.read_table`.
     """
-    texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
-    known: dict[str, dict[str, int]] = {name: {} for name in texts}
-    parts: dict[str, list[np.ndarray]] = {
-        name: [] if name in texts else [np.empty(0, schema.field(name).type.to_pandas_dtype())] for name in columns
-    }
+    kinds = {name: schema.field(name).type for name in columns}
+    texts = {name: Categories() for name in columns if pa.types.is_string(kinds[name])}
+    numbers = {name: _Growing(kinds[name].to_pandas_dtype()) for name in columns if name not in texts}
     for path in paths:
         for name, column in zip(columns, read_table(path, schema, columns).itercolumns(), strict=True):
-            if name in known:
-                encoded = column.combine_chunks().dictionary_encode()
-                if encoded.null_count:
-                    raise TableError(f"{path}: {name} is null in {encoded.null_count:,} rows")
-                numbers = [known[name].setdefault(text, len(known[name])) for text in encoded.dictionary.to_pylist()]
-                kind = np.min_scalar_type(-len(known[name]) - 1)
-                parts[name].append(np.array(numbers, dtype=kind)[encoded.indices.to_numpy()])
-            else:
-                parts[name].append(column.to_numpy())
-    frame = {}
-    for name in columns:
-        values = np.concatenate(parts.pop(name) or [np.empty(0, np.int8)])
-        frame[name] = pd.Categorical.from_codes(values, list(known[name])) if name in known else values
-    return pd.DataFrame(frame)
+            if name in numbers:
+                numbers[name].add(column.to_numpy())
+                continue
+            if column.null_count:
+                raise TableError(f"{path}: {name} is null in {column.null_count:,} rows")
+            texts[name].add(column)
+    pa.default_memory_pool().release_unused()
+    frame = {name: texts[name].column() if name in texts else numbers[name].rows() for name in columns}
+    return pd.DataFrame(frame, copy=False)
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
