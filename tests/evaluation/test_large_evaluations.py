@@ -8,7 +8,7 @@ import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypref.evaluation.agreement import self_agreement
+from polypref.evaluation.agreement import judge_agreement, self_agreement
 from polypref.evaluation.answers import examine_answers, read_lengths
 from polypref.evaluation.biases import add_lengths, detect_languages, flag_answers, length_bias, wrong_languages
 from polypref.evaluation.estimates import estimate_rates
@@ -83,6 +83,19 @@ def test_the_order_of_the_rows_does_not_matter(files):
         keys = [name for name in ("policy", "opponent", "item_id") if name in one]
         one, other = (table.sort_values(keys, ignore_index=True) for table in (one, other))
         pd.testing.assert_frame_equal(one, other)
+
+
+def test_two_judges_are_compared_as_categories(files):
+    plain = read_all(files, schemas.VERDICTS)
+    plain = [plain, plain[plain["prompt_id"].isin(plain["prompt_id"].unique()[::2])]]
+    compact = read_categories(files[::-1], schemas.VERDICTS, COUNTED)
+    compact = [compact, read_categories(files, schemas.VERDICTS, COUNTED)]
+    compact[1] = compact[1][compact[1]["prompt_id"].isin(plain[1]["prompt_id"])]
+    one, other = (judge_agreement(*frames, LANGUAGES, 50) for frames in (plain, compact))
+    assert one.loc[0, "judgements"] == len(plain[1]) < len(plain[0]) and one.loc[0, "kappa"] == 1
+    exact = ["policy", "language", "prompts", "judgements", "parsed", "agreement_percent", "kappa"]
+    one, other = (table[exact].sort_values(exact[:2], ignore_index=True) for table in (one, other))
+    pd.testing.assert_frame_equal(one.astype(object), other.astype(object))
 
 
 def test_categories_of_many_texts():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from polypref.evaluation.bootstrap import DRAWS, bootstrap, cluster_sums, percentile_interval
 from polypref.evaluation.win_rates import ALL, CATEGORIES, by_policy, cell_codes, positions
@@ -121,14 +122,26 @@ def pair_judgements(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         The judges judged different pairs, orders or samples of a prompt.
     """
     keys = [*_ITEM, "order", *(["sample"] if "sample" in first and "sample" in second else [])]
-    first = first[first["prompt_id"].isin(second["prompt_id"])]
-    seen = [set(map(tuple, frame[keys].astype(str).to_numpy())) for frame in (first, second)]
-    if seen[0] != seen[1] or first.duplicated(keys).any() or second.duplicated(keys).any():
-        unlike = seen[0] ^ seen[1] or {
-            tuple(row) for row in second.loc[second.duplicated(keys), keys].astype(str).values
-        }
-        raise TableError(f"verdicts of two judges differ in {name_ids(map(' / '.join, unlike))}")
-    return first.merge(second[[*keys, "verdict", "status"]], on=keys, suffixes=("", "_second"), validate="one_to_one")
+    first = first[first["prompt_id"].isin(second["prompt_id"].unique().tolist())]
+    numbers = _number(first[keys], second[keys])
+    wrong = [frame[np.isin(own, np.setxor1d(*numbers)) | pd.Series(own).duplicated().to_numpy()]
+             for frame, own in zip((first, second), numbers, strict=True)]  # fmt: skip
+    if any(map(len, wrong)):
+        unlike = dict.fromkeys(" / ".join(map(str, key)) for frame in wrong for key in frame[keys].to_numpy())
+        raise TableError(f"verdicts of two judges differ in {name_ids(unlike)}")
+    of_second = np.empty(len(second), np.int64)
+    of_second[numbers[1]] = np.arange(len(second))
+    answered = second[["verdict", "status"]].iloc[of_second[numbers[0]]]
+    return first.assign(**{f"{name}_second": answered[name].array for name in answered})
+
+
+def _number(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Number the different rows of two data frames with the same columns; equal rows have equal numbers."""
+    codes = np.zeros(len(first) + len(second), np.int64)
+    for name in first:
+        column = union_categoricals([pd.Categorical(frame[name]) for frame in (first, second)])
+        codes = pd.factorize(codes * (len(column.categories) + 1) + column.codes)[0]
+    return codes[: len(first)], codes[len(first) :]
 
 
 def judge_agreement(
@@ -156,18 +169,14 @@ def judge_agreement(
     labels += [(policy, ALL) for policy in policies]
     prompts, names = pd.factorize(both["prompt_id"])
     parsed = both["status"].eq("parsed") & both["status_second"].eq("parsed")
-    pair = 3 * pd.Index(CATEGORIES).get_indexer(both["verdict"]) + pd.Index(CATEGORIES).get_indexer(
-        both["verdict_second"]
-    )
-    members = np.stack([
-        ((both["policy"].eq(policy) | (policy == ALL)) & (both["language"].eq(code) | (code == ALL))).to_numpy()
-        for policy, code in labels
-    ])  # fmt: skip
-    counts = np.zeros((len(names), len(labels), 9))
-    for number, member in enumerate(members & parsed.to_numpy()):
-        counts[:, number] = cluster_sums(prompts[member], pair[member], np.ones((member.sum(), 1)), (len(names), 9))[
-            ..., 0
-        ]
+    pair = 3 * positions(both["verdict"], CATEGORIES) + positions(both["verdict_second"], CATEGORIES)
+    judged, counts = [], np.zeros((len(names), len(labels), 9))
+    for number, (policy, code) in enumerate(labels):
+        member = (both["policy"].eq(policy) | (policy == ALL)) & (both["language"].eq(code) | (code == ALL))
+        judged.append(int(member.sum()))
+        here = (member & parsed).to_numpy()
+        sums = cluster_sums(prompts[here], pair[here], np.ones((here.sum(), 1)), (len(names), 9))
+        counts[:, number] = sums[..., 0]
 
     def kappas(block: np.ndarray) -> np.ndarray:
         return cohens_kappas(block.reshape(*block.shape[:-1], 3, 3))
@@ -178,7 +187,7 @@ def judge_agreement(
     n = np.where(total.any(axis=(1, 2)), total.sum(axis=(1, 2)), np.nan)
     wins = [total.sum(axis=axis)[:, 0] - total.sum(axis=axis)[:, 1] for axis in (2, 1)]
     return pd.DataFrame(labels, columns=["policy", "language"]).assign(
-        prompts=seen, judgements=members.sum(axis=1), parsed=total.sum(axis=(1, 2)).astype(int),
+        prompts=seen, judgements=judged, parsed=total.sum(axis=(1, 2)).astype(int),
         agreement_percent=100 * np.trace(total, axis1=1, axis2=2) / n, kappa=cohens_kappas(total),
         kappa_low=low, kappa_high=high, first_difference=100 * wins[0] / n, second_difference=100 * wins[1] / n,
     )  # fmt: skip
