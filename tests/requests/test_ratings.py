@@ -100,7 +100,7 @@ def test_the_rating_follows_the_reasoning_and_is_not_cut():
 def ask(template: str, *pairs: tuple[str, str, str | None], field: str = "chosen") -> list[dict]:
     originals = [{"item_id": f"i{n}", field: source} for n, (source, _, _) in enumerate(pairs)]
     texts = [{"item_id": f"i{n}", "text": text, "error": error} for n, (_, text, error) in enumerate(pairs)]
-    return list(ask_ratings(originals, texts, field, SETTINGS, template, "de", "German"))
+    return list(ask_ratings(originals, texts, field, SETTINGS, template, "de", "German", "texts.parquet"))
 
 
 def test_a_request_has_the_prompt_of_gemba_with_both_texts():
@@ -133,8 +133,12 @@ def test_translations_of_other_pairs_are_an_error():
     originals = [{"item_id": "a", "chosen": "A"}]
     texts = [{"item_id": "b", "text": "B", "error": None}]
     for found in (texts, []):
-        with pytest.raises(TableError, match="in the place of a"):
-            list(ask_ratings(originals, found, "chosen", SETTINGS, "{source} {translation}", "de", "German"))
+        with pytest.raises(TableError, match="texts.parquet: found .* in the place of a. Delete the file"):
+            list(
+                ask_ratings(
+                    originals, found, "chosen", SETTINGS, "{source} {translation}", "de", "German", "texts.parquet"
+                )
+            )
 
 
 def test_ratings_are_parsed_unparsed_or_errors():

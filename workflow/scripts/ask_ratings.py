@@ -17,5 +17,6 @@ if __name__ == "__main__":
             read_template(files.template),
             wildcards.language,
             params.language_name,
+            files.translations,
         )
         write_table(snakemake.output[0], rows, REQUESTS)

@@ -30,6 +30,7 @@ def ask_ratings(
     template: str,
     language: str,
     language_name: str,
+    where: str,
 ) -> Iterator[Row]:
     """Build a request to rate the translation of a field of each pair.
 
@@ -37,6 +38,7 @@ def ask_ratings(
     ----------
     pairs : rows with ``item_id`` and the English `field`
     translations : rows with ``item_id``, ``text`` and ``error``, in the same order
+    where : the file of the translations, for error messages
 
     Yields
     ------
@@ -54,8 +56,8 @@ def ask_ratings(
         found = next(translated, missing)
         if found["item_id"] != pair["item_id"]:
             raise TableError(
-                f"translations of {field} into {language}: found item_id {found['item_id']} in the place of "
-                f"{pair['item_id']}. Delete the file and run again."
+                f"{where}: found item_id {found['item_id']} in the place of {pair['item_id']}. Delete the file and run "
+                "the same command again."
             )
         messages = None
         if not found["error"]:
