@@ -133,7 +133,7 @@ def test_translations_of_other_pairs_are_an_error():
     originals = [{"item_id": "a", "chosen": "A"}]
     texts = [{"item_id": "b", "text": "B", "error": None}]
     for found in (texts, []):
-        with pytest.raises(TableError, match="texts.parquet: found .* in the place of a. Delete the file"):
+        with pytest.raises(TableError, match=r"texts\.parquet: found .* in the place of a\. Delete the file"):
             list(
                 ask_ratings(
                     originals, found, "chosen", SETTINGS, "{source} {translation}", "de", "German", "texts.parquet"
