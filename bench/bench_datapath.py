@@ -1,7 +1,7 @@
 """Measure rows per second and peak memory of all data steps between the engines, with the workflow's own scripts.
 
-    python bench/bench_datapath.py                       2,000 and 100,000 pairs in nine languages
-    python bench/bench_datapath.py --largest 1111111     ten million rows instead of 900,000; about 40 GB of disk space
+    python bench/bench_datapath.py                       11,111 and 111,111 pairs: 10^5 and 10^6 rows in nine languages
+    python bench/bench_datapath.py --largest 1111111     10^7 rows instead of 10^6; about 40 GB of disk space
     python bench/bench_datapath.py --tokenizer FOLDER    the tokenizer of another model than the miniature's
     python bench/bench_datapath.py --keep FOLDER         keep files and figures; a further run measures what is left
 
@@ -44,7 +44,7 @@ from polypref.requests.store_files import to_table
 LANGUAGES = ("ar", "de", "es", "is", "ja", "nl", "ru", "zh")
 ANSWERED = ("de", "es")
 """Languages for which the batch has completions."""
-SIZES = (2_000, 100_000)
+SIZES = (11_111, 111_111)
 CHARACTERS = 300
 SETTINGS = {
     "model": "translator",
@@ -292,8 +292,8 @@ def main() -> None:
     whole = len(ANSWERED) * len(FIELDS) * sizes[-1]
     print(f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages. Each step is a separate")
     print("process, as in Snakemake. Collecting finds the completions of one file among the")
-    print(f"{whole:,} completions of the batch. The last columns are the peak memory with {sizes[0]:,} pairs and with")
-    print("all of them.\n")
+    print(f"{whole:,} completions of the batch. The last columns are the peak memory with {sizes[0]:,} pairs and")
+    print("with all of them.\n")
     head = ["step", "rows", "wall s", "processor s", "rows/s", "rows/processor s", "peak MB, few", "peak MB, all"]
     print(table(head, rows))
 

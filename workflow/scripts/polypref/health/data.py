@@ -93,7 +93,7 @@ def data_checks(
         steps = mine.groupby("step")["rows"].sum()
         sizes[name] = int(steps["kept"])
         lost = 100 * (1 - steps["kept"] / steps["read"])
-        message = f"data set {name} lost {lost:.1f}% of the base set's pairs"
+        message = f"data set {name} lost {lost:.1f}% of its pairs"
         gone = mine[~mine["step"].isin(["read", "kept"])].groupby("language")["rows"].sum()
         rows.append(row("data_dropped", name, lost, limits, message, link=_in_reader(gone, name, "left")))
     least, most = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
