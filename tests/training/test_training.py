@@ -66,6 +66,15 @@ def test_the_rows_of_several_batches_are_read_as_one_table(pairs, tmp_path, monk
     assert kept["item_id"].tolist() == pairs["item_id"][chosen].tolist() and 0 < len(kept) < len(pairs)
 
 
+def test_more_languages_than_a_byte_can_number(pairs, tmp_path, monkeypatch):
+    file, codes = tmp_path / "data.parquet", [f"l{number}" for number in range(300)]
+    rows = [pairs.iloc[0].to_dict() | {"language": code} for code in codes]
+    write_table(file, rows, DATASET)
+    monkeypatch.setattr(tables, "BATCH", 10)
+    lengths, _ = trainer_data.check_data_set(file, word_tokenizer(), 20)
+    assert lengths["language"].tolist() == codes
+
+
 def test_options_that_are_not_set_do_not_change_the_digest(pairs):
     base = {"path": "org/model", "revision": "abc"}
     first = training_digest([pairs], base, settings())

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from polypref.files.digests import fraction
 from polypref.files.schemas import DATASET
-from polypref.files.tables import iter_batches, open_table
+from polypref.files.tables import iter_batches, open_table, read_ahead
 from polypref.sources.templates import (
     EMPTY,
     EQUAL,
@@ -40,6 +40,7 @@ SIDES = ("chosen_messages", "rejected_messages")
 COLUMNS = ["item_id", "language", *SIDES]
 """Columns of a data set that training reads: two columns that identify a pair, and its two conversations."""
 
+_REPEATED = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema([DATASET.field(name) for name in COLUMNS])
 FATES = pd.CategoricalDtype(["kept", "cut", "dropped", "equal", "empty", "held_out", "remainder"])
 """What happens to a pair; see :func:`check_lengths` and :func:`choose_rows`."""
@@ -67,13 +68,19 @@ def write_pairs(tables: Iterable[pa.Table], path: Path) -> None:
 def check_data_set(path: Path, tokenizer: Any, max_length: int) -> tuple[pd.DataFrame, int]:
     """Read a data set, and return :func:`check_lengths` of all its pairs, and how many :func:`fit_systems` changed.
 
-    The texts of only one batch are in memory at a time. The result takes about 60 bytes per pair.
+    The texts of only two batches are in memory at a time: one is rendered while the tokens of the other are counted.
+    The result takes about 60 bytes per pair.
     """
     tables, merged = [], 0
-    for pairs in read_pairs(path):
-        fitted, changed = fit_systems(pairs, tokenizer)
-        lengths = check_lengths(fitted, tokenizer, max_length).astype({"language": "category"})
-        tables.append(pa.Table.from_pandas(lengths, preserve_index=False))
+
+    def rendered() -> Iterator[tuple[pd.DataFrame, int, list[Rendered]]]:
+        for pairs in read_pairs(path):
+            fitted, changed = fit_systems(pairs, tokenizer)
+            yield fitted, changed, render(fitted, tokenizer)
+
+    for fitted, changed, texts in read_ahead(rendered()):
+        table = pa.Table.from_pandas(_measure(fitted, texts, tokenizer, max_length), preserve_index=False)
+        tables.append(table.set_column(1, "language", table["language"].cast(_REPEATED)))
         merged += changed
     if not tables:
         return check_lengths(pd.DataFrame(columns=COLUMNS), tokenizer, max_length), 0
@@ -175,11 +182,16 @@ def check_lengths(pairs: pd.DataFrame, tokenizer: Any, max_length: int) -> pd.Da
         (ignoring invisible characters), ``empty`` if one of them is empty, ``dropped`` if the prompt leaves no room for
         an answer, ``cut`` if prompt and answer are longer than ``max_length``, otherwise ``kept``.
     """
+    return _measure(pairs, render(pairs, tokenizer) if len(pairs) else [], tokenizer, max_length)
+
+
+def _measure(pairs: pd.DataFrame, rendered: Sequence[Rendered], tokenizer: Any, max_length: int) -> pd.DataFrame:
+    """Return :func:`check_lengths` of pairs that are already rendered."""
     names = ("prompt_tokens", "chosen_tokens", "rejected_tokens")
     counts = dict.fromkeys(names, ())
     faults: list[str] = []
     if len(pairs):
-        rendered, end = render(pairs, tokenizer), tokenizer.eos_token
+        end = tokenizer.eos_token
         texts = zip(*((prompt, _closed(one, end), _closed(two, end)) for prompt, one, two in rendered), strict=True)
         count = token_counter(tokenizer)
         counts = {name: count(list(side)) for name, side in zip(names, texts, strict=True)}
@@ -232,30 +244,34 @@ def choose_rows(
     DataError
         Rows are too long and ``overlong`` is ``error``, less than one batch is left, or no usable row is held out.
     """
-    fate = lengths["fate"]
-    long = fate.isin(["dropped", "cut"])
+    names = FATES.categories
+    fate, code = lengths["fate"].cat.codes.to_numpy().copy(), {name: names.get_loc(name) for name in names}
+    long = np.isin(fate, [code["dropped"], code["cut"]])
     if overlong == "error" and long.any():
         raise DataError(
             f"{long.sum()} of {len(fate)} pairs do not fit training.max_length: item "
             f"{_ids(lengths, np.flatnonzero(long))}. Raise it, or set training.overlong to drop or cut."
         )
     if overlong != "cut":
-        fate = fate.mask(fate.eq("cut"), "dropped")
+        fate[fate == code["cut"]] = code["dropped"]
+    usable = np.isin(fate, [code["kept"], code["cut"]])
     if held_out is not None:
-        fate = fate.mask(held_out & fate.isin(["kept", "cut"]), "held_out")
-        if not fate.eq("held_out").any():
+        fate[held_out & usable] = code["held_out"]
+        usable &= ~held_out
+        if not (fate == code["held_out"]).any():
             raise DataError(f"none of {len(fate)} pairs is held out. Raise training.held_out, or set it to 0.")
-    usable = np.flatnonzero(fate.isin(["kept", "cut"]))
-    if len(usable) < batch_size:
-        same, empty = (fate == "equal").sum(), (fate == "empty").sum()
+    count = np.count_nonzero(usable)
+    if count < batch_size:
+        same, empty = ((fate == code[name]).sum() for name in ("equal", "empty"))
         why = f" ({same} where {EQUAL}; {empty} where {EMPTY})" if same or empty else ""
         raise DataError(
-            f"{len(usable)} of {len(fate)} pairs are left to train on{why}, less than one batch of {batch_size}. Lower "
+            f"{count} of {len(fate)} pairs are left to train on{why}, less than one batch of {batch_size}. Lower "
             "training.batch_size, raise training.max_length, or find out why the data set is so small."
         )
-    spare = np.random.default_rng(seed).permutation(usable)[: len(usable) % batch_size]
-    fate = fate.mask(fate.index.isin(spare), "remainder")
-    return lengths.assign(fate=fate, trained=fate.isin(["kept", "cut"]))
+    spare = np.random.default_rng(seed).permutation(np.flatnonzero(usable))[: count % batch_size]
+    fate[spare] = code["remainder"]
+    usable[spare] = False
+    return lengths.assign(fate=pd.Categorical.from_codes(fate, dtype=FATES), trained=usable)
 
 
 def steps_between_evaluations(steps: int) -> int:
