@@ -30,7 +30,7 @@ def ask_ratings(
     template: str,
     language: str,
     language_name: str,
-    where: str,
+    where: str = "the translations",
 ) -> Iterator[Row]:
     """Build a request to rate the translation of a field of each pair.
 
