@@ -46,13 +46,8 @@ ANSWERED = ("de", "es")
 """Languages for which the batch has completions."""
 SIZES = (11_111, 111_111)
 CHARACTERS = 300
-SETTINGS = {
-    "model": "translator",
-    "path": "owner/translator",
-    "revision": "1",
-    "local": False,
-    "decoding": {"max_tokens": 9},
-}
+SETTINGS = {"model": "translator", "path": "owner/translator", "revision": "1", "local": False,
+            "decoding": {"max_tokens": 9}}  # fmt: skip
 
 _RNG = random.Random(1)
 _WORDS = ("river", "stone", "walks", "under", "old", "bright", "slowly")
