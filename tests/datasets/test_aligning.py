@@ -40,7 +40,7 @@ def test_aligned_data_sets_have_the_same_pairs_and_the_funnel_counts_the_rest(tm
     empty = left.iloc[:0]
     languages = sorted(frames["A"][0]["language"].unique())
     funnel = tabulate_funnel(
-        {"gutenberg": (pairs, empty)}, pairs, empty, {n: ([k], d) for n, (k, d) in frames.items()}, languages
+        {"gutenberg": ([pairs], [empty])}, [pairs], [empty], {n: ([k], [d]) for n, (k, d) in frames.items()}, languages
     )
     assert funnel.loc[funnel["step"].eq("align"), "rows"].sum() == len(aligned)
 

@@ -4,9 +4,12 @@ import pandas as pd
 import pytest
 import synthetic
 
+from polypref.datasets import counts
 from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
-from polypref.files.schemas import DATASET, DROPPED
+from polypref.files.schemas import DATASET, DROPPED, PAIRS
 from polypref.files.tables import TableError
+from polypref.sources.formats import normalise
+from polypref.sources.sampling import Measured, sample_pairs
 
 
 @pytest.fixture
@@ -20,12 +23,16 @@ def data():
 
 
 def funnel_of(data: dict, languages: list[str] = synthetic.LANGUAGES, **more) -> pd.DataFrame:
-    """Tabulate the funnel; the kept rows are read in pieces of 20."""
-    datasets = {
-        name: ([kept[start : start + 20] for start in range(0, len(kept), 20)], dropped)
-        for name, (kept, dropped) in data["datasets"].items()
-    }
-    return tabulate_funnel(**(data | {"datasets": datasets}), languages=languages, **more)
+    """Tabulate the funnel; all rows are read in pieces of 20."""
+
+    def pieces(frame: pd.DataFrame) -> list[pd.DataFrame]:
+        return [frame[start : start + 20] for start in range(0, len(frame), 20)]
+
+    def both(parts: dict) -> dict:
+        return {name: tuple(pieces(frame) for frame in frames) for name, frames in parts.items()}
+
+    pairs, left = pieces(data["pairs"]), pieces(data["pairs_dropped"])
+    return tabulate_funnel(both(data["sources"]), pairs, left, both(data["datasets"]), languages, **more)
 
 
 def test_every_row_is_accounted_for(data):
@@ -75,16 +82,26 @@ def test_a_lost_row_names_architecture_and_language(data):
         funnel_of(data, synthetic.LANGUAGES[:-1])
 
 
-def test_languages_whose_rows_are_not_consecutive_are_an_error(data):
+def test_a_repeated_row_names_architecture_and_language(data):
     kept, dropped = data["datasets"]["A"]
-    data["datasets"]["A"] = pd.concat([kept, kept.head(1)]), dropped
-    with pytest.raises(TableError, match=r"architecture A: the rows in \w+ are not consecutive"):
+    again = kept[kept["language"].eq("ja")].tail(1)
+    data["datasets"]["A"] = pd.concat([kept, again]), dropped
+    item = again["item_id"].item()
+    with pytest.raises(TableError, match=f"architecture A, ja: 1 rows are kept or dropped more than once: {item}"):
+        funnel_of(data)
+    other = kept[kept["language"].eq("ja")].head(1)
+    data["datasets"]["A"] = pd.concat([kept.drop(other.index), again]), dropped
+    with pytest.raises(TableError, match=f"architecture A, ja: 1 rows are kept or dropped more than once: {item}"):
+        funnel_of(data)
+    source = data["sources"]["gutenberg"]
+    data["sources"]["gutenberg"] = pd.concat([source[0], source[0].head(2)]), source[1]
+    with pytest.raises(TableError, match="source gutenberg: item_id occurs more than once: gutenberg-000, gut"):
         funnel_of(data)
 
 
 def native(rows: list[int], left: list[tuple[int, str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     kept = pd.DataFrame({"item_id": [f"own-{n}" for n in rows], "row": rows})
-    return kept, synthetic.dropped([("own", n, None, "de", step, "") for n, step in left])
+    return [kept], [synthetic.dropped([("own", n, None, "de", step, "") for n, step in left])]
 
 
 def test_native_prompts_are_counted_and_take_the_place_of_the_base_set(data):
@@ -123,3 +140,48 @@ def test_counts(data, tmp_path):
     one = kept[kept["language"].eq("ja") & kept["source"].eq("gutenberg")]
     row = table[table["architecture"].eq("A") & table["language"].eq("ja") & table["source"].eq("gutenberg")].iloc[0]
     assert row["chosen_characters"] == pytest.approx(one["chosen"].map(len).mean())
+
+
+@pytest.mark.parametrize("repeated", [3, 500])
+def test_the_funnel_is_as_long_for_many_dropped_rows_as_for_few(repeated):
+    """Regression: each repeated pair was a row of its own, because its reason names the pair that it repeats."""
+    rows = [{"prompt": f"p{n} " + "x " * n, "chosen": "yes", "rejected": "no"} for n in range(repeated)]
+    rows += [{**row, "prompt": row["prompt"].upper()} for row in rows]
+    dropped = []
+    kept = list(normalise("s", "preference", [*rows, *rows], "file", "error", dropped.append))
+
+    def read(columns=None, items=None):
+        return (row for row in kept if items is None or row["item_id"] in items)
+
+    def measure(some):
+        return [Measured(len(row["prompt"])) for row in some]
+
+    evaluation = [(f"e{n}", f"p{n} x") for n in (1, 2)]
+    sampled, left = map(list, sample_pairs({"s": read}, 10 * repeated, 1, 50, measure, evaluation))
+    assert {row["step"] for row in left} >= {"contamination", "deduplicate"}
+    frames = [[pd.DataFrame(rows, columns=PAIRS.names)] for rows in (kept, sampled)]
+    lost = [[pd.DataFrame(rows, columns=DROPPED.names)] for rows in (dropped, left)]
+    funnel = tabulate_funnel({"s": (frames[0], lost[0])}, frames[1], lost[1], {}, [])
+    reasons = funnel.loc[funnel["reason"].ne(""), ["stage", "step", "reason"]].values.tolist()
+    expected = [
+        ["source", "deduplicate", "the same pair as another row"],
+        ["base set", "contamination", "an evaluation prompt (exact)"],
+        ["base set", "deduplicate", "the same prompt as another row"],
+        ["base set", "length", "more than 50 tokens"],
+    ]
+    assert sorted(reasons) == sorted(row for row in expected if repeated > 3 or row[1] != "length")
+    assert funnel.loc[funnel["step"].eq("read"), "rows"].tolist() == [len(rows) * 2, len(kept)]
+
+
+def test_many_different_reasons_are_summed(data):
+    kept, dropped = data["datasets"]["A"]
+    lost = kept[kept["language"].eq("de")]
+    left = lost.assign(row=0, step="answer", reason=[f"error {n}" for n in range(len(lost))])[DROPPED.names]
+    data["datasets"]["A"] = kept.drop(lost.index), pd.concat([dropped, left])
+    before = funnel_of(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counts, "MOST_REASONS", 5)
+        funnel = funnel_of(data)
+    assert funnel["rows"].sum() == before["rows"].sum() and len(funnel) < len(before)
+    mine = funnel[funnel["name"].eq("A") & funnel["language"].eq("de") & funnel["step"].eq("answer")]
+    assert mine["reason"].iloc[-1] == "other reasons" and len(mine) <= 6

@@ -101,8 +101,9 @@ def test_pairs_are_left_out_for_a_low_rating_and_counted(rated):
     assert left["step"].eq("diagnose").all()
     assert left["reason"].to_dict() == {"i1": "prompt low rating", "i2": "chosen low rating"}
     pairs = read_frame(rated / "pairs.parquet", PAIRS)
-    frames = ([read_frame(rated / "datasets/A.parquet", DATASET)], left.reset_index())
-    funnel = tabulate_funnel({"s": (pairs, left[:0])}, pairs, left[:0].reset_index(), {"A": frames}, ["de"])
+    left = left.reset_index()
+    frames = ([read_frame(rated / "datasets/A.parquet", DATASET)], [left])
+    funnel = tabulate_funnel({"s": ([pairs], [left[:0]])}, [pairs], [left[:0]], {"A": frames}, ["de"])
     counted = funnel[funnel["stage"].eq("architecture") & funnel["step"].eq("diagnose")]
     assert dict(zip(counted["reason"], counted["rows"], strict=True)) == {
         "prompt low rating": 1,

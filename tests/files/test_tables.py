@@ -14,7 +14,16 @@ from polypref.datasets import building
 from polypref.datasets import texts as dataset_texts
 from polypref.files import tables
 from polypref.files.schemas import COMPLETIONS, PAIRS, REQUESTS, TEXTS
-from polypref.files.tables import TableError, iter_batches, iter_rows, read_ahead, read_rows, read_table, write_table
+from polypref.files.tables import (
+    TableError,
+    iter_batches,
+    iter_rows,
+    open_table,
+    read_ahead,
+    read_rows,
+    read_table,
+    write_table,
+)
 from polypref.requests import collect
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
@@ -89,6 +98,19 @@ def test_rows_are_written_in_row_groups(tmp_path, small, count):
         == list(iter_rows(tmp_path / "rows.parquet", COMPLETIONS))
     )
     assert pq.read_metadata(tmp_path / "rows.parquet").num_row_groups == max(-(-count // 3), 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 10, 11])
+def test_rows_that_are_appended_are_written_like_a_list(tmp_path, monkeypatch, count):
+    monkeypatch.setattr(tables, "ROW_GROUP", 5)
+    rows = [{"item_id": f"{number}", "language": "de"} for number in range(count)]
+    schema = pa.schema([("item_id", pa.string()), ("language", pa.string())])
+    write_table(tmp_path / "list.parquet", rows, schema)
+    with open_table(tmp_path / "appended.parquet", schema) as writer:
+        for row in rows:
+            writer.append(row)
+    assert writer.rows == count
+    assert (tmp_path / "appended.parquet").read_bytes() == (tmp_path / "list.parquet").read_bytes()
 
 
 def test_an_error_while_writing_leaves_no_file(tmp_path, small):

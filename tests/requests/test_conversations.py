@@ -46,7 +46,7 @@ def test_the_requests_of_single_turns_are_those_of_earlier_versions():
     rows = []
     for kind in ("chatbot_arena", "gutenberg", "helpsteer2", "math_step", "tasksource"):
         path, dropped = f"resources/demo/sources/{kind}.jsonl", []
-        rows += [*normalise(kind, kind, read_data(path, COLUMNS[kind]), path, "drop", dropped)]
+        rows += [*normalise(kind, kind, read_data(path, COLUMNS[kind]), path, "drop", dropped.append)]
         rows += dropped
     pairs = [row for row in rows if row.get("prompt")]
     assert (len(pairs), digest(rows)) == (84, "ac7298d57614eba2")

@@ -25,7 +25,7 @@ def helpsteer(prompt: str, response: str, score: int) -> dict:
 
 def run(kind: str, rows: list[dict], bad_rows: str = "drop", turns: str | None = None):
     dropped = []
-    return list(normalise("s", kind, rows, "file.jsonl", bad_rows, dropped, turns)), dropped
+    return list(normalise("s", kind, rows, "file.jsonl", bad_rows, dropped.append, turns)), dropped
 
 
 def test_chatbot_arena_chooses_the_winner_and_drops_ties_chats_and_other_languages():

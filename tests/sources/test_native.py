@@ -28,7 +28,7 @@ ROWS = [
 def normalised(rows=ROWS, **changes):
     dropped = []
     native = NATIVE.model_copy(update=changes)
-    return list(normalise_native("n", native, rows, "de", {"de", "deu"}, dropped)), dropped
+    return list(normalise_native("n", native, rows, "de", {"de", "deu"}, dropped.append)), dropped
 
 
 def test_the_rows_of_a_language_become_prompts():
@@ -64,8 +64,12 @@ def test_a_language_without_prompts_is_an_error():
 def test_prompts_are_sampled_like_pairs():
     tokenizer = load_trainee("resources/demo/models/base", None, None)
     prompts, _ = normalised([{"inputs": f"Frage {n} " + "x " * (400 * (n == 3)), "code": "de"} for n in range(8)])
-    one, rest = (list(part) for part in sample_native("n", prompts, 3, 1, 100, tokenizer))
-    more, left = (list(part) for part in sample_native("n", prompts, 20, 1, 100, tokenizer))
+
+    def read(columns=None, items=None):
+        return (row for row in prompts if items is None or row["item_id"] in items)
+
+    one, rest = (list(part) for part in sample_native("n", read, 3, 1, 100, tokenizer))
+    more, left = (list(part) for part in sample_native("n", read, 20, 1, 100, tokenizer))
     assert {row["item_id"] for row in one} < {row["item_id"] for row in more}
     assert (len(one), len(rest), len(more)) == (3, 5, 7)
     assert [(row["row"], row["step"]) for row in left] == [(4, "length")]

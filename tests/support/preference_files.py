@@ -42,4 +42,4 @@ def write(folder, suffix: str, rows: list[dict], name: str = "pairs"):
 def pairs_of(path, kind="preference", bad_rows="drop", columns=None) -> tuple[list, list]:
     """Normalise a data set and write it, as the rule does; return its pairs and dropped rows."""
     rows, dropped = Data(path, COLUMNS[kind], columns=columns), []
-    return list(normalise("mine", kind, rows, str(rows), bad_rows, dropped, place=rows.place)), dropped
+    return list(normalise("mine", kind, rows, str(rows), bad_rows, dropped.append, place=rows.place)), dropped

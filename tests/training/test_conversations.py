@@ -56,7 +56,7 @@ def translated(pairs: list[dict], field: str, unit: str) -> list[dict]:
 @given(st.lists(PROMPT, min_size=1, max_size=4), st.sampled_from(["none", "lines", "sentences"]))
 def test_messages_survive_from_the_source_to_the_trainer(tmp_path_factory, tokenizer, prompts, unit):
     given_rows = [{"prompt": prompt, "chosen": f"w1 w{n}", "rejected": f"w2 w{n}"} for n, prompt in enumerate(prompts)]
-    pairs = list(normalise("s", "preference", given_rows, "f", "error", []))
+    pairs = list(normalise("s", "preference", given_rows, "f", "error", [].append))
     texts = {field: translated(pairs, field, unit) for field in ("prompt", "chosen", "rejected")}
     rows, dropped = build_dataset(pairs, {"en": dict.fromkeys(texts), "de": texts})
     assert not dropped and len(rows) == 2 * len(prompts)

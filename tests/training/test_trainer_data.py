@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from word_tokenizer import LENGTHS, TEMPLATE, pair, word_tokenizer
 
-from polypref.training import trainer_data
+from polypref.training import selection, trainer_data
 from polypref.training.trainer_data import DataError
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -74,10 +74,10 @@ def test_pairs_are_compared_as_they_are_rendered(pairs, tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "chat_template", STRIPPING)
     fates = trainer_data.check_lengths(pairs, tokenizer, 20)
     assert fates["fate"].tolist() == ["equal", "empty", "dropped", "dropped", "equal", "cut", "cut"]
-    chosen = trainer_data.choose_rows(fates, "cut", 2, seed=1)
-    assert chosen["trained"].tolist() == [False] * 5 + [True] * 2
+    chosen = selection.choose_rows(fates["fate"], "cut", 2, seed=1)
+    assert selection.is_trained(chosen).tolist() == [False] * 5 + [True] * 2
     with pytest.raises(DataError, match=r"0 of 7 pairs are left to train on \(2 where chosen equals rejected"):
-        trainer_data.choose_rows(fates, "drop", 2, seed=1)
+        selection.choose_rows(fates["fate"], "drop", 2, seed=1)
 
 
 def test_a_template_that_writes_the_date_is_an_error(pairs, tokenizer, monkeypatch):
@@ -88,43 +88,42 @@ def test_a_template_that_writes_the_date_is_an_error(pairs, tokenizer, monkeypat
 
 def test_rows_left_to_train_on(pairs, tokenizer):
     lengths = trainer_data.check_lengths(pairs, tokenizer, 20)
-    dropped = trainer_data.choose_rows(lengths, "drop", 2, seed=1)
-    assert Counter(dropped["fate"]) == {"dropped": 4, "kept": 2, "remainder": 1}
-    assert dropped["trained"].sum() == 2
-    cut = trainer_data.choose_rows(lengths, "cut", 5, seed=1)
-    assert Counter(cut["fate"]) == {"kept": 3, "dropped": 2, "cut": 2}
-    assert cut["trained"].sum() == 5
-    with pytest.raises(DataError, match="4 of 7 pairs do not fit"):
-        trainer_data.choose_rows(lengths, "error", 2, seed=1)
+    dropped = selection.choose_rows(lengths["fate"], "drop", 2, seed=1)
+    assert Counter(dropped) == {"dropped": 4, "kept": 2, "remainder": 1}
+    assert selection.is_trained(dropped).sum() == 2
+    cut = selection.choose_rows(lengths["fate"], "cut", 5, seed=1)
+    assert Counter(cut) == {"kept": 3, "dropped": 2, "cut": 2}
+    assert selection.is_trained(cut).sum() == 5
+    with pytest.raises(DataError, match=r"4 of 7 pairs do not fit training\.max_length: item \[2 3 5 6\]\."):
+        selection.choose_rows(lengths["fate"], "error", 2, seed=1)
 
 
 def test_a_data_set_without_rows_is_an_error(pairs, tokenizer):
     lengths = trainer_data.check_lengths(pairs, tokenizer, 5)
     with pytest.raises(DataError, match="0 of 7 pairs are left"):
-        trainer_data.choose_rows(lengths, "drop", 2, seed=1)
+        selection.choose_rows(lengths["fate"], "drop", 2, seed=1)
     with pytest.raises(DataError, match="0 of 0 pairs are left"):
-        trainer_data.choose_rows(trainer_data.check_lengths(pairs[:0], tokenizer, 5), "drop", 2, seed=1)
+        selection.choose_rows(trainer_data.check_lengths(pairs[:0], tokenizer, 5)["fate"], "drop", 2, seed=1)
 
 
 def test_held_out_items_are_the_same_in_every_language_and_data_set(pairs, tokenizer):
     items = [f"item{number}" for number in range(2000)]
-    out = trainer_data.hold_out(items, 0.05, seed=1)
+    out = selection.hold_out(items, 0.05, seed=1)
     assert 0.04 < out.mean() < 0.06
-    assert (trainer_data.hold_out(items[::-1], 0.05, seed=1)[::-1] == out).all(), "in any order"
-    assert (trainer_data.hold_out(items, 0.2, seed=1) >= out).all(), (
-        "a larger share contains the items of a smaller one"
-    )
-    assert (trainer_data.hold_out(items, 0.05, seed=2) != out).any()
+    assert (selection.hold_out(items[::-1], 0.05, seed=1)[::-1] == out).all(), "in any order"
+    assert (selection.hold_out(items, 0.2, seed=1) >= out).all(), "a larger share contains the items of a smaller one"
+    assert (selection.hold_out(items, 0.05, seed=2) != out).any()
     twice = pd.concat([pairs, pairs.assign(language="ja")], ignore_index=True)
     lengths = trainer_data.check_lengths(twice, tokenizer, 20)
-    rows = trainer_data.choose_rows(lengths, "drop", 2, 1, trainer_data.hold_out(twice["item_id"], 0.6, seed=2))
+    fates = selection.choose_rows(lengths["fate"], "drop", 2, 1, selection.hold_out(twice["item_id"], 0.6, seed=2))
+    rows = lengths.assign(fate=fates)
     sides = rows[rows["fate"].isin(["kept", "held_out", "remainder"])].assign(out=rows["fate"].eq("held_out"))
     assert sides.groupby("item_id")["out"].nunique().eq(1).all() and sides["out"].nunique() == 2
-    assert not rows.loc[rows["fate"].eq("held_out"), "trained"].any()
+    assert not selection.is_trained(fates)[fates.eq("held_out")].any()
     with pytest.raises(trainer_data.DataError, match=r"training\.held_out"):
-        trainer_data.choose_rows(lengths, "drop", 2, 1, trainer_data.hold_out(twice["item_id"], 1e-9, seed=2))
+        selection.choose_rows(lengths["fate"], "drop", 2, 1, selection.hold_out(twice["item_id"], 1e-9, seed=2))
 
 
 @pytest.mark.parametrize(("steps", "every"), [(1, 1), (4, 1), (10, 1), (13, 2), (87, 17), (100, 10)])
 def test_steps_between_evaluations(steps, every):
-    assert trainer_data.steps_between_evaluations(steps) == every
+    assert selection.steps_between_evaluations(steps) == every

@@ -3,9 +3,9 @@
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 from word_tokenizer import LENGTHS, settings, word_tokenizer
@@ -14,10 +14,10 @@ from polypref.files import tables
 from polypref.files.digests import digest
 from polypref.files.schemas import DATASET
 from polypref.files.tables import write_table
-from polypref.training import trainer, trainer_data, training
+from polypref.training import selection, trainer, trainer_data, training
 from polypref.training.identity import held_out_pairs, outcome_settings, training_digest
 from polypref.training.trainer import TrainingError
-from polypref.training.trainer_data import conversations
+from polypref.training.trainer_data import DataError, conversations
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -57,22 +57,43 @@ def test_the_digest_does_not_depend_on_the_batches(pairs, held_out):
 def test_the_rows_of_several_batches_are_read_as_one_table(pairs, tmp_path, monkeypatch):
     tokenizer, file = word_tokenizer(), tmp_path / "data.parquet"
     write_table(file, pairs.to_dict("records"), DATASET)
-    whole, merged = trainer_data.check_data_set(file, tokenizer, 20)
-    assert merged == 0 and whole["fate"].tolist() == list(LENGTHS.values())
+    lengths, left = tmp_path / "lengths.parquet", tmp_path / "overlong.csv"
+
+    def chosen():
+        measured = trainer_data.measure_data_set(file, tokenizer, 20)
+        checked = selection.write_lengths(measured, lengths, lambda items: items.eq("id001").to_numpy(bool))
+        fates = selection.choose_rows(checked.fates, "cut", 2, 1, checked.held_out)
+        selection.write_left_out(lengths, fates, left)
+        with pytest.raises(DataError) as error:
+            name = partial(selection.name_pairs, lengths)
+            selection.choose_rows(checked.fates, "error", 2, 1, name=name)
+        return checked.fates.tolist(), checked.changed, fates, left.read_text(), str(error.value)
+
+    whole = chosen()
+    given, merged, fates, text, error = whole
+    assert merged == 0 and given == list(LENGTHS.values())
+    expected = trainer_data.check_lengths(pairs, tokenizer, 20).assign(fate=fates)
+    assert text == expected[fates.ne("kept")].to_csv(index=False, lineterminator="\n")
+    assert "item id002 (de), id003 (de), id005 (de), id006 (de). Raise it" in error
     monkeypatch.setattr(tables, "BATCH", 2)
-    pd.testing.assert_frame_equal(trainer_data.check_data_set(file, tokenizer, 20)[0], whole)
-    chosen = whole["fate"].eq("kept").to_numpy()
-    kept = pa.concat_tables(trainer_data.select_pairs(file, tokenizer, chosen)).to_pandas()
-    assert kept["item_id"].tolist() == pairs["item_id"][chosen].tolist() and 0 < len(kept) < len(pairs)
+    again = chosen()
+    assert again[2].equals(fates) and [*again[:2], *again[3:]] == [*whole[:2], *whole[3:]]
+    trained = selection.is_trained(fates).to_numpy(bool)
+    kept = pa.concat_tables(trainer_data.select_pairs(file, tokenizer, trained)).to_pandas()
+    assert kept["item_id"].tolist() == pairs["item_id"][trained].tolist() and 0 < len(kept) < len(pairs)
 
 
-def test_more_languages_than_a_byte_can_number(pairs, tmp_path, monkeypatch):
+def test_many_pairs_that_do_not_fit_are_named_in_part(pairs, tmp_path, monkeypatch):
     file, codes = tmp_path / "data.parquet", [f"l{number}" for number in range(300)]
     rows = [pairs.iloc[0].to_dict() | {"language": code} for code in codes]
     write_table(file, rows, DATASET)
     monkeypatch.setattr(tables, "BATCH", 10)
-    lengths, _ = trainer_data.check_data_set(file, word_tokenizer(), 20)
-    assert lengths["language"].tolist() == codes
+    measured = trainer_data.measure_data_set(file, word_tokenizer(), 20)
+    selection.write_lengths(measured, tmp_path / "lengths.parquet")
+    name = partial(selection.name_pairs, tmp_path / "lengths.parquet")
+    several = "id000 (l9), id000 (l10), id000 (l31), id000 (l39), id000 (l250)"
+    assert name([9, 10, 31, 39, 250]) == several and name([9, 10, 31, 39, 250, 299]) == f"{several} and 1 more"
+    assert name([299]) == "id000 (l299)" and name(range(6)).startswith("id000 (l0), id000 (l1)")
 
 
 def test_options_that_are_not_set_do_not_change_the_digest(pairs):

@@ -1,7 +1,7 @@
 """Write ``sources/{source}.parquet`` from a preference set, and a list of the dropped rows."""
 
 from polypref.files.schemas import DROPPED, PAIRS
-from polypref.files.tables import write_table
+from polypref.files.tables import open_table, write_table
 from polypref.running.logs import job
 from polypref.sources.formats import COLUMNS, check_columns, normalise
 from polypref.sources.reading import Data
@@ -13,9 +13,9 @@ if __name__ == "__main__":
         check_columns(name, kind, columns)
         path = list(snakemake.input) or source["path"]
         rows = Data(path, COLUMNS[kind], source["subset"], source["split"], source["revision"], columns)
-        dropped = []
-        turns = source.get("turns")
-        pairs = normalise(name, kind, rows, str(rows), source["bad_rows"], dropped, turns, place=rows.place)
-        kept = write_table(snakemake.output.pairs, pairs, PAIRS)
-        write_table(snakemake.output.dropped, dropped, DROPPED)
-        terminal.report(f"{kept + len(dropped):,} rows read, {kept:,} pairs, {len(dropped):,} rows dropped")
+        turns, made = source.get("turns"), snakemake.output
+        with open_table(made.dropped, DROPPED) as dropped:
+            how = (source["bad_rows"], dropped.append, turns, rows.place)
+            kept = write_table(made.pairs, normalise(name, kind, rows, str(rows), *how), PAIRS)
+        left = dropped.rows
+        terminal.report(f"{kept + left:,} rows read, {kept:,} pairs, {left:,} rows dropped")

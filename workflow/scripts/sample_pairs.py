@@ -12,6 +12,7 @@ from polypref.files.tables import TableError, iter_rows, write_table
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.benchmarks import read_evaluation
+from polypref.sources.dropping import kind_of_reason
 from polypref.sources.sampling import pair_measure, sample_pairs
 from polypref.sources.templates import load_trainee
 
@@ -28,7 +29,7 @@ if __name__ == "__main__":
 
         def counted():
             for row in rest:
-                reasons[f"{row['step']}: {row['reason']}"] += 1
+                reasons[f"{row['step']}: {kind_of_reason(row['reason'])}"] += 1
                 yield row
 
         dropped = write_table(snakemake.output.dropped, counted(), DROPPED)

@@ -12,26 +12,20 @@ from polypref.config.sections import ENGLISH
 from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
 from polypref.datasets.diagnostic_tables import DIAGNOSED, tabulate_diagnostics, tabulate_lengths, tabulate_ratings
 from polypref.files import schemas
-from polypref.files.result_tables import OnDemand, read_frame, read_frames, write_csv
+from polypref.files.result_tables import OnDemand, Pieces, read_frame, read_frames, write_csv
 from polypref.files.tables import read_json
 from polypref.running.logs import job
 
 
 def _both(kept_path, dropped_path, schema, column) -> tuple:
-    """Read the ids and another column of the rows that were kept, and the rows that were dropped."""
-    return read_frame(kept_path, schema, ["item_id", column]), read_frame(dropped_path, schemas.DROPPED)
+    """Return the rows that were kept (their ids and another column) and those that were dropped, both in pieces."""
+    return Pieces(kept_path, schema, ["item_id", column]), Pieces(dropped_path, schemas.DROPPED)
 
 
-def _streamed(kept_path, dropped_path) -> tuple:
-    """Return an iterator over item_id and language of the rows that were kept, and the rows that were dropped."""
-    kept = read_frames(kept_path, schemas.DATASET, ["item_id", "language"])
-    return kept, read_frame(dropped_path, schemas.DROPPED)
-
-
-def _all(kept_paths, dropped_paths, read) -> OnDemand:
-    """Return {name: read(kept, dropped)} of files matched by name; files are read when they are needed."""
+def _all(kept_paths, dropped_paths, schema, column) -> dict:
+    """Return {name: (kept, dropped)} of files matched by name."""
     dropped = {Path(path).name.removesuffix(".dropped.parquet"): path for path in dropped_paths}
-    return OnDemand({Path(path).stem: partial(read, path, dropped[Path(path).stem]) for path in kept_paths})
+    return {Path(path).stem: _both(path, dropped[Path(path).stem], schema, column) for path in kept_paths}
 
 
 if __name__ == "__main__":
@@ -43,9 +37,9 @@ if __name__ == "__main__":
             for path, dropped in zip(files.get("native", []), files.get("native_dropped", []), strict=True)
         }
         funnel = tabulate_funnel(
-            _all(files.sources, files.sources_dropped, partial(_both, schema=schemas.PAIRS, column="source")),
+            _all(files.sources, files.sources_dropped, schemas.PAIRS, "source"),
             *_both(files.pairs, files.pairs_dropped, schemas.PAIRS, "source"),
-            _all(files.datasets, files.datasets_dropped, _streamed),
+            _all(files.datasets, files.datasets_dropped, schemas.DATASET, "language"),
             languages,
             native,
             {(name, code): Path(path).parent.name for name, paths in named.items() for code, path in paths.items()},

@@ -13,6 +13,7 @@ from polypref.files.tables import TableError, atomic_write, iter_row_groups, rea
 __all__ = [
     "Categories",
     "OnDemand",
+    "Pieces",
     "TableError",
     "is_error",
     "read_all",
@@ -36,6 +37,16 @@ def read_frames(path: str | Path, schema: pa.Schema, columns: Sequence[str] | No
     """Read one artifact in pieces of some thousand rows; raises the errors of :func:`read_frame`."""
     for table in iter_row_groups(path, schema, columns):
         yield table.to_pandas()
+
+
+class Pieces(Iterable[pd.DataFrame]):
+    """A file that is read anew, by :func:`read_frames`, each time it is iterated over."""
+
+    def __init__(self, path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> None:
+        self._arguments = path, schema, columns
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        return read_frames(*self._arguments)
 
 
 class OnDemand(Mapping[str, T]):

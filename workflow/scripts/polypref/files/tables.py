@@ -90,7 +90,7 @@ def write_table(path: str | os.PathLike[str], rows: pa.Table | Iterable[dict[str
 
 
 class TableWriter:
-    """Writes tables to a Parquet file, in row groups of `ROW_GROUP` rows; ``rows``: number of rows so far.
+    """Writes tables or rows to a Parquet file, in row groups of `ROW_GROUP` rows; ``rows``: number of rows so far.
 
     A row group is compressed in a thread while the caller makes the next one.
     """
@@ -99,6 +99,7 @@ class TableWriter:
         self.rows = 0
         self._path, self._schema, self._writer = path, schema, writer
         self._rest: list[pa.Table] = []
+        self._single: list[dict[str, Any]] = []
         self._waiting = 0
         self._thread = ThreadPoolExecutor(1)
         self._running: Future[None] | None = None
@@ -118,6 +119,17 @@ class TableWriter:
             self._running = self._thread.submit(self._write, waiting.slice(0, ROW_GROUP))
             self._rest, self._waiting = [waiting.slice(ROW_GROUP)], self._waiting - ROW_GROUP
 
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one row."""
+        self._single.append(row)
+        if len(self._single) == ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._single:
+            self.write(to_table(self._single, self._schema))
+            self._single = []
+
     def add_metadata(self, metadata: dict[str, str]) -> None:
         """Add texts to the file's metadata."""
         self._writer.add_key_value_metadata(metadata)
@@ -130,6 +142,7 @@ class TableWriter:
 
     def finish(self) -> None:
         """Write the last row group; a file without rows has one that is empty."""
+        self._flush()
         self.wait()
         if self._waiting or not self.rows:
             self._write(pa.concat_tables([pa.Table.from_batches([], self._schema), *self._rest]))

@@ -11,6 +11,7 @@ Where it is decided that a row is dropped, by the column ``step``:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,3 +31,18 @@ def dropped_row(row: dict[str, Any], step: str, reason: str, language: str = "en
     """Convert a pair to a row in DROPPED."""
     kept = {name: row[name] for name in ("source", "row", "item_id")}
     return {**kept, "language": language, "step": step, "reason": readable(reason)}
+
+
+_KINDS = [
+    (re.compile(r"^the same (pair|prompt) as .*", re.S), r"the same \1 as another row"),
+    (re.compile(r"^\d+ tokens, more than (\d+)$"), r"more than \1 tokens"),
+    (re.compile(r"^evaluation prompt .* \((.*?)\)$", re.S), r"an evaluation prompt (\1)"),
+]
+
+
+def kind_of_reason(reason: str) -> str:
+    """Return the reason without what is particular to a row (e.g. the row that has the same pair), for counting."""
+    for particular, kind in _KINDS:
+        if particular.match(reason):
+            return particular.sub(kind, reason)
+    return reason

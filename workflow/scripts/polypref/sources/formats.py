@@ -13,6 +13,7 @@ from typing import Any
 from polypref.config.sections import CONVERSATIONAL
 from polypref.files.conversations import Turn
 from polypref.files.digests import pair_id
+from polypref.files.first_rows import FirstRows
 from polypref.files.tables import TableError
 from polypref.files.visible import visible
 from polypref.sources.cleaning import clean, clean_prompt, is_broken, require_text
@@ -219,7 +220,7 @@ def normalise(
     rows: Iterable[Row],
     path: str,
     bad_rows: str,
-    dropped: list[Row],
+    drop: Callable[[Row], None],
     turns: str | None = None,
     place: Callable[[int], str] | None = None,
 ) -> Iterator[Row]:
@@ -232,20 +233,20 @@ def normalise(
     rows : rows of the data set
     path : path to name in messages
     bad_rows : "error" stops at the first unusable row; "drop" drops such rows
-    dropped : list to which the dropped rows are appended, in schema DROPPED
+    drop : called with each dropped row, in schema DROPPED
     turns : "any" or "single": whether conversations are kept; by default as in `CONVERSATIONAL`
     place : function that returns the file and row to name in messages; by default the path and the row's number
 
     Yields
     ------
-    Rows in PAIRS. In the end, every row of the data set is either among them or in ``dropped``.
+    Rows in PAIRS. In the end, every row of the data set is either among them or was dropped.
 
     Raises
     ------
     TableError
         A row is unusable and ``bad_rows`` is "error", or no row is usable. The message names the remedy.
     """
-    seen: dict[str, int] = {}
+    known, kept, reasons = FirstRows(), 0, set()
     several = {"several": (turns or CONVERSATIONAL[kind]) == "any"} if kind in CONVERSATIONAL else {}
     for found in NORMALISERS[kind](rows, **several):
         step = "normalise"
@@ -258,19 +259,22 @@ def normalise(
                     f"{where}: {found.reason}. Fix or remove the row, or set "
                     f"sources.{name}.bad_rows: drop to drop and count such rows."
                 )
-            dropped.append(dropped_row({"source": name, "row": found.row, "item_id": None}, step, found.reason))
+            left = dropped_row({"source": name, "row": found.row, "item_id": None}, step, found.reason)
+            if not kept and len(reasons) < 3:
+                reasons.add(left["reason"])
+            drop(left)
             continue
         item_id = pair_id(name, found.prompt, found.chosen, found.rejected)
-        if item_id in seen:
+        if (first := known.add(item_id, found.row)) is not None:
             twin = {"source": name, "row": found.row, "item_id": item_id}
-            dropped.append(dropped_row(twin, "deduplicate", f"the same pair as row {seen[item_id]}"))
+            drop(dropped_row(twin, "deduplicate", f"the same pair as row {first}"))
             continue
-        seen[item_id] = found.row
+        kept += 1
         texts = {"prompt": found.prompt, "chosen": found.chosen, "rejected": found.rejected}
         yield {"item_id": item_id, "source": name, "row": found.row, "task": found.task, **texts}
-    if not seen:
-        reasons = sorted({row["reason"] for row in dropped})
-        raise TableError(f"{path}: no row is usable as {kind} ({'; '.join(reasons[:3])}). Check sources.{name}.format.")
+    if not kept:
+        why = "; ".join(sorted(reasons))
+        raise TableError(f"{path}: no row is usable as {kind} ({why}). Check sources.{name}.format.")
 
 
 def cleaned(pair: Pair) -> Pair | DroppedRow:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from polypref.config.native_prompts import NativePrompts
 from polypref.files.digests import digest
+from polypref.files.first_rows import FirstRows
 from polypref.files.tables import TableError
 from polypref.sources.cleaning import clean_prompt
 from polypref.sources.dropping import DroppedRow, dropped_row
 from polypref.sources.layouts import prompt_turns
-from polypref.sources.sampling import prompt_measure, sample_pairs
+from polypref.sources.sampling import Read, prompt_measure, sample_pairs
 
 Row = dict[str, Any]
 
 
 def normalise_native(
-    name: str, native: NativePrompts, rows: Iterable[Row], language: str, codes: set[str], dropped: list[Row]
+    name: str, native: NativePrompts, rows: Iterable[Row], language: str, codes: set[str], drop: Callable[[Row], None]
 ) -> Iterator[Row]:
     """Normalise the prompts of one language.
 
@@ -28,7 +29,7 @@ def normalise_native(
     rows : rows of the data set; those in other languages are ignored
     language : ISO 639-1 code
     codes : the language's codes in the column ``native.language``
-    dropped : list to which the dropped rows are appended, in schema DROPPED
+    drop : called with each dropped row, in schema DROPPED
 
     Yields
     ------
@@ -39,7 +40,7 @@ def normalise_native(
     TableError
         A row is unusable and ``bad_rows`` is "error", or there is no prompt in the language.
     """
-    seen: dict[str, int] = {}
+    known, kept = FirstRows(), 0
     for number, row in enumerate(rows, 1):
         if native.language and str(row[native.language]) not in codes:
             continue
@@ -51,16 +52,16 @@ def normalise_native(
                     f"native.{name}.bad_rows: drop to drop and count such rows."
                 )
             pair = {"source": name, "row": number, "item_id": None}
-            dropped.append(dropped_row(pair, "clean", found.reason, language))
+            drop(dropped_row(pair, "clean", found.reason, language))
             continue
         item_id = digest("native", name, language, found)
         pair = {"item_id": item_id, "source": name, "row": number, "task": "native", "prompt": found}
-        if item_id in seen:
-            dropped.append(dropped_row(pair, "deduplicate", f"the same prompt as row {seen[item_id]}", language))
+        if (first := known.add(item_id, number)) is not None:
+            drop(dropped_row(pair, "deduplicate", f"the same prompt as row {first}", language))
             continue
-        seen[item_id] = number
+        kept += 1
         yield {**pair, "chosen": "", "rejected": ""}
-    if not seen:
+    if not kept:
         where = f" with {' or '.join(sorted(codes))} in the column {native.language}" if native.language else ""
         raise TableError(
             f"{native.path}: no row is a prompt in {language}{where}. Check native.{name}, or remove the language."
@@ -75,12 +76,8 @@ def _prompt(number: int, value: Any) -> str | DroppedRow:
 
 
 def sample_native(
-    name: str, pairs: list[Row], items: int, seed: int, max_tokens: int, tokenizer: Any,
+    name: str, read: Read, items: int, seed: int, max_tokens: int, tokenizer: Any,
     evaluation: Iterable[tuple[str, str]] = (),
 ) -> tuple[Iterator[Row], Iterator[Row]]:  # fmt: skip
     """Sample prompts like pairs of the base set (see :func:`polypref.sources.sampling.sample_pairs`)."""
-
-    def read(columns: Any = None, items: Any = None) -> Iterator[Row]:
-        return (row for row in pairs if items is None or row["item_id"] in items)
-
     return sample_pairs({name: read}, items, seed, max_tokens, prompt_measure(tokenizer), evaluation)

@@ -13,7 +13,8 @@ from polypref.config.training import OPTIONAL
 from polypref.files.digests import digest_of_text, identity
 from polypref.files.tables import canonical_json
 from polypref.training.attention import attention_used
-from polypref.training.trainer_data import conversations, hold_out
+from polypref.training.selection import hold_out
+from polypref.training.trainer_data import conversations
 
 OUTCOME = (
     "learning_rate", "lr_scheduler", "warmup_ratio", "max_norm", "beta", "batch_size", "epochs", "max_length", "seed",
@@ -40,7 +41,7 @@ def training_digest(batches: Iterable[pd.DataFrame], base: dict[str, Any], setti
     """
     template = base.get("chat_template")
     name = identity(base["path"], base["revision"], Path(base["path"]).is_dir(), chat_template=template)
-    held_out: list[bool] = []
+    held_out: list[np.ndarray] = []
 
     def texts() -> Iterator[str]:
         yield canonical_json(["training", name, outcome_settings(settings)])[:-1] + ",["
@@ -49,8 +50,11 @@ def training_digest(batches: Iterable[pd.DataFrame], base: dict[str, Any], setti
             yield comma + canonical_json(conversations(pairs))[1:-1]
             comma = ","
             if settings.held_out:
-                held_out.extend(held_out_pairs(pairs["item_id"], settings).tolist())
-        yield "]" + (f",{canonical_json(held_out)}]" if settings.held_out else "]")
+                held_out.append(held_out_pairs(pairs["item_id"], settings))
+        yield "]"
+        for number, some in enumerate(held_out):
+            yield ("," if number else ",[") + canonical_json(some.tolist())[1:-1]
+        yield "]]" if held_out else ",[]]" if settings.held_out else "]"
 
     return digest_of_text(texts())
 

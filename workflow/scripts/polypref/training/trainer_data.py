@@ -1,4 +1,4 @@
-"""Selecting the rows for training, after rendering them and counting their tokens.
+"""The rows of a data set as the trainer sees them: rendered with the chat template, and with their numbers of tokens.
 
 OpenRLHF 0.11 silently drops a row if its prompt leaves no room for an answer, truncates an answer at the maximum
 length, and makes no optimiser step for an incomplete last batch. This module follows
@@ -18,7 +18,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polypref.files.digests import fraction
 from polypref.files.schemas import DATASET
 from polypref.files.tables import iter_batches, open_table, read_ahead
 from polypref.sources.templates import (
@@ -40,10 +39,9 @@ SIDES = ("chosen_messages", "rejected_messages")
 COLUMNS = ["item_id", "language", *SIDES]
 """Columns of a data set that training reads: two columns that identify a pair, and its two conversations."""
 
-_REPEATED = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema([DATASET.field(name) for name in COLUMNS])
 FATES = pd.CategoricalDtype(["kept", "cut", "dropped", "equal", "empty", "held_out", "remainder"])
-"""What happens to a pair; see :func:`check_lengths` and :func:`choose_rows`."""
+"""What happens to a pair; see :func:`check_lengths` and :func:`polypref.training.selection.choose_rows`."""
 ROOM = 2
 """Number of tokens that OpenRLHF requires after a prompt."""
 
@@ -65,13 +63,11 @@ def write_pairs(tables: Iterable[pa.Table], path: Path) -> None:
             writer.write(table)
 
 
-def check_data_set(path: Path, tokenizer: Any, max_length: int) -> tuple[pd.DataFrame, int]:
-    """Read a data set, and return :func:`check_lengths` of all its pairs, and how many :func:`fit_systems` changed.
+def measure_data_set(path: Path, tokenizer: Any, max_length: int) -> Iterator[tuple[pd.DataFrame, int]]:
+    """Read a data set, and yield :func:`check_lengths` of its pairs and how many :func:`fit_systems` changed.
 
     The texts of only two batches are in memory at a time: one is rendered while the tokens of the other are counted.
-    The result takes about 40 bytes per pair.
     """
-    tables, merged = [], 0
 
     def rendered() -> Iterator[tuple[pd.DataFrame, int, list[Rendered]]]:
         for pairs in read_pairs(path):
@@ -79,14 +75,7 @@ def check_data_set(path: Path, tokenizer: Any, max_length: int) -> tuple[pd.Data
             yield fitted, changed, render(fitted, tokenizer)
 
     for fitted, changed, texts in read_ahead(rendered()):
-        table = pa.Table.from_pandas(_measure(fitted, texts, tokenizer, max_length), preserve_index=False)
-        tables.append(table.set_column(1, "language", table["language"].cast(_REPEATED)))
-        merged += changed
-    if not tables:
-        return check_lengths(pd.DataFrame(columns=COLUMNS), tokenizer, max_length), 0
-    whole = pa.concat_tables(tables).unify_dictionaries()
-    tables.clear()
-    return whole.to_pandas(split_blocks=True, self_destruct=True), merged
+        yield _measure(fitted, texts, tokenizer, max_length), changed
 
 
 def select_pairs(path: Path, tokenizer: Any, chosen: np.ndarray) -> Iterator[pa.Table]:
@@ -204,79 +193,6 @@ def _measure(pairs: pd.DataFrame, rendered: Sequence[Rendered], tokenizer: Any, 
     equal, empty = (np.array([fault == kind for fault in faults], dtype=bool) for kind in (EQUAL, EMPTY))
     fates = np.select([equal, empty, dropped, cut], ["equal", "empty", "dropped", "cut"], "kept")
     return lengths.assign(fate=pd.Series(fates, lengths.index, dtype=FATES))
-
-
-def hold_out(item_ids: Sequence[str], share: float, seed: int) -> np.ndarray:
-    """Return for each pair whether it is held out.
-
-    Whether an item is held out follows from the digest of its id. It is therefore the same in all languages and data
-    sets, and does not depend on the other items. The share of held-out items is therefore approximate.
-    """
-    return np.array([fraction("held out", seed, item) < share for item in item_ids], dtype=bool)
-
-
-def choose_rows(
-    lengths: pd.DataFrame, overlong: str, batch_size: int, seed: int, held_out: np.ndarray | None = None
-) -> pd.DataFrame:
-    """Select the rows for training.
-
-    A random sample of rows is left out so that all batches are full. OpenRLHF makes no optimiser step for an incomplete
-    batch, and counts steps wrongly when it resumes a training that has one.
-
-    Parameters
-    ----------
-    lengths : DataFrame
-        From :func:`check_lengths`.
-    overlong : {"error", "drop", "cut"}
-        ``drop`` leaves out rows that are too long, ``cut`` keeps those whose answer can be truncated, and ``error``
-        raises an error for both.
-    held_out : array, optional
-        From :func:`hold_out`.
-
-    Returns
-    -------
-    DataFrame
-        ``lengths`` with the final ``fate``: ``kept``, ``cut`` (only with ``overlong: cut``, and used for training),
-        ``equal``, ``empty``, ``dropped``, ``held_out`` or ``remainder``; and the boolean column ``trained``.
-
-    Raises
-    ------
-    DataError
-        Rows are too long and ``overlong`` is ``error``, less than one batch is left, or no usable row is held out.
-    """
-    names = FATES.categories
-    fate, code = lengths["fate"].cat.codes.to_numpy().copy(), {name: names.get_loc(name) for name in names}
-    long = np.isin(fate, [code["dropped"], code["cut"]])
-    if overlong == "error" and long.any():
-        raise DataError(
-            f"{long.sum()} of {len(fate)} pairs do not fit training.max_length: item "
-            f"{_ids(lengths, np.flatnonzero(long))}. Raise it, or set training.overlong to drop or cut."
-        )
-    if overlong != "cut":
-        fate[fate == code["cut"]] = code["dropped"]
-    usable = np.isin(fate, [code["kept"], code["cut"]])
-    if held_out is not None:
-        fate[held_out & usable] = code["held_out"]
-        usable &= ~held_out
-        if not (fate == code["held_out"]).any():
-            raise DataError(f"none of {len(fate)} pairs is held out. Raise training.held_out, or set it to 0.")
-    count = np.count_nonzero(usable)
-    if count < batch_size:
-        same, empty = ((fate == code[name]).sum() for name in ("equal", "empty"))
-        why = f" ({same} where {EQUAL}; {empty} where {EMPTY})" if same or empty else ""
-        raise DataError(
-            f"{count} of {len(fate)} pairs are left to train on{why}, less than one batch of {batch_size}. Lower "
-            "training.batch_size, raise training.max_length, or find out why the data set is so small."
-        )
-    spare = np.random.default_rng(seed).permutation(np.flatnonzero(usable))[: count % batch_size]
-    fate[spare] = code["remainder"]
-    usable[spare] = False
-    return lengths.assign(fate=pd.Categorical.from_codes(fate, dtype=FATES), trained=usable)
-
-
-def steps_between_evaluations(steps: int) -> int:
-    """Return after how many steps to evaluate on held-out pairs: 5 to 10 times, the last time near the last step."""
-    return min(range(-(-steps // 10), -(-steps // 5) + 1), key=lambda every: (steps % every, every))
 
 
 def conversations(pairs: pd.DataFrame) -> list[list[list[list[str]]]]:

@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,17 @@ from polypref.running.slurm import job_nodes
 from polypref.training import log as training_log
 from polypref.training import trainer
 from polypref.training.identity import held_out_pairs, outcome_settings, training_digest
+from polypref.training.selection import (
+    choose_rows,
+    is_trained,
+    name_pairs,
+    steps_between_evaluations,
+    write_left_out,
+    write_lengths,
+)
 from polypref.training.tracking import FOLDER, tracking_flags
 from polypref.training.trainer import TrainingError
-from polypref.training.trainer_data import (
-    check_data_set,
-    choose_rows,
-    read_pairs,
-    select_pairs,
-    steps_between_evaluations,
-    write_pairs,
-)
+from polypref.training.trainer_data import measure_data_set, read_pairs, select_pairs, write_pairs
 
 HELD_OUT = "held_out.parquet"
 PACKAGES = ("openrlhf", "deepspeed", "torch", "transformers", "peft")
@@ -103,9 +105,9 @@ def train(
             say(f"found trained: {folder}")
             return folder
         model = local_base(base)
-        rows = prepare(settings, dataset, base, model, folder, say)
-        _train(settings, base, model, rows, folder, say, lock, start)
-        _finish(settings, base, model, rows, folder)
+        fates = prepare(settings, dataset, base, model, folder, say)
+        _train(settings, base, model, fates, folder, say, lock, start)
+        _finish(settings, base, model, fates, folder)
     return folder
 
 
@@ -131,45 +133,47 @@ def _lock(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
 
 def prepare(
     settings: Any, dataset: Path, base: dict[str, Any], model: Path, folder: Path, say: Callable[[str], None]
-) -> pd.DataFrame:
+) -> pd.Series:
     """Select the rows, report those left out, and write the trainer's input; return the fate of every row."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
-    lengths, merged = check_data_set(dataset, tokenizer, settings.max_length)
-    if merged:
+    lengths = folder / "lengths.parquet"
+    measured = measure_data_set(dataset, tokenizer, settings.max_length)
+    checked = write_lengths(measured, lengths, partial(held_out_pairs, settings=settings))
+    if merged := checked.changed:
         say(f"the chat template has no system role; {merged:,} system messages are merged into the first user turn")
-    held_out = held_out_pairs(lengths["item_id"], settings)
-    rows = choose_rows(lengths, settings.overlong, settings.batch_size, settings.seed, held_out)
-    fates = rows["fate"].value_counts()
+    fates = choose_rows(checked.fates, settings.overlong, settings.batch_size, settings.seed, checked.held_out,
+                        name=partial(name_pairs, lengths))  # fmt: skip
+    write_left_out(lengths, fates, folder / "overlong.csv")
+    lengths.unlink()
+    trained, counts = is_trained(fates), fates.value_counts()
     say(
-        f"{rows['trained'].sum():,} of {len(rows):,} pairs are trained on; {fates.get('dropped', 0):,} do not fit "
-        f"{settings.max_length:,} tokens, {fates.get('cut', 0):,} are cut there, {fates.get('remainder', 0):,} do not "
-        f"fill a batch of {settings.batch_size:,}, {fates.get('equal', 0):,} have equal answers and "
-        f"{fates.get('empty', 0):,} have an empty answer after rendering with the chat template"
-        + (f", {fates['held_out']:,} are held out" if settings.held_out else "")
+        f"{trained.sum():,} of {len(fates):,} pairs are trained on; {counts.get('dropped', 0):,} do not fit "
+        f"{settings.max_length:,} tokens, {counts.get('cut', 0):,} are cut there, {counts.get('remainder', 0):,} "
+        f"do not fill a batch of {settings.batch_size:,}, {counts.get('equal', 0):,} have equal answers and "
+        f"{counts.get('empty', 0):,} have an empty answer after rendering with the chat template"
+        + (f", {counts['held_out']:,} are held out" if settings.held_out else "")
     )
-    with atomic_write(folder / "overlong.csv", "w") as file:
-        rows[rows["fate"] != "kept"].drop(columns="trained").to_csv(file, index=False, lineterminator="\n")
-    chosen = {"data.parquet": rows["trained"]} | ({HELD_OUT: rows["fate"].eq("held_out")} if settings.held_out else {})
+    chosen = {"data.parquet": trained} | ({HELD_OUT: fates.eq("held_out")} if settings.held_out else {})
     for name, mask in chosen.items():
         write_pairs(select_pairs(dataset, tokenizer, mask.to_numpy(bool)), folder / name)
-    return rows
+    return fates
 
 
-def steps_of(rows: pd.DataFrame, settings: Any) -> int:
+def steps_of(fates: pd.Series, settings: Any) -> int:
     """Return the number of optimiser steps; every selected row is in exactly one batch per epoch."""
-    return int(rows["trained"].sum()) // settings.batch_size * settings.epochs
+    return int(is_trained(fates).sum()) // settings.batch_size * settings.epochs
 
 
 def _train(
-    settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame, folder: Path, say: Callable[[str], None],
+    settings: Any, base: dict[str, Any], model: Path, fates: pd.Series, folder: Path, say: Callable[[str], None],
     lock: int, start: Callable[..., Any],
 ) -> None:  # fmt: skip
     """Run the trainer, which resumes from the last checkpoint if there is one, and write ``model.part/``."""
     keep_last_checkpoint(folder, {"processes": world_size(settings), "zero_stage": settings.zero_stage})
-    number, steps = len(list((folder / "attempts").glob("*.log"))), steps_of(rows, settings)
+    number, steps = len(list((folder / "attempts").glob("*.log"))), steps_of(fates, settings)
     attempt = folder / "attempts" / f"{number:03d}.log"
     shutil.rmtree(folder / "model.part", ignore_errors=True)
     (folder / "policy.json").unlink(missing_ok=True)  # left over if the model was deleted
@@ -215,9 +219,9 @@ def keep_last_checkpoint(folder: Path, layout: dict[str, Any]) -> None:
             shutil.rmtree(other)
 
 
-def _finish(settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame, folder: Path) -> None:
+def _finish(settings: Any, base: dict[str, Any], model: Path, fates: pd.Series, folder: Path) -> None:
     """Write the table of steps, move the model to its final folder, and write the marker last."""
-    steps = steps_of(rows, settings)
+    steps = steps_of(fates, settings)
     attempts = sorted((folder / "attempts").glob("*.log"))
     log = training_log.read_attempts(attempts, settings.batch_size, micro_steps(settings), steps)
     training_log.require_numbers(log, folder)
@@ -230,10 +234,10 @@ def _finish(settings: Any, base: dict[str, Any], model: Path, rows: pd.DataFrame
     os.replace(folder / "model.part", folder / "model")
     policy = {
         "revision": content_revision(folder / "model"), "digest": folder.name,
-        "base": {"path": base["path"], "revision": base["revision"]}, "rows": int(rows["trained"].sum()),
-        "rows_given": len(rows), "steps": steps, "settings": outcome_settings(settings),
+        "base": {"path": base["path"], "revision": base["revision"]}, "rows": int(is_trained(fates).sum()),
+        "rows_given": len(fates), "steps": steps, "settings": outcome_settings(settings),
         "versions": {name: version(name) for name in PACKAGES},
-        **({"rows_held_out": int(rows["fate"].eq("held_out").sum())} if settings.held_out else {}),
+        **({"rows_held_out": int(fates.eq("held_out").sum())} if settings.held_out else {}),
     }  # fmt: skip
     _write_json(folder / "policy.json", policy)
     for spent in ("checkpoints", "cache", "adapter.part"):
