@@ -1,7 +1,7 @@
 """Measure rows per second and peak memory of all data steps between the engines, with the workflow's own scripts.
 
     python bench/bench_datapath.py                       11,111 and 111,111 pairs: 10^5 and 10^6 rows in nine languages
-    python bench/bench_datapath.py --largest 1111111     10^7 rows instead of 10^6; about 40 GB of disk space
+    python bench/bench_datapath.py --largest 1111111     and 10^7 rows; about 40 GB of disk space
     python bench/bench_datapath.py --tokenizer FOLDER    the tokenizer of another model than the miniature's
     python bench/bench_datapath.py --keep FOLDER         keep files and figures; a further run measures what is left
 
@@ -81,8 +81,8 @@ def completions_of(requests: list[Path]) -> Iterator[dict]:
             yield {**base, "request_id": row["request_id"], "text": completion_text(row["request_id"])}
 
 
-def measure(folder: Path, size: int, tokenizer: Path, most: Most) -> list[tuple[str, int, Cost]]:
-    """Return (step, rows, cost) of every step for a number of pairs."""
+def measure(folder: Path, size: int, tokenizer: Path, most: Most) -> dict[str, tuple[int, Cost]]:
+    """Return {step: (rows, cost)} for a number of pairs."""
     source = folder / "pairs.jsonl"
     if not source.exists():
         with atomic_write(source, "w") as file:
@@ -95,12 +95,14 @@ def measure(folder: Path, size: int, tokenizer: Path, most: Most) -> list[tuple[
                      (("pairs", "s.parquet"), ("dropped", "s.dropped.parquet"))}  # fmt: skip
     figures = folder / "steps.jsonl"
     known = [json.loads(line) for line in figures.read_text().splitlines()] if figures.exists() else []
-    steps = [(name, rows, Cost(*cost)) for name, rows, cost in known]
+    steps = {name: (rows, Cost(*cost)) for name, rows, cost in known}
+    order = []
 
     def run(step: str, rows: int, measured: Callable[[], Cost]) -> None:
-        if step not in {name for name, _, _ in steps}:
+        order.append(step)
+        if step not in steps:
             cost = measured()
-            steps.append((step, rows, cost))
+            steps[step] = (rows, cost)
             with open(figures, "a") as file:
                 file.write(json.dumps([step, rows, [cost.wall, cost.processor, cost.memory]]) + "\n")
 
@@ -199,7 +201,7 @@ def measure(folder: Path, size: int, tokenizer: Path, most: Most) -> list[tuple[
     trained = min(9 * size, most.trained)
     dataset = str(first_rows(both["A"], DATASET, trained))
     step("trainer's file", trained, "--prepare", dataset, trainee["path"], str(folder / "trained"))
-    return steps
+    return {name: steps[name] for name in order}
 
 
 def first_rows(path: str | Path, schema: pa.Schema, count: int) -> Path:
@@ -270,7 +272,7 @@ def main() -> None:
         return
     arguments = options(__doc__, largest=SIZES[-1], tokenizer=str(DEMO / "models/base"), sampled=1_000_000,
                         diagnosed=111_111, trained=1_000_000, keep="")  # fmt: skip
-    sizes = (200,) if arguments.smoke else (SIZES[0], arguments.largest)
+    sizes = (200,) if arguments.smoke else sorted({*SIZES, arguments.largest})
     most = Most(arguments.sampled, arguments.diagnosed, arguments.trained)
     found = []
     for size in sizes:
@@ -279,17 +281,17 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             found.append(measure(folder, size, Path(arguments.tokenizer).resolve(), most))
     rows = []
-    before = {name: cost.memory for name, _, cost in found[0]}
-    for name, count, cost in found[-1]:
+    for name, (count, cost) in found[-1].items():
         rate, busy = (f"{count / seconds:,.0f}" for seconds in (cost.wall, cost.processor))
-        rows.append([name, f"{count:,}", f"{cost.wall:.1f}", f"{cost.processor:.1f}", rate, busy,
-                     f"{before[name]:.0f}", f"{cost.memory:.0f}"])  # fmt: skip
+        memory = [f"{steps[name][-1].memory:.0f}" for steps in found]
+        rows.append([name, f"{count:,}", f"{cost.wall:.1f}", f"{cost.processor:.1f}", rate, busy, *memory])
     whole = len(ANSWERED) * len(FIELDS) * sizes[-1]
     print(f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages. Each step is a separate")
     print("process, as in Snakemake. Collecting finds the completions of one file among the")
-    print(f"{whole:,} completions of the batch. The last columns are the peak memory with {sizes[0]:,} pairs and")
-    print("with all of them.\n")
-    head = ["step", "rows", "wall s", "processor s", "rows/s", "rows/processor s", "peak MB, few", "peak MB, all"]
+    print(f"{whole:,} completions of the batch. The last columns are the peak memory with")
+    print(f"{', '.join(f'{size:,}' for size in sizes)} pairs.\n")
+    head = ["step", "rows", "wall s", "processor s", "rows/s", "rows/processor s",
+            *(f"MB, {9 * size:,} rows" for size in sizes)]  # fmt: skip
     print(table(head, rows))
 
 

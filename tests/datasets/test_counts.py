@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import synthetic
+from rows_in_memory import reader
 
 from polypref.datasets import counts
 from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
@@ -150,14 +151,11 @@ def test_the_funnel_is_as_long_for_many_dropped_rows_as_for_few(repeated):
     dropped = []
     kept = list(normalise("s", "preference", [*rows, *rows], "file", "error", dropped.append))
 
-    def read(columns=None, items=None):
-        return (row for row in kept if items is None or row["item_id"] in items)
-
     def measure(some):
         return [Measured(len(row["prompt"])) for row in some]
 
     evaluation = [(f"e{n}", f"p{n} x") for n in (1, 2)]
-    sampled, left = map(list, sample_pairs({"s": read}, 10 * repeated, 1, 50, measure, evaluation))
+    sampled, left = map(list, sample_pairs({"s": reader(kept)}, 10 * repeated, 1, 50, measure, evaluation))
     assert {row["step"] for row in left} >= {"contamination", "deduplicate"}
     frames = [[pd.DataFrame(rows, columns=PAIRS.names)] for rows in (kept, sampled)]
     lost = [[pd.DataFrame(rows, columns=DROPPED.names)] for rows in (dropped, left)]

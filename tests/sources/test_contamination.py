@@ -4,6 +4,7 @@ import json
 
 import pytest
 from matching import find_matches
+from rows_in_memory import reader
 
 from polypref.files.conversations import to_text
 from polypref.sources.benchmarks import evaluation_texts, read_evaluation
@@ -57,11 +58,10 @@ def sampled(prompts: list[str], items: int = 100, contaminants=None) -> tuple[li
         for n, text in enumerate(prompts, 1)
     ]
 
-    def read(columns=None, items=None):
-        return (row for row in rows if items is None or row["item_id"] in items)
-
     measure = lambda pairs: [Measured(1) for _ in pairs]  # noqa: E731
-    found = sample_pairs({"s": read}, items, 1, 10, measure, evaluation() if contaminants is None else contaminants)
+    found = sample_pairs(
+        {"s": reader(rows)}, items, 1, 10, measure, evaluation() if contaminants is None else contaminants
+    )
     return tuple(map(list, found))
 
 

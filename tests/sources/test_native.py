@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from reporting import Named, run_script
+from rows_in_memory import reader
 
 from polypref.config.native_prompts import NativePrompts
 from polypref.config.sections import Sampling
@@ -64,12 +65,8 @@ def test_a_language_without_prompts_is_an_error():
 def test_prompts_are_sampled_like_pairs():
     tokenizer = load_trainee("resources/demo/models/base", None, None)
     prompts, _ = normalised([{"inputs": f"Frage {n} " + "x " * (400 * (n == 3)), "code": "de"} for n in range(8)])
-
-    def read(columns=None, items=None):
-        return (row for row in prompts if items is None or row["item_id"] in items)
-
-    one, rest = (list(part) for part in sample_native("n", read, 3, 1, 100, tokenizer))
-    more, left = (list(part) for part in sample_native("n", read, 20, 1, 100, tokenizer))
+    one, rest = (list(part) for part in sample_native("n", reader(prompts), 3, 1, 100, tokenizer))
+    more, left = (list(part) for part in sample_native("n", reader(prompts), 20, 1, 100, tokenizer))
     assert {row["item_id"] for row in one} < {row["item_id"] for row in more}
     assert (len(one), len(rest), len(more)) == (3, 5, 7)
     assert [(row["row"], row["step"]) for row in left] == [(4, "length")]

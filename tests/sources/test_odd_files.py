@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from preference_files import FORMATS, ROW, packed, pairs_of, write
+from rows_in_memory import reader
 
 from polypref.config.data import data_files
 from polypref.files.schemas import DROPPED, PAIRS
@@ -100,8 +101,7 @@ def test_the_same_prompt_in_nfc_and_nfd_or_with_invisible_characters_is_sampled_
     rows = [{"prompt": text, "chosen": f"ici {n}", "rejected": f"là {n}"} for n, text in enumerate(texts)]
     pairs, _ = pairs_of(str(write(tmp_path, suffix, rows)))
     assert len(pairs) == len(texts)
-    read = lambda columns=None, items=None: [row for row in pairs if items is None or row["item_id"] in items]  # noqa: E731
-    sampled, dropped = sample_pairs({"mine": read}, 5, 1, 100, lambda some: [Measured(5) for _ in some])
+    sampled, dropped = sample_pairs({"mine": reader(pairs)}, 5, 1, 100, lambda some: [Measured(5) for _ in some])
     assert len(list(sampled)) == 1
     assert {row["step"] for row in dropped} == {"deduplicate"}
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows_in_memory import reader
 
 from polypref.files import sorting
 from polypref.files.conversations import to_text
@@ -38,11 +39,6 @@ def count(rows: list[dict]) -> list[Measured]:
 
 
 def sample_pairs(sources, items, seed, max_tokens, count):
-    def reader(rows):
-        return lambda columns=None, items=None: (
-            {name: row[name] for name in columns or row} for row in rows if items is None or row["item_id"] in items
-        )
-
     made = sampling.sample_pairs({name: reader(rows) for name, rows in sources.items()}, items, seed, max_tokens, count)
     return tuple(map(list, made))
 
@@ -274,11 +270,9 @@ def test_a_source_is_read_as_often_for_large_samples_as_for_small_ones(monkeypat
     monkeypatch.setattr(sorting, "RUN", 7)
     rows, reads = pairs("s", [f"p{n}" for n in range(100)]), []
 
-    def read(columns=None, items=None):
+    def read(columns=None, chosen=None):
         reads.append(columns)
-        return (
-            {name: row[name] for name in columns or row} for row in rows if items is None or row["item_id"] in items
-        )
+        return reader(rows)(columns, chosen)
 
     for items in (5, 95):
         reads.clear()

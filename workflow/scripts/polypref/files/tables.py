@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
@@ -235,13 +236,18 @@ def iter_rows(
     path: str | os.PathLike[str],
     schema: pa.Schema,
     columns: Sequence[str] | None = None,
+    chosen: np.ndarray | None = None,
     items: Container[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Iterate over the rows of a Parquet file, or those of some items, with one batch in memory.
+    """Iterate over the rows of a Parquet file, those of a mask or those of some items, with one batch in memory.
 
     Raises the errors of :func:`read_table`.
     """
+    start = 0
     for table in iter_batches(path, schema, columns):
+        if chosen is not None:
+            start += len(table)
+            table = take_rows(table, np.flatnonzero(chosen[start - len(table) : start]))
         if items is not None:
             ids = table["item_id"].to_pylist()
             table = take_rows(table, [number for number, item in enumerate(ids) if item in items])

@@ -1,18 +1,22 @@
 """Sample the base set with a seed, evenly over the sources; a larger sample contains every smaller one.
 
-Sampling keeps only the keys of each pair in memory, some hundred bytes. Texts are read again for the pairs whose tokens
-are counted and for those that are sampled, so only some thousand texts are in memory, however large the sources are.
+Sampling keeps only the keys of each pair in memory, about 60 bytes. Texts are read again for the pairs whose tokens are
+counted and for those that are sampled, so only some thousand texts are in memory, however large the sources are.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from itertools import chain
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from polypref.files.conversations import is_conversation, to_messages, without_system
 from polypref.files.digests import digest
+from polypref.files.first_rows import FirstRows
 from polypref.files.schemas import PAIRS
 from polypref.files.sorting import sorted_rows
 from polypref.files.tables import batched
@@ -34,15 +38,20 @@ class Measured(NamedTuple):
 
 Measure = Callable[[list[Row]], list[Measured]]
 """Measures pairs (``item_id``, ``prompt``, ``chosen``, ``rejected``) after rendering with the chat template."""
+KEYS_AT_ONCE = 10_000
 COUNTED_AT_ONCE = 200
 """Number of pairs that are tokenised at once."""
 UNKNOWN = -1
 
 
-class Read(Protocol):
-    """Reads a source's rows in PAIRS from the start, optionally only some columns or the pairs with certain ids."""
+SKIPPED, SAMPLED, SAME, OVERLONG = range(4)
+"""Whether a pair is sampled: not reached or unusable, sampled, its prompt is sampled already, too many tokens."""
 
-    def __call__(self, columns: Sequence[str] | None = None, items: Container[str] | None = None) -> Iterable[Row]: ...
+
+class Read(Protocol):
+    """Reads a source's rows in PAIRS from the start, optionally only some columns or the rows chosen by a mask."""
+
+    def __call__(self, columns: Sequence[str] | None = None, chosen: np.ndarray | None = None) -> Iterable[Row]: ...
 
 
 def sample_pairs(
@@ -69,85 +78,98 @@ def sample_pairs(
     Rows in PAIRS sorted by ``item_id``, and rows in DROPPED for all other pairs.
     """
     matcher = Matcher(evaluation)
-    known = [_Source(name, sources[name], seed, max_tokens, matcher) for name in sorted(sources)]
+    known: list[_Source] = []
+    for name in sorted(sources):
+        start = known[-1].start + len(known[-1].ids) if known else 0
+        known.append(_Source(name, sources[name], seed, max_tokens, matcher, start))
     _find_contaminated(known, matcher)
     # Pairs that were not measured yet are assumed to be usable; sampling repeats until all sampled pairs are measured.
     _sample(known, items)
     while any([source.measure(measure) for source in known]):
         _sample(known, items)
-    return _read_sample(known), chain.from_iterable(source.rest() for source in known)
+    return _read_sample(known), chain.from_iterable(source.rest(known) for source in known)
 
 
 class _Source:
-    """Keys of a source's pairs by their position in its file, and whether and why each pair is dropped."""
+    """Keys of a source's pairs by their position in its file, and whether and why each pair is dropped.
 
-    def __init__(self, name: str, read: Read, seed: int, max_tokens: int, matcher: Matcher) -> None:
-        self.name, self.read, self.max_tokens = name, read, max_tokens
-        self.ids: list[str] = []
-        self.rows, self.prompts, turns = array("q"), array("Q"), array("Q")
+    ``start``: number of pairs in the sources before this one.
+    """
+
+    def __init__(self, name: str, read: Read, seed: int, max_tokens: int, matcher: Matcher, start: int) -> None:
+        self.name, self.read, self.max_tokens, self.start = name, read, max_tokens, start
+        ids, rows, prompts, turns = [np.empty(0, "S1")], array("q"), array("q"), array("Q")
         self.contaminated: dict[int, str] = {}
         self.suspects: list[tuple[int, list[str]]] = []
-        for row in read(["item_id", "row", "prompt"]):
-            if matcher.references and (words := matcher.candidate(without_system(to_messages(row["prompt"])))):
-                self.suspects.append((len(self.ids), words))
-            self.ids.append(row["item_id"])
-            self.rows.append(row["row"])
-            key, prompt = prompt_key(row["prompt"]), row["prompt"]
-            self.prompts.append(int(key if prompt.isascii() else prompt_key(visible(prompt)), 16))
-            turns.append(int(digest(seed, key), 16))
-        self.order = array("q", sorted(range(len(turns)), key=turns.__getitem__))
-        self.tokens = array("q", [UNKNOWN]) * len(turns)
+        for some in batched(read(["item_id", "row", "prompt"]), KEYS_AT_ONCE):
+            for row in some:
+                if matcher.references and (words := matcher.candidate(without_system(to_messages(row["prompt"])))):
+                    self.suspects.append((len(rows), words))
+                rows.append(row["row"])
+                key, prompt = prompt_key(row["prompt"]), row["prompt"]
+                prompts.append(int(key if prompt.isascii() else prompt_key(visible(prompt)), 16) - 2**63)
+                turns.append(int(digest(seed, key), 16))
+            ids.append(np.array([row["item_id"].encode() for row in some]))
+        self.ids, self.rows, self.prompts = np.concatenate(ids), np.array(rows), prompts
+        self.order = np.argsort(np.array(turns), kind="stable")
+        self.tokens = array("i", [UNKNOWN]) * len(rows)
         self.faults: dict[int, str] = {}
         self.forget()
 
     def forget(self) -> None:
         """Discard the sample and the reasons for skipped pairs."""
-        self.sampled: dict[str, int] = {}
-        self.same: dict[int, str] = {}
-        self.overlong: set[int] = set()
+        self.fates = np.full(len(self.ids), SKIPPED, np.int8)
+        self.twins = array("q", [UNKNOWN]) * len(self.ids)
 
-    def candidates(self, prompts: dict[int, str]) -> Iterator[str]:
-        """Iterate over the ids of usable pairs in sampling order; ``prompts`` maps sampled prompts to ids."""
-        for number in self.order:
-            key = self.prompts[number]
+    def candidates(self, prompts: FirstRows) -> Iterator[int]:
+        """Iterate over usable pairs in sampling order; ``prompts``: the sampled prompts and their pairs."""
+        for number in map(int, self.order):
             if number in self.contaminated:
                 continue
-            if key in prompts:
-                self.same[number] = prompts[key]
+            key = self.prompts[number]
+            if (twin := prompts.find(key)) is not None:
+                self.fates[number], self.twins[number] = SAME, twin
             elif self.tokens[number] > self.max_tokens:
-                self.overlong.add(number)
+                self.fates[number] = OVERLONG
             elif number not in self.faults:
-                prompts[key] = item = self.ids[number]
-                self.sampled[item] = number
-                yield item
+                prompts.add(key, self.start + number)
+                self.fates[number] = SAMPLED
+                yield number
 
     def measure(self, measure: Measure) -> bool:
         """Measure the sampled pairs that were not measured yet; return whether there were any."""
-        new = {item: number for item, number in self.sampled.items() if self.tokens[number] == UNKNOWN}
-        if new:
+        new = (self.fates == SAMPLED) & (np.array(self.tokens) == UNKNOWN)
+        if new.any():
             rows = self.read(["item_id", "prompt", "chosen", "rejected"], new)
+            numbers = map(int, np.flatnonzero(new))
             for some in batched(rows, COUNTED_AT_ONCE):
-                for row, found in zip(some, measure(some), strict=True):
-                    number = new[row["item_id"]]
+                for number, found in zip(islice(numbers, len(some)), measure(some), strict=True):
                     self.tokens[number] = found.tokens
                     if found.fault:
                         self.faults[number] = found.fault
-        return bool(new)
+        return bool(new.any())
 
-    def rest(self) -> Iterator[Row]:
+    def rest(self, sources: Sequence[_Source]) -> Iterator[Row]:
         """Iterate over rows in DROPPED for the pairs that were not sampled, in the source's order."""
-        for number in sorted(range(len(self.ids)), key=self.rows.__getitem__):
-            pair = {"source": self.name, "row": self.rows[number], "item_id": self.ids[number]}
+        starts = [source.start for source in sources]
+        for number in map(int, np.argsort(self.rows, kind="stable")):
+            pair = {"source": self.name, "row": int(self.rows[number]), "item_id": self.item(number)}
             if number in self.contaminated:
                 yield dropped_row(pair, "contamination", self.contaminated[number])
-            elif number in self.same:
-                yield dropped_row(pair, "deduplicate", f"the same prompt as {self.same[number]}")
-            elif number in self.overlong:
+            elif self.fates[number] == SAME:
+                other = sources[bisect_right(starts, self.twins[number]) - 1]
+                twin = other.item(self.twins[number] - other.start)
+                yield dropped_row(pair, "deduplicate", f"the same prompt as {twin}")
+            elif self.fates[number] == OVERLONG:
                 yield dropped_row(pair, "length", f"{self.tokens[number]} tokens, more than {self.max_tokens}")
             elif number in self.faults:
                 yield dropped_row(pair, "render", self.faults[number])
-            elif pair["item_id"] not in self.sampled:
+            elif self.fates[number] == SKIPPED:
                 yield dropped_row(pair, "sample", "not sampled")
+
+    def item(self, number: int) -> str:
+        """Return the id of a pair."""
+        return self.ids[number].decode()
 
 
 def _find_contaminated(sources: list[_Source], matcher: Matcher) -> None:
@@ -162,7 +184,7 @@ def _find_contaminated(sources: list[_Source], matcher: Matcher) -> None:
 
 def _sample(sources: list[_Source], items: int) -> None:
     """Sample from the sources in turn, by the token counts known so far."""
-    prompts: dict[int, str] = {}
+    prompts = FirstRows()
     for source in sources:
         source.forget()
     turns = [source.candidates(prompts) for source in sources]
@@ -179,7 +201,8 @@ def _sample(sources: list[_Source], items: int) -> None:
 
 def _read_sample(sources: list[_Source]) -> Iterator[Row]:
     """Iterate over the sampled rows in PAIRS sorted by ``item_id``."""
-    rows = (row for source in sources if source.sampled for row in source.read(items=source.sampled))
+    chosen = ((source, source.fates == SAMPLED) for source in sources)
+    rows = (row for source, mask in chosen if mask.any() for row in source.read(chosen=mask))
     return sorted_rows(rows, PAIRS, "item_id")
 
 
