@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from polypref.files.tables import TableError
+
 CACHE = 16
 """MB of ids that are in memory."""
 
@@ -22,10 +24,21 @@ class FirstRows:
         self._database.execute("BEGIN")
 
     def add(self, item: str | int, row: int) -> int | None:
-        """Return the row in which an id was first, or None if this is the first."""
-        if self._database.execute("INSERT OR IGNORE INTO first VALUES (?, ?)", (item, row)).rowcount:
-            return None
-        return self.find(item)
+        """Return the row in which an id was first, or None if this is the first.
+
+        Raises
+        ------
+        TableError
+            The disk is full.
+        """
+        try:
+            new = self._database.execute("INSERT OR IGNORE INTO first VALUES (?, ?)", (item, row)).rowcount
+        except sqlite3.OperationalError as error:
+            raise TableError(
+                f"the temporary file of ids can't be written ({error}). It needs about 40 bytes per row; set TMPDIR "
+                "to a folder with more space."
+            ) from error
+        return None if new else self.find(item)
 
     def find(self, item: str | int) -> int | None:
         """Return the row in which an id was first, or None if it was not added."""
