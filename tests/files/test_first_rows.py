@@ -29,6 +29,6 @@ def test_more_ids_than_the_cache_has_room_for(monkeypatch):
 def test_a_full_disk_is_one_message_with_the_remedy(monkeypatch):
     monkeypatch.setattr(first_rows, "CACHE", 1)
     known = first_rows.FirstRows()
-    with room_for(500_000), pytest.raises(TableError, match="can't be written .*set TMPDIR"):
+    with room_for(500_000), pytest.raises(TableError, match=r"can't be written .*set TMPDIR"):
         for number in range(100_000):
             known.add(f"{number * 7919 % 100_003:016x}", number)
