@@ -113,7 +113,8 @@ def test_pairs_are_left_out_for_a_low_rating_and_counted(rated):
 
 def test_the_table_has_each_field_and_language(rated):
     frame = read_frame(rated / "diagnostics/A.parquet", RATED_DIAGNOSTICS)
-    table = tabulate_ratings({"A": frame, "B": frame}, {"A": ["prompt", "chosen"], "B": []}, ["de"], 50)
+    pieces = [frame[:2], frame[2:]]
+    table = tabulate_ratings({"A": pieces, "B": pieces}, {"A": ["prompt", "chosen"], "B": []}, ["de"], 50)
     assert list(table.columns) == RATING_COLUMNS and table["architecture"].eq("A").all() and len(table) == 4
     for code in ("all", "de"):
         rows = table[table["language"].eq(code)].set_index("field")
@@ -125,7 +126,7 @@ def test_the_table_has_each_field_and_language(rated):
 
 def test_a_rater_that_never_replies_with_a_number():
     frame = pd.DataFrame({"language": ["de"] * 4, "prompt_rating": [None] * 4}).astype({"prompt_rating": float})
-    row = tabulate_ratings({"A": frame}, {"A": ["prompt"]}, ["de", "is"], 50).iloc[0]
+    row = tabulate_ratings({"A": [frame]}, {"A": ["prompt"]}, ["de", "is"], 50).iloc[0]
     assert row["unrated_percent"] == 100 and pd.isna(row["mean"]) and pd.isna(row["below_percent"])
 
 

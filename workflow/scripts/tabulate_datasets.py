@@ -12,7 +12,7 @@ from polypref.config.sections import ENGLISH
 from polypref.datasets.counts import read_lengths, tabulate_dataset_counts, tabulate_funnel
 from polypref.datasets.diagnostic_tables import DIAGNOSED, tabulate_diagnostics, tabulate_lengths, tabulate_ratings
 from polypref.files import schemas
-from polypref.files.result_tables import OnDemand, Pieces, read_frame, read_frames, write_csv
+from polypref.files.result_tables import OnDemand, Pieces, write_csv
 from polypref.files.tables import read_json
 from polypref.running.logs import job
 
@@ -47,14 +47,12 @@ if __name__ == "__main__":
         write_csv(funnel, snakemake.output.funnel)
         lengths = OnDemand({Path(path).stem: partial(read_lengths, path) for path in files.datasets})
         write_csv(tabulate_dataset_counts(lengths, languages), snakemake.output.dataset_counts)
-        diagnostics = OnDemand({Path(path).stem: partial(read_frames, path, schemas.DIAGNOSTICS, DIAGNOSED)
-                                for path in files.diagnostics})  # fmt: skip
+        diagnostics = {Path(path).stem: Pieces(path, schemas.DIAGNOSTICS, DIAGNOSED) for path in files.diagnostics}
         rated = snakemake.params.get("rated")
         write_csv(tabulate_diagnostics(diagnostics, bool(rated)), snakemake.output.diagnostics)
         write_csv(tabulate_lengths(diagnostics, languages), snakemake.output.lengths)
         if rated:
             columns = ["language", *(f"{field}_rating" for field in schemas.FIELDS)]
-            ratings = OnDemand({Path(path).stem: partial(read_frame, path, schemas.RATED_DIAGNOSTICS, columns)
-                                for path in files.diagnostics})  # fmt: skip
+            ratings = {Path(path).stem: Pieces(path, schemas.RATED_DIAGNOSTICS, columns) for path in files.diagnostics}
             targets = [code for code in languages if code != ENGLISH]
             write_csv(tabulate_ratings(ratings, rated, targets, snakemake.params.threshold), snakemake.output.ratings)

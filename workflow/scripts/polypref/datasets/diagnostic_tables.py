@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -97,10 +99,10 @@ def tabulate_lengths(diagnostics: Mapping[str, Iterable[pd.DataFrame]], language
                     size = max(len(here), len(known))
                     counts[language, field] = _padded(known, size) + _padded(here, size)
         for (language, field), found in counts.items():
-            lengths = np.repeat(np.arange(len(found)), found)
-            percentiles = dict(zip(shares, np.quantile(lengths, list(shares.values())), strict=True))
-            place = {"architecture": name, "language": language, "field": field}
-            rows.append({**place, "pairs": len(lengths), "mean": lengths.mean(), **percentiles})
+            percentiles = {percentile: _quantile(found, share) for percentile, share in shares.items()}
+            pairs, place = int(found.sum()), {"architecture": name, "language": language, "field": field}
+            mean = np.arange(len(found)) @ found / pairs
+            rows.append({**place, "pairs": pairs, "mean": mean, **percentiles})
     rows.sort(key=lambda row: (row["architecture"], languages.index(row["language"]), FIELDS.index(row["field"])))
     return pd.DataFrame(rows, columns=["architecture", "language", "field", "pairs", "mean", *shares])
 
@@ -109,8 +111,15 @@ def _padded(counts: np.ndarray, size: int) -> np.ndarray:
     return np.pad(counts, (0, size - len(counts)))
 
 
+def _quantile(counts: np.ndarray, share: float) -> float:
+    """Return a quantile of numbers of which ``counts[n]`` are n, interpolated like :func:`numpy.quantile`."""
+    below, position = counts.cumsum(), share * (counts.sum() - 1)
+    lower, upper = (int(np.searchsorted(below, rank, side="right")) for rank in (np.floor(position), np.ceil(position)))
+    return lower + (upper - lower) * (position - np.floor(position))
+
+
 def tabulate_ratings(
-    diagnostics: Mapping[str, pd.DataFrame],
+    diagnostics: Mapping[str, Iterable[pd.DataFrame]],
     rated: Mapping[str, Sequence[str]],
     languages: Sequence[str],
     threshold: float,
@@ -119,7 +128,7 @@ def tabulate_ratings(
 
     Parameters
     ----------
-    diagnostics : architecture to language and ``{field}_rating`` of all its pairs; nan if there is no rating.
+    diagnostics : architecture to batches of language and ``{field}_rating`` of its pairs; nan if there is no rating.
     rated : architecture to the fields that are translated.
     languages : the languages of translations, in the order of the rows.
 
@@ -131,23 +140,40 @@ def tabulate_ratings(
     """
     rows = []
     for name, fields in rated.items():
-        frame = diagnostics[name] if fields else None
+        sums: dict[tuple[str, str], _Ratings] = defaultdict(_Ratings)
+        for frame in diagnostics[name] if fields else ():
+            for language, found in frame[frame["language"].isin(languages)].groupby("language"):
+                for field in fields:
+                    sums[field, language].add(found[f"{field}_rating"], threshold)
+                    sums[field, ALL].add(found[f"{field}_rating"], threshold)
         for field in fields:
-            every = frame[frame["language"].isin(languages)]
             for language in (ALL, *languages):
-                found = every if language == ALL else every[every["language"].eq(language)]
-                if len(found):
-                    numbers = _summary(found[f"{field}_rating"], threshold)
-                    rows.append({"architecture": name, "language": language, "field": field, **numbers})
+                if found := sums.get((field, language)):
+                    place = {"architecture": name, "language": language, "field": field}
+                    rows.append({**place, **found.summary(), "threshold": threshold})
     return pd.DataFrame(rows, columns=RATING_COLUMNS)
 
 
-def _summary(ratings: pd.Series, threshold: float) -> dict[str, Any]:
-    known = ratings.dropna()
-    return {
-        "translations": len(ratings),
-        "mean": known.mean(),
-        "below_percent": 100 * (known < threshold).mean(),
-        "unrated_percent": 100 * (1 - len(known) / len(ratings)),
-        "threshold": threshold,
-    }
+@dataclass
+class _Ratings:
+    """Sums of ratings: how many translations, how many with a rating, their sum, and how many below the threshold."""
+
+    translations: int = 0
+    known: int = 0
+    total: float = 0.0
+    below: int = 0
+
+    def add(self, ratings: pd.Series, threshold: float) -> None:
+        known = ratings.dropna()
+        self.translations += len(ratings)
+        self.known += len(known)
+        self.total += known.sum()
+        self.below += int((known < threshold).sum())
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "translations": self.translations,
+            "mean": self.total / self.known if self.known else np.nan,
+            "below_percent": 100 * self.below / self.known if self.known else np.nan,
+            "unrated_percent": 100 * (1 - self.known / self.translations),
+        }
