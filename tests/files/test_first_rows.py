@@ -2,13 +2,14 @@
 
 import pytest
 from full_disk import room_for
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polypref.files import first_rows
 from polypref.files.tables import TableError
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=2) | st.integers(-(2**63), 2**63 - 1)))
 def test_the_first_row_of_each_id_is_known(ids):
     known, expected = first_rows.FirstRows(), {}
