@@ -1,4 +1,4 @@
-"""Selecting the pairs for training, however many there are: only a byte or two per pair are in memory."""
+"""Selecting the pairs for training, however many there are: only a dozen bytes per pair are in memory."""
 
 from __future__ import annotations
 
