@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from word_tokenizer import LENGTHS, settings, word_tokenizer
@@ -65,7 +66,7 @@ def test_the_rows_of_several_batches_are_read_as_one_table(pairs, tmp_path, monk
         fates = selection.choose_rows(checked.fates, "cut", 2, 1, checked.held_out)
         selection.write_left_out(lengths, fates, left)
         with pytest.raises(DataError) as error:
-            name = partial(selection.name_pairs, lengths)
+            name = partial(selection.name_chosen, lengths)
             selection.choose_rows(checked.fates, "error", 2, 1, name=name)
         return checked.fates.tolist(), checked.changed, fates, left.read_text(), str(error.value)
 
@@ -90,10 +91,13 @@ def test_many_pairs_that_do_not_fit_are_named_in_part(pairs, tmp_path, monkeypat
     monkeypatch.setattr(tables, "BATCH", 10)
     measured = trainer_data.measure_data_set(file, word_tokenizer(), 20)
     selection.write_lengths(measured, tmp_path / "lengths.parquet")
-    name = partial(selection.name_pairs, tmp_path / "lengths.parquet")
+
+    def name(*positions):
+        return selection.name_chosen(tmp_path / "lengths.parquet", np.isin(np.arange(300), positions))
+
     several = "id000 (l9), id000 (l10), id000 (l31), id000 (l39), id000 (l250)"
-    assert name([9, 10, 31, 39, 250]) == several and name([9, 10, 31, 39, 250, 299]) == f"{several} and 1 more"
-    assert name([299]) == "id000 (l299)" and name(range(6)).startswith("id000 (l0), id000 (l1)")
+    assert name(9, 10, 31, 39, 250) == several and name(9, 10, 31, 39, 250, 299) == f"{several} and 1 more"
+    assert name(299) == "id000 (l299)" and name(*range(6)).startswith("id000 (l0), id000 (l1)")
 
 
 def test_options_that_are_not_set_do_not_change_the_digest(pairs):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from polypref.files.digests import fraction
-from polypref.files.tables import atomic_write, iter_batches, open_table
+from polypref.files.tables import atomic_write, iter_batches, iter_rows, open_table
 from polypref.sources.templates import EMPTY, EQUAL
-from polypref.training.trainer_data import FATES, DataError
+from polypref.training.trainer_data import FATES, DataError, name_pairs
 
 LENGTHS = pa.schema(
     [
@@ -60,26 +59,13 @@ def write_lengths(
     return Checked(_series(np.concatenate(codes)), np.concatenate(out) if out else None, changed)
 
 
-def name_pairs(path: Path, positions: Sequence[int], most: int = 5) -> str:
-    """Name pairs by item and language: the first few, and the number of the others.
+def name_chosen(path: Path, chosen: np.ndarray) -> str:
+    """Name the pairs that a mask chooses: the first few, and the number of the others.
 
-    Parameters
-    ----------
-    path : file from :func:`write_lengths`.
-    positions : positions in it, in ascending order.
+    ``path``: file from :func:`write_lengths`.
     """
-    names, start = [], 0
-    for table in iter_batches(path, LENGTHS, ["item_id", "language"]):
-        if len(names) == min(most, len(positions)):
-            break
-        for position in islice(positions, len(names), most):
-            if position >= start + len(table):
-                break
-            item, language = (table[name][int(position) - start].as_py() for name in table.column_names)
-            names.append(f"{item} ({language})")
-        start += len(table)
-    more = f" and {len(positions) - most} more" if len(positions) > most else ""
-    return ", ".join(names) + more
+    rows = iter_rows(path, LENGTHS, ["item_id", "language"], chosen)
+    return name_pairs(((row["item_id"], row["language"]) for row in rows), np.count_nonzero(chosen))
 
 
 def write_left_out(path: Path, fates: pd.Series, target: Path) -> None:
@@ -112,7 +98,7 @@ def hold_out(item_ids: Sequence[str], share: float, seed: int) -> np.ndarray:
 
 def choose_rows(
     fates: pd.Series, overlong: str, batch_size: int, seed: int, held_out: np.ndarray | None = None,
-    name: Callable[[Sequence[int]], str] = str,
+    name: Callable[[np.ndarray], str] = lambda rows: str(np.flatnonzero(rows)),
 ) -> pd.Series:  # fmt: skip
     """Select the rows for training; see :func:`is_trained`.
 
@@ -129,7 +115,7 @@ def choose_rows(
     held_out : array, optional
         From :func:`hold_out`.
     name : callable
-        Function that returns the names of the rows at some positions, for messages.
+        Function that returns the names of the rows that a mask chooses, for messages; by default their positions.
 
     Returns
     -------
@@ -147,7 +133,7 @@ def choose_rows(
     long = np.isin(fate, [code["dropped"], code["cut"]])
     if overlong == "error" and long.any():
         raise DataError(
-            f"{long.sum()} of {len(fate)} pairs do not fit training.max_length: item {name(np.flatnonzero(long))}. "
+            f"{long.sum()} of {len(fate)} pairs do not fit training.max_length: item {name(long)}. "
             "Raise it, or set training.overlong to drop or cut."
         )
     if overlong != "cut":

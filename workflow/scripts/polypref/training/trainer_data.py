@@ -10,6 +10,7 @@ learned from them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -131,11 +132,11 @@ def render(pairs: pd.DataFrame, tokenizer: Any) -> list[Rendered]:
     chosen, rejected = (pairs[side].tolist() for side in SIDES)
     uneven = [i for i, (a, b) in enumerate(zip(chosen, rejected, strict=True)) if a[:-1] != b[:-1]]
     if uneven:
-        raise DataError(f"chosen and rejected have different prompts: item {_ids(pairs, uneven)}")
+        raise DataError(f"chosen and rejected have different prompts: item {_named(pairs, uneven)}")
     rendered = [render_fitted(tokenizer, *sides) for sides in zip(chosen, rejected, strict=True)]
     foreign = [i for i, pair in enumerate(rendered) if not is_trainable(pair)]
     if foreign:
-        raise DataError(f"item {_ids(pairs, foreign)}: {UNTRAINABLE}.")
+        raise DataError(f"item {_named(pairs, foreign)}: {UNTRAINABLE}.")
     return rendered
 
 
@@ -144,11 +145,15 @@ def _closed(text: str, end: str) -> str:
     return text if text.endswith(end) else f"{text} {end}"
 
 
-def _ids(pairs: pd.DataFrame, positions: Sequence[int], most: int = 5) -> str:
-    some = pairs.iloc[list(positions[:most])]
-    ids = [f"{row.item_id} ({row.language})" for row in some.itertuples()]
-    more = f" and {len(positions) - most} more" if len(positions) > most else ""
-    return ", ".join(ids) + more
+def name_pairs(pairs: Iterable[tuple[str, str]], count: int, most: int = 5) -> str:
+    """Name the first of ``count`` pairs by item and language, and the number of the others."""
+    names = ", ".join(f"{item} ({language})" for item, language in islice(pairs, most))
+    return f"{names} and {count - most} more" if count > most else names
+
+
+def _named(pairs: pd.DataFrame, positions: Sequence[int]) -> str:
+    some = pairs.iloc[list(positions)]
+    return name_pairs(zip(some["item_id"], some["language"], strict=True), len(positions))
 
 
 def check_lengths(pairs: pd.DataFrame, tokenizer: Any, max_length: int) -> pd.DataFrame:

@@ -32,7 +32,7 @@ from polypref.training.identity import held_out_pairs, outcome_settings, trainin
 from polypref.training.selection import (
     choose_rows,
     is_trained,
-    name_pairs,
+    name_chosen,
     steps_between_evaluations,
     write_left_out,
     write_lengths,
@@ -140,14 +140,16 @@ def prepare(
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = base.get("chat_template") or tokenizer.chat_template
     lengths = folder / "lengths.parquet"
-    measured = measure_data_set(dataset, tokenizer, settings.max_length)
-    checked = write_lengths(measured, lengths, partial(held_out_pairs, settings=settings))
-    if merged := checked.changed:
-        say(f"the chat template has no system role; {merged:,} system messages are merged into the first user turn")
-    fates = choose_rows(checked.fates, settings.overlong, settings.batch_size, settings.seed, checked.held_out,
-                        name=partial(name_pairs, lengths))  # fmt: skip
-    write_left_out(lengths, fates, folder / "overlong.csv")
-    lengths.unlink()
+    try:
+        measured = measure_data_set(dataset, tokenizer, settings.max_length)
+        checked = write_lengths(measured, lengths, partial(held_out_pairs, settings=settings))
+        if merged := checked.changed:
+            say(f"the chat template has no system role; {merged:,} system messages are merged into the first user turn")
+        fates = choose_rows(checked.fates, settings.overlong, settings.batch_size, settings.seed, checked.held_out,
+                            name=partial(name_chosen, lengths))  # fmt: skip
+        write_left_out(lengths, fates, folder / "overlong.csv")
+    finally:
+        lengths.unlink(missing_ok=True)
     trained, counts = is_trained(fates), fates.value_counts()
     say(
         f"{trained.sum():,} of {len(fates):,} pairs are trained on; {counts.get('dropped', 0):,} do not fit "
