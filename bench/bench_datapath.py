@@ -289,7 +289,7 @@ def main() -> None:
     print(f"{sizes[-1]:,} pairs of three texts of {CHARACTERS} characters in nine languages. Each step is a separate")
     print("process, as in Snakemake. Collecting finds the completions of one file among the")
     print(f"{whole:,} completions of the batch. The last columns are the peak memory with")
-    print(f"{', '.join(f'{size:,}' for size in sizes)} pairs.\n")
+    print(f"{' and '.join(f'{size:,}' for size in sizes)} pairs.\n")
     head = ["step", "rows", "wall s", "processor s", "rows/s", "rows/processor s",
             *(f"MB, {9 * size:,} rows" for size in sizes)]  # fmt: skip
     print(table(head, rows))

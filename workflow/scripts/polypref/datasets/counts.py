@@ -29,7 +29,9 @@ from polypref.sources.dropping import kind_of_reason
 Frames = Iterable[pd.DataFrame]
 """Rows of a file in pieces, which can be iterated over several times."""
 MOST_REASONS = 100
+"""Reasons that are counted one by one, in each funnel; an error of a server, for example, may differ in each row."""
 OTHER_REASONS = "other reasons"
+"""All others together."""
 STAGES = ("source", "base set", "native prompts", "architecture")
 _KEYS = ["language", "source"]
 _LENGTHS = [f"{field}_characters" for field in FIELDS]

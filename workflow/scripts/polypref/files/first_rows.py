@@ -35,7 +35,7 @@ class FirstRows:
             new = self._database.execute("INSERT OR IGNORE INTO first VALUES (?, ?)", (item, row)).rowcount
         except sqlite3.OperationalError as error:
             raise TableError(
-                f"the temporary file of ids can't be written ({error}). It needs about 40 bytes per row; set TMPDIR "
+                f"the temporary file of ids can't be written ({error}). It needs about 30 bytes per row; set TMPDIR "
                 "to a folder with more space."
             ) from error
         return None if new else self.find(item)
