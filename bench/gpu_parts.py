@@ -114,7 +114,8 @@ def _answers(kinds: dict[str, Any], registry: dict[str, Checkpoint], open_engine
             if owner != name:
                 continue
             start = time.monotonic()
-            found = {done.request_id: done for done in engine.complete([to_request(row) for row in rows])}
+            requests = [to_request(row["request_id"], row["messages"], row["decoding"]) for row in rows]
+            found = {done.request_id: done for done in engine.complete(requests)}
             took = time.monotonic() - start
             done = [found[row["request_id"]] for row in rows]
             if failed := [one.error for one in done if one.error is not None]:

@@ -74,6 +74,36 @@ def test_a_journal_is_kept_if_there_is_no_space_for_a_part(tmp_path, monkeypatch
     assert len(list(tmp_path.glob("journal-*"))) > 1
 
 
+def test_a_part_has_the_same_bytes_if_it_is_written_from_the_journal(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_files, "ROW_GROUP_SIZE", 3)
+    keys = [f"{n}" for n in range(10)]
+    fill(tmp_path / "ended", keys)
+    killed = RowStore(tmp_path / "killed")
+    killed.__enter__()
+    for key in keys:
+        killed.add(record(key, f"text of {key}"))
+    killed.flush()
+    killed._close_files()
+    with RowStore(tmp_path / "killed"):
+        pass
+    ended, resumed = ((tmp_path / name).glob("part-*.parquet") for name in ("ended", "killed"))
+    assert [part.read_bytes() for part in ended] == [part.read_bytes() for part in resumed]
+
+
+def test_no_record_is_lost_if_there_is_no_space_for_another_journal(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_module, "JOURNAL_BYTES", 500)
+    with RowStore(tmp_path) as store:
+        monkeypatch.setattr(RowStore, "_open_journal", full)
+        for n in range(20):
+            store.add(record(f"{n}"))
+        monkeypatch.undo()
+    assert set(RowStore(tmp_path).get(map(str, range(20)))) == {f"{n}" for n in range(20)}
+    assert not list(tmp_path.glob("journal-*")), "they are in a part"
+
+
 def test_a_damaged_page_costs_only_the_records_in_it(tmp_path, monkeypatch):
     monkeypatch.setattr(store_files, "ROW_GROUP_SIZE", 3)
     fill(tmp_path, [f"{n:02d}" for n in range(9)])

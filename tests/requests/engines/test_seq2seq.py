@@ -1,5 +1,7 @@
 """Long inputs for NLLB are split; an input that can't be split is an error and is never truncated."""
 
+from dataclasses import asdict
+
 from polypref.requests.asking import RequestSettings
 from polypref.requests.collect import collect_texts
 from polypref.requests.engines import Request
@@ -49,7 +51,7 @@ def answers(rows: list[dict], positions: int) -> tuple[dict, Translator]:
     translator = Translator()
     engine = Seq2SeqEngine(translator, Tokenizer(), positions, 4096)
     asked = [Request(r["request_id"], r["messages"], {"max_tokens": 512, **CODES}) for r in rows if r["request_id"]]
-    return {c.request_id: vars(c) for c in engine.complete(asked)}, translator
+    return {c.request_id: asdict(c) for c in engine.complete(asked)}, translator
 
 
 def ask(text: str) -> list[dict]:

@@ -94,10 +94,11 @@ class Batch:
         """Iterate over (key, request) for the wanted requests with these decodings (all if None), in order."""
         for table, numbers in self._tables(wanted, ["request_id", "messages", "decoding"]):
             for start in range(0, len(numbers), BATCH):
-                rows = table.slice(start, BATCH).to_pylist()
-                for key, row in zip(numbers[start : start + BATCH].tolist(), rows, strict=True):
-                    if decodings is None or row["decoding"] in decodings:
-                        yield key, to_request(row)
+                keys = numbers[start : start + BATCH].tolist()
+                columns = (column.to_pylist() for column in table.slice(start, BATCH).columns)  # faster than rows
+                for key, name, messages, decoding in zip(keys, *columns, strict=True):
+                    if decodings is None or decoding in decodings:
+                        yield key, to_request(name, messages, decoding)
 
     def where(self, key: int) -> str:
         """Return file and row of the first row with a key."""
@@ -153,12 +154,12 @@ class Batch:
         return rows
 
 
-def to_request(row: dict[str, Any]) -> Request:
-    """Convert a request row to an engine's request; the seed of a sampled request is derived from its id."""
-    decoding = dict(_parsed(row["decoding"]))
-    if decoding.get("temperature", 0) > 0:
-        decoding["seed"] = seed_of(row["request_id"])
-    return Request(row["request_id"], row["messages"], decoding)
+def to_request(request_id: str, messages: list[dict[str, str]], decoding: str) -> Request:
+    """Return an engine's request; the seed of a sampled request is derived from its id."""
+    parameters = dict(_parsed(decoding))
+    if parameters.get("temperature", 0) > 0:
+        parameters["seed"] = seed_of(request_id)
+    return Request(request_id, messages, parameters)
 
 
 @functools.lru_cache(1_000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import json
 import time
@@ -26,6 +28,8 @@ from polypref.running.runs import new_run, record_run, spent_so_far
 
 MAX_LOSS_S = 5.0
 """Upper limit of the flush interval, whatever ``flush_s`` in the registry is."""
+OBJECTS_PER_COLLECTION = 50_000
+"""New objects after which garbage is collected. Python's 700 cost a fifth of the time: rows are read in thousands."""
 
 
 def flush_interval(checkpoint: Checkpoint) -> float:
@@ -48,6 +52,18 @@ def to_record(completion: Completion) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """Collect garbage rarely; rows contain no reference cycles, and are freed without it."""
+    threshold = gc.get_threshold()
+    gc.set_threshold(OBJECTS_PER_COLLECTION, *threshold[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+
+
+@rare_collections()
 def complete(
     paths: list[str],
     store: Path,
@@ -133,6 +149,7 @@ def _within_budget(checkpoint: Checkpoint, spent: float, shards: int) -> Checkpo
     return checkpoint.model_copy(update={"max_cost_usd": max(0.0, checkpoint.max_cost_usd - spent) / shards})
 
 
+@rare_collections()
 def complete_shard(shard: Shard, terminal: Terminal) -> None:
     """Complete the missing requests of one shard; the job of the batch holds the row store's lock."""
     batch = Batch(shard.requests, shard.owns_keys)

@@ -20,14 +20,22 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polypref.requests.store_files import StoreError, checksum, has_page_checksums, to_line, write_part
+from polypref.requests.store_files import (
+    StoreError,
+    Unsealed,
+    checksum,
+    has_page_checksums,
+    part_tables,
+    to_line,
+    write_part,
+)
 from polypref.requests.store_lock import WriterLock
 from polypref.requests.store_reader import StoreReader
 
@@ -69,6 +77,7 @@ class RowStore(StoreReader):
         self._added = 0
         self._journal: Any = None
         self._pending: list[bytes] = []
+        self._unsealed = Unsealed()
         self._size = 0
         self._flush_s = flush_s
         self._mutex = threading.Lock()
@@ -102,17 +111,18 @@ class RowStore(StoreReader):
             if self._journal is not None:
                 self.flush()
                 with contextlib.suppress(OSError):  # no space for a part: the journal is kept and read instead
-                    self._seal(Path(self._journal.name))
+                    self._seal(Path(self._journal.name), self._unsealed.take())
         finally:
             self._close_files()
 
     def add(self, record: dict[str, Any]) -> None:
         """Add a completion; it is on disk after the next :meth:`flush`."""
-        line = to_line(record)
+        line, crc = to_line(record)
         with self._mutex:
             if self._failure is not None:
                 raise self._failure
             self._pending.append(line)
+        self._unsealed.add(record, crc)
         self._added += 1
         self._size += len(line)
         if self._size >= JOURNAL_BYTES:
@@ -164,7 +174,7 @@ class RowStore(StoreReader):
             full = self._journal
             self._open_journal()
             with full:  # it stays locked until it is sealed
-                self._seal(Path(full.name))
+                self._seal(Path(full.name), self._unsealed.take())
 
     def keep_only(self, needed: set[str]) -> tuple[int, int]:
         """Rewrite the parts without unneeded, damaged and duplicate records.
@@ -181,7 +191,7 @@ class RowStore(StoreReader):
             kept.update(record["request_id"] for record in keep)
             removed += len(records) - len(keep)
             if keep:
-                write_part(part, ((record, checksum(record)) for record in keep))
+                write_part(part, part_tables((record, checksum(record)) for record in keep))
             else:
                 part.unlink(missing_ok=True)
         return removed, len(kept)
@@ -200,15 +210,15 @@ class RowStore(StoreReader):
             # A shard that ends in the meantime seals its own journal, so the file may be gone.
             with contextlib.suppress(FileNotFoundError), open(journal, "rb") as file:
                 self._lock.wait_for(file)
-                self._seal(journal)
+                self._seal(journal, part_tables(self._read_journal(journal)))
 
-    def _seal(self, journal: Path) -> None:
-        """Turn a journal into a Parquet part, and remove the journal once the part is written."""
-        records = self._read_journal(journal)
-        first = next(records, None)
+    def _seal(self, journal: Path, tables: Iterable[pa.Table]) -> None:
+        """Write the records of a journal as a Parquet part, and remove the journal once the part is written."""
+        tables = iter(tables)
+        first = next(tables, None)
         if first is not None:
             part = journal.with_name(journal.name.replace("journal-", "part-").replace(".jsonl", ".parquet"))
-            write_part(part, itertools.chain([first], records))
+            write_part(part, itertools.chain([first], tables))
         journal.unlink(missing_ok=True)
 
     def _rewrite_old_parts(self) -> None:
@@ -221,7 +231,7 @@ class RowStore(StoreReader):
                     if has_page_checksums(file) or not file.metadata.num_rows:
                         continue
                 records = (record for table in self._read_part(part) for record in table.to_pylist())
-                write_part(part, ((record, checksum(record)) for record in records))
+                write_part(part, part_tables((record, checksum(record)) for record in records))
 
     def _open_journal(self) -> None:
         name = f"journal-{time.time_ns():x}-{os.getpid()}.jsonl"

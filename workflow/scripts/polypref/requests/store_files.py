@@ -114,14 +114,47 @@ def has_page_checksums(file: pq.ParquetFile) -> bool:
     return PAGE_CHECKSUMS.items() <= metadata.items()
 
 
-def write_part(part: Path, records: Iterable[tuple[dict[str, Any], int]]) -> None:
-    """Write records with their checksums as a Parquet part, :data:`ROW_GROUP_SIZE` records at a time, and sync it."""
+class Unsealed:
+    """The records of a journal that is being written, with their checksums, so that sealing need not read it again.
+
+    All but the last are already tables, which need a fraction of the memory.
+    """
+
+    def __init__(self) -> None:
+        self._tables: list[pa.Table] = []
+        self._records: list[tuple[dict[str, Any], int]] = []
+
+    def add(self, record: dict[str, Any], crc: int) -> None:
+        """Add a record that was written to the journal."""
+        self._records.append((record, crc))
+        if len(self._records) == ROW_GROUP_SIZE:
+            self._tables.append(_with_checksums(self._records))
+            self._records = []
+
+    def take(self) -> list[pa.Table]:
+        """Return the records as tables for :func:`write_part`, and forget them."""
+        tables = [*self._tables, *part_tables(self._records)]
+        self._tables, self._records = [], []
+        return tables
+
+
+def part_tables(records: Iterable[tuple[dict[str, Any], int]]) -> Iterator[pa.Table]:
+    """Convert records with their checksums to tables for :func:`write_part`."""
+    return map(_with_checksums, batched(records, ROW_GROUP_SIZE))
+
+
+def _with_checksums(rows: list[tuple[dict[str, Any], int]]) -> pa.Table:
+    return to_table((record for record, _ in rows), PART_SCHEMA, crc=[crc for _, crc in rows])
+
+
+def write_part(part: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables (PART_SCHEMA) of at most :data:`ROW_GROUP_SIZE` records as a Parquet part, and sync it."""
     layout = {"compression": "zstd", "use_dictionary": DICTIONARY_COLUMNS, "write_page_checksum": True}
     with atomic_write(part) as file:
         with pq.ParquetWriter(file, PART_SCHEMA, **layout) as writer:
             writer.add_key_value_metadata(PAGE_CHECKSUMS)
-            for rows in batched(records, ROW_GROUP_SIZE):
-                writer.write_table(to_table((record for record, _ in rows), PART_SCHEMA, crc=[crc for _, crc in rows]))
+            for table in tables:
+                writer.write_table(table)
         file.flush()
         os.fsync(file.fileno())
 
@@ -133,10 +166,11 @@ def to_table(records: Iterable[dict[str, Any]], schema: pa.Schema = COMPLETIONS,
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def to_line(record: dict[str, Any]) -> bytes:
-    """Encode a record as a journal line: CRC-32 in hexadecimal, a space, JSON."""
+def to_line(record: dict[str, Any]) -> tuple[bytes, int]:
+    """Encode a record as a journal line: CRC-32 in hexadecimal, a space, JSON. Return the line and the checksum."""
     body = _encode(record)
-    return b"%08x %s\n" % (zlib.crc32(body), body)
+    crc = zlib.crc32(body)
+    return b"%08x %s\n" % (crc, body), crc
 
 
 def parse_line(line: bytes) -> tuple[dict[str, Any], int] | None:
