@@ -41,7 +41,8 @@ def complete(model: str, prompts: list[str], tokens: int, threads: int, folder: 
     """Prepare the batch of a Snakemake job, with a running engine."""
     from polypref.config.sections import Checkpoint
     from polypref.files.schemas import COMPLETIONS, REQUESTS
-    from polypref.files.tables import read_rows, write_table
+    from polypref.files.table_writer import write_table
+    from polypref.files.tables import read_rows
     from polypref.requests import asking, engines
     from polypref.requests import complete as completing
     from polypref.requests.checkpoints import content_revision

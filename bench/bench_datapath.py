@@ -27,16 +27,8 @@ import pyarrow.parquet as pq
 from common import DEMO, SCRIPTS, Cost, options, run_process, script, table, temporary_folder
 
 from polypref.files.schemas import DATASET, DIAGNOSTICS, FIELDS, PAIRS, REQUESTS, TEXTS
-from polypref.files.tables import (
-    ROW_GROUP,
-    atomic_write,
-    batched,
-    iter_row_groups,
-    iter_rows,
-    open_table,
-    row_count,
-    write_table,
-)
+from polypref.files.table_writer import ROW_GROUP, open_table, write_table
+from polypref.files.tables import atomic_write, batched, iter_row_groups, iter_rows, row_count
 from polypref.requests.batch import Batch
 from polypref.requests.completions import write_completions
 from polypref.requests.store_files import to_table

@@ -26,7 +26,7 @@ from synthetic_tables import fill
 from polypref.config.sections import Health
 from polypref.files import schemas
 from polypref.files.result_tables import read_csv, write_csv
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.judge import ORDERS
 
 SIZES = (220_000, 2_200_000)

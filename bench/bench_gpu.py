@@ -41,7 +41,7 @@ from synthetic_requests import LABELS, answer_batch, reply_rows, requests_of, ve
 from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.asking import RequestSettings
 
 SHAPES = {

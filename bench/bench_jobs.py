@@ -20,7 +20,8 @@ from common import ROOT, SCRIPTS, Cost, interleaved, options, run_process, sprea
 from synthetic_requests import write_replies
 
 from polypref.files.schemas import COMPLETIONS, PROMPTS, REQUESTS
-from polypref.files.tables import read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import read_rows
 from polypref.requests.engines.imports import imported_on_cpu
 from polypref.running.fork_server import SUPPORTED, ForkServer, Imports
 

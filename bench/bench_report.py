@@ -26,7 +26,7 @@ from synthetic_tables import fill
 
 from polypref.files import schemas
 from polypref.files.schemas import FIELDS
-from polypref.files.tables import ROW_GROUP, open_table, write_table
+from polypref.files.table_writer import ROW_GROUP, open_table, write_table
 
 SIZES = (10_000, 100_000, 1_000_000)
 CHARACTERS = 300

@@ -36,7 +36,7 @@ TEXT = ("The river walks slowly under the old stone bridge. " * 7)[:CHARACTERS]
 def write_requests(folder: Path, size: int, seed: int = 1) -> list[str]:
     """Write requests with texts of `CHARACTERS` characters to `FILES` files, or to fewer if there are few requests."""
     from polypref.files.schemas import MESSAGES, REQUESTS
-    from polypref.files.tables import write_table
+    from polypref.files.table_writer import write_table
 
     files = max(1, min(FILES, size // 10_000))
     rng, paths, digits = np.random.default_rng(seed), [], np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -77,7 +77,7 @@ def run_complete(folder: Path) -> dict:
     if "output" in inspect.signature(complete).parameters:
         return complete(paths, folder / "store", checkpoint, output, start=lambda *_: engine)
     from polypref.files.schemas import COMPLETIONS
-    from polypref.files.tables import write_table
+    from polypref.files.table_writer import write_table
 
     rows, run = complete(paths, folder / "store", checkpoint, start=lambda *_: engine)
     write_table(output, rows, COMPLETIONS)

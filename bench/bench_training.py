@@ -35,7 +35,7 @@ from synthetic_requests import sentences
 
 from polypref.config.training import Training
 from polypref.files.schemas import DATASET
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.checkpoints import content_revision
 from polypref.training import trainer
 

@@ -21,7 +21,8 @@ from polypref.config.registry import Checkpoint, Runtime
 from polypref.config.training import Training
 from polypref.files.digests import request_id
 from polypref.files.schemas import COMPLETIONS, DATASET, REQUESTS
-from polypref.files.tables import read_rows, read_table, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import read_rows, read_table
 from polypref.requests.batch import to_request
 from polypref.requests.translate import ask_translations
 

@@ -14,7 +14,7 @@ from common import DEMO, ROOT
 from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import JUDGE_REQUESTS, REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.asking import RequestSettings
 from polypref.requests.batch import Batch
 from polypref.requests.checkpoints import content_revision

@@ -8,7 +8,7 @@ from pathlib import Path
 from polypref.config.registry import Runtime
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.asking import RequestSettings
 from polypref.requests.complete import complete
 from polypref.requests.generate import ask_responses

@@ -13,7 +13,8 @@ from polypref.datasets.aligning import align
 from polypref.datasets.counts import tabulate_funnel
 from polypref.files import schemas
 from polypref.files.result_tables import read_frame
-from polypref.files.tables import BATCH, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import BATCH
 
 LANGUAGES = ("aa", "bb", "cc")
 

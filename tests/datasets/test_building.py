@@ -7,7 +7,8 @@ from polypref.datasets.cards import card
 from polypref.datasets.exports import write_exports
 from polypref.files.conversations import to_text
 from polypref.files.schemas import DATASET, DROPPED
-from polypref.files.tables import TableError, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import TableError
 
 PAIRS = [
     {"item_id": i, "source": "s", "row": n, "task": "t", "prompt": f"p{i}", "chosen": f"c{i}", "rejected": f"r{i}"}

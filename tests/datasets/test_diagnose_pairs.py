@@ -8,7 +8,8 @@ from reporting import run_script
 
 from polypref.config.loading import load_config, read_languages
 from polypref.files.schemas import DIAGNOSTICS, FIELDS, PAIRS, TEXTS
-from polypref.files.tables import read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import read_rows
 from polypref.plan.plan import Plan
 from polypref.plan.settings import expected_texts
 

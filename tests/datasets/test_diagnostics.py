@@ -18,7 +18,7 @@ from polypref.datasets.diagnostics import (
 )
 from polypref.files.result_tables import read_frames
 from polypref.files.schemas import DIAGNOSTICS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.sources.tokens import token_counter
 
 SENTENCE = "Der Fluss fliesst langsam durch das Tal, und am Ufer stehen alte Weiden."

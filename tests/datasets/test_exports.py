@@ -10,7 +10,8 @@ from polypref.datasets.cards import card
 from polypref.datasets.croissant import croissant
 from polypref.datasets.exports import CONVERSATIONS, conversations, file_of, split_of, write_exports
 from polypref.files.schemas import DATASET
-from polypref.files.tables import read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import read_rows
 
 ROOT = Path(__file__).parents[2]
 MADE = {"prompt": {"translate": "m"}, "chosen": "english", "rejected": {"generate": "g"}}

@@ -16,7 +16,8 @@ from polypref.datasets.diagnostic_tables import RATING_COLUMNS, tabulate_diagnos
 from polypref.datasets.texts import Flags, Ratings
 from polypref.files.result_tables import read_csv, read_frame
 from polypref.files.schemas import DATASET, DIAGNOSTICS, DROPPED, FIELDS, PAIRS, RATED_DIAGNOSTICS, RATINGS, TEXTS
-from polypref.files.tables import iter_batches, read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import iter_batches, read_rows
 from polypref.plan.plan import Plan
 from polypref.plan.settings import expected_texts, rated_fields
 

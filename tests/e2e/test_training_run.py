@@ -14,7 +14,7 @@ import pytest
 
 from polypref.config.training import Training
 from polypref.files.schemas import DATASET
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.checkpoints import content_revision, tokenizer_files
 from polypref.training import log as training_log
 from polypref.training import training

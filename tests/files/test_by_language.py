@@ -6,7 +6,8 @@ import pytest
 
 from polypref.files.by_language import iter_language, row_groups_of
 from polypref.files.schemas import DROPPED
-from polypref.files.tables import TableError, open_table, row_count
+from polypref.files.table_writer import open_table
+from polypref.files.tables import TableError, row_count
 
 COLUMNS = ["item_id", "language"]
 

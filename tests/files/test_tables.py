@@ -12,18 +12,10 @@ from building import build_dataset
 
 from polypref.datasets import building
 from polypref.datasets import texts as dataset_texts
-from polypref.files import tables
+from polypref.files import table_writer, tables
 from polypref.files.schemas import COMPLETIONS, PAIRS, REQUESTS, TEXTS
-from polypref.files.tables import (
-    TableError,
-    iter_batches,
-    iter_rows,
-    open_table,
-    read_ahead,
-    read_rows,
-    read_table,
-    write_table,
-)
+from polypref.files.table_writer import open_table, write_table
+from polypref.files.tables import TableError, iter_batches, iter_rows, read_ahead, read_rows, read_table
 from polypref.requests import collect
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
@@ -40,7 +32,7 @@ def completion(key: str) -> dict:
 @pytest.fixture
 def small(monkeypatch):
     """Pieces of three rows."""
-    for module in (tables, collect, dataset_texts):
+    for module in (tables, table_writer, collect, dataset_texts):
         for name in {"ROW_GROUP", "BATCH"} & vars(module).keys():
             monkeypatch.setattr(module, name, 3)
 
@@ -48,7 +40,7 @@ def small(monkeypatch):
 def test_rows_become_the_same_table_without_pandas():
     code = (
         "import sys, math; import pyarrow as pa\n"
-        "from polypref.files import schemas; from polypref.files.tables import to_table\n"
+        "from polypref.files import schemas; from polypref.files.table_writer import to_table\n"
         "rows = [{'item_id': 'a\"\\n\\u2028𝄞', 'prompt_tokens': 2**53 + 1, 'chosen_repetition': 0.1 + 0.2,"
         " 'prompt_truncated': True, 'flags': ['x', ''], 'rejected_overlap': 1.0}, {'flags': [], 'token_gap': -1}]\n"
         "table = to_table(rows, schemas.DIAGNOSTICS)\n"
@@ -64,7 +56,7 @@ def test_small_jobs_import_no_pandas(tmp_path):
     code = (
         "import sys; from polypref.requests import collect, generate, judge, translate\n"
         "from polypref.datasets import building, texts; from polypref.files.schemas import *\n"
-        "from polypref.files.tables import read_rows, write_table\n"
+        "from polypref.files.table_writer import write_table; from polypref.files.tables import read_rows\n"
         f"rows = read_rows({str(tmp_path / 't.parquet')!r}, REQUESTS)\n"
         f"write_table({str(tmp_path / 'again.parquet')!r}, rows, REQUESTS)\n"
         f"write_table({str(tmp_path / 'none.parquet')!r}, [], REQUESTS)\n"
@@ -102,7 +94,7 @@ def test_rows_are_written_in_row_groups(tmp_path, small, count):
 
 @pytest.mark.parametrize("count", [0, 1, 5, 10, 11])
 def test_rows_that_are_appended_are_written_like_a_list(tmp_path, monkeypatch, count):
-    monkeypatch.setattr(tables, "ROW_GROUP", 5)
+    monkeypatch.setattr(table_writer, "ROW_GROUP", 5)
     rows = [{"item_id": f"{number}", "language": "de"} for number in range(count)]
     schema = pa.schema([("item_id", pa.string()), ("language", pa.string())])
     write_table(tmp_path / "list.parquet", rows, schema)
@@ -210,8 +202,8 @@ def test_reading_ahead_stops_with_its_reader():
 
 
 def test_reading_a_large_file_in_batches_keeps_little_in_memory(tmp_path, monkeypatch):
-    for name in ("ROW_GROUP", "BATCH"):
-        monkeypatch.setattr(tables, name, 100)
+    monkeypatch.setattr(table_writer, "ROW_GROUP", 100)
+    monkeypatch.setattr(tables, "BATCH", 100)
     texts = ({**completion(f"r{n}"), "text": random.Random(n).randbytes(5000).hex()} for n in range(3000))
     write_table(tmp_path / "t.parquet", texts, COMPLETIONS)
     before, most = pa.total_allocated_bytes(), 0

@@ -5,7 +5,7 @@ import pandas as pd
 from polypref.config.health import Health
 from polypref.files.conversations import to_text, to_transcript
 from polypref.files.schemas import DATASET
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.health.data import contaminated, contamination_checks, rating_checks, read_prompts
 
 TEXT = "Name the longest river of the country in which you were born, and say why people like it so much."

@@ -10,7 +10,7 @@ from snakemake.utils import update_config
 
 from polypref.config.loading import load_config, read_languages
 from polypref.files.schemas import REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.plan.plan import Plan
 from polypref.preflight.actual_cost import compared, measured_costs, measured_training
 from polypref.preflight.estimating import (

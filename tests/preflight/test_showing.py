@@ -7,7 +7,7 @@ import yaml
 
 from polypref.config.loading import load_config, read_languages
 from polypref.files.schemas import REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.plan.plan import Plan
 from polypref.preflight.showing import local_renderer, show
 from polypref.requests.asking import RequestSettings

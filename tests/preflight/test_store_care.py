@@ -9,7 +9,7 @@ from store_records import fill
 from polypref.cli import main
 from polypref.config.loading import load_config, read_languages
 from polypref.files.schemas import REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.plan.plan import Plan
 from polypref.preflight import store_care
 from polypref.requests.row_store import RowStore

@@ -29,7 +29,8 @@ def test_completions_are_found_by_request_whatever_the_number_format(check, tmp_
     import synthetic_requests
 
     from polypref.files.schemas import COMPLETIONS, REQUESTS
-    from polypref.files.tables import read_rows, write_table
+    from polypref.files.table_writer import write_table
+    from polypref.files.tables import read_rows
 
     (file,) = synthetic_requests.write_translations(tmp_path / "translate", 2, languages=1)
     rows = read_rows(file, REQUESTS)

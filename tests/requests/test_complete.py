@@ -9,7 +9,8 @@ from completing import completed
 from polypref.config.sections import Checkpoint
 from polypref.files.digests import seed_of
 from polypref.files.schemas import COMPLETIONS, REQUESTS
-from polypref.files.tables import TableError, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import TableError
 from polypref.requests import complete as completing
 from polypref.requests.asking import RequestSettings
 from polypref.requests.engines import Completion, EngineError

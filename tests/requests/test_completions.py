@@ -9,7 +9,8 @@ from store_records import record
 
 from polypref.files.digests import digest
 from polypref.files.schemas import COMPLETIONS, REQUESTS
-from polypref.files.tables import read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import read_rows
 from polypref.requests import completions as completions_module
 from polypref.requests.batch import Batch
 from polypref.requests.collect import read_answered
@@ -95,7 +96,7 @@ def test_a_missing_completion_is_reported_and_no_file_is_written(tmp_path):
 
 
 def test_an_artifact_reads_only_its_own_section(tmp_path, monkeypatch):
-    monkeypatch.setattr("polypref.files.tables.ROW_GROUP", 2)
+    monkeypatch.setattr("polypref.files.table_writer.ROW_GROUP", 2)
     files = [write_requests(tmp_path / f"requests/{n}", [f"{n}{m}" for m in range(4)]) for n in range(3)]
     output = tmp_path / "completions/m.parquet"
     write_completions(output, Batch(files), [table_of([f"{n}{m}" for n in range(3) for m in range(4)])])

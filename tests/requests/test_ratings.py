@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from polypref.config.rating import Parser
 from polypref.files.conversations import to_text
 from polypref.files.schemas import RATINGS, REQUESTS
-from polypref.files.tables import TableError, to_table
+from polypref.files.table_writer import to_table
+from polypref.files.tables import TableError
 from polypref.requests.asking import RequestSettings
 from polypref.requests.rating_parsers import PARSERS
 from polypref.requests.ratings import ask_ratings, collect_ratings, parse_rating, read_template

@@ -14,7 +14,8 @@ from rows_in_memory import reader
 
 from polypref.config.data import data_files
 from polypref.files.schemas import DROPPED, PAIRS
-from polypref.files.tables import TableError, read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import TableError, read_rows
 from polypref.files.visible import visible
 from polypref.sources.formats import COLUMNS, clean
 from polypref.sources.reading import Data, read_data

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from polypref.config.loading import read_languages
 from polypref.files.conversations import to_messages
 from polypref.files.schemas import OWN_SEGMENTS, PROMPTS, SEGMENTS
-from polypref.files.tables import TableError, read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import TableError, read_rows
 from polypref.sources.own_sets import PROMPT_COLUMNS, SEGMENT_COLUMNS, own_prompts, own_segments
 from polypref.sources.reading import Data
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from polypref.datasets import building
 from polypref.files.schemas import DIAGNOSTICS, PAIRS, TEXTS
-from polypref.files.tables import to_table
+from polypref.files.table_writer import to_table
 
 FLAGS = pa.schema([DIAGNOSTICS.field(name) for name in ("item_id", "language", "flags")])
 

@@ -7,7 +7,7 @@ import pandas as pd
 import synthetic
 
 from polypref.files import schemas
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.sanity import ITSELF, OTHER
 
 KINDS = ("always_a", "random", "length", "right_70", "good")

@@ -14,7 +14,7 @@ from word_tokenizer import LENGTHS, settings, word_tokenizer
 from polypref.files import tables
 from polypref.files.digests import digest
 from polypref.files.schemas import DATASET
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.training import selection, trainer, trainer_data, training
 from polypref.training.identity import held_out_pairs, outcome_settings, training_digest
 from polypref.training.trainer import TrainingError

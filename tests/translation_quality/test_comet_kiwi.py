@@ -7,7 +7,8 @@ import pytest
 from reporting import run_script
 
 from polypref.files.schemas import PAIRS, RATINGS, TEXTS
-from polypref.files.tables import TableError, read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import TableError, read_rows
 from polypref.translation_quality.comet import rate_by_comet
 
 TEXTS_OF = [("a", "Ein Hund.", None), ("b", "", "the answer is empty"), ("c", "Ein sehr langer Satz.", None)]

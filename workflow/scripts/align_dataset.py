@@ -4,7 +4,8 @@ from pathlib import Path
 
 from polypref.datasets.aligning import align
 from polypref.files.schemas import DATASET, DROPPED
-from polypref.files.tables import TableError, iter_batches, open_table, read_ahead
+from polypref.files.table_writer import open_table
+from polypref.files.tables import TableError, iter_batches, read_ahead
 from polypref.running.logs import job
 
 if __name__ == "__main__":

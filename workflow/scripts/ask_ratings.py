@@ -1,7 +1,8 @@
 """Make requests to rate one translator's translations of a field of the base set into one language."""
 
 from polypref.files.schemas import PAIRS, REQUESTS, TEXTS
-from polypref.files.tables import iter_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import iter_rows
 from polypref.requests.asking import read_request_settings
 from polypref.requests.ratings import ask_ratings, read_template
 from polypref.running.logs import job

@@ -3,7 +3,8 @@
 import pyarrow.parquet as pq
 
 from polypref.files.schemas import PAIRS, PROMPTS, REQUESTS, TEXTS
-from polypref.files.tables import BATCH, batched, iter_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import BATCH, batched, iter_rows
 from polypref.requests.asking import read_request_settings
 from polypref.requests.generate import ask_responses, system_fitter
 from polypref.running.logs import job

@@ -6,7 +6,8 @@ The paths of answer files are ``.../{opponent}/{language}.parquet``.
 from pathlib import Path
 
 from polypref.files.schemas import JUDGE_REQUESTS, PROMPTS, TEXTS
-from polypref.files.tables import read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import read_rows
 from polypref.requests.asking import read_request_settings
 from polypref.requests.sanity import ask_sanity
 from polypref.running.logs import job

@@ -1,7 +1,8 @@
 """Write the second judge's requests, which show the same answers in the same order as the first judge's."""
 
 from polypref.files.schemas import JUDGE_REQUESTS
-from polypref.files.tables import read_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import read_rows
 from polypref.requests.asking import read_request_settings
 from polypref.requests.judge import ask_second_judge
 from polypref.running.logs import job

@@ -1,7 +1,8 @@
 """Write requests to translate one field of the base set or of WMT24++ into one language."""
 
 from polypref.files.schemas import PAIRS, REQUESTS, SEGMENTS
-from polypref.files.tables import BATCH, batched, iter_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import BATCH, batched, iter_rows
 from polypref.requests.asking import read_request_settings
 from polypref.requests.translate import ask_translations
 from polypref.running.logs import job

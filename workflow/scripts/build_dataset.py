@@ -4,7 +4,8 @@ from polypref.datasets.building import build_dataset
 from polypref.datasets.texts import Flags, native_files, read_texts
 from polypref.files.copies import local_copies
 from polypref.files.schemas import DATASET, DROPPED
-from polypref.files.tables import TableError, open_table, read_ahead
+from polypref.files.table_writer import open_table
+from polypref.files.tables import TableError, read_ahead
 from polypref.running.logs import job
 
 if __name__ == "__main__":

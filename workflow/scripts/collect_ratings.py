@@ -3,7 +3,7 @@
 from collections import Counter
 
 from polypref.files.schemas import RATINGS, REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.collect import read_answered
 from polypref.requests.ratings import collect_ratings
 from polypref.running.logs import job

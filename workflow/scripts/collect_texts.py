@@ -1,7 +1,7 @@
 """Write one file of translations, responses or answers from its own requests and the batch's completions."""
 
 from polypref.files.schemas import REQUESTS, TEXTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.collect import collect_texts, read_answered
 from polypref.running.logs import job
 

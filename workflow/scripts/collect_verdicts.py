@@ -1,7 +1,7 @@
 """Write ``verdicts/{policy}/{language}.parquet``: one row per judgement, from requests and the judge's replies."""
 
 from polypref.files.schemas import JUDGE_REQUESTS, VERDICTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.collect import read_answered
 from polypref.requests.judge import collect_verdicts
 from polypref.running.logs import job

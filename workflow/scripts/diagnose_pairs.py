@@ -8,7 +8,8 @@ from polypref.datasets.texts import Ratings, native_files, read_texts
 from polypref.files.copies import local_copies
 from polypref.files.ids import by_id
 from polypref.files.schemas import DIAGNOSTICS, RATED_DIAGNOSTICS
-from polypref.files.tables import open_table, read_ahead, to_table
+from polypref.files.table_writer import open_table, to_table
+from polypref.files.tables import read_ahead
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.tokens import load_tokenizer, token_counter

@@ -5,7 +5,7 @@ from pathlib import Path
 from polypref.config.data import is_local_data
 from polypref.config.sections import Language
 from polypref.files.schemas import PROMPTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.running.logs import job
 from polypref.sources.benchmarks import AYA_COLUMNS, aya_configs, normalise_prompts
 from polypref.sources.own_sets import PROMPT_COLUMNS, own_prompts

@@ -1,7 +1,7 @@
 """Write ``sources/{source}.parquet`` from a preference set, and a list of the dropped rows."""
 
 from polypref.files.schemas import DROPPED, PAIRS
-from polypref.files.tables import open_table, write_table
+from polypref.files.table_writer import open_table, write_table
 from polypref.running.logs import job
 from polypref.sources.formats import COLUMNS, check_columns, normalise
 from polypref.sources.reading import Data

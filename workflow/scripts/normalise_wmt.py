@@ -2,7 +2,7 @@
 
 from polypref.config.sections import Language
 from polypref.files.schemas import OWN_SEGMENTS, SEGMENTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.running.logs import job
 from polypref.sources.benchmarks import WMT_COLUMNS, normalise_wmt, wmt_config
 from polypref.sources.own_sets import SEGMENT_COLUMNS, own_segments

@@ -1,7 +1,8 @@
 """Make ``ratings/{field}/{model}/{language}.parquet`` with COMETKiwi: a row per translation, from both texts alone."""
 
 from polypref.files.schemas import PAIRS, RATINGS, TEXTS
-from polypref.files.tables import iter_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import iter_rows
 from polypref.running.logs import job
 from polypref.translation_quality.comet import rate_by_comet
 

@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 
 from polypref.config.native_prompts import NativePrompts
 from polypref.files.schemas import DROPPED, PAIRS
-from polypref.files.tables import iter_rows, open_table, write_table
+from polypref.files.table_writer import open_table, write_table
+from polypref.files.tables import iter_rows
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.benchmarks import read_evaluation

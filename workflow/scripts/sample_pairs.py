@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from polypref.files.schemas import DROPPED, PAIRS
-from polypref.files.tables import TableError, iter_rows, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import TableError, iter_rows
 from polypref.requests.asking import read_weights
 from polypref.running.logs import job
 from polypref.sources.benchmarks import read_evaluation

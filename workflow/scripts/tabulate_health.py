@@ -21,7 +21,8 @@ from polypref.evaluation.trained import Trained
 from polypref.evaluation.win_rates import COUNTED, check_values
 from polypref.files import schemas
 from polypref.files.result_tables import OnDemand, read_all, read_categories, read_csv, read_frame, write_csv
-from polypref.files.tables import row_count, write_table
+from polypref.files.table_writer import write_table
+from polypref.files.tables import row_count
 from polypref.health.checks import CHECKS, COLUMNS
 from polypref.health.data import (
     answer_checks,

@@ -12,7 +12,7 @@ from openai_requests import KEY, ask
 
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.asking import RequestSettings
 from polypref.requests.engines import EngineError, openai_batch
 from polypref.requests.engines.openai_batch import open_engine

@@ -10,7 +10,7 @@ from openai_requests import ask, one
 
 from polypref.config.sections import Checkpoint
 from polypref.files.schemas import REQUESTS
-from polypref.files.tables import write_table
+from polypref.files.table_writer import write_table
 from polypref.requests.asking import RequestSettings
 from polypref.requests.engines import EngineError
 from polypref.requests.engines.openai import default_limit_field

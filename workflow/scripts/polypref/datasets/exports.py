@@ -19,7 +19,8 @@ import pyarrow as pa
 from polypref.files.columns import integers
 from polypref.files.digests import fraction
 from polypref.files.schemas import DATASET, MESSAGES
-from polypref.files.tables import atomic_write, iter_batches, open_table, read_ahead
+from polypref.files.table_writer import open_table
+from polypref.files.tables import atomic_write, iter_batches, read_ahead
 
 TEXTS, CHATS = "default", "conversations"
 """Names of the two configurations."""

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from polypref.files.conversations import has_heading, without_heading, without_marks
 from polypref.files.schemas import COMPLETIONS
-from polypref.files.tables import ROW_GROUP, TableError, iter_row_groups, iter_rows, read_table, row_group_sizes
+from polypref.files.table_writer import ROW_GROUP
+from polypref.files.tables import TableError, iter_row_groups, iter_rows, read_table, row_group_sizes
 from polypref.files.visible import visible
 from polypref.requests.completions import iter_section, section_of
 from polypref.requests.splitting import join_pieces

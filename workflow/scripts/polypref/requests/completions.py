@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from polypref.files.columns import integers, take_rows
 from polypref.files.schemas import COMPLETIONS
-from polypref.files.tables import ROW_GROUP, open_table, read_table, row_group_sizes
+from polypref.files.table_writer import ROW_GROUP, open_table
+from polypref.files.tables import read_table, row_group_sizes
 from polypref.requests.batch import Batch
 from polypref.requests.keys import keys_of
 

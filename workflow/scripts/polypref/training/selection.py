@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from polypref.files.digests import fraction
-from polypref.files.tables import atomic_write, iter_batches, iter_rows, open_table
+from polypref.files.table_writer import open_table
+from polypref.files.tables import atomic_write, iter_batches, iter_rows
 from polypref.sources.templates import EMPTY, EQUAL
 from polypref.training.trainer_data import FATES, DataError, name_pairs
 

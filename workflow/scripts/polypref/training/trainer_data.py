@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polypref.files.schemas import DATASET
-from polypref.files.tables import iter_batches, open_table, read_ahead
+from polypref.files.table_writer import open_table
+from polypref.files.tables import iter_batches, read_ahead
 from polypref.sources.templates import (
     EMPTY,
     EQUAL,
