@@ -8,8 +8,8 @@ PY   := .venv/bin/python
 DEMO := config/demo.yaml
 # With models this small, two engines at once are faster, even on two cores; see profiles/default for real models.
 SNAKEMAKE_DEMO := $(PY) -m snakemake --configfile $(DEMO) --resources engine=2
-# Tests often wait for Slurm or for the start of an engine, so they are divided among two workers (tests/conftest.py).
-WORKERS := --numprocesses 2 --dist loadscope --no-loadscope-reorder --durations 20 --durations-min 10
+# End-to-end tests often wait, for example for Slurm, so three workers share two cores (tests/conftest.py assigns the files).
+WORKERS := --dist loadscope --no-loadscope-reorder --durations 20 --durations-min 10
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo report verify test test-fast test-e2e slurm-test lint format bench push schema architecture languages tiny-models pictures lock gpu-lock gpu-check clean
@@ -31,11 +31,11 @@ report: setup ## rebuild only the missing or stale files of the miniature's repo
 test: test-fast test-e2e ## run all tests
 
 test-fast: setup ## run the tests that take seconds
-	$(PY) -m pytest $(WORKERS) -m "not e2e and not slurm and not browser"
+	$(PY) -m pytest --numprocesses 2 $(WORKERS) -m "not e2e and not slurm and not browser"
 
 test-e2e: setup ## run the tests with Snakemake, engines, Slurm and a browser (minutes)
 	@tools/install-packages.sh slurm browser
-	$(PY) -m pytest $(WORKERS) -m "e2e or slurm or browser"
+	$(PY) -m pytest --numprocesses 3 $(WORKERS) -m "e2e or slurm or browser"
 
 slurm-test: setup ## run only the tests on a real Slurm
 	@tools/install-packages.sh slurm
