@@ -60,6 +60,7 @@ def test_error_messages(pickled, tmp_path):
         convert(pickled, tmp_path / "out")
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_the_command_downloads_from_the_hub(pickled, tmp_path):
     with serve(tmp_path) as hub:
         done = run(hub, tmp_path, "polypref.preflight.convert_safetensors", "demo/nllb", "made", "--revision", COMMIT)

@@ -10,9 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "bench"
-LIGHT = ("store", "scale", "statistics", "coverage", "seeds")
-HEAVY = ("jobs", "datapath", "report", "dag", "incremental", "complete", "judging", "gpu")
-"""Benchmarks that take at least ten seconds with the smallest size. `batch`, `training` and `slurm` start several
+LIGHT = ("store", "seeds")
+HEAVY = ("scale", "statistics", "coverage", "jobs", "datapath", "report", "dag", "incremental", "complete", "judging",
+         "gpu")  # fmt: skip
+"""Benchmarks that take more than a few seconds with the smallest size. `batch`, `training` and `slurm` start several
 engines, so only their functions are tested; `others` installs packages from PyPI and is run by hand."""
 
 

@@ -182,6 +182,7 @@ for flags in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_the_trainers_own_parser_accepts_its_command():
     trainings: list[Training] = [plan_of(name).config.training for name in CONFIGURATIONS]
     sent = []

@@ -179,6 +179,7 @@ def test_preflight_and_requests_are_targets(tmp_path):
     assert "=== judge/judge" in shown and "rendered with the chat template" in shown
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_no_gpu_job_starts_if_the_preflight_fails(tmp_path, monkeypatch):
     for name in ("HF_TOKEN", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
@@ -198,6 +199,7 @@ def test_the_metadata_for_the_workflow_catalogue():
     assert (ROOT / "environment.yml").is_file() is usage["software-stack-deployment"]["conda"]
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_a_rater_adds_only_its_own_jobs(tmp_path):
     """A request file and a file of ratings per file of translations of the base set, one batch and its settings."""
     (tmp_path / "rater.yaml").write_text("rating: {rater: judge}\n", encoding="utf-8")

@@ -52,6 +52,7 @@ print(json.dumps(given))
 """
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_the_launcher_replaces_what_would_need_a_cuda_compiler():
     pytest.importorskip("openrlhf")
     shown = subprocess.run(
@@ -82,6 +83,7 @@ assert torch.optim.AdamW in ZERO_SUPPORTED_OPTIMIZERS
 """
 
 
+@pytest.mark.e2e  # seconds of computing
 def test_deepspeed_takes_torch_adamw_on_the_gpu_and_offloaded():
     pytest.importorskip("deepspeed")
     done = subprocess.run([sys.executable, "-c", COMPILER_FREE], capture_output=True, text=True, timeout=300)
