@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if E2E in item.path.parents:
             item.add_marker("e2e")
     # the longest tests first; another worker runs the miniature, which the last Slurm test needs, at the same time
-    longest = (*SLURM, "test_kills.py")
+    longest = (*SLURM, "test_kills.py", "test_real_model.py", "test_hub.py", "test_own_data.py")
     items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
 
 
