@@ -15,6 +15,11 @@ from polypref.requests import store_files
 from polypref.requests.row_store import RowStore
 
 
+def full(*_) -> None:
+    """Stands in for a function that writes to a full disk."""
+    raise OSError(28, "No space left on device")
+
+
 def test_rows_in_several_row_groups_are_found_and_a_damaged_row_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(store_files, "ROW_GROUP_SIZE", 3)
     keys = [f"{n:02d}" for n in range(10)]
@@ -61,9 +66,6 @@ def test_a_large_journal_is_sealed_while_its_writer_continues(tmp_path, monkeypa
 
 
 def test_a_journal_is_kept_if_there_is_no_space_for_a_part(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(store_module, "JOURNAL_BYTES", 500)
     with RowStore(tmp_path) as store:
         monkeypatch.setattr(store_module, "write_part", full)
@@ -91,9 +93,6 @@ def test_a_part_has_the_same_bytes_if_it_is_written_from_the_journal(tmp_path, m
 
 
 def test_no_record_is_lost_if_there_is_no_space_for_another_journal(tmp_path, monkeypatch):
-    def full(_):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(store_module, "JOURNAL_BYTES", 500)
     with RowStore(tmp_path) as store:
         monkeypatch.setattr(RowStore, "_open_journal", full)

@@ -125,7 +125,7 @@ class Unsealed:
         self._records: list[tuple[dict[str, Any], int]] = []
 
     def add(self, record: dict[str, Any], crc: int) -> None:
-        """Add a record that was written to the journal."""
+        """Add a record that is appended to the journal."""
         self._records.append((record, crc))
         if len(self._records) == ROW_GROUP_SIZE:
             self._tables.append(_with_checksums(self._records))
